@@ -2,9 +2,13 @@
 
 //! What crosses between a PAPR guest and its hypervisor when a device is taken away, byte for byte.
 //!
-//! [`wire::hotplug`] is what the hypervisor asks, [`wire::rtas`] is how the guest answers, and both name connectors by
-//! [`wire::drc`]. The crate has no I/O, no allocation and no `unsafe`. A Linux kernel module compiles the very same
-//! `wire/` directory, so nothing here may depend on anything but `core` and zerocopy.
+//! In the order that data flows: [`wire::offer`] tells the guest that it may report and where, [`wire::hotplug`] is what
+//! the hypervisor asks and [`wire::section`] the envelope that carries it with its [`wire::token`], [`wire::report`] is
+//! how the guest answers, with a [`wire::reason`], and [`wire::rtas`] how the hypervisor takes it. All name connectors
+//! by [`wire::drc`]. `spec/protocol.md` explains the conversation.
+//!
+//! The crate has no I/O, no allocation and no `unsafe`. A Linux kernel module compiles the very same `wire/` directory,
+//! so nothing here may depend on anything but `core` and zerocopy.
 //!
 //! ```
 //! use papr_unplug_wire::wire::hotplug::{Action, HotplugRequest, Resource, Target};
@@ -15,9 +19,17 @@
 //! assert_eq!(asked.resource, Resource::MEMORY);
 //! assert_eq!(asked.action, Action::REMOVE);
 //! assert_eq!(asked.target(), Target::IndexedCount { count: 2, first: DrcIndex(0x8000_0008) });
+//!
+//! // The guest refuses request 7, because a page of the LMB cannot be moved: one word for `set-indicator`.
+//! use papr_unplug_wire::wire::{reason::Reason, report::{Errno, Report}, token::Token};
+//! let refused = Report::Refused { token: Token(7), reason: Reason::UNMOVABLE_PAGE, errno: Errno(16) };
+//! assert_eq!(refused.word().0, 0x8610_0007);
 //! ```
 
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
 
 pub mod wire;

@@ -71,6 +71,12 @@ impl HotplugRequest {
     }
 }
 
+impl From<[u8; HotplugRequest::SIZE]> for HotplugRequest {
+    fn from(bytes: [u8; Self::SIZE]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+}
+
 impl Target {
     /// The connector that stands for the whole request, if the request names one.
     pub fn connector(&self) -> Option<DrcIndex> {
@@ -95,6 +101,8 @@ impl Resource {
     pub const SLOT: Self = Self(3);
     /// A PCI host bridge.
     pub const PHB: Self = Self(4);
+    /// A PCI function.
+    pub const PCI: Self = Self(5);
     /// Persistent memory.
     pub const PMEM: Self = Self(6);
 }
@@ -106,8 +114,9 @@ impl fmt::Display for Resource {
             Self::MEMORY => f.write_str("memory"),
             Self::SLOT => f.write_str("slot"),
             Self::PHB => f.write_str("phb"),
+            Self::PCI => f.write_str("pci"),
             Self::PMEM => f.write_str("pmem"),
-            Self(other) => write!(f, "resource {other:#04x}"),
+            Self(other) => write!(f, "resource-{other:#04x}"),
         }
     }
 }
@@ -178,8 +187,9 @@ mod tests {
     #[test]
     fn numbers_are_those_of_lopar() {
         assert_eq!(
-            [Resource::CPU, Resource::MEMORY, Resource::SLOT, Resource::PHB, Resource::PMEM].map(|r| r.0),
-            [1, 2, 3, 4, 6]
+            [Resource::CPU, Resource::MEMORY, Resource::SLOT, Resource::PHB, Resource::PCI, Resource::PMEM]
+                .map(|r| r.0),
+            [1, 2, 3, 4, 5, 6]
         );
         assert_eq!([Action::ADD, Action::REMOVE].map(|a| a.0), [1, 2]);
         assert_eq!(

@@ -2,13 +2,16 @@
 
 //! How the guest answers: the indicators and states of `set-indicator`, and what RTAS says to it.
 
-use core::fmt;
+use core::{fmt, ops::RangeInclusive};
 
 /// What a `set-indicator` call sets (its first argument; LoPAR, "set-indicator").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Indicator(pub u32);
 
 impl Indicator {
+    /// The numbers that LoPAR leaves to platform vendors ("set-indicator", table "Defined Indicators").
+    pub const VENDOR: RangeInclusive<u32> = 9100..=9999;
+
     /// Whether the connector's resource is cut off from the guest.
     pub const ISOLATION_STATE: Self = Self(9001);
     /// Whether the connector's resource belongs to the guest.
@@ -32,10 +35,29 @@ impl IsolationState {
 pub struct Status(pub i32);
 
 impl Status {
-    /// Done.
+    /// Done; a report was recorded.
     pub const SUCCESS: Self = Self(0);
+    /// The report was understood and changes nothing: what it speaks of has ended, or was never open.
+    pub const ALREADY: Self = Self(9000);
+    /// A hardware error.
+    pub const HARDWARE: Self = Self(-1);
     /// Not done, call again.
     pub const BUSY: Self = Self(-2);
+    /// No such indicator: the hypervisor takes no reports (or, from other indicators, a bad parameter).
+    pub const NO_SUCH_INDICATOR: Self = Self(-3);
+    /// The report word has no meaning to the hypervisor.
+    pub const MALFORMED: Self = Self(-9005);
+    /// The class of the connector is not armed.
+    pub const NOT_ARMED: Self = Self(-9006);
+    /// ARM names a class or a feature that the hypervisor does not offer.
+    pub const NOT_OFFERED: Self = Self(-9007);
+    /// The index is not that of a connector, or not one of the device that the request is about.
+    pub const WRONG_CONNECTOR: Self = Self(-9008);
+
+    /// Whether it is done: 0, or one of the vendor's own words for it (9000 to 9899).
+    pub fn is_success(self) -> bool {
+        matches!(self.0, 0 | 9000..=9899)
+    }
 
     /// Whether the same call is to be made again, now (-2) or after a while (9900 to 9905).
     pub fn is_busy(self) -> bool {
@@ -57,6 +79,23 @@ mod tests {
     fn numbers_are_those_of_lopar() {
         assert_eq!([Indicator::ISOLATION_STATE, Indicator::ALLOCATION_STATE].map(|i| i.0), [9001, 9003]);
         assert_eq!([IsolationState::ISOLATE, IsolationState::UNISOLATE].map(|s| s.0), [0, 1]);
+    }
+
+    #[test]
+    fn success_is_zero_and_the_vendor_range() {
+        let done = (i32::from(i16::MIN)..=i32::from(i16::MAX)).filter(|&status| Status(status).is_success());
+        assert!(done.eq(std::iter::once(0).chain(9000..=9899)));
+    }
+
+    /// PUE-V-013: LoPAR gives 9000 to 9899 and -9004 to -9999 to vendors (table "RTAS Status Word Values"), and
+    /// -9004 has a meaning of its own in `ibm,suspend-me`.
+    #[test]
+    fn report_statuses_are_pinned_in_the_vendor_ranges() {
+        let errors = [Status::MALFORMED, Status::NOT_ARMED, Status::NOT_OFFERED, Status::WRONG_CONNECTOR];
+        assert_eq!(errors.map(|status| status.0), [-9005, -9006, -9007, -9008]);
+        assert_eq!(Status::ALREADY, Status(9000));
+        assert_eq!([Status::SUCCESS, Status::HARDWARE, Status::NO_SUCH_INDICATOR].map(|s| s.0), [0, -1, -3]);
+        assert!(!errors.iter().chain([&Status::ALREADY]).any(|status| status.is_busy()));
     }
 
     #[test]
