@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The firmware of the guest: calls RTAS.
+
+use crate::{
+    logic::rtas::Rtas,
+    shim,
+    wire::{
+        drc::DrcIndex,
+        rtas::{Indicator, Status},
+    },
+};
+
+/// The RTAS of this machine.
+///
+/// # Invariants
+///
+/// It exists only where there is an RTAS with `set-indicator`.
+#[derive(Clone, Copy)]
+pub(crate) struct Firmware(());
+
+impl Firmware {
+    /// The RTAS of this machine, if it can set indicators.
+    pub(crate) fn find() -> Option<Self> {
+        // SAFETY: It only looks at what the kernel found at boot.
+        let found = unsafe { shim::papr_has_set_indicator() };
+        // INVARIANT: It was found.
+        found.then_some(Self(()))
+    }
+}
+
+impl Rtas for Firmware {
+    fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
+        // SAFETY: By the type invariant the call exists; RTAS judges the arguments itself, and the kernel's lock around
+        // RTAS may be taken in any context but NMI.
+        Status(unsafe { shim::papr_set_indicator(indicator.0, connector.0, state) })
+    }
+
+    fn pause(&self, busy: Status) {
+        // SAFETY: By the contract of the trait, this is not a probe, so it may sleep.
+        unsafe { shim::papr_rtas_pause(busy.0) };
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How often what happened, since the module was loaded.
+
+use core::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// One number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts one more.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Counts so many more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
+    /// There have been so many in all; returns whether that is more than was known.
+    pub fn raise_to(&self, total: u64) -> bool {
+        self.0.fetch_max(total, Relaxed) < total
+    }
+
+    /// How many there were.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// All counters.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Removals that the hypervisor asked for and that were followed to their end.
+    pub requests: Counter,
+    /// Of these, what the guest gave back.
+    pub released: Counter,
+    /// And what it kept.
+    pub refused: Counter,
+    /// Refusals that this module told the hypervisor.
+    pub told_by_module: Counter,
+    /// Refusals that the kernel told the hypervisor by itself.
+    pub told_by_kernel: Counter,
+    /// Refusals that nobody could tell the hypervisor.
+    pub not_told: Counter,
+    /// Removals that the guest's own administrator asked for, which are none of the hypervisor's business.
+    pub guest_initiated: Counter,
+    /// Removals that began while another was being followed. The kernel's workqueue is ordered, so there are none.
+    pub overlapped: Counter,
+    /// Calls that no probe saw: among them may be refusals that nobody told.
+    pub missed: Counter,
+    /// Refusals that left the journal before they came to the kernel log.
+    pub log_overruns: Counter,
+}
+
+/// One line for each: its name, a blank, its value.
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = [
+            ("requests", &self.requests),
+            ("released", &self.released),
+            ("refused", &self.refused),
+            ("told_by_module", &self.told_by_module),
+            ("told_by_kernel", &self.told_by_kernel),
+            ("not_told", &self.not_told),
+            ("guest_initiated", &self.guest_initiated),
+            ("overlapped", &self.overlapped),
+            ("missed", &self.missed),
+            ("log_overruns", &self.log_overruns),
+        ];
+        lines.iter().try_for_each(|(name, counter)| writeln!(f, "{name} {}", counter.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn each_counter_has_its_own_line() {
+        let counters = Counters::default();
+        counters.refused.increment();
+        counters.log_overruns.add(7);
+        assert_eq!(
+            counters.to_string(),
+            "requests 0\nreleased 0\nrefused 1\ntold_by_module 0\ntold_by_kernel 0\nnot_told 0\nguest_initiated 0\n\
+             overlapped 0\nmissed 0\nlog_overruns 7\n"
+        );
+    }
+}

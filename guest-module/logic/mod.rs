@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the module decides, in the order that a removal passes through it. Only `core` and the wire types: nothing in
+//! this directory knows the kernel, so any face of the module can be built around it.
+//!
+//! The kernel tries removals that the hypervisor asked for one after another, in the worker of an ordered workqueue.
+//! [`watch`] follows one such [`attempt`] from its entry to its return and gathers the evidence of what became of it;
+//! [`verdict`] judges the evidence; a refusal that the kernel kept to itself is told through [`rtas`]; and the
+//! [`journal`] and [`counters`] remember it as a [`refusal`].
+//!
+//! Everything here runs with preemption off, as part of a probe, unless it says otherwise: nothing sleeps, allocates,
+//! locks or panics. Words that more than one CPU may see are atomics of `core`, because the kernel's own are not to be
+//! had on a kernel without `CONFIG_RUST`.
+
+pub mod attempt;
+pub mod counters;
+pub mod deferred;
+pub mod journal;
+pub mod refusal;
+pub mod rtas;
+pub mod verdict;
+pub mod watch;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The functions of `shim.c`, as C sees them; `shim.h` says what each does.
+
+use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+
+/// `struct papr_probe`.
+#[repr(C)]
+pub(crate) struct Probe {
+    _opaque: [u8; 0],
+}
+
+/// `struct papr_worker`.
+#[repr(C)]
+pub(crate) struct Worker {
+    _opaque: [u8; 0],
+}
+
+/// `struct pt_regs`.
+#[repr(C)]
+pub(crate) struct Registers {
+    _opaque: [u8; 0],
+}
+
+extern "C" {
+    pub(crate) fn papr_is_pseries() -> bool;
+    pub(crate) fn papr_has_set_indicator() -> bool;
+    pub(crate) fn papr_has_kprobes() -> bool;
+
+    pub(crate) fn papr_probe_register(
+        symbol: *const c_char,
+        enter: unsafe extern "C" fn(*mut c_void, *mut Registers, c_ulong) -> bool,
+        leave: unsafe extern "C" fn(*mut c_void, c_ulong),
+        observer: *mut c_void,
+    ) -> *mut Probe;
+    pub(crate) fn papr_probe_unregister(probe: *mut Probe);
+    pub(crate) fn papr_probe_missed(probe: *const Probe) -> c_ulong;
+
+    pub(crate) fn papr_probe_argument(regs: *mut Registers, nr: c_uint) -> c_ulong;
+    pub(crate) fn papr_read_kernel(to: *mut c_void, from: c_ulong, size: usize) -> bool;
+    pub(crate) fn papr_drmem_lmb_drc_index() -> usize;
+
+    pub(crate) fn papr_current() -> c_ulong;
+    pub(crate) fn papr_current_is_worker() -> bool;
+
+    pub(crate) fn papr_set_indicator(indicator: u32, index: u32, state: u32) -> c_int;
+    pub(crate) fn papr_rtas_pause(status: c_int);
+
+    pub(crate) fn papr_worker_create(
+        run: unsafe extern "C" fn(*mut c_void),
+        context: *mut c_void,
+    ) -> *mut Worker;
+    pub(crate) fn papr_worker_wake(worker: *mut Worker);
+    pub(crate) fn papr_worker_destroy(worker: *mut Worker);
+
+    pub(crate) fn papr_may_log() -> bool;
+}
