@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What can happen, and how often.
+
+use crate::{guest::Plan, machine::Device, vmm::Input};
+use std::fmt;
+
+/// Something that can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The user asks.
+    Ask(Device),
+    /// The kernel takes a hot plug event and queues it.
+    Fetch,
+    /// The kernel takes a hot plug event and has no memory to queue it.
+    Drop,
+    /// The worker begins with the first request in the queue.
+    Start(Plan),
+    /// The worker makes its next firmware call.
+    Call,
+    /// The worker is done; the module says so.
+    Finish,
+    /// The worker finds that a request before was dropped; the module says so.
+    AnswerDropped,
+    /// The guest sends its last report again.
+    Repeat,
+    /// Somebody inside the guest asks for a removal.
+    AskInside(Device, Plan),
+    /// The module is loaded.
+    Load,
+    /// The module is unloaded.
+    Unload,
+    /// The kernel panics and another takes over, without a reset.
+    CrashKernel,
+    /// The guest hangs.
+    Hang,
+    /// The machine is reset.
+    Reset,
+    /// The guest migrates, to the same kind of VMM, to one without reports, or back.
+    Migrate(Input),
+}
+
+/// How often things may still happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// `device_del`.
+    pub requests: u8,
+    /// Everything that is not part of an ordinary removal, together.
+    pub disturbances: u8,
+    /// The disturbances that may not happen (again), one bit each.
+    pub spent: u16,
+}
+
+impl Budget {
+    fn bit(action: Action) -> Option<u32> {
+        Some(match action {
+            Action::Drop => 0,
+            Action::AskInside(Device::Cpu, _) => 1,
+            Action::AskInside(Device::Dimm, _) => 2,
+            Action::Load => 3,
+            Action::Unload => 4,
+            Action::CrashKernel => 5,
+            Action::Hang => 6,
+            Action::Reset => 7,
+            Action::Migrate(Input::Migrate) => 8,
+            Action::Migrate(Input::MigrateToLevel0) => 9,
+            Action::Migrate(_) => 10,
+            Action::Repeat => 11,
+            _ => return None,
+        })
+    }
+
+    /// Whether this may still happen.
+    pub fn allows(&self, action: Action) -> bool {
+        Self::bit(action).is_none_or(|bit| self.disturbances > 0 && self.spent & (1 << bit) == 0)
+    }
+
+    /// Takes note that it has happened.
+    pub(crate) fn spend(&mut self, action: Action) {
+        if let Some(bit) = Self::bit(action) {
+            self.disturbances -= 1;
+            self.spent |= 1 << bit;
+            if self.disturbances == 0 {
+                // What has been spent no longer tells worlds apart.
+                self.spent = 0;
+            }
+        }
+        if matches!(action, Action::Ask(_)) {
+            self.requests -= 1;
+        }
+    }
+
+    /// Everything that the full exploration has.
+    pub const FULL: Self = Self { requests: 3, disturbances: 3, spent: 0 };
+
+    /// The same, where there is no module to load and no other kind of VMM to migrate to.
+    pub fn for_stock(mut self) -> Self {
+        for action in [Action::Load, Action::Unload, Action::Migrate(Input::MigrateToLevel1)] {
+            self.spent |= Self::bit(action).map_or(0, |bit| 1 << bit);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Ask(device) => write!(f, "the user asks for {device}"),
+            Self::Fetch => f.write_str("the guest queues the hot plug event"),
+            Self::Drop => f.write_str("the guest drops the hot plug event, out of memory"),
+            Self::Start(plan) => write!(f, "the guest begins: {plan}"),
+            Self::Call => f.write_str("the guest goes on"),
+            Self::Finish => f.write_str("the guest has finished"),
+            Self::Repeat => f.write_str("the guest sends its last report again"),
+            Self::AnswerDropped => f.write_str("the guest passes over what it dropped"),
+            Self::AskInside(device, plan) => write!(f, "somebody in the guest asks for {device}: {plan}"),
+            Self::Load => f.write_str("the module is loaded"),
+            Self::Unload => f.write_str("the module is unloaded"),
+            Self::CrashKernel => f.write_str("the guest panics, another kernel takes over"),
+            Self::Hang => f.write_str("the guest hangs"),
+            Self::Reset => f.write_str("the machine is reset"),
+            Self::Migrate(Input::MigrateToLevel0) => f.write_str("the guest migrates to a VMM without reports"),
+            Self::Migrate(Input::MigrateToLevel1) => f.write_str("the guest migrates to a VMM with reports"),
+            Self::Migrate(_) => f.write_str("the guest migrates"),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Everything that can happen, in every order, breadth first.
+
+use crate::{action::Action, property::Violation, vmm::Vmm, world::World};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+};
+
+/// What an exploration has found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// How many different worlds were seen.
+    pub states: usize,
+    /// How many steps led to them.
+    pub steps: usize,
+    /// The longest shortest way to a world.
+    pub depth: usize,
+    /// Whether every world was seen, and not only those within the depth asked for.
+    pub complete: bool,
+    /// A shortest way to each violation.
+    pub violations: BTreeMap<Violation, Vec<Action>>,
+}
+
+/// When to stop early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Only when there is nothing left to see.
+    Exhausted,
+    /// At the first violation.
+    FirstViolation,
+}
+
+/// How a world was reached: from which one, by what.
+struct Step {
+    from: u32,
+    by: Action,
+}
+
+/// Explores from `start`, no further than `depth` steps.
+///
+/// A world is remembered by 64 bits of its hash; at the sizes of this model a collision, which would hide a world, is
+/// less likely than one in ten thousand.
+pub fn explore<V: Vmm>(start: World<V>, depth: usize, until: Until) -> Findings {
+    let hasher = BuildHasherDefault::<DefaultHasher>::default();
+    let mut seen = HashSet::<u64, BuildHasherDefault<Identity>>::default();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut findings = Findings { states: 1, ..Findings::default() };
+    seen.insert(hasher.hash_one(&start));
+    let mut frontier = vec![(u32::MAX, start)];
+    while !frontier.is_empty() && findings.depth < depth {
+        let mut next = Vec::new();
+        for (from, world) in &frontier {
+            for by in world.actions() {
+                findings.steps += 1;
+                let mut after = world.clone();
+                let result = after.apply(by, &mut Vec::new()).and_then(|()| after.check_idle());
+                let known = result.is_ok() && !seen.insert(hasher.hash_one(&after));
+                if known {
+                    continue;
+                }
+                if let Err(violation) = result {
+                    findings.violations.entry(violation).or_insert_with(|| path(&steps, *from, by));
+                    if until == Until::FirstViolation {
+                        return findings;
+                    }
+                    continue;
+                }
+                findings.states += 1;
+                steps.push(Step { from: *from, by });
+                next.push((steps.len() as u32 - 1, after));
+            }
+        }
+        frontier = next;
+        findings.depth += 1;
+    }
+    findings.complete = frontier.is_empty();
+    findings
+}
+
+fn path(steps: &[Step], mut from: u32, last: Action) -> Vec<Action> {
+    let mut path = vec![last];
+    while let Some(step) = steps.get(from as usize) {
+        path.push(step.by);
+        from = step.from;
+    }
+    path.reverse();
+    path
+}
+
+/// A way through the world, told for people.
+pub fn tell<V: Vmm>(start: &World<V>, path: &[Action]) -> Vec<String> {
+    let mut world = start.clone();
+    let mut lines = Vec::new();
+    for (number, action) in path.iter().enumerate() {
+        let mut said = Vec::new();
+        let result = world.apply(*action, &mut said).and_then(|()| world.check_idle());
+        lines.push(format!("{:>4}. {action}", number + 1));
+        lines.extend(said.iter().map(|line| format!("        {line}")));
+        if let Err(violation) = result {
+            lines.push(format!("   => {violation}"));
+        }
+    }
+    lines
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { states, steps, depth, complete, violations } = self;
+        let how = if *complete { "exhausted" } else { "not exhausted" };
+        write!(f, "{states} states, {steps} steps, depth {depth} ({how}), {} violations", violations.len())
+    }
+}
+
+/// Worlds are hashed once already.
+#[derive(Default)]
+struct Identity(u64);
+
+impl std::hash::Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guest: a kernel that removes devices as Linux does, and a module that speaks for it.
+
+use crate::{
+    machine::{CONNECTORS, CPU0, Connector, Device, LMB0, LMB1, UNPLUG_STATUS},
+    vmm::RequestId,
+};
+use papr_unplug_wire::wire::{
+    drc::DrcIndex,
+    offer::{Classes, Features},
+    reason::Reason,
+    report::{Errno, Report},
+    token::Token,
+};
+use std::fmt;
+
+/// The state of the guest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Guest {
+    /// It runs; a guest that hangs or panics does nothing until it is reset.
+    pub alive: bool,
+    /// What speaks for the kernel.
+    pub module: Module,
+    /// The device tree that this kernel booted with has the offer.
+    pub offer: bool,
+    /// A kernel before this one died with its promise standing.
+    pub promise_orphaned: bool,
+    /// Which connectors' resources the kernel holds.
+    pub held: [bool; CONNECTORS],
+    /// Hot plug events that the platform has for the guest.
+    pub events: Vec<Entry>,
+    /// The DLPAR work queue, in order.
+    pub queue: Vec<Entry>,
+    /// What the work queue's worker does now.
+    pub attempt: Option<Attempt>,
+    /// The last report about a request that was taken, in case it is sent again.
+    pub last: Option<(Report, Connector)>,
+}
+
+/// Whether the module is there, and what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Module {
+    /// Not loaded.
+    Absent,
+    /// Loaded; it signals what the kernel does not.
+    Level0,
+    /// Loaded, and it has promised to answer.
+    Armed,
+}
+
+/// A request on its way through the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Which request it is; the guest does not know.
+    pub request: RequestId,
+    /// What is to be removed.
+    pub device: Device,
+    /// What the module knows of the token.
+    pub token: Token,
+    /// The module saw it pass.
+    pub seen: bool,
+    /// The kernel lost it (no memory for the copy).
+    pub dropped: bool,
+}
+
+/// A removal that is being attempted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// For which request; `None` for one that somebody inside the guest began.
+    pub entry: Option<Entry>,
+    /// What is being removed.
+    pub device: Device,
+    /// How it will go.
+    pub plan: Plan,
+    /// How many of its calls are made.
+    pub made: u8,
+    /// The module saw it start.
+    pub observed: bool,
+    /// The kernel did something that level 0 takes for a refusal.
+    pub signalled: bool,
+}
+
+/// How a removal goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Plan {
+    /// Everything is released.
+    Release,
+    /// The CPU is refused, or the DIMM's first LMB is.
+    Refuse,
+    /// The DIMM's second LMB is refused; the kernel takes the first back, and says so to the platform.
+    RefuseSecond,
+    /// The first LMB is released, the second is not, and the kernel takes that for a success.
+    Half,
+    /// The first LMB is released, the second is refused, and the kernel reconfigures it.
+    HalfRefuse,
+}
+
+/// A firmware call that a removal makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// set-indicator isolation-state, ISOLATE.
+    Isolate(Connector),
+    /// set-indicator isolation-state, UNISOLATE.
+    Unisolate(Connector),
+    /// set-indicator allocation-state, UNUSABLE.
+    SetUnusable(Connector),
+    /// `ibm,configure-connector`.
+    Configure(Connector),
+}
+
+impl Guest {
+    /// A guest that has just booted, on a platform that has these resources for it.
+    pub fn boot(offer: bool, held: [bool; CONNECTORS]) -> Self {
+        Self {
+            alive: true,
+            module: Module::Absent,
+            offer,
+            promise_orphaned: false,
+            held,
+            events: Vec::new(),
+            queue: Vec::new(),
+            attempt: None,
+            last: None,
+        }
+    }
+
+    /// Whether nothing is left for it to do.
+    pub fn is_idle(&self) -> bool {
+        self.alive && self.events.is_empty() && self.queue.is_empty() && self.attempt.is_none()
+    }
+}
+
+impl Plan {
+    /// What may happen to a removal of this device that the platform asked for.
+    pub fn of_request(device: Device) -> &'static [Self] {
+        match device {
+            Device::Cpu => &[Self::Release, Self::Refuse],
+            Device::Dimm => &[Self::Release, Self::Refuse, Self::RefuseSecond, Self::Half, Self::HalfRefuse],
+        }
+    }
+
+    /// What may happen to a removal that somebody inside the guest asked for.
+    pub fn of_guest(device: Device) -> &'static [Self] {
+        match device {
+            Device::Cpu => &[Self::Release, Self::Refuse],
+            Device::Dimm => &[Self::RefuseSecond],
+        }
+    }
+
+    /// Which connector refuses, if one does.
+    pub fn refusal(self, device: Device) -> Option<Connector> {
+        match (self, device) {
+            (Self::Release | Self::Half, _) => None,
+            (_, Device::Cpu) => Some(CPU0),
+            (Self::Refuse, Device::Dimm) => Some(LMB0),
+            (Self::RefuseSecond | Self::HalfRefuse, Device::Dimm) => Some(LMB1),
+        }
+    }
+
+    /// What the kernel does to the platform, in order.
+    pub fn calls(self, device: Device) -> &'static [Call] {
+        use Call::{Configure, Isolate, SetUnusable, Unisolate};
+        match (self, device) {
+            (Self::Release, Device::Cpu) => &[Isolate(CPU0), SetUnusable(CPU0)],
+            (_, Device::Cpu) => &[Unisolate(CPU0)],
+            (Self::Release, Device::Dimm) => &[Isolate(LMB0), SetUnusable(LMB0), Isolate(LMB1), SetUnusable(LMB1)],
+            (Self::Refuse, Device::Dimm) => &[],
+            (Self::RefuseSecond, Device::Dimm) => &[Unisolate(LMB0), Configure(LMB0)],
+            (Self::Half, Device::Dimm) => &[Isolate(LMB0), SetUnusable(LMB0)],
+            (Self::HalfRefuse, Device::Dimm) => &[Isolate(LMB0), SetUnusable(LMB0), Configure(LMB1)],
+        }
+    }
+}
+
+impl Call {
+    /// Which connector it is about.
+    pub fn connector(self) -> Connector {
+        match self {
+            Self::Isolate(connector)
+            | Self::Unisolate(connector)
+            | Self::SetUnusable(connector)
+            | Self::Configure(connector) => connector,
+        }
+    }
+}
+
+/// The report of a refusal, with a reason that fits the device.
+pub fn refused(token: Token, connector: Connector, dropped: bool) -> Report {
+    let (reason, errno) = match (dropped, connector) {
+        (true, _) => (Reason::DROPPED, Errno(12)),
+        (false, CPU0) => (Reason::LAST_CPU, Errno(16)),
+        (false, _) => (Reason::UNMOVABLE_PAGE, Errno(16)),
+    };
+    Report::Refused { token, reason, errno }
+}
+
+/// The report that arms both classes.
+pub fn arm(features: Features) -> Report {
+    Report::Arm { classes: Classes::CPU | Classes::MEMORY, features }
+}
+
+/// A report as the VMM sees it.
+pub fn sent(report: Report, connector: Option<Connector>) -> crate::vmm::Input {
+    let index = connector.map_or(DrcIndex(0), Connector::index);
+    crate::vmm::Input::SetIndicator(UNPLUG_STATUS, index, report.word().0)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Release => "all will be released",
+            Self::Refuse => "the first connector will refuse",
+            Self::RefuseSecond => "the second LMB will refuse, the first goes back",
+            Self::Half => "the first LMB will be released, the second will not, and the kernel will not notice",
+            Self::HalfRefuse => "the first LMB will be released, the second will refuse",
+        })
+    }
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What must never be seen.
+
+use crate::{
+    guest::Module,
+    machine::{Connector, Device},
+    vmm::{Event, Input, Outcome, RequestId, Source, Vmm},
+    world::{Case, Truth, World},
+};
+use papr_unplug_wire::wire::rtas::{Indicator, IsolationState};
+use std::fmt;
+
+/// A promise of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Property {
+    /// A request has one outcome, and every outcome belongs to a request.
+    ExactlyOnce,
+    /// A refusal is charged to the request that was refused, at the connector that refused.
+    Attribution,
+    /// A guest that has promised to answer, and lives, leaves no request without an outcome.
+    NoSilence,
+    /// A device is deleted only when the guest has given all of it back, or with a reset.
+    NoTheft,
+    /// A device that the guest has given back on request is deleted.
+    NoGhost,
+    /// An idle guest that releases what it is asked for can always give the device back.
+    NoStranding,
+    /// A device_del is never turned away because of an earlier one that the guest is done with.
+    NoWedge,
+    /// The VMM survives whatever the guest does.
+    NoAbort,
+    /// The VMM shows a promise only where the guest made one.
+    TruePromise,
+}
+
+/// Every property with the clauses that it stands for.
+pub const ALL: &[(Property, &str, &[&str])] = &[
+    (
+        Property::ExactlyOnce,
+        "one outcome for each request",
+        &["PUE-V-030", "PUE-V-031", "PUE-V-060", "PUE-V-070", "PUE-V-080", "PUE-G-037"],
+    ),
+    (
+        Property::Attribution,
+        "a refusal is charged to the request that was refused",
+        &["PUE-V-023", "PUE-V-024", "PUE-V-032", "PUE-V-033", "PUE-V-041", "PUE-G-022", "PUE-G-032", "PUE-G-038"],
+    ),
+    (
+        Property::NoSilence,
+        "no silence while promised",
+        &[
+            "PUE-V-036",
+            "PUE-V-037",
+            "PUE-V-042",
+            "PUE-V-081",
+            "PUE-G-030",
+            "PUE-G-031",
+            "PUE-G-033",
+            "PUE-G-034",
+            "PUE-G-040",
+            "PUE-G-041",
+            "PUE-G-050",
+        ],
+    ),
+    (Property::NoTheft, "nothing is taken that the guest still holds", &["PUE-V-062"]),
+    (Property::NoGhost, "what is given back is deleted", &["PUE-V-061", "PUE-V-063"]),
+    (Property::NoStranding, "a device can always be given back later", &["PUE-V-064", "PUE-V-065"]),
+    (Property::NoWedge, "a retry is always accepted", &["PUE-V-050", "PUE-V-051"]),
+    (Property::NoAbort, "the VMM never aborts", &["PUE-V-053", "PUE-V-090"]),
+    (
+        Property::TruePromise,
+        "a promise is shown only where one was made",
+        &["PUE-V-015", "PUE-V-016", "PUE-V-071", "PUE-V-082", "PUE-G-010", "PUE-G-051", "PUE-G-052"],
+    ),
+];
+
+/// What the exploration of the stock rules must find, for its checks to be worth anything.
+pub const STOCK_DEFECTS: &[(&str, Violation)] = &[
+    (
+        "duplicate event: one refusal of a DIMM is told twice",
+        Violation::new(Property::ExactlyOnce, "an event without a request: one refusal is told twice"),
+    ),
+    (
+        "ghost CPU: refused, then released, and never deleted",
+        Violation::new(Property::NoGhost, "a device that was given back on request stays plugged"),
+    ),
+    (
+        "partial-release abort: one LMB released, the DIMM refused, asked for again",
+        Violation::new(Property::NoAbort, "spapr_drc_unplug_request: assertion failed: (drc->dev)"),
+    ),
+    (
+        "migration abort: a DIMM's removal pending, migrated, refused",
+        Violation::new(Property::NoAbort, "spapr_memory_unplug_rollback: assertion failed: (ds)"),
+    ),
+    (
+        "silent first LMB: the guest refuses and nobody is told",
+        Violation::new(Property::NoSilence, "the guest has refused and nobody is told"),
+    ),
+    (
+        "misattributed refusal: charged to a request that was not refused",
+        Violation::new(Property::Attribution, "a refusal is charged to a request that was not refused"),
+    ),
+    (
+        "wedge: a retry after the silent refusal is turned away",
+        Violation::new(Property::NoWedge, "a retry is turned away"),
+    ),
+];
+
+/// A promise that was broken, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Violation {
+    /// Which.
+    pub property: Property,
+    /// How.
+    pub how: &'static str,
+}
+
+impl Violation {
+    pub(crate) const fn new(property: Property, how: &'static str) -> Self {
+        Self { property, how }
+    }
+}
+
+impl<V: Vmm> World<V> {
+    /// An outcome is told.
+    pub(crate) fn tell(
+        &mut self,
+        request: Option<RequestId>,
+        device: Device,
+        outcome: Outcome,
+    ) -> Result<(), Violation> {
+        let once = |how| Err(Violation::new(Property::ExactlyOnce, how));
+        // A VMM without request names: the user charges an event to the oldest device_del that has none.
+        let named = request.map(usize::from);
+        let oldest = || self.cases.iter().position(|case| case.device == device && case.outcome.is_none());
+        let Some(case) = named.or_else(oldest).and_then(|at| self.cases.get_mut(at)) else {
+            return match outcome {
+                Outcome::Refused { .. } => once("an event without a request: one refusal is told twice"),
+                _ => Ok(()),
+            };
+        };
+        if case.outcome.is_some() {
+            return once("a second outcome for one request");
+        }
+        case.outcome = Some(outcome);
+        let case = *case;
+        if request.is_none() && !matches!(outcome, Outcome::Refused { .. }) {
+            for other in self.cases.iter_mut().filter(|case| case.device == device && case.outcome.is_none()) {
+                other.outcome = Some(outcome);
+            }
+        }
+        match outcome {
+            Outcome::Refused { connector, source, .. } => check_refusal(&case, connector, source, request.is_none()),
+            Outcome::Released | Outcome::Reset => Ok(()),
+        }
+    }
+
+    /// A device is deleted.
+    pub(crate) fn check_deleted(&self, device: Device, cause: Input) -> Result<(), Violation> {
+        let held = device.connectors().iter().any(|connector| self.guest.held[connector.slot()]);
+        if held && cause != Input::Reset {
+            return Err(Violation::new(Property::NoTheft, "a device is deleted that the guest still holds"));
+        }
+        Ok(())
+    }
+
+    /// What the user sees after every step.
+    pub(crate) fn check_user(&self) -> Result<(), Violation> {
+        for (case, open) in self.cases.iter().enumerate().filter(|(_, case)| case.outcome.is_none()) {
+            if !self.vmm.present(open.device) {
+                return Err(Violation::new(Property::ExactlyOnce, "a request stays open although its device is gone"));
+            }
+            let listed = self.vmm.open();
+            let known = |id: usize| listed.iter().any(|open| usize::from(open.request) == id);
+            if V::NAMES_REQUESTS && !known(case) {
+                return Err(Violation::new(Property::ExactlyOnce, "a request is forgotten without an outcome"));
+            }
+        }
+        let promise = |id: RequestId| self.cases.get(usize::from(id)).is_some_and(|case| case.promised);
+        let excused = self.guest.promise_orphaned;
+        if !excused && self.vmm.open().iter().any(|open| open.promised && !promise(open.request)) {
+            return Err(Violation::new(Property::TruePromise, "an answer is promised that nobody will give"));
+        }
+        Ok(())
+    }
+
+    /// What holds whenever the guest has nothing left to do.
+    pub fn check_idle(&self) -> Result<(), Violation> {
+        if !self.guest.is_idle() {
+            return Ok(());
+        }
+        for (id, case) in self.cases.iter().enumerate().filter(|(_, case)| case.outcome.is_none()) {
+            self.check_answered(id, case)?;
+        }
+        for device in Device::ALL.into_iter().filter(|device| self.vmm.present(*device)) {
+            self.check_given_back(device)?;
+            self.check_retry(device)?;
+        }
+        Ok(())
+    }
+
+    fn check_answered(&self, id: usize, case: &Case) -> Result<(), Violation> {
+        let silence = |how| Err(Violation::new(Property::NoSilence, how));
+        if case.promised {
+            return silence("a promised answer never comes");
+        }
+        let answered = |other: &Case| {
+            let by_token = |outcome| matches!(outcome, Outcome::Refused { source: Source::Token, .. });
+            other.device == case.device && other.outcome.is_some_and(by_token)
+        };
+        if self.cases[id..].iter().any(answered) {
+            return silence("a request stays open that the guest has passed over");
+        }
+        let refused = matches!(case.truth, Truth::Refused(_));
+        // A VMM that names no requests is measured by every promise, although it made none.
+        if !V::NAMES_REQUESTS && refused {
+            return silence("the guest has refused and nobody is told");
+        }
+        let alone = self.cases.iter().filter(|other| other.device == case.device).count() == 1;
+        if alone && refused && case.observed && self.guest.module != Module::Absent {
+            return silence("the module saw a refusal and nobody is told");
+        }
+        Ok(())
+    }
+
+    fn check_given_back(&self, device: Device) -> Result<(), Violation> {
+        let all = |given: &dyn Fn(Connector) -> bool| device.connectors().iter().all(|connector| given(*connector));
+        let given_back = all(&|connector| !self.guest.held[connector.slot()] && !self.vmm.usable(connector));
+        let on_request = self.cases.iter().any(|case| case.device == device && case.truth == Truth::Done);
+        if given_back && on_request {
+            return Err(Violation::new(Property::NoGhost, "a device that was given back on request stays plugged"));
+        }
+        Ok(())
+    }
+
+    /// Asks once more, and lets the guest release all that it holds.
+    fn check_retry(&self, device: Device) -> Result<(), Violation> {
+        let mut vmm = self.vmm.clone();
+        let effects = vmm.step(Input::DeviceDel(device));
+        if let Some(site) = effects.abort {
+            return Err(Violation::new(Property::NoAbort, site));
+        }
+        let decided = |case: &Case| case.device != device || case.outcome.is_some() || case.truth != Truth::Open;
+        if matches!(effects.asked, Some(Err(_))) && self.cases.iter().all(decided) {
+            return Err(Violation::new(Property::NoWedge, "a retry is turned away"));
+        }
+        if matches!(effects.asked, Some(Err(_))) {
+            return Ok(());
+        }
+        let mut deleted = effects.events.contains(&Event::Deleted(device));
+        for connector in device.connectors().iter().filter(|connector| self.guest.held[connector.slot()]) {
+            let isolate = IsolationState::ISOLATE.0;
+            for (indicator, value) in [(Indicator::ISOLATION_STATE, isolate), (Indicator::ALLOCATION_STATE, 0)] {
+                let effects = vmm.step(Input::SetIndicator(indicator, connector.index(), value));
+                deleted |= effects.events.contains(&Event::Deleted(device));
+            }
+        }
+        if !deleted {
+            return Err(Violation::new(Property::NoStranding, "a guest that gives all back cannot get rid of it"));
+        }
+        Ok(())
+    }
+}
+
+fn check_refusal(case: &Case, connector: Connector, source: Source, unnamed: bool) -> Result<(), Violation> {
+    let wrong = |how| Err(Violation::new(Property::Attribution, how));
+    let refused = matches!(case.truth, Truth::Refused(_) | Truth::Dropped);
+    if unnamed && !refused {
+        return wrong("a refusal is charged to a request that was not refused");
+    }
+    if source != Source::Token && case.promised {
+        return wrong("a refusal is guessed although a report by token was promised");
+    }
+    let at = match case.truth {
+        Truth::Refused(connector) => Some(connector),
+        Truth::Dropped => Some(case.device.connectors()[0]),
+        Truth::Open | Truth::Done | Truth::Lost => None,
+    };
+    let incomplete = case.truth == Truth::Done;
+    if source == Source::Token && !incomplete && at != Some(connector) {
+        return wrong("a report is charged to a request that it is not about");
+    }
+    Ok(())
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.property, self.how)
+    }
+}
