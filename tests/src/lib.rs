@@ -1,2 +1,57 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! wip
+
+//! Boots real guests in a real VMM, asks them to give devices back, and sees what the host is told.
+//!
+//! A test is a [`story`]:
+//!
+//! ```no_run
+//! use papr_unplug_tests::{dimm::TWO_LMBS, pairing::Pairing, removal::Outcome, story::story};
+//!
+//! story(Pairing::OURS_ON_STOCK, |vm| {
+//!     let dimm = vm.plug_dimm(TWO_LMBS)?;
+//!     vm.veto_offlining()?;
+//!     assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Refused);
+//!     vm.allow_offlining()?;
+//!     assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Released);
+//!     Ok(())
+//! });
+//! ```
+//!
+//! Nothing here waits for a length of time to pass: every step waits for the event that ends it, and a [`deadline`] is
+//! only there to turn a machine that hangs into a message. That a host is *not* told is shown by evidence, see
+//! [`removal`].
+//!
+//! The modules, in the order that data flows: what is booted, the process and its three streams, what is read from
+//! them, the devices and what keeps them busy, a removal and its outcome, and what is made of all that.
+
+#![forbid(unsafe_code)]
+
+pub mod artifacts;
+pub mod pairing;
+
+pub mod deadline;
+pub mod journal;
+pub mod lines;
+pub mod qemu;
+
+pub mod console;
+pub mod guest;
+pub mod kernel_log;
+pub mod marker;
+pub mod message;
+pub mod qmp;
+pub mod trace;
+pub mod vm;
+
+pub mod busy;
+pub mod cpu;
+pub mod dimm;
+
+pub mod modinfo;
+pub mod module;
+pub mod removal;
+
+pub mod demo;
+pub mod median;
+pub mod scenario;
+pub mod story;

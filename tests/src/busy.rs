@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What keeps memory busy, with nothing but stock means.
+
+use crate::{dimm::Dimm, vm::Vm};
+use anyhow::{Context as _, Result};
+
+/// Where the kernel's error injection for memory notifiers is (`CONFIG_MEMORY_NOTIFIER_ERROR_INJECT`).
+const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions/MEM_GOING_OFFLINE/error";
+
+/// What holds pages. It must be let go of for the removal to end.
+#[derive(Debug)]
+#[must_use = "the pages are held until it is let go of"]
+pub struct Holder {
+    pids: String,
+}
+
+impl Vm {
+    /// From now on, any memory that is to go offline is busy (-EBUSY from a memory notifier).
+    pub fn veto_offlining(&mut self) -> Result<()> {
+        self.guest.sh(&format!(
+            "[ -e {INJECTION} ] || \
+             insmod /lib/modules/notifier-error-inject.ko && insmod /lib/modules/memory-notifier-error-inject.ko"
+        ))?;
+        self.inject(-16)
+    }
+
+    /// No more.
+    pub fn allow_offlining(&mut self) -> Result<()> {
+        self.inject(0)
+    }
+
+    fn inject(&mut self, errno: i32) -> Result<()> {
+        self.guest.sh(&format!("echo {errno} > {INJECTION}")).map(drop)
+    }
+
+    /// Takes the first LMB of a DIMM offline. The kernel then takes it away without asking any notifier, so a veto meets
+    /// the second LMB first.
+    pub fn put_first_lmb_offline(&mut self, dimm: &Dimm) -> Result<()> {
+        self.set_block(dimm.first_block(), "offline")
+    }
+
+    /// Puts a memory block in a state, see Linux `Documentation/admin-guide/mm/memory-hotplug.rst`.
+    pub fn set_block(&mut self, block: u64, state: &str) -> Result<()> {
+        self.guest.sh(&format!("echo {state} > /sys/devices/system/memory/memory{block}/state")).map(drop)
+    }
+
+    /// What DIMMs that come from now on are put online as: `online_movable` (as a VM boots here) or `online_kernel`.
+    pub fn set_online_type(&mut self, online_type: &str) -> Result<()> {
+        self.guest.sh(&format!("echo {online_type} > /sys/devices/system/memory/auto_online_blocks")).map(drop)
+    }
+
+    /// Holds pages that can be moved in principle and not now: a removal of their DIMM neither succeeds nor fails, it
+    /// goes on until they are let go of.
+    ///
+    /// A file's pages are spliced into a pipe that nobody reads on from. They are of the movable zone, which only
+    /// hot-plugged memory is in.
+    pub fn hold_pages(&mut self) -> Result<Holder> {
+        const HOLD: &[&str] = &[
+            "mkfifo /tmp/held /tmp/begun",
+            "dd if=/dev/zero of=/tmp/pages bs=1M count=4 2>/dev/null",
+            "{ { dd bs=1 count=1 >/dev/null 2>&1; echo > /tmp/begun; exec sleep 1000000; } < /tmp/held & }",
+            "reader=$!",
+            "{ cat /tmp/pages > /tmp/held & }",
+            "writer=$!",
+            "cat /tmp/begun",
+            "rm /tmp/held /tmp/begun",
+            "echo $reader $writer",
+        ];
+        let pids = self.guest.sh(&HOLD.join(" && "))?.trim().to_owned();
+        Ok(Holder { pids })
+    }
+
+    /// Waits until a removal has found the pages that are held.
+    pub fn await_held_removal(&mut self) -> Result<()> {
+        self.console.wait_for("migrating pfn").context("waiting for the kernel to find a page that is held")
+    }
+
+    /// Lets go of the pages.
+    pub fn let_go(&mut self, Holder { pids }: Holder) -> Result<()> {
+        self.guest.sh(&format!("kill {pids} && rm /tmp/pages")).map(drop)
+    }
+}

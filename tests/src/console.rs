@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guest's first console: the kernel log. (The VMM itself keeps `console.log`.)
+
+use crate::{
+    deadline::Deadline,
+    lines::{Lines, NoLine},
+};
+use std::{io, os::unix::net::UnixStream};
+
+/// The guest's kernel log.
+#[derive(Debug)]
+pub struct Console {
+    lines: Lines,
+    log: Vec<String>,
+}
+
+impl Console {
+    /// Listens to this stream.
+    pub fn of(stream: &UnixStream) -> io::Result<Self> {
+        Ok(Self { lines: Lines::of(stream, |_| {})?, log: Vec::new() })
+    }
+
+    /// Waits for a line with this text in it.
+    pub fn wait_for(&mut self, text: &str) -> Result<(), NoLine> {
+        let deadline = Deadline::start();
+        loop {
+            let line = self.lines.next(deadline)?.text;
+            let found = line.contains(text);
+            self.log.push(line);
+            if found {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The lines that have been waited past.
+    pub fn log(&self) -> &[String] {
+        &self.log
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guest module, as the guest's administrator sees it.
+
+use crate::vm::Vm;
+use anyhow::{Context as _, Result};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
+
+/// Where the module shows what it did.
+const DIRECTORY: &str = "/sys/kernel/debug/papr_unplug";
+
+/// The module's counters, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters(BTreeMap<String, u64>);
+
+/// One line of the module's `refusals`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(BTreeMap<String, String>);
+
+/// One line of the module's `probes`: a function's name and what is said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The function.
+    pub symbol: String,
+    /// `active missed=N` or `absent`.
+    pub state: String,
+}
+
+impl Counters {
+    /// One of them.
+    #[track_caller]
+    pub fn get(&self, name: &str) -> u64 {
+        *self.0.get(name).unwrap_or_else(|| panic!("there is no counter {name} in {self:?}"))
+    }
+
+    /// Those that are not zero, by name.
+    pub fn nonzero(&self) -> Vec<(&str, u64)> {
+        self.0.iter().filter(|(_, value)| **value != 0).map(|(name, value)| (name.as_str(), *value)).collect()
+    }
+}
+
+impl FromStr for Counters {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let counter = |line: &str| {
+            let (name, value) = line.split_once(' ').with_context(|| format!("this is no counter: {line}"))?;
+            Ok((name.to_owned(), value.parse().with_context(|| format!("this is no counter: {line}"))?))
+        };
+        text.lines().map(counter).collect::<Result<_>>().map(Self)
+    }
+}
+
+impl Refusal {
+    /// A member of the line, if it has it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl FromStr for Refusal {
+    type Err = anyhow::Error;
+
+    fn from_str(line: &str) -> Result<Self> {
+        let member = |word: &str| {
+            let (name, value) = word.split_once('=').with_context(|| format!("this is no refusal: {line}"))?;
+            Ok((name.to_owned(), value.to_owned()))
+        };
+        line.split_whitespace().map(member).collect::<Result<_>>().map(Self)
+    }
+}
+
+impl Vm {
+    /// Loads the module.
+    pub fn load_module(&mut self) -> Result<()> {
+        self.guest.sh("insmod /lib/modules/papr_unplug.ko").map(drop)
+    }
+
+    /// Unloads it.
+    pub fn unload_module(&mut self) -> Result<()> {
+        self.guest.sh("rmmod papr_unplug").map(drop)
+    }
+
+    /// Its counters.
+    pub fn counters(&mut self) -> Result<Counters> {
+        self.guest.sh(&format!("cat {DIRECTORY}/counters"))?.parse()
+    }
+
+    /// The last refusals it saw, oldest first.
+    pub fn refusals(&mut self) -> Result<Vec<Refusal>> {
+        self.guest.sh(&format!("cat {DIRECTORY}/refusals"))?.lines().map(str::parse).collect()
+    }
+
+    /// Its probes.
+    pub fn probes(&mut self) -> Result<Vec<Probe>> {
+        let text = self.guest.sh(&format!("cat {DIRECTORY}/probes"))?;
+        let probe = |line: &str| {
+            let (symbol, state) = line.split_once(' ').with_context(|| format!("this is no probe: {line}"))?;
+            Ok(Probe { symbol: symbol.to_owned(), state: state.to_owned() })
+        };
+        text.lines().map(probe).collect()
+    }
+
+    /// The functions that the kernel has a probe on, whosever it is, and those that its function tracer calls us for.
+    pub fn probed_functions(&mut self) -> Result<BTreeSet<String>> {
+        let functions = "cat /sys/kernel/debug/kprobes/list /sys/kernel/tracing/enabled_functions";
+        Ok(self.guest.sh(functions)?.lines().map(str::to_owned).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_name() {
+        let counters: Counters = "requests 3\nreleased 0\nrefused 3\n".parse().unwrap();
+        assert_eq!(counters.get("requests"), 3);
+        assert_eq!(counters.nonzero(), [("refused", 3), ("requests", 3)]);
+        assert!("requests".parse::<Counters>().is_err());
+    }
+
+    #[test]
+    fn refusal_without_an_lmb_has_none() {
+        let refusal: Refusal = "seq=2 resource=cpu connector=0x10000001 errno=-22 told=kernel".parse().unwrap();
+        assert_eq!(refusal.get("connector"), Some("0x10000001"));
+        assert_eq!(refusal.get("lmb"), None);
+        assert!("seq".parse::<Refusal>().is_err());
+    }
+}

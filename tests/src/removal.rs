@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One removal: asked for, watched, and called by what the host was told.
+//!
+//! That the host was told nothing is never concluded from time that passed. The guest's trace shows that its attempt has
+//! ended; then the guest answers once more, and then the VMM does. Whatever the guest had to say on the way is before
+//! that answer in the monitor's stream, so what is not there was not said.
+
+use crate::{
+    message::{Body, CommandError},
+    qmp::{Event, Moment, QmpError},
+    trace::{self, Attempt, SetIndicator, Step},
+    vm::Vm,
+};
+use anyhow::{Context as _, Result, bail};
+use papr_unplug_wire::wire::drc::DrcIndex;
+use serde::{Serialize, Serializer};
+use serde_json::json;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// The host is told that the guest refuses.
+const REFUSED: &str = "DEVICE_UNPLUG_GUEST_ERROR";
+/// The host is told that the device is gone.
+const DELETED: &str = "DEVICE_DELETED";
+
+/// Something that can be asked for.
+pub trait Device {
+    /// The id it was added with.
+    fn id(&self) -> &str;
+}
+
+/// What a removal came to, as the host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The guest was said to refuse.
+    Refused,
+    /// The device is gone.
+    Released,
+    /// The guest has ended its attempt, and nothing was said.
+    Silent,
+    /// The VMM ended by itself.
+    VmmAborted,
+}
+
+/// A removal that has come to its end.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// What it came to: the first thing the host was told.
+    pub outcome: Outcome,
+    /// Everything the host was told about it.
+    pub events: Vec<Event>,
+    /// From asking to the first of these.
+    pub latency: Option<Duration>,
+    /// How the guest's attempt ended; `None` if the VMM did so before.
+    pub attempt: Option<Attempt>,
+    /// The `set-indicator` calls of the guest meanwhile.
+    pub calls: Vec<SetIndicator>,
+}
+
+/// A removal that the host has asked for.
+#[derive(Debug)]
+#[must_use = "its outcome is to be watched"]
+pub struct Asked {
+    id: String,
+    sent: Instant,
+    before: Moment,
+}
+
+/// What a second request came to, after a refusal whose cause was gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The VMM took it, and the device was released.
+    Accepted,
+    /// The VMM did not take it.
+    Rejected,
+}
+
+impl Removal {
+    /// The connectors that the guest unisolated meanwhile: each is one signal.
+    pub fn unisolated(&self) -> Vec<DrcIndex> {
+        trace::unisolated(&self.calls)
+    }
+
+    fn aborted() -> Self {
+        Self { outcome: Outcome::VmmAborted, events: Vec::new(), latency: None, attempt: None, calls: Vec::new() }
+    }
+}
+
+impl Vm {
+    /// Asks for a device and watches what comes of it.
+    pub fn remove(&mut self, device: &impl Device) -> Result<Removal> {
+        let asked = self.ask(device)?.with_context(|| format!("the VMM does not ask for {}", device.id()))?;
+        self.watch(asked)
+    }
+
+    /// Asks once more for a device that was refused. Where the VMM takes the request, it must end in a release.
+    pub fn retry(&mut self, device: &impl Device) -> Result<Retry> {
+        let Ok(asked) = self.ask(device)? else { return Ok(Retry::Rejected) };
+        match self.watch(asked)?.outcome {
+            Outcome::Released => Ok(Retry::Accepted),
+            other => bail!("{} was asked for again with nothing in the way, and the outcome is {other}", device.id()),
+        }
+    }
+
+    /// Asks for a device and does not wait. The inner error is the VMM's: it may not take the request.
+    pub fn ask(&mut self, device: &impl Device) -> Result<Result<Asked, CommandError>> {
+        let id = device.id().to_owned();
+        // Leave behind whatever the guest did before.
+        self.trace.so_far(&mut self.guest)?;
+        let before = self.qmp.moment();
+        let sent = Instant::now();
+        match self.qmp.execute("device_del", json!({ "id": id })) {
+            Ok(_) => Ok(Ok(Asked { id, sent, before })),
+            Err(QmpError::Refused { source, .. }) => Ok(Err(source)),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Waits for the end of what was asked.
+    pub fn watch(&mut self, asked: Asked) -> Result<Removal> {
+        match self.follow(&asked) {
+            Err(error) if Self::is_end_of_vmm(&error) => {
+                self.wait_for_end()?;
+                Ok(Removal::aborted())
+            }
+            followed => followed.with_context(|| format!("{} was asked for", asked.id)),
+        }
+    }
+
+    /// What the host was told so far of what was asked.
+    pub fn told(&mut self, asked: &Asked) -> Result<Vec<Event>> {
+        self.qmp.round_trip()?;
+        Ok(self.qmp.since(asked.before).iter().filter(|event| asked.is_told_by(&event.body)).cloned().collect())
+    }
+
+    fn follow(&mut self, asked: &Asked) -> Result<Removal> {
+        let (mut calls, attempt) = self.trace.attempt(&mut self.guest)?;
+        let afterwards = self.trace.so_far(&mut self.guest)?;
+        calls.extend(afterwards.into_iter().filter_map(|step| match step {
+            Step::Call(call) => Some(call),
+            _ => None,
+        }));
+        let mut events = self.told(asked)?;
+        if attempt.errno == 0 && events.is_empty() {
+            // The guest has given it back, and the VMM takes it apart in its own time.
+            self.qmp.wait_for(asked.before, DELETED, |event| asked.is_told_by(event))?;
+            events = self.told(asked)?;
+        }
+        let first = events.first();
+        let outcome = match first.map(|event| event.body.name()) {
+            None => Outcome::Silent,
+            Some(DELETED) => Outcome::Released,
+            Some(_) => Outcome::Refused,
+        };
+        let latency = first.map(|event| event.at.saturating_duration_since(asked.sent));
+        Ok(Removal { outcome, latency, attempt: Some(attempt), calls, events })
+    }
+}
+
+impl Asked {
+    /// Whether this tells the host what came of it. (QEMU up to 10.x also sends the deprecated `MEM_UNPLUG_ERROR` with each
+    /// [`REFUSED`] of a DIMM; it says nothing more.)
+    fn is_told_by(&self, event: &Body) -> bool {
+        [REFUSED, DELETED].contains(&event.name()) && event.device() == Some(&self.id)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Refused => "refused",
+            Self::Released => "released",
+            Self::Silent => "silent",
+            Self::VmmAborted => "vmm-aborted",
+        })
+    }
+}
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+        })
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Retry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

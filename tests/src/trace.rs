@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the guest's kernel did, from its own tracing: the `set-indicator` calls it made, and how its attempts ended.
+//!
+//! This works in a guest without the module just as well, so it is the evidence on both sides.
+
+use crate::guest::Guest;
+use anyhow::{Context as _, Result};
+use papr_unplug_wire::wire::{
+    drc::DrcIndex,
+    rtas::{Indicator, IsolationState},
+};
+use std::collections::VecDeque;
+
+/// Has the kernel trace the return of `handle_dlpar_errorlog`, which ends every attempt to add or remove something, and
+/// the RTAS calls of one name. Descriptor 3 of the shell is what reads it.
+const SETUP: &[&str] = &[
+    "cd /sys/kernel/tracing",
+    "echo 'r:papr_test/attempt handle_dlpar_errorlog errno=$retval:s32' > kprobe_events",
+    "echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter",
+    "echo 1 > events/papr_test/attempt/enable",
+    "echo 1 > events/powerpc/rtas_input/enable",
+    "exec 3< trace_pipe",
+    "cd /root",
+];
+
+/// Waits until there is something and reads it. (A shell's own `read` would poll for a byte where a page is waiting.)
+const READ: &str = "dd bs=65536 count=1 <&3 2>/dev/null";
+
+/// One thing that the kernel did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It called firmware.
+    Call(SetIndicator),
+    /// It ended an attempt.
+    End(Attempt),
+    /// We were here.
+    Mark(u64),
+}
+
+/// A `set-indicator` call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetIndicator {
+    /// The task that made it, as `name-pid`.
+    pub task: String,
+    /// What it set.
+    pub indicator: Indicator,
+    /// Where.
+    pub connector: DrcIndex,
+    /// To what.
+    pub state: u32,
+}
+
+/// An attempt to add or remove something that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Who asked for it.
+    pub asker: Asker,
+    /// 0 or a negative errno.
+    pub errno: i32,
+}
+
+/// Who asks a guest to add or remove something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The hypervisor, by a hot plug event.
+    Hypervisor,
+    /// The guest's own administrator, by `/sys/kernel/dlpar`.
+    Administrator,
+}
+
+/// The kernel's tracing, in the order that things were done.
+#[derive(Debug)]
+pub struct Trace {
+    unread: VecDeque<Step>,
+    marks: u64,
+}
+
+impl Trace {
+    /// Starts to trace.
+    pub fn start(guest: &mut Guest) -> Result<Self> {
+        guest.sh(&SETUP.join(" && ")).context("cannot trace the guest's kernel")?;
+        Ok(Self { unread: VecDeque::new(), marks: 0 })
+    }
+
+    /// Waits for the next attempt to end; gives the calls before its end as well.
+    pub fn attempt(&mut self, guest: &mut Guest) -> Result<(Vec<SetIndicator>, Attempt)> {
+        let mut calls = Vec::new();
+        loop {
+            match self.next(guest).context("waiting for the guest to end its attempt")? {
+                Step::Call(call) => calls.push(call),
+                Step::End(attempt) => return Ok((calls, attempt)),
+                Step::Mark(_) => {}
+            }
+        }
+    }
+
+    /// Everything up to now. The guest has answered when this returns.
+    pub fn so_far(&mut self, guest: &mut Guest) -> Result<Vec<Step>> {
+        self.marks += 1;
+        guest.sh(&format!("echo mark {} > /sys/kernel/tracing/trace_marker", self.marks))?;
+        let mut steps = Vec::new();
+        loop {
+            match self.next(guest)? {
+                Step::Mark(mark) if mark == self.marks => return Ok(steps),
+                step => steps.push(step),
+            }
+        }
+    }
+
+    fn next(&mut self, guest: &mut Guest) -> Result<Step> {
+        loop {
+            if let Some(step) = self.unread.pop_front() {
+                return Ok(step);
+            }
+            self.unread.extend(guest.sh(READ)?.lines().filter_map(Step::parse));
+        }
+    }
+}
+
+impl Step {
+    /// Reads a line of the trace; `None` if it tells of something else.
+    fn parse(line: &str) -> Option<Self> {
+        let task = line.split_whitespace().next()?.to_owned();
+        if let Some((_, words)) = line.split_once(": rtas_input: set-indicator arguments: {") {
+            let mut words = words.trim_end_matches('}').split(',').map(hexadecimal);
+            Some(Self::Call(SetIndicator {
+                task,
+                indicator: Indicator(words.next()??),
+                connector: DrcIndex(words.next()??),
+                state: words.next()??,
+            }))
+        } else if let Some((_, rest)) = line.split_once(": attempt: (") {
+            // The hypervisor's requests are taken up by a kernel worker. The caller's name would say it as well, but not
+            // where a second probe of the function hides it.
+            let asker = if task.starts_with("kworker/") { Asker::Hypervisor } else { Asker::Administrator };
+            let (_, errno) = rest.split_once(" errno=")?;
+            Some(Self::End(Attempt { asker, errno: errno.parse().ok()? }))
+        } else {
+            let (_, mark) = line.split_once(": tracing_mark_write: mark ")?;
+            Some(Self::Mark(mark.parse().ok()?))
+        }
+    }
+}
+
+impl SetIndicator {
+    /// Whether it is the signal of a refusal, or would be if its connector were asked for.
+    pub fn is_unisolate(&self) -> bool {
+        self.indicator == Indicator::ISOLATION_STATE && self.state == IsolationState::UNISOLATE.0
+    }
+}
+
+/// The connectors that were unisolated, in order.
+pub fn unisolated<'a>(calls: impl IntoIterator<Item = &'a SetIndicator>) -> Vec<DrcIndex> {
+    calls.into_iter().filter(|call| call.is_unisolate()).map(|call| call.connector).collect()
+}
+
+fn hexadecimal(word: &str) -> Option<u32> {
+    u32::from_str_radix(word.strip_prefix("0x")?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_names_its_task_and_arguments() {
+        let line = "   kworker/u16:0-10      [000] dl.3.     6.720952: rtas_input: set-indicator arguments: \
+                    {0x2329,0x80000008,0x1}";
+        let call = SetIndicator {
+            task: "kworker/u16:0-10".into(),
+            indicator: Indicator(9001),
+            connector: DrcIndex(0x8000_0008),
+            state: 1,
+        };
+        assert!(call.is_unisolate());
+        assert_eq!(Step::parse(line), Some(Step::Call(call)));
+    }
+
+    #[test]
+    fn attempts_of_the_hypervisor_and_of_the_administrator_are_told_apart() {
+        let line = |task| {
+            format!(
+                "  {task}  [001] ...1.  11.844976: attempt: ([unknown/kretprobe'd] <- handle_dlpar_errorlog) errno=-22"
+            )
+        };
+        let end = |asker| Some(Step::End(Attempt { asker, errno: -22 }));
+        assert_eq!(Step::parse(&line("kworker/u16:0-10")), end(Asker::Hypervisor));
+        assert_eq!(Step::parse(&line("sh-41")), end(Asker::Administrator));
+    }
+
+    #[test]
+    fn marks_are_read_and_other_lines_are_passed_over() {
+        let mark = "    sh-41      [000] ...2.     9.222054: tracing_mark_write: mark 12";
+        assert_eq!(Step::parse(mark), Some(Step::Mark(12)));
+        for line in ["", "CPU:0 [LOST 12 EVENTS]", "  sh-1 [000] ...1. 1.0: rtas_input: query-cpu arguments: {0x1}"] {
+            assert_eq!(Step::parse(line), None);
+        }
+    }
+}
