@@ -1,4 +1,111 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! wip
+//! The commands of this repository, run as `cargo xtask COMMAND`.
+//!
+//! Everything that a test or a demonstration boots is an *artifact*: made once from declared inputs, kept in a cache
+//! outside the checkout, verified each time it is used. A [`store::Recipe`] says how one is made and from which others:
+//!
+//! ```text
+//! root ──────┬──► source ──┬──► kernel ──┬──► module ──┬──► initramfs
+//! download ──┘             │             │             │
+//!    └─────────────────────┼─────────────┼─────────────┘
+//! root ────────────────────┴─────────────┘
+//! root ──► qemu
+//! ```
 
-fn main() {}
+mod settings;
+
+mod apt;
+mod host;
+mod mirror;
+mod sandbox;
+
+mod diagnosis;
+mod progress;
+mod step;
+
+mod manifest;
+mod store;
+
+mod cpio;
+mod download;
+mod initramfs;
+mod kconfig;
+mod kernel;
+mod module;
+mod patch;
+mod qemu;
+mod root;
+mod source;
+mod untar;
+
+mod artifacts;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::artifacts::Artifacts;
+use crate::kernel::Flavour;
+use crate::settings::Settings;
+use crate::store::Store;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The commands of this repository")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make what a guest is booted from, where it is missing, and tell where it is.
+    Artifacts {
+        /// Print one JSON object with absolute paths.
+        #[arg(long)]
+        json: bool,
+        /// Which kernel.
+        #[arg(long, value_enum, default_value_t = Flavour::Default)]
+        kernel: Flavour,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", explained(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let store = Store::open(Settings::from_env()?)?;
+    match command {
+        Command::Artifacts { json, kernel } => {
+            let artifacts = Artifacts::ensure(&store, kernel)?;
+            if json {
+                println!("{}", serde_json::to_string(&artifacts)?);
+            } else {
+                print!("{}", listing(&artifacts)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An error, outermost first, each cause on a line of its own.
+fn explained(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
+}
+
+fn listing(artifacts: &Artifacts) -> Result<String> {
+    let mut text = String::new();
+    if let serde_json::Value::Object(members) = serde_json::to_value(artifacts)? {
+        for (name, path) in members {
+            text += &format!("{name:<10} {}\n", path.as_str().unwrap_or_default());
+        }
+    }
+    Ok(text)
+}

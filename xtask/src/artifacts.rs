@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a harness needs to boot a guest.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use crate::host;
+use crate::initramfs::{self, Initramfs, OwnTreeInitramfs};
+use crate::kernel::{Flavour, Kernel};
+use crate::module::{self, Module, OwnTreeModule};
+use crate::qemu::Qemu;
+use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA};
+use crate::store::{Held, Recipe, Store};
+
+/// Absolute paths of everything, complete and verified, and kept from being replaced while this value lives.
+#[derive(Debug, Serialize)]
+pub(crate) struct Artifacts {
+    /// An ELF kernel for `-kernel`.
+    pub(crate) kernel: PathBuf,
+    /// A cpio archive for `-initrd`.
+    pub(crate) initramfs: PathBuf,
+    /// The module for that kernel, which is also in the initramfs.
+    pub(crate) module: PathBuf,
+    /// An executable `qemu-system-ppc64` that knows nothing of this project.
+    pub(crate) qemu_stock: PathBuf,
+    /// Its firmware directory, for `-L`.
+    pub(crate) qemu_data: PathBuf,
+    #[serde(skip)]
+    _held: Vec<Held>,
+}
+
+impl Artifacts {
+    /// Makes what is missing, and gives all of it.
+    pub(crate) fn ensure(store: &Store, flavour: Flavour) -> Result<Self> {
+        // Making a late one may replace an early one that it shares a part with, so nothing is held until all are there.
+        Self::collect(store, flavour)?;
+        Self::collect(store, flavour)
+    }
+
+    fn collect(store: &Store, flavour: Flavour) -> Result<Self> {
+        let settings = &store.settings;
+        let mut held = Vec::new();
+        let (kernel, module, initramfs) = if let Some(tree) = &settings.kernel_tree {
+            let vmlinux = tree.join("vmlinux");
+            ensure!(vmlinux.exists(), "{KERNEL_TREE} names {}, which has no vmlinux in it", tree.display());
+            let module = take(store, &mut held, &OwnTreeModule { tree: tree.clone() }, module::FILE)?;
+            let initramfs = take(store, &mut held, &OwnTreeInitramfs::new(tree.clone()), initramfs::FILE)?;
+            (vmlinux, module, initramfs)
+        } else {
+            let kernel = take(store, &mut held, &Kernel(flavour), Kernel::IMAGE)?;
+            let module = take(store, &mut held, &Module::new(flavour), module::FILE)?;
+            (kernel, module, take(store, &mut held, &Initramfs::new(flavour), initramfs::FILE)?)
+        };
+        let (qemu_stock, qemu_data) = if let Some(program) = &settings.qemu {
+            ensure!(program.is_file(), "{QEMU} names {}, which is no file", program.display());
+            let data = match &settings.qemu_data {
+                Some(data) => data.clone(),
+                None => host::qemu_data(program).with_context(|| format!("{QEMU} is set but {QEMU_DATA} is not"))?,
+            };
+            (program.clone(), data)
+        } else {
+            let qemu = take(store, &mut held, &Qemu, Qemu::PROGRAM)?;
+            let data = qemu.with_file_name("").join(Qemu::DATA);
+            (qemu, data)
+        };
+        Ok(Self { kernel, initramfs, module, qemu_stock, qemu_data, _held: held })
+    }
+}
+
+fn take(store: &Store, held: &mut Vec<Held>, recipe: &dyn Recipe, file: &str) -> Result<PathBuf> {
+    let artifact = store.ensure(recipe)?;
+    let path = artifact.path(file);
+    held.push(artifact);
+    Ok(path)
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The packages that are taken apart: the kernel's source, and busybox for the guest.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::apt::Apt;
+use crate::host;
+use crate::manifest::{Inputs, Made, sha256_of};
+use crate::mirror;
+use crate::settings::Settings;
+use crate::step::Log;
+use crate::store::{Held, Recipe, Store};
+
+/// Suites that may have a kernel which is new enough; the newest kernel of any of them is taken.
+const KERNEL_SUITES: &[&str] = &["forky", "sid", "experimental"];
+const BUSYBOX_SUITE: &str = "forky";
+
+/// The first Linux with Rust on powerpc.
+const OLDEST: Series = Series(7, 3);
+
+/// Linux source and busybox, as Debian packages.
+#[derive(Debug)]
+pub(crate) struct Download;
+
+impl Download {
+    pub(crate) const LINUX: &str = "linux-source.deb";
+    pub(crate) const BUSYBOX: &str = "busybox-static.deb";
+}
+
+impl Recipe for Download {
+    fn kind(&self) -> &'static str {
+        "download"
+    }
+
+    fn title(&self) -> String {
+        "Linux source and busybox packages".to_owned()
+    }
+
+    fn inputs(&self, _: &Settings) -> Result<Inputs> {
+        Ok(Inputs::default()
+            .text("kernel suites", KERNEL_SUITES.join(" "))
+            .text("kernel at least", OLDEST.to_string())
+            .text("busybox suite", BUSYBOX_SUITE))
+    }
+
+    fn needs(&self) -> u64 {
+        400
+    }
+
+    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+        host::require_tools(&store.progress)?;
+        let mut log = Log::begin(store, "download")?;
+        let state = dir.join("apt");
+        let native = host::arch()?.debian;
+        let mut sources: Vec<(&str, &str)> = KERNEL_SUITES.iter().map(|suite| (*suite, native)).collect();
+        sources.push((BUSYBOX_SUITE, "ppc64el"));
+        let apt = Apt::new(store, &mut log, state.clone(), &sources)?;
+        let (name, version) = newest(apt.versions(r"^linux-source-[0-9.]+$")?).with_context(|| {
+            let mirror = mirror::address(&store.settings).unwrap_or_default();
+            format!("{mirror} has no linux-source-{OLDEST} or newer in {}", KERNEL_SUITES.join(", "))
+        })?;
+        store.progress.say(format!("    found {name} {version}"));
+        apt.fetch_only(store, &mut log, &[format!("{name}={version}"), "busybox-static:ppc64el".to_owned()], dir)?;
+        fs::remove_dir_all(&state)?;
+        let mut made = Made::default();
+        made.fact("linux", &version);
+        for file in [Self::LINUX, Self::BUSYBOX] {
+            let deb = only_deb(dir, file.trim_end_matches(".deb"))?;
+            made.fact(file, deb.clone());
+            fs::rename(dir.join(&deb), dir.join(file))?;
+            made.fact(&format!("{file} sha256"), sha256_of(&dir.join(file))?);
+            made.files.push(file.into());
+        }
+        Ok(made)
+    }
+}
+
+fn only_deb(dir: &Path, prefix: &str) -> Result<String> {
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(prefix) && name.contains('_') {
+            return Ok(name);
+        }
+    }
+    anyhow::bail!("apt fetched no {prefix}")
+}
+
+/// A kernel series, such as 7.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Series(u32, u32);
+
+impl Series {
+    fn of_package(name: &str) -> Option<Self> {
+        let (major, minor) = name.strip_prefix("linux-source-")?.split_once('.')?;
+        Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+/// The newest series that will do, in its newest version, given each name's versions newest first.
+fn newest(packages: Vec<(String, String)>) -> Option<(String, String)> {
+    let series = packages.iter().filter_map(|(name, _)| Series::of_package(name)).filter(|s| *s >= OLDEST).max()?;
+    packages.into_iter().find(|(name, _)| Series::of_package(name) == Some(series))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packages(rows: &[(&str, &str)]) -> Vec<(String, String)> {
+        rows.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
+    }
+
+    #[test]
+    fn newest_counts_series_as_numbers() {
+        let rows = packages(&[
+            ("linux-source-7.9", "7.9.1-1"),
+            ("linux-source-7.10", "7.10.2-1"),
+            ("linux-source-7.10", "7.10~rc3-1~exp1"),
+            ("linux-source-6.12", "6.12.5-1"),
+        ]);
+        assert_eq!(newest(rows).unwrap().1, "7.10.2-1");
+    }
+
+    #[test]
+    fn newest_without_rust_on_powerpc_is_none() {
+        assert_eq!(newest(packages(&[("linux-source-7.2", "7.2.4-1"), ("linux-source-x", "1")])), None);
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What this machine is and what it must have.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::progress::Progress;
+use crate::step::bound;
+
+/// A processor architecture, in Debian's terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arch {
+    /// As in `dpkg --print-architecture`.
+    pub(crate) debian: &'static str,
+    /// The directory of its libraries below `/usr/lib`.
+    pub(crate) triplet: &'static str,
+    /// Its dynamic loader.
+    pub(crate) loader: &'static str,
+}
+
+const ARCHES: &[(&str, Arch)] = &[
+    ("x86_64", Arch { debian: "amd64", triplet: "x86_64-linux-gnu", loader: "/lib64/ld-linux-x86-64.so.2" }),
+    ("aarch64", Arch { debian: "arm64", triplet: "aarch64-linux-gnu", loader: "/lib/ld-linux-aarch64.so.1" }),
+    ("powerpc64", Arch { debian: "ppc64el", triplet: "powerpc64le-linux-gnu", loader: "/lib64/ld64.so.2" }),
+];
+
+/// The architecture that builds and the VMM run on: this machine's.
+pub(crate) fn arch() -> Result<Arch> {
+    let found = ARCHES.iter().find(|(rust, _)| *rust == env::consts::ARCH).map(|(_, arch)| *arch);
+    found.with_context(|| {
+        let known: Vec<&str> = ARCHES.iter().map(|(_, arch)| arch.debian).collect();
+        format!("artifacts are built on {} machines only, and this one is {}", known.join(", "), env::consts::ARCH)
+    })
+}
+
+/// Where Debian keeps the keys that its archive is signed with; the newer name second.
+const KEYRINGS: &[&str] =
+    &["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
+
+/// The keys that the Debian archive is signed with.
+pub(crate) fn keyring() -> Result<&'static str> {
+    KEYRINGS.iter().find(|path| Path::new(path).exists()).copied().context("debian-archive-keyring is not installed")
+}
+
+/// Makes sure of the programs that making artifacts takes, installing them where this process may.
+pub(crate) fn require_tools(progress: &Progress) -> Result<()> {
+    ensure!(
+        find("apt-get").is_some() && find("dpkg-deb").is_some(),
+        "artifacts are made with apt-get and dpkg-deb, so on Debian or a system derived from it"
+    );
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    if !rustix::process::geteuid().is_root() {
+        bail!("this machine lacks {packages}, and only root can install it: `sudo apt-get install {packages}`");
+    }
+    progress.say(format!("==> installing {packages} on this machine, with apt-get"));
+    let install = || {
+        let mut apt = bound("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["install", "-y", "-q", "--no-install-recommends"])
+            .args(&missing);
+        apt.stdout(std::io::stderr());
+        apt.status().is_ok_and(|status| status.success())
+    };
+    let update =
+        || bound("apt-get").args(["update", "-q"]).stdout(std::io::stderr()).status().is_ok_and(|s| s.success());
+    if install() || (update() && install()) {
+        return Ok(());
+    }
+    bail!("could not install {packages}: see above, then try `apt-get update && apt-get install {packages}`")
+}
+
+fn missing() -> Vec<&'static str> {
+    let programs = [("bwrap", "bubblewrap"), ("setpriv", "util-linux"), ("tar", "tar")];
+    let absent = programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package);
+    absent.chain(keyring().is_err().then_some("debian-archive-keyring")).collect()
+}
+
+/// Looks a program up as a shell does.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
+}
+
+/// How many jobs a build may run at once.
+pub(crate) fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Runs a user's QEMU to learn where its firmware is: the first directory of `-L help` that has `slof.bin`.
+pub(crate) fn qemu_data(qemu: &Path) -> Result<PathBuf> {
+    let listed = crate::step::output_of(Command::new(qemu).args(["-L", "help"]))?;
+    let dirs = listed.lines().map(Path::new);
+    dirs.into_iter().find(|dir| dir.join("slof.bin").exists()).map(Path::to_path_buf).with_context(|| {
+        format!("{} knows no directory with slof.bin: set {} to one", qemu.display(), crate::settings::QEMU_DATA)
+    })
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The guest's whole user space: busybox, our `init`, and modules to load.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::cpio::Archive;
+use crate::download::Download;
+use crate::kernel::{Flavour, Kernel};
+use crate::manifest::{Inputs, Made};
+use crate::module::{self, Module, OwnTreeModule};
+use crate::settings::Settings;
+use crate::step::Log;
+use crate::store::{Held, Recipe, Store};
+
+/// An initramfs for one of our kernels.
+#[derive(Debug)]
+pub(crate) struct Initramfs {
+    kernel: Kernel,
+    module: Module,
+}
+
+/// An initramfs for a kernel of the user's.
+#[derive(Debug)]
+pub(crate) struct OwnTreeInitramfs {
+    module: OwnTreeModule,
+}
+
+/// The file in either artifact. Not compressed: unpacking would take the guest longer than reading.
+pub(crate) const FILE: &str = "initramfs.cpio";
+
+const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "lib", "lib/modules", "proc", "root", "sys", "tmp"];
+
+impl Initramfs {
+    pub(crate) fn new(flavour: Flavour) -> Self {
+        Self { kernel: Kernel(flavour), module: Module::new(flavour) }
+    }
+}
+
+impl OwnTreeInitramfs {
+    pub(crate) fn new(tree: PathBuf) -> Self {
+        Self { module: OwnTreeModule { tree } }
+    }
+}
+
+impl Recipe for Initramfs {
+    fn kind(&self) -> &'static str {
+        "initramfs"
+    }
+
+    fn title(&self) -> String {
+        format!("initramfs ({})", self.kernel.0.name())
+    }
+
+    fn parts(&self) -> Vec<&dyn Recipe> {
+        vec![&Download, &self.kernel, &self.module]
+    }
+
+    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        own_inputs(settings)
+    }
+
+    fn needs(&self) -> u64 {
+        20
+    }
+
+    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+        let [download, kernel, module] = parts else { unreachable!("three parts are declared") };
+        let mut modules = vec![module.path(module::FILE)];
+        modules.extend(Kernel::MODULES.map(|name| kernel.path(name)));
+        pack(store, download, &modules, dir)
+    }
+}
+
+impl Recipe for OwnTreeInitramfs {
+    fn kind(&self) -> &'static str {
+        "own-initramfs"
+    }
+
+    fn title(&self) -> String {
+        format!("initramfs (for {})", self.module.tree.display())
+    }
+
+    fn parts(&self) -> Vec<&dyn Recipe> {
+        vec![&Download, &self.module]
+    }
+
+    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        own_inputs(settings)
+    }
+
+    fn needs(&self) -> u64 {
+        20
+    }
+
+    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+        let [download, module] = parts else { unreachable!("two parts are declared") };
+        let mut modules = vec![module.path(module::FILE)];
+        for name in Kernel::MODULES {
+            let path = self.module.tree.join("lib").join(name);
+            if path.exists() {
+                modules.push(path);
+            } else {
+                store
+                    .progress
+                    .say(format!("    {name} is not in {}: tests that need it will fail", self.module.tree.display()));
+            }
+        }
+        pack(store, download, &modules, dir)
+    }
+}
+
+fn own_inputs(settings: &Settings) -> Result<Inputs> {
+    let inputs = Inputs::default().text("directories", DIRECTORIES.join(" ")).text("layout", "1");
+    inputs.file("init", &init(settings))
+}
+
+fn init(settings: &Settings) -> PathBuf {
+    settings.checkout.join("tests/guest/init")
+}
+
+fn pack(store: &Store, download: &Held, modules: &[PathBuf], dir: &Path) -> Result<Made> {
+    let mut log = Log::begin(store, "initramfs")?;
+    let unpacked = dir.join("busybox");
+    let mut unpack = Command::new("dpkg-deb");
+    log.run(store, "unpacking busybox", unpack.arg("-x").arg(download.path(Download::BUSYBOX)).arg(&unpacked))?;
+    let busybox =
+        ["usr/bin/busybox", "bin/busybox"].map(|path| unpacked.join(path)).into_iter().find(|path| path.exists());
+    let busybox = read(&busybox.context("the busybox package has no busybox in it")?)?;
+
+    let path = dir.join(FILE);
+    let write = || {
+        let mut archive = Archive::new(BufWriter::new(File::create(&path)?));
+        for name in DIRECTORIES {
+            archive.directory(name)?;
+        }
+        // The kernel opens it for init before anything is mounted.
+        archive.device("dev/console", 5, 1)?;
+        archive.file("init", 0o755, &read(&init(&store.settings))?)?;
+        archive.file("bin/busybox", 0o755, &busybox)?;
+        for module in modules {
+            let name = module.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("lib/modules/{name}"), 0o644, &read(module)?)?;
+        }
+        archive.finish()?.flush()?;
+        Ok::<_, anyhow::Error>(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    fs::remove_dir_all(&unpacked)?;
+    Ok(Made { files: vec![FILE.into()], ..Made::default() })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}

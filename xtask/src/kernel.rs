@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The guest's kernel: what QEMU boots, and what the module is built against.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use walkdir::WalkDir;
+
+use crate::host;
+use crate::kconfig;
+use crate::manifest::{Inputs, Made};
+use crate::root::Root;
+use crate::sandbox::{BUILD, SOURCE, Sandbox, WORK};
+use crate::settings::Settings;
+use crate::source::Source;
+use crate::step::Log;
+use crate::store::{Held, Recipe, Store};
+
+/// Which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Flavour {
+    /// Small and quick to boot.
+    Default,
+    /// Checks locking, RCU, memory and contexts as it runs.
+    Debug,
+}
+
+impl Flavour {
+    /// The name in paths and messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Debug => "debug",
+        }
+    }
+
+    /// Configuration fragments below `tests/guest`, a later one on top of those before it.
+    fn fragments(self) -> &'static [&'static str] {
+        match self {
+            Self::Default => &["default.config"],
+            Self::Debug => &["default.config", "debug.config"],
+        }
+    }
+}
+
+/// Make's arguments for anything in or beside the kernel.
+pub(crate) const MAKE: &[&str] = &["make", "ARCH=powerpc", "LLVM=1"];
+
+/// A kernel built from the source artifact.
+#[derive(Debug)]
+pub(crate) struct Kernel(pub(crate) Flavour);
+
+impl Kernel {
+    /// What QEMU boots.
+    pub(crate) const IMAGE: &str = "vmlinux";
+
+    /// Modules of the kernel's own that tests use.
+    pub(crate) const MODULES: [&str; 2] = ["notifier-error-inject.ko", "memory-notifier-error-inject.ko"];
+
+    const TREE: &str = "tree";
+
+    /// A sandbox that sees the kernel as its build left it.
+    pub(crate) fn sandbox(root: &Held, source: &Held, kernel: &Held) -> Sandbox {
+        Root::sandbox(root).see(&Source::tree(source), SOURCE).see(&kernel.path(Self::TREE), BUILD)
+    }
+}
+
+impl Recipe for Kernel {
+    fn kind(&self) -> &'static str {
+        "kernel"
+    }
+
+    fn title(&self) -> String {
+        format!("kernel ({})", self.0.name())
+    }
+
+    fn parts(&self) -> Vec<&dyn Recipe> {
+        vec![&Root, &Source]
+    }
+
+    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        let mut inputs =
+            Inputs::default().text("flavour", self.0.name()).text("make", MAKE.join(" ")).text("trim", "1");
+        for fragment in self.0.fragments() {
+            inputs = inputs.file(*fragment, &fragment_path(settings, fragment))?;
+        }
+        Ok(inputs)
+    }
+
+    fn needs(&self) -> u64 {
+        1000
+    }
+
+    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+        let [root, source] = parts else { unreachable!("two parts are declared") };
+        let mut log = Log::begin(store, &format!("kernel-{}", self.0.name()))?;
+        let tree = dir.join(Self::TREE);
+        fs::create_dir(&tree)?;
+        let sandbox = Root::sandbox(root).see(&Source::tree(source), SOURCE).fill(&tree, BUILD);
+        let make = |arguments: &[&str]| -> Command {
+            let mut command = sandbox.command(MAKE);
+            command.args(["-C", SOURCE, &format!("O={BUILD}"), &format!("-j{}", host::jobs())]).args(arguments);
+            command
+        };
+
+        log.run(store, "tinyconfig", &mut make(&["tinyconfig"]))?;
+        let fragments = self.0.fragments().iter().map(|name| {
+            let path = fragment_path(&store.settings, name);
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        });
+        let fragments = fragments.collect::<Result<Vec<_>>>()?;
+        let config = tree.join(".config");
+        fs::write(
+            &config,
+            [fs::read_to_string(&config)?].iter().chain(&fragments).map(String::as_str).collect::<String>(),
+        )?;
+        log.run(store, "olddefconfig", &mut make(&["olddefconfig"]))?;
+        let unmet =
+            kconfig::unmet(&kconfig::wanted(fragments.iter().map(String::as_str)), &fs::read_to_string(&config)?);
+        if !unmet.is_empty() {
+            bail!("the kernel cannot be configured as tests/guest/*.config say:\n    {}", unmet.join("\n    "));
+        }
+        log.run(store, "building vmlinux and modules", &mut make(&["vmlinux", "modules"]))?;
+
+        let keep = Root::sandbox(root).see(&tree, BUILD).fill(dir, WORK);
+        let image = format!("{WORK}/{}", Self::IMAGE);
+        let strip = ["llvm-strip", "--strip-all", "-o", &image, &format!("{BUILD}/vmlinux")];
+        log.run(store, "stripping vmlinux", &mut keep.command(strip))?;
+        let mut made = Made { files: vec![Self::IMAGE.into()], trees: vec![Self::TREE.into()], ..Made::default() };
+        for name in Self::MODULES {
+            fs::copy(tree.join("lib").join(name), dir.join(name))
+                .with_context(|| format!("the kernel made no {name}"))?;
+            made.files.push(name.into());
+        }
+        trim(&tree)?;
+        made.fact("release", fs::read_to_string(tree.join("include/config/kernel.release"))?.trim());
+        Ok(made)
+    }
+}
+
+fn fragment_path(settings: &Settings, name: &str) -> PathBuf {
+    settings.checkout.join("tests/guest").join(name)
+}
+
+/// Removes what a module's build does not read: objects, archives, and the records make keeps of them.
+fn trim(tree: &Path) -> Result<()> {
+    let kept = ["scripts", "tools", "arch/powerpc/lib/crtsavres.o"].map(|path| tree.join(path));
+    for entry in
+        WalkDir::new(tree).min_depth(1).into_iter().filter_entry(|entry| !kept.iter().any(|k| k == entry.path()))
+    {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy();
+        let goes =
+            [".o", ".a", ".cmd", ".ko", ".mod", ".mod.c", ".order", ".S"].iter().any(|suffix| name.ends_with(suffix));
+        if entry.file_type().is_file() && (goes || name.starts_with("vmlinux") || name.starts_with(".tmp_")) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

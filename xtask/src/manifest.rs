@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an artifact was made from and what it consists of, written beside it as `manifest.json`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
+
+/// The name of the manifest inside an artifact's directory.
+pub(crate) const FILE_NAME: &str = "manifest.json";
+
+/// Everything that an artifact's bytes depend on, in clear.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inputs(BTreeMap<String, String>);
+
+impl Inputs {
+    /// Adds a value, such as a command's arguments.
+    #[must_use]
+    pub(crate) fn text(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a file by the sha256 of its bytes.
+    pub(crate) fn file(self, name: impl Into<String>, path: &Path) -> Result<Self> {
+        Ok(self.text(name, sha256_of(path)?))
+    }
+
+    /// The name of the one artifact that these inputs give.
+    pub(crate) fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        for (name, value) in &self.0 {
+            for part in [name, value] {
+                // Lengths keep ("ab", "c") and ("a", "bc") apart.
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+        let mut key = hex(&hash.finalize());
+        key.truncate(20);
+        key
+    }
+}
+
+/// One file of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    size: u64,
+    sha256: String,
+}
+
+/// Another artifact that went into this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) kind: String,
+    pub(crate) key: String,
+    pub(crate) identity: String,
+}
+
+/// The content of `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) kind: String,
+    pub(crate) key: String,
+    pub(crate) inputs: Inputs,
+    /// The artifacts this one was made from, as they were then.
+    pub(crate) made_from: Vec<Part>,
+    /// What was found while making it, such as versions.
+    pub(crate) facts: BTreeMap<String, String>,
+    /// Files that are handed out, by path below the artifact's directory.
+    files: BTreeMap<PathBuf, Entry>,
+    /// Directories that later steps build from, by a digest of every path, size and time of change in them.
+    trees: BTreeMap<PathBuf, String>,
+}
+
+impl Manifest {
+    /// Takes stock of `files` and `trees` below `dir`.
+    pub(crate) fn of(dir: &Path, kind: &str, inputs: Inputs, made: Made) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        for name in made.files {
+            let path = dir.join(&name);
+            let size = path.metadata().with_context(|| format!("{} was not made", path.display()))?.len();
+            files.insert(name, Entry { size, sha256: sha256_of(&path)? });
+        }
+        let mut trees = BTreeMap::new();
+        for name in made.trees {
+            let digest = tree_digest(&dir.join(&name))?;
+            trees.insert(name, digest);
+        }
+        let key = inputs.key();
+        Ok(Self { kind: kind.to_owned(), key, inputs, made_from: made.from, facts: made.facts, files, trees })
+    }
+
+    /// Reads the manifest in `dir`; `None` when there is none.
+    pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(FILE_NAME);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display())).map(Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Writes the manifest into `dir`.
+    pub(crate) fn write(&self, dir: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        fs::write(dir.join(FILE_NAME), text).with_context(|| format!("cannot write to {}", dir.display()))
+    }
+
+    /// Compares everything listed with what is in `dir`; says the first difference.
+    pub(crate) fn verify(&self, dir: &Path) -> Result<(), String> {
+        for (name, entry) in &self.files {
+            let path = dir.join(name);
+            let name = name.display();
+            let size = match path.metadata() {
+                Ok(found) => found.len(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(format!("{name} is missing")),
+                Err(error) => return Err(format!("{name} cannot be read ({error})")),
+            };
+            if size != entry.size {
+                return Err(format!("{name} has {size} bytes, not the {} it was made with", entry.size));
+            }
+            let digest = sha256_of(&path).map_err(|error| format!("{name} cannot be read ({error:#})"))?;
+            if digest != entry.sha256 {
+                return Err(format!("{name} was changed after it was made (its sha256 differs)"));
+            }
+        }
+        for (name, digest) in &self.trees {
+            match tree_digest(&dir.join(name)) {
+                Ok(found) if found == *digest => {}
+                Ok(_) => return Err(format!("files below {}/ were changed after it was made", name.display())),
+                Err(error) => return Err(format!("{}/ cannot be read ({error:#})", name.display())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes when anything that matters to later steps changes; times and places do not.
+    pub(crate) fn identity(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [
+            serde_json::json!(self.inputs),
+            serde_json::json!(self.made_from),
+            serde_json::json!(self.facts),
+            serde_json::json!(self.files),
+        ] {
+            hash.update(part.to_string());
+            hash.update([0]);
+        }
+        hex(&hash.finalize())
+    }
+}
+
+/// What a recipe reports when it is done; paths are relative to the artifact's directory.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) from: Vec<Part>,
+    pub(crate) facts: BTreeMap<String, String>,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) trees: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Records one thing that was found.
+    pub(crate) fn fact(&mut self, name: &str, value: impl Into<String>) {
+        self.facts.insert(name.to_owned(), value.into());
+    }
+}
+
+/// The sha256 of a file's bytes, in hex.
+pub(crate) fn sha256_of(path: &Path) -> Result<String> {
+    let read = || {
+        let mut hash = Sha256::new();
+        io::copy(&mut File::open(path)?, &mut hash)?;
+        io::Result::Ok(hex(&hash.finalize()))
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A digest of the path, size and time of change of all that is below `root`, without reading any file.
+fn tree_digest(root: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    for entry in WalkDir::new(root).sort_by_file_name().min_depth(1) {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        hash.update(entry.path().strip_prefix(root)?.as_os_str().as_encoded_bytes());
+        // A directory's own time and size change with the file system's moods; its entries say enough.
+        if !found.is_dir() {
+            hash.update(format!("\0{} {}.{}", found.len(), found.mtime(), found.mtime_nsec()));
+        }
+        hash.update([0]);
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stocked() -> (tempfile::TempDir, Manifest) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("image"), "bytes").unwrap();
+        fs::create_dir(dir.path().join("tree")).unwrap();
+        fs::write(dir.path().join("tree/header.h"), "1").unwrap();
+        let made = Made { files: vec!["image".into()], trees: vec!["tree".into()], ..Made::default() };
+        let manifest = Manifest::of(dir.path(), "kernel", Inputs::default().text("a", "b"), made).unwrap();
+        (dir, manifest)
+    }
+
+    #[test]
+    fn key_is_pinned_and_moves_with_every_input() {
+        let inputs = Inputs::default().text("suite", "forky");
+        assert_eq!(inputs.key().len(), 20);
+        assert_eq!(inputs.key(), inputs.clone().key());
+        assert_ne!(inputs.key(), Inputs::default().text("suite", "sid").key());
+        assert_ne!(inputs.key(), inputs.text("more", "").key());
+    }
+
+    #[test]
+    fn key_does_not_confuse_where_a_name_ends() {
+        assert_ne!(Inputs::default().text("ab", "c").key(), Inputs::default().text("a", "bc").key());
+    }
+
+    #[test]
+    fn written_manifest_reads_back_and_verifies() {
+        let (dir, manifest) = stocked();
+        manifest.write(dir.path()).unwrap();
+        assert_eq!(Manifest::read(dir.path()).unwrap().unwrap(), manifest);
+        assert_eq!(manifest.verify(dir.path()), Ok(()));
+    }
+
+    #[test]
+    fn missing_manifest_is_none_and_a_damaged_one_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Manifest::read(dir.path()).unwrap().is_none());
+        fs::write(dir.path().join(FILE_NAME), "{").unwrap();
+        assert!(format!("{:#}", Manifest::read(dir.path()).unwrap_err()).contains("is damaged"));
+    }
+
+    #[test]
+    fn verify_one_changed_byte_is_found() {
+        let (dir, manifest) = stocked();
+        fs::write(dir.path().join("image"), "bytez").unwrap();
+        assert!(manifest.verify(dir.path()).unwrap_err().contains("image was changed"));
+    }
+
+    #[test]
+    fn verify_truncated_or_missing_file_is_found() {
+        let (dir, manifest) = stocked();
+        fs::write(dir.path().join("image"), "byte").unwrap();
+        assert!(manifest.verify(dir.path()).unwrap_err().contains("has 4 bytes, not the 5"));
+        fs::remove_file(dir.path().join("image")).unwrap();
+        assert!(manifest.verify(dir.path()).unwrap_err().contains("image is missing"));
+    }
+
+    #[test]
+    fn verify_file_added_to_a_tree_is_found() {
+        let (dir, manifest) = stocked();
+        fs::write(dir.path().join("tree/other.h"), "").unwrap();
+        assert!(manifest.verify(dir.path()).unwrap_err().contains("below tree/"));
+    }
+
+    #[test]
+    fn identity_follows_content_but_not_tree_times() {
+        let (dir, manifest) = stocked();
+        let again = Made { files: vec!["image".into()], ..Made::default() };
+        let same = Manifest::of(dir.path(), "kernel", manifest.inputs.clone(), again).unwrap();
+        assert_eq!(same.identity(), manifest.identity());
+        fs::write(dir.path().join("image"), "other").unwrap();
+        let again = Made { files: vec!["image".into()], ..Made::default() };
+        let other = Manifest::of(dir.path(), "kernel", manifest.inputs.clone(), again).unwrap();
+        assert_ne!(other.identity(), manifest.identity());
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `papr_unplug.ko`, built out of tree from this checkout.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use walkdir::WalkDir;
+
+use crate::host;
+use crate::kernel::{Flavour, Kernel, MAKE};
+use crate::manifest::{Inputs, Made};
+use crate::root::Root;
+use crate::sandbox::{BUILD, WORK};
+use crate::settings::{KERNEL_TREE, Settings};
+use crate::source::Source;
+use crate::step::Log;
+use crate::store::{Held, Recipe, Store};
+
+/// The module, for one of our kernels.
+#[derive(Debug)]
+pub(crate) struct Module {
+    kernel: Kernel,
+}
+
+/// The module, for a kernel tree of the user's, built with the user's tools.
+#[derive(Debug)]
+pub(crate) struct OwnTreeModule {
+    pub(crate) tree: PathBuf,
+}
+
+/// The module's file in either artifact.
+pub(crate) const FILE: &str = "papr_unplug.ko";
+
+impl Module {
+    pub(crate) fn new(flavour: Flavour) -> Self {
+        Self { kernel: Kernel(flavour) }
+    }
+}
+
+impl Recipe for Module {
+    fn kind(&self) -> &'static str {
+        "module"
+    }
+
+    fn title(&self) -> String {
+        format!("module ({})", self.kernel.0.name())
+    }
+
+    fn parts(&self) -> Vec<&dyn Recipe> {
+        vec![&Root, &Source, &self.kernel]
+    }
+
+    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        with_sources(Inputs::default().text("make", MAKE.join(" ")), &settings.checkout)
+    }
+
+    fn needs(&self) -> u64 {
+        50
+    }
+
+    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+        let [root, source, kernel] = parts else { unreachable!("three parts are declared") };
+        let mut log = Log::begin(store, &format!("module-{}", self.kernel.0.name()))?;
+        let stage = dir.join("build");
+        stage_sources(&store.settings.checkout, &stage)?;
+        let sandbox = Kernel::sandbox(root, source, kernel).fill(&stage, WORK);
+        let mut make = sandbox.command(MAKE);
+        make.args(["-C", BUILD, &format!("M={WORK}"), &format!("-j{}", host::jobs()), "modules"]);
+        log.run(store, "building papr_unplug.ko", &mut make)?;
+        let built = format!("{WORK}/{FILE}");
+        log.run(store, "stripping papr_unplug.ko", &mut sandbox.command(["llvm-strip", "--strip-debug", &built]))?;
+        take(&stage, dir)
+    }
+}
+
+impl Recipe for OwnTreeModule {
+    fn kind(&self) -> &'static str {
+        "own-module"
+    }
+
+    fn title(&self) -> String {
+        format!("module (for {})", self.tree.display())
+    }
+
+    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        let mut inputs = Inputs::default().text("tree", self.tree.display().to_string());
+        for name in [".config", "Module.symvers", "include/config/kernel.release"] {
+            inputs = inputs.file(name, &self.tree.join(name)).with_context(|| {
+                format!("{KERNEL_TREE} must name the build directory of a kernel of 7.3 or newer, configured and built")
+            })?;
+        }
+        with_sources(inputs, &settings.checkout)
+    }
+
+    fn needs(&self) -> u64 {
+        50
+    }
+
+    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+        let config = fs::read_to_string(self.tree.join(".config"))?;
+        ensure!(config.contains("CONFIG_RUST=y"), "the kernel in {} is built without CONFIG_RUST", self.tree.display());
+        let mut log = Log::begin(store, "own-module")?;
+        let stage = dir.join("build");
+        stage_sources(&store.settings.checkout, &stage)?;
+        let mut make = Command::new("make");
+        make.arg("-C").arg(&self.tree).arg(format!("M={}", stage.display())).arg("ARCH=powerpc");
+        if config.contains("CONFIG_CC_IS_CLANG=y") {
+            make.arg("LLVM=1");
+        }
+        log.run(store, "building papr_unplug.ko", make.arg("modules"))?;
+        take(&stage, dir)
+    }
+}
+
+/// Moves the module out of the build, and forgets the build.
+fn take(stage: &Path, dir: &Path) -> Result<Made> {
+    fs::rename(stage.join(FILE), dir.join(FILE)).with_context(|| format!("the build made no {FILE}"))?;
+    fs::remove_dir_all(stage)?;
+    Ok(Made { files: vec![FILE.into()], ..Made::default() })
+}
+
+/// The files that Kbuild may read, below the checkout.
+fn sources(checkout: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = vec![PathBuf::from("Kbuild")];
+    for dir in ["guest-module", "spec/wire/src"] {
+        for entry in WalkDir::new(checkout.join(dir)).sort_by_file_name() {
+            let entry = entry.with_context(|| format!("cannot read {dir}"))?;
+            let path = entry.path();
+            let source = path.extension().is_some_and(|suffix| ["rs", "c", "h", "S"].iter().any(|s| suffix == *s));
+            if source || entry.file_name() == "Kbuild" {
+                files.push(path.strip_prefix(checkout)?.to_path_buf());
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn with_sources(mut inputs: Inputs, checkout: &Path) -> Result<Inputs> {
+    for file in sources(checkout)? {
+        inputs = inputs.file(file.display().to_string(), &checkout.join(&file))?;
+    }
+    Ok(inputs)
+}
+
+fn stage_sources(checkout: &Path, stage: &Path) -> Result<()> {
+    for file in sources(checkout)? {
+        let to = stage.join(&file);
+        fs::create_dir_all(to.parent().unwrap_or(stage))?;
+        fs::copy(checkout.join(&file), &to).with_context(|| format!("cannot copy {}", file.display()))?;
+    }
+    Ok(())
+}

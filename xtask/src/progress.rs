@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Progress on standard error: spinners for a person, a line now and then for a log.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// How often a log gets a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The place where all progress is shown.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    spinners: Option<MultiProgress>,
+}
+
+impl Progress {
+    /// Spinners if standard error is a terminal, lines otherwise.
+    pub(crate) fn new() -> Self {
+        Self { spinners: stderr().is_terminal().then(MultiProgress::new) }
+    }
+
+    /// One line that stays.
+    pub(crate) fn say(&self, line: impl AsRef<str>) {
+        match &self.spinners {
+            // The message is progress: when the terminal is gone there is nobody to tell.
+            Some(spinners) => drop(spinners.println(line.as_ref())),
+            None => eprintln!("{}", line.as_ref()),
+        }
+    }
+
+    /// Shows that `title` is under way until the task is dropped.
+    pub(crate) fn task(&self, title: impl Into<String>) -> Task {
+        let title = title.into();
+        let spinner = self.spinners.as_ref().map(|spinners| {
+            let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let spinner = spinners.add(ProgressBar::new_spinner().with_style(style).with_prefix(title.clone()));
+            spinner.enable_steady_tick(Duration::from_millis(100));
+            spinner
+        });
+        let now = Instant::now();
+        Task { title, spinner, begun: now, told: now }
+    }
+}
+
+/// Something that takes long enough for a person to wonder.
+#[derive(Debug)]
+pub(crate) struct Task {
+    title: String,
+    spinner: Option<ProgressBar>,
+    begun: Instant,
+    told: Instant,
+}
+
+impl Task {
+    /// Tells what the task is at; call it as often as you like.
+    pub(crate) fn at(&mut self, detail: &str) {
+        if let Some(spinner) = &self.spinner {
+            spinner.set_message(detail.trim().to_owned());
+        } else if self.told.elapsed() >= HEARTBEAT {
+            self.told = Instant::now();
+            eprintln!("    {}, {}: {}", self.title, seconds(self.begun.elapsed()), detail.trim());
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(spinner) = &self.spinner {
+            spinner.finish_and_clear();
+        }
+    }
+}
+
+/// A duration as people say it: "4 s", "2 min 5 s".
+pub(crate) fn seconds(duration: Duration) -> String {
+    match duration.as_secs() {
+        s @ 0..60 => format!("{s} s"),
+        s => format!("{} min {} s", s / 60, s % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_past_a_minute_are_split() {
+        assert_eq!(seconds(Duration::from_millis(59_900)), "59 s");
+        assert_eq!(seconds(Duration::from_secs(125)), "2 min 5 s");
+    }
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The cache: an artifact is there whole or not at all, and is made by one run at a time.
+//!
+//! An artifact is the directory `<cache>/<kind>/<key>/`, made as `<key>.partial` and renamed when complete. Who uses it
+//! holds a shared lock on `<key>.lock`, who makes it an exclusive one; the kernel drops both when a process dies, so a
+//! `.partial` that nobody holds is a leftover.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::manifest::{Inputs, Made, Manifest, Part};
+use crate::progress::{Progress, seconds};
+use crate::settings::{self, Settings};
+
+const MIB: u64 = 1 << 20;
+
+/// How one kind of artifact is made.
+pub(crate) trait Recipe {
+    /// The directory below the cache, such as `kernel`.
+    fn kind(&self) -> &'static str;
+
+    /// The name people read.
+    fn title(&self) -> String {
+        self.kind().to_owned()
+    }
+
+    /// The artifacts this one is made from, each after those it is itself made from.
+    fn parts(&self) -> Vec<&dyn Recipe> {
+        Vec::new()
+    }
+
+    /// Everything else that the result depends on.
+    fn inputs(&self, settings: &Settings) -> Result<Inputs>;
+
+    /// The disk space that making it takes, in MiB.
+    fn needs(&self) -> u64;
+
+    /// Makes the artifact in the empty directory `dir`; `parts` are what [`Recipe::parts`] named, in that order.
+    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made>;
+}
+
+/// An artifact that is complete, verified, and stays so while this value lives.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) dir: PathBuf,
+    pub(crate) manifest: Manifest,
+    _lock: File,
+}
+
+impl Held {
+    /// The absolute path of something in the artifact.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn part(&self) -> Part {
+        let Manifest { kind, key, .. } = &self.manifest;
+        Part { kind: kind.clone(), key: key.clone(), identity: self.manifest.identity() }
+    }
+}
+
+/// The artifacts of one user.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) settings: Settings,
+    pub(crate) progress: Progress,
+}
+
+/// Why an artifact has to be made.
+#[derive(Debug, PartialEq, Eq)]
+enum Unfit {
+    Absent,
+    /// It is there but must not be used.
+    Bad(String),
+}
+
+impl Store {
+    /// Opens the cache, making its directory if need be, and clears what interrupted runs left there.
+    pub(crate) fn open(settings: Settings) -> Result<Self> {
+        let store = Self { settings, progress: Progress::new() };
+        let logs = store.log_dir();
+        fs::create_dir_all(&logs).with_context(|| {
+            format!("cannot make {}: set {} to a directory you can write to", logs.display(), settings::CACHE)
+        })?;
+        store.sweep()?;
+        Ok(store)
+    }
+
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.settings.cache.join("log")
+    }
+
+    /// Gives the artifact, making it and what it is made from where that is missing, damaged or stale.
+    pub(crate) fn ensure(&self, recipe: &dyn Recipe) -> Result<Held> {
+        let inputs = self.inputs(recipe)?;
+        let place = Place::new(&self.settings.cache, recipe.kind(), &inputs.key());
+        fs::create_dir_all(&place.parent).with_context(|| format!("cannot make {}", place.parent.display()))?;
+        let title = recipe.title();
+        // The second round finds what the first one made, or what another run made in between.
+        for _ in 0..3 {
+            let lock = place.open_lock()?;
+            self.wait(&title, lock.try_lock_shared(), || lock.lock_shared())?;
+            if let Ok(manifest) = self.examine(&place) {
+                return Ok(Held { dir: place.dir, manifest, _lock: lock });
+            }
+            lock.unlock()?;
+            self.wait(&title, lock.try_lock(), || lock.lock())?;
+            if let Err(unfit) = self.examine(&place) {
+                self.replace(recipe, &inputs, &place, &unfit).map_err(|error| self.explain_full_disk(error))?;
+            }
+        }
+        bail!("{title}: {} keeps changing while it is read; is something else writing there?", place.dir.display())
+    }
+
+    /// The path of an artifact's directory, whether it is there or not.
+    pub(crate) fn dir_of(&self, recipe: &dyn Recipe) -> Result<PathBuf> {
+        Ok(Place::new(&self.settings.cache, recipe.kind(), &self.inputs(recipe)?.key()).dir)
+    }
+
+    /// All inputs of a recipe: its own, and the keys of its parts.
+    fn inputs(&self, recipe: &dyn Recipe) -> Result<Inputs> {
+        let mut inputs = recipe.inputs(&self.settings)?.text("kind", recipe.kind());
+        for part in recipe.parts() {
+            inputs = inputs.text(format!("part {}", part.kind()), self.inputs(part)?.key());
+        }
+        Ok(inputs)
+    }
+
+    fn wait(&self, title: &str, tried: Result<(), TryLockError>, block: impl FnOnce() -> io::Result<()>) -> Result<()> {
+        match tried {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => {
+                self.progress.say(format!("    {title}: another run is at work on it, waiting for that"));
+                let _task = self.progress.task(format!("{title}: waiting"));
+                block().context("cannot lock in the cache")
+            }
+            Err(TryLockError::Error(error)) => Err(error).context("cannot lock in the cache"),
+        }
+    }
+
+    fn examine(&self, place: &Place) -> Result<Manifest, Unfit> {
+        let manifest = match Manifest::read(&place.dir) {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) if place.dir.exists() => return Err(Unfit::Bad("its manifest is missing".to_owned())),
+            Ok(None) => return Err(Unfit::Absent),
+            Err(error) => return Err(Unfit::Bad(format!("{error:#}"))),
+        };
+        for part in &manifest.made_from {
+            let dir = Place::new(&self.settings.cache, &part.kind, &part.key).dir;
+            // A part that is gone or damaged does no harm until somebody builds from it.
+            if let Ok(Some(now)) = Manifest::read(&dir)
+                && now.identity() != part.identity
+            {
+                return Err(Unfit::Bad(format!("the {} it was made from has been replaced", part.kind)));
+            }
+        }
+        manifest.verify(&place.dir).map_err(Unfit::Bad)?;
+        Ok(manifest)
+    }
+
+    fn replace(&self, recipe: &dyn Recipe, inputs: &Inputs, place: &Place, unfit: &Unfit) -> Result<()> {
+        let title = recipe.title();
+        if let Unfit::Bad(reason) = unfit {
+            self.progress.say(format!("    {title}: {reason}; making it again"));
+        }
+        self.check_room(recipe)?;
+        let parts = recipe.parts().into_iter().map(|part| self.ensure(part)).collect::<Result<Vec<_>>>()?;
+        self.progress.say(format!("==> {title}"));
+        let begun = Instant::now();
+        place.clear_partial()?;
+        fs::create_dir(&place.partial).with_context(|| format!("cannot make {}", place.partial.display()))?;
+        let made = recipe.make(self, &parts, &place.partial).and_then(|mut made| {
+            made.from = parts.iter().map(Held::part).collect();
+            Manifest::of(&place.partial, recipe.kind(), inputs.clone(), made)?.write(&place.partial)
+        });
+        if let Err(error) = made {
+            // What was made so far only takes room; the logs, which are elsewhere, tell what happened.
+            let _ = fs::remove_dir_all(&place.partial);
+            return Err(error.context(format!("cannot make the {title}")));
+        }
+        place.publish()?;
+        self.progress.say(format!("    {title}: done in {}", seconds(begun.elapsed())));
+        Ok(())
+    }
+
+    /// Fails at once where the disk would be full only after minutes of work.
+    fn check_room(&self, recipe: &dyn Recipe) -> Result<()> {
+        let need = self.missing(recipe)? * MIB;
+        let free = free_bytes(&self.settings.cache)?;
+        if free < need { Err(self.full_disk(free, Some(need))) } else { Ok(()) }
+    }
+
+    fn missing(&self, recipe: &dyn Recipe) -> Result<u64> {
+        let mut need = recipe.needs();
+        for part in recipe.parts() {
+            if !self.dir_of(part)?.exists() {
+                need += part.needs();
+            }
+        }
+        Ok(need)
+    }
+
+    fn full_disk(&self, free: u64, need: Option<u64>) -> anyhow::Error {
+        let need = need.map(|need| format!(", and the work at hand takes {} MiB", need / MIB)).unwrap_or_default();
+        anyhow::anyhow!(
+            "the disk is full: {} has {} MiB free{need}; free some space (`cargo xtask clean` removes artifacts that are \
+             no longer used) or set {} to a directory on a larger disk",
+            self.settings.cache.display(),
+            free / MIB,
+            settings::CACHE
+        )
+    }
+
+    fn explain_full_disk(&self, error: anyhow::Error) -> anyhow::Error {
+        let full = error.chain().any(|cause| {
+            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+                || cause.to_string().contains("No space left on device")
+        });
+        match free_bytes(&self.settings.cache) {
+            Ok(free) if full && !format!("{error:#}").contains(settings::CACHE) => {
+                error.context(self.full_disk(free, None).to_string())
+            }
+            _ => error,
+        }
+    }
+
+    /// Removes what interrupted runs left, unless a run is at work on it.
+    fn sweep(&self) -> Result<()> {
+        for kind in subdirectories(&self.settings.cache)? {
+            for leftover in subdirectories(&kind)?.into_iter().filter(|dir| dir.extension() == Some("partial".as_ref()))
+            {
+                let lock = open_lock(&leftover.with_extension("lock"))?;
+                if lock.try_lock().is_ok() {
+                    self.progress
+                        .say(format!("    removing {}, left by a run that was interrupted", leftover.display()));
+                    remove(&leftover)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where an artifact is, or will be.
+struct Place {
+    parent: PathBuf,
+    dir: PathBuf,
+    partial: PathBuf,
+}
+
+impl Place {
+    fn new(cache: &Path, kind: &str, key: &str) -> Self {
+        let parent = cache.join(kind);
+        Self { dir: parent.join(key), partial: parent.join(format!("{key}.partial")), parent }
+    }
+
+    fn open_lock(&self) -> Result<File> {
+        open_lock(&self.dir.with_extension("lock"))
+    }
+
+    fn clear_partial(&self) -> Result<()> {
+        if self.partial.exists() { remove(&self.partial) } else { Ok(()) }
+    }
+
+    /// Turns the partial directory into the artifact. Dying anywhere in here leaves no artifact or the whole new one.
+    fn publish(&self) -> Result<()> {
+        if self.dir.exists() {
+            remove(&self.dir)?;
+        }
+        fs::rename(&self.partial, &self.dir).with_context(|| format!("cannot rename {}", self.partial.display()))
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path).with_context(|| {
+        format!("cannot open {}: set {} to a directory you can write to", path.display(), settings::CACHE)
+    })
+}
+
+/// Removes an artifact; one that is only half removed has no manifest any more.
+pub(crate) fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_file(dir.join(crate::manifest::FILE_NAME)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
+        }
+        _ => {}
+    }
+    fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))
+}
+
+/// The directories directly in `dir`, which need not exist.
+pub(crate) fn subdirectories(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", dir.display())),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn free_bytes(dir: &Path) -> Result<u64> {
+    let stat = rustix::fs::statvfs(dir).with_context(|| format!("cannot ask how full {} is", dir.display()))?;
+    Ok(stat.f_bavail * stat.f_frsize)
+}
