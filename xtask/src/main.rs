@@ -39,7 +39,10 @@ mod source;
 mod untar;
 
 mod artifacts;
+mod clean;
+mod suite;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -68,6 +71,20 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Flavour::Default)]
         kernel: Flavour,
     },
+    /// Check format and lints, and run all tests; with arguments for nextest, only nextest.
+    Test {
+        /// Which kernel the guests boot; with `debug`, only tests that boot one run.
+        #[arg(long, value_enum, default_value_t = Flavour::Default)]
+        kernel: Flavour,
+        /// Passed on to `cargo nextest run`, such as the name of a test.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        nextest: Vec<OsString>,
+    },
+    /// Remove artifacts that this checkout no longer uses, and give the disk space back.
+    Clean {
+        /// Remove all artifacts of one kind instead (such as `kernel`), or `all` of everything.
+        what: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -91,6 +108,8 @@ fn run(command: Command) -> Result<()> {
                 print!("{}", listing(&artifacts)?);
             }
         }
+        Command::Test { kernel, nextest } => suite::run(&store, kernel, &nextest)?,
+        Command::Clean { what } => clean::run(&store, what.as_deref())?,
     }
     Ok(())
 }

@@ -313,3 +313,179 @@ fn free_bytes(dir: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(dir).with_context(|| format!("cannot ask how full {} is", dir.display()))?;
     Ok(stat.f_bavail * stat.f_frsize)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// Makes one file, and counts how often.
+    #[derive(Default)]
+    struct Toy {
+        name: &'static str,
+        content: &'static str,
+        part: Option<Box<Toy>>,
+        made: AtomicU32,
+    }
+
+    impl Toy {
+        fn new(name: &'static str, content: &'static str) -> Self {
+            Self { name, content, ..Self::default() }
+        }
+
+        fn count(&self) -> u32 {
+            self.made.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Recipe for Toy {
+        fn kind(&self) -> &'static str {
+            self.name
+        }
+
+        fn parts(&self) -> Vec<&dyn Recipe> {
+            self.part.iter().map(|part| part.as_ref() as &dyn Recipe).collect()
+        }
+
+        fn inputs(&self, _: &Settings) -> Result<Inputs> {
+            // What is fetched is not an input: it can differ the next time.
+            Ok(Inputs::default().text("name", self.name))
+        }
+
+        fn needs(&self) -> u64 {
+            0
+        }
+
+        fn make(&self, _: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+            assert_eq!(fs::read_dir(dir)?.count(), 0, "a recipe starts in an empty directory");
+            self.made.fetch_add(1, Ordering::SeqCst);
+            fs::write(dir.join("file"), self.content)?;
+            anyhow::ensure!(self.content != "spoiled", "the recipe failed");
+            Ok(Made { files: vec!["file".into()], ..Made::default() })
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        (dir, store)
+    }
+
+    fn open(cache: &Path) -> Store {
+        Store::open(Settings {
+            checkout: cache.to_path_buf(),
+            cache: cache.to_path_buf(),
+            mirror: None,
+            kernel_tree: None,
+            qemu: None,
+            qemu_data: None,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn ensure_twice_makes_once() {
+        let (_dir, store) = store();
+        let toy = Toy::new("toy", "x");
+        assert_eq!(fs::read_to_string(store.ensure(&toy).unwrap().path("file")).unwrap(), "x");
+        store.ensure(&toy).unwrap();
+        assert_eq!(toy.count(), 1);
+    }
+
+    #[test]
+    fn ensure_after_a_byte_changed_makes_again() {
+        let (_dir, store) = store();
+        let toy = Toy::new("toy", "x");
+        fs::write(store.ensure(&toy).unwrap().path("file"), "y").unwrap();
+        assert_eq!(fs::read_to_string(store.ensure(&toy).unwrap().path("file")).unwrap(), "x");
+        assert_eq!(toy.count(), 2);
+    }
+
+    #[test]
+    fn ensure_without_a_manifest_makes_again() {
+        let (_dir, store) = store();
+        let toy = Toy::new("toy", "x");
+        fs::remove_file(store.ensure(&toy).unwrap().path(crate::manifest::FILE_NAME)).unwrap();
+        store.ensure(&toy).unwrap();
+        assert_eq!(toy.count(), 2);
+    }
+
+    #[test]
+    fn ensure_with_a_replaced_part_makes_again() {
+        let (_dir, store) = store();
+        let whole = |content| Toy { part: Some(Box::new(Toy::new("part", content))), ..Toy::new("whole", "x") };
+        let before = whole("1");
+        store.ensure(&before).unwrap();
+        // The mirror has something newer when the part has to be fetched again.
+        store.sweep().unwrap();
+        remove(&store.dir_of(before.parts()[0]).unwrap()).unwrap();
+        let after = whole("2");
+        store.ensure(&after).unwrap();
+        assert_eq!(after.count(), 0, "a part that is only missing does not matter until it is needed");
+        store.ensure(after.parts()[0]).unwrap();
+        store.ensure(&after).unwrap();
+        assert_eq!(after.count(), 1);
+    }
+
+    #[test]
+    fn ensure_of_a_recipe_that_fails_leaves_nothing() {
+        let (_dir, store) = store();
+        let toy = Toy::new("toy", "spoiled");
+        let error = store.ensure(&toy).unwrap_err();
+        assert_eq!(format!("{error:#}"), "cannot make the toy: the recipe failed");
+        assert_eq!(subdirectories(&store.settings.cache.join("toy")).unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn open_removes_what_a_killed_run_left() {
+        let (dir, store) = store();
+        let toy = Toy::new("toy", "x");
+        let artifact = store.ensure(&toy).unwrap().dir;
+        let partial = artifact.with_extension("partial");
+        fs::rename(&artifact, &partial).unwrap();
+        let store = open(dir.path());
+        assert!(!partial.exists());
+        store.ensure(&toy).unwrap();
+        assert_eq!(toy.count(), 2);
+    }
+
+    #[test]
+    fn open_leaves_what_another_run_is_making() {
+        let (dir, store) = store();
+        let partial = dir.path().join("toy/abc.partial");
+        fs::create_dir_all(&partial).unwrap();
+        let lock = open_lock(&partial.with_extension("lock")).unwrap();
+        lock.lock().unwrap();
+        store.sweep().unwrap();
+        assert!(partial.exists());
+    }
+
+    #[test]
+    fn ensure_of_two_runs_at_once_makes_once() {
+        let (dir, first) = store();
+        let second = open(dir.path());
+        let toy = Toy::new("toy", "x");
+        let lock = Place::new(dir.path(), "toy", &first.inputs(&toy).unwrap().key());
+        fs::create_dir_all(&lock.parent).unwrap();
+        let gate = lock.open_lock().unwrap();
+        gate.lock().unwrap();
+        thread::scope(|scope| {
+            let runs = [scope.spawn(|| first.ensure(&toy)), scope.spawn(|| second.ensure(&toy))];
+            gate.unlock().unwrap();
+            for run in runs {
+                assert_eq!(fs::read_to_string(run.join().unwrap().unwrap().path("file")).unwrap(), "x");
+            }
+        });
+        assert_eq!(toy.count(), 1);
+    }
+
+    #[test]
+    fn full_disk_names_the_directory_and_the_variable() {
+        let (dir, store) = store();
+        let error = io::Error::from(io::ErrorKind::StorageFull);
+        let text = format!("{:#}", store.explain_full_disk(error.into()));
+        assert!(text.contains(&dir.path().display().to_string()) && text.contains(settings::CACHE), "{text}");
+    }
+}

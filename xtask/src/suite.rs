@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask test`: everything that has to pass before a change is sent.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::artifacts::Artifacts;
+use crate::host;
+use crate::kernel::Flavour;
+use crate::step::Log;
+use crate::store::Store;
+
+/// The variable that tells tests where [`Artifacts`] stand; `papr-unplug-tests` reads it.
+const VARIABLE: &str = "PAPR_UNPLUG_ARTIFACTS";
+
+/// The package whose tests boot guests.
+const VM_TESTS: &str = "papr-unplug-tests";
+
+/// The nextest that is installed where there is none, and that `rust-version` builds.
+const NEXTEST: &str = "0.9.143";
+
+/// Runs the suite; with `nextest` arguments only nextest, which gets them.
+pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Result<()> {
+    let whole = nextest.is_empty();
+    if whole && flavour == Flavour::Default {
+        cargo(store, &["fmt", "--all", "--check"])?;
+        cargo(store, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    }
+    let artifacts = Artifacts::ensure(store, flavour)?;
+    let file = store.settings.checkout.join("target/artifacts.json");
+    fs::create_dir_all(file.with_file_name(""))?;
+    fs::write(&file, serde_json::to_string_pretty(&artifacts)? + "\n")
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    if whole && flavour == Flavour::Default {
+        cargo(store, &["test", "--quiet", "--doc", "--workspace"])?;
+    }
+
+    let program = cargo_nextest(store)?;
+    store.progress.say("==> cargo nextest run");
+    let mut command = Command::new(program);
+    // The debug kernel changes nothing for tests that boot none.
+    let scope: &[&str] = if flavour == Flavour::Debug { &["--package", VM_TESTS] } else { &["--workspace"] };
+    command.args(["nextest", "run", "--profile", "ci"]).args(scope).args(nextest);
+    let status =
+        command.env(VARIABLE, &file).current_dir(&store.settings.checkout).status().context("cannot run nextest")?;
+    ensure!(status.success(), "tests failed; target/nextest/ci/junit.xml has each one's output");
+    Ok(())
+}
+
+fn cargo(store: &Store, arguments: &[&str]) -> Result<()> {
+    store.progress.say(format!("==> cargo {}", arguments.join(" ")));
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let status = command.args(arguments).current_dir(&store.settings.checkout).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("`cargo {}` failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// The user's `cargo-nextest`, else one installed into the cache.
+fn cargo_nextest(store: &Store) -> Result<PathBuf> {
+    if let Some(program) = host::find("cargo-nextest") {
+        return Ok(program);
+    }
+    let root = store.settings.cache.join("tools").join(format!("nextest-{NEXTEST}"));
+    let program = root.join("bin/cargo-nextest");
+    if !program.exists() {
+        install_nextest(store, &root)?;
+    }
+    Ok(program)
+}
+
+fn install_nextest(store: &Store, root: &Path) -> Result<()> {
+    store.progress.say(format!("==> installing cargo-nextest {NEXTEST} into {}", root.display()));
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["install", "--locked", "cargo-nextest", "--version", NEXTEST, "--root"]).arg(root);
+    command.env("CARGO_TARGET_DIR", root.join("target"));
+    Log::begin(store, "nextest")?
+        .run(store, "cargo install cargo-nextest", &mut command)
+        .context("cannot install cargo-nextest; it can also come from elsewhere, as long as it is found on PATH")?;
+    // Only the program is of use from here on.
+    fs::remove_dir_all(root.join("target")).context("cannot remove what cargo-nextest was built in")
+}
