@@ -88,7 +88,7 @@ impl Reference {
         self.connectors[connector.slot()] = state;
     }
 
-    /// PUE-V-020 to PUE-V-026, PUE-V-051, PUE-V-052
+    /// PUE-V-020 to PUE-V-026, PUE-V-050 to PUE-V-054
     fn device_del(&mut self, device: Device) -> Effects {
         let asked = |result| Effects { asked: Some(result), ..Effects::default() };
         if self.requests.len() == BOUND {
@@ -123,7 +123,7 @@ impl Reference {
         self.last_token
     }
 
-    /// PUE-V-010 to PUE-V-013
+    /// PUE-V-010 to PUE-V-017
     fn report(&mut self, index: DrcIndex, word: Word) -> Effects {
         if !self.level1 {
             return Effects::status(Status::NO_SUCH_INDICATOR);
@@ -156,7 +156,7 @@ impl Reference {
         }
     }
 
-    /// PUE-V-016, PUE-V-042: no promise stands for these classes any longer, and a hint becomes the outcome.
+    /// PUE-V-016: no promise stands for these classes any longer, and a hint becomes the outcome.
     fn withdraw(&mut self, classes: Classes) -> Effects {
         let mut effects = Effects::status(Status::SUCCESS);
         if self.is(Mutant::KeepHintOnDisarm) {
@@ -185,7 +185,7 @@ impl Reference {
         self.requests.iter().position(named).or_else(|| self.requests.iter().position(next))
     }
 
-    /// PUE-V-030 to PUE-V-038
+    /// PUE-V-030, PUE-V-031, PUE-V-035 to PUE-V-039
     fn answer(&mut self, connector: Connector, token: Token, report: Report) -> Effects {
         let device = connector.device();
         let Some(at) = self.about(device, token) else {
@@ -227,7 +227,7 @@ impl Reference {
         effects.and(event)
     }
 
-    /// PUE-V-040, PUE-V-041: a null transition hints that the oldest request for the device was refused.
+    /// PUE-V-040 to PUE-V-042: a null transition hints that the oldest request for the device was refused.
     fn hint(&mut self, connector: Connector) -> Effects {
         let effects = Effects::status(Status::SUCCESS);
         let device = connector.device();
@@ -253,10 +253,33 @@ impl Reference {
             (IsolationState::UNISOLATE, State::Configured | State::Unisolate) => self.hint(connector),
             (IsolationState::UNISOLATE, State::Available) => {
                 self.set_state(connector, State::Unisolate);
+                self.take_again(device);
                 Effects::status(Status::SUCCESS)
             }
             _ => Effects::status(Status::NO_SUCH_INDICATOR),
         }
+    }
+
+    /// PUE-V-061: a guest that takes a connector again, with nothing asked of it, keeps the device.
+    fn take_again(&mut self, device: Device) {
+        if !self.requests.iter().any(|request| request.device == device) {
+            self.plugged[device.slot()] = Plugged::Yes;
+        }
+    }
+
+    /// PUE-V-066
+    fn set_usable(&mut self, connector: Connector) -> Effects {
+        let device = connector.device();
+        let open = self.requests.iter().any(|request| request.device == device);
+        match self.state(connector) {
+            State::Unusable if open || !self.present(device) => return Effects::status(Status::NO_SUCH_INDICATOR),
+            State::Unusable => {
+                self.set_state(connector, State::Available);
+                self.take_again(device);
+            }
+            State::Available | State::Unisolate | State::Configured => {}
+        }
+        Effects::status(Status::SUCCESS)
     }
 
     /// PUE-V-060 to PUE-V-063
@@ -321,7 +344,7 @@ impl Reference {
         effects
     }
 
-    /// PUE-V-080 to PUE-V-084
+    /// PUE-V-080 to PUE-V-082
     fn migrate(&mut self, level1: bool) -> Effects {
         let keeps_table = self.level1 && level1;
         self.level1 = level1;
@@ -368,6 +391,7 @@ impl Vmm for Reference {
                     self.isolation(connector, IsolationState(value))
                 }
                 (Indicator::ALLOCATION_STATE, Some(connector), 0) => self.set_unusable(connector),
+                (Indicator::ALLOCATION_STATE, Some(connector), 1) => self.set_usable(connector),
                 _ => Effects::status(Status::NO_SUCH_INDICATOR),
             },
             Input::Configure(index) => match Connector::of(index).map(|connector| (connector, self.state(connector))) {

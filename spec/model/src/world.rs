@@ -304,7 +304,7 @@ impl<V: Vmm> World<V> {
         }
     }
 
-    /// PUE-G-030 to PUE-G-036: reports a refusal, or signals it where nobody takes reports.
+    /// PUE-G-030 to PUE-G-034, PUE-G-050: reports a refusal, or signals it where nobody takes reports.
     fn refuse(
         &mut self,
         token: Token,
