@@ -48,7 +48,7 @@ impl Recipe for Download {
     }
 
     fn needs(&self) -> u64 {
-        400
+        350
     }
 
     fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {

@@ -90,7 +90,7 @@ impl Recipe for Kernel {
     }
 
     fn needs(&self) -> u64 {
-        1000
+        700
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {

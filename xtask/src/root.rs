@@ -97,7 +97,7 @@ impl Recipe for Root {
     }
 
     fn needs(&self) -> u64 {
-        2100
+        1900
     }
 
     fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {

@@ -60,7 +60,7 @@ impl Recipe for Source {
     }
 
     fn needs(&self) -> u64 {
-        2000
+        1500
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {

@@ -194,11 +194,17 @@ impl Store {
         if free < need { Err(self.full_disk(free, Some(need))) } else { Ok(()) }
     }
 
+    /// The disk space, in MiB, that a recipe takes together with those of its parts that are not there.
     fn missing(&self, recipe: &dyn Recipe) -> Result<u64> {
-        let mut need = recipe.needs();
-        for part in recipe.parts() {
-            if !self.dir_of(part)?.exists() {
-                need += part.needs();
+        let mut counted = Vec::new();
+        let mut pending = vec![recipe];
+        let mut need = 0;
+        while let Some(recipe) = pending.pop() {
+            let dir = self.dir_of(recipe)?;
+            if !counted.contains(&dir) && (counted.is_empty() || !dir.exists()) {
+                need += recipe.needs();
+                pending.extend(recipe.parts());
+                counted.push(dir);
             }
         }
         Ok(need)
