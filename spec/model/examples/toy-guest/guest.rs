@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guest half of the protocol, written from `spec/protocol.md` and `spec/guest-conformance.md` alone: nothing of this
+//! project is used, only numbers that stand in the text.
+
+/// What a guest needs of its platform.
+pub(crate) trait Platform {
+    /// The `set-indicator` RTAS call: indicator, index, state; the status.
+    fn set_indicator(&mut self, indicator: u32, index: u32, state: u32) -> i32;
+    /// Whether `get-sensor-state` of dr-entity-sense (9003) says PRESENT (1).
+    fn is_present(&mut self, index: u32) -> bool;
+}
+
+const ISOLATION_STATE: u32 = 9001;
+const UNISOLATE: u32 = 1;
+
+const TOKEN: u8 = 0x01;
+const STARTED: u8 = 0x02;
+
+const CPU: u16 = 1 << 1;
+const MEMORY: u16 = 1 << 2;
+
+#[derive(Clone, Copy)]
+struct Offer {
+    indicator: u32,
+    classes: u16,
+    features: u8,
+}
+
+/// A request as the guest remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// LoPAR's Hotplug Resource Type.
+    pub(crate) resource: u8,
+    /// The lowest DRC index that it names.
+    pub(crate) lowest: u32,
+    /// Its token, 0 for none.
+    pub(crate) token: u16,
+}
+
+/// A guest that can remove CPUs and memory.
+pub(crate) struct Guest {
+    offer: Option<Offer>,
+    armed: u16,
+    features: u8,
+}
+
+impl Guest {
+    /// The guest boots; `property` is the value of `papr-unplug,unplug-status`, empty if there is none.
+    pub(crate) fn boot(property: &[u8]) -> Self {
+        Self { offer: read_offer(property), armed: 0, features: 0 }
+    }
+
+    /// The software that reports begins to run.
+    pub(crate) fn load(&mut self, platform: &mut impl Platform) {
+        self.send(platform, 0, 2 << 29);
+        let classes = self.offer.map_or(0, |offer| offer.classes & (CPU | MEMORY));
+        self.arm(platform, classes);
+    }
+
+    /// A class can no longer be kept.
+    pub(crate) fn withdraw(&mut self, platform: &mut impl Platform, resource: u8) {
+        let left = self.armed & !class(resource);
+        match left {
+            0 => self.unload(platform),
+            _ => self.arm(platform, left),
+        }
+    }
+
+    /// The software that reports stops.
+    pub(crate) fn unload(&mut self, platform: &mut impl Platform) {
+        self.send(platform, 0, 2 << 29);
+        self.armed = 0;
+    }
+
+    /// Whether requests of this type are answered.
+    pub(crate) fn is_armed(&self, resource: u8) -> bool {
+        self.armed & class(resource) != 0
+    }
+
+    /// The platform's event log has a hot plug section at the start of `log`; `None` if it asks for no removal.
+    pub(crate) fn take(&self, log: &[u8]) -> Option<Request> {
+        let length = usize::from(u16::from_be_bytes([*log.get(2)?, *log.get(3)?]));
+        let section = log.get(..length).unwrap_or(log);
+        if section.get(..2)? != b"HP" || *section.get(9)? != 2 {
+            return None;
+        }
+        // An indexed count has its index behind the count.
+        let at = if section[10] == 4 { 16 } else { 12 };
+        let announced = section[11] & 0x80 != 0 && length >= 24 && length <= log.len();
+        let token =
+            if announced { word(section, length - 4).and_then(|token| u16::try_from(token).ok()) } else { None };
+        Some(Request { resource: section[8], lowest: word(section, at)?, token: token.unwrap_or(0) })
+    }
+
+    /// The guest begins with a request.
+    pub(crate) fn begin(&mut self, platform: &mut impl Platform, request: &Request) {
+        if self.is_armed(request.resource) && self.features & STARTED != 0 {
+            self.report(platform, request, request.lowest, 3 << 29);
+        }
+    }
+
+    /// The guest refuses a request at a connector; `hinted` if its kernel has given it away already.
+    pub(crate) fn refuse(
+        &mut self,
+        platform: &mut impl Platform,
+        request: &Request,
+        connector: u32,
+        (reason, errno): (u8, u8),
+        hinted: bool,
+    ) {
+        let refused = 4 << 29 | u32::from(reason & 31) << 24 | u32::from(errno) << 16;
+        let was_armed = self.is_armed(request.resource);
+        if was_armed && self.report(platform, request, connector, refused) {
+            return;
+        }
+        if !hinted && platform.is_present(connector) {
+            repeat(platform, ISOLATION_STATE, connector, UNISOLATE);
+        }
+        self.arm_again(platform, was_armed);
+    }
+
+    /// The guest has lost a request.
+    pub(crate) fn lose(&mut self, platform: &mut impl Platform, request: &Request) {
+        self.refuse(platform, request, request.lowest, (21, 12), false);
+    }
+
+    /// The guest has done all that a request asked for.
+    pub(crate) fn finish(&mut self, platform: &mut impl Platform, request: &Request) {
+        let was_armed = self.is_armed(request.resource);
+        if was_armed && !self.report(platform, request, request.lowest, 5 << 29) {
+            self.arm_again(platform, was_armed);
+        }
+    }
+
+    /// A report about a request; whether it was delivered.
+    fn report(&mut self, platform: &mut impl Platform, request: &Request, connector: u32, word: u32) -> bool {
+        match self.send(platform, connector, word | u32::from(request.token)) {
+            -3 => {
+                self.offer = None;
+                self.armed = 0;
+                false
+            }
+            -9006 => false,
+            _ => true,
+        }
+    }
+
+    fn arm_again(&mut self, platform: &mut impl Platform, was_armed: bool) {
+        if was_armed && self.offer.is_some() {
+            self.arm(platform, self.armed);
+        }
+    }
+
+    fn arm(&mut self, platform: &mut impl Platform, classes: u16) {
+        let Some(offer) = self.offer.filter(|_| classes != 0) else { return };
+        self.features = offer.features & (TOKEN | STARTED);
+        let word = 1 << 29 | u32::from(self.features) << 16 | u32::from(classes);
+        self.armed = if self.send(platform, 0, word) < 0 { 0 } else { classes };
+    }
+
+    fn send(&self, platform: &mut impl Platform, index: u32, word: u32) -> i32 {
+        self.offer.map_or(-3, |offer| repeat(platform, offer.indicator, index, word))
+    }
+}
+
+fn repeat(platform: &mut impl Platform, indicator: u32, index: u32, state: u32) -> i32 {
+    loop {
+        match platform.set_indicator(indicator, index, state) {
+            -2 | 9900..=9905 => {}
+            status => return status,
+        }
+    }
+}
+
+fn class(resource: u8) -> u16 {
+    1_u16.checked_shl(u32::from(resource)).unwrap_or(0)
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+fn read_offer(property: &[u8]) -> Option<Offer> {
+    let offer =
+        Offer { indicator: word(property, 0)?, classes: word(property, 4)? as u16, features: word(property, 8)? as u8 };
+    (9100..=9999).contains(&offer.indicator).then_some(offer)
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A toy guest talks to the reference VMM: a busy DIMM is refused, asked for again, and given
+//! back; a request for the CPU is lost.
+//!
+//! `cargo run -p papr-unplug-model --example toy-guest`
+
+#![forbid(unsafe_code)]
+
+mod guest;
+
+use guest::{Guest, Platform, Request};
+use papr_unplug_model::{
+    machine::Device,
+    mutant::Mutant,
+    reference::Reference,
+    vmm::{Effects, Event, Input, Vmm},
+};
+use papr_unplug_wire::wire::{
+    drc::DrcIndex,
+    hotplug::HotplugRequest,
+    rtas::Indicator,
+    section::{HotplugSection, TokenSection},
+    token::Token,
+};
+use zerocopy::IntoBytes as _;
+
+const OFFER: [u8; 12] = [0, 0, 0x23, 0x8C, 0, 0, 0, 6, 0, 0, 0, 3];
+const LMBS: [u32; 2] = [0x8000_0008, 0x8000_0009];
+
+struct Talk(Reference);
+
+impl Talk {
+    fn step(&mut self, input: Input) -> Effects {
+        let effects = self.0.step(input);
+        println!("{input}{}", effects.status.map(|status| format!(" -> {status}")).unwrap_or_default());
+        effects.events.iter().for_each(|event| println!("    {event}"));
+        effects
+    }
+
+    /// The user asks for a device, and the guest takes the hot plug event.
+    fn ask(&mut self, device: Device, guest: &Guest) -> Option<Request> {
+        let effects = self.step(Input::DeviceDel(device));
+        let token = effects.events.iter().find_map(|event| match event {
+            Event::Hotplug(_, token) => Some(*token),
+            _ => None,
+        })?;
+        let request = HotplugRequest::from_bytes(match device {
+            Device::Cpu => &[1, 2, 2, 0, 0x10, 0, 0, 1, 0, 0, 0, 0],
+            Device::Dimm => &[2, 2, 4, 0, 0, 0, 0, 2, 0x80, 0, 0, 8],
+        })?;
+        match token {
+            Token::NONE => guest.take(HotplugSection::new(request).as_bytes()),
+            token => guest.take(TokenSection::new(request, token).as_bytes()),
+        }
+    }
+}
+
+impl Platform for Talk {
+    fn set_indicator(&mut self, indicator: u32, index: u32, state: u32) -> i32 {
+        let effects = self.step(Input::SetIndicator(Indicator(indicator), DrcIndex(index), state));
+        effects.status.map_or(-1, |status| status.0)
+    }
+
+    fn is_present(&mut self, _: u32) -> bool {
+        true
+    }
+}
+
+fn main() {
+    let mut talk = Talk(Reference::new(Mutant::None));
+    let mut guest = Guest::boot(&OFFER);
+    guest.load(&mut talk);
+
+    if let Some(request) = talk.ask(Device::Dimm, &guest) {
+        guest.begin(&mut talk, &request);
+        guest.refuse(&mut talk, &request, LMBS[1], (6, 16), false);
+    }
+    if let Some(request) = talk.ask(Device::Dimm, &guest) {
+        guest.begin(&mut talk, &request);
+        for lmb in LMBS {
+            talk.set_indicator(9001, lmb, 0);
+            talk.set_indicator(9003, lmb, 0);
+        }
+        guest.finish(&mut talk, &request);
+    }
+
+    // From here on the guest answers for CPUs only, and loses what it is asked; then its module is unloaded.
+    guest.withdraw(&mut talk, 2);
+    if let Some(request) = talk.ask(Device::Cpu, &guest) {
+        guest.lose(&mut talk, &request);
+    }
+    guest.unload(&mut talk);
+}
