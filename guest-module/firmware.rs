@@ -7,7 +7,7 @@ use crate::{
     shim,
     wire::{
         drc::DrcIndex,
-        rtas::{Indicator, Status},
+        rtas::{EntitySense, Indicator, Status},
     },
 };
 
@@ -15,21 +15,31 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// It exists only where there is an RTAS with `set-indicator`.
+/// It exists only where there is an RTAS with `set-indicator` and `get-sensor-state`.
 #[derive(Clone, Copy)]
 pub(crate) struct Firmware(());
 
 impl Firmware {
-    /// The RTAS of this machine, if it can set indicators.
+    /// The RTAS of this machine, if it knows DR connectors.
     pub(crate) fn find() -> Option<Self> {
         // SAFETY: It only looks at what the kernel found at boot.
-        let found = unsafe { shim::papr_has_set_indicator() };
+        let found = unsafe { shim::papr_has_dr_connectors() };
         // INVARIANT: It was found.
         found.then_some(Self(()))
     }
 }
 
 impl Rtas for Firmware {
+    fn entity_sense(&self, connector: DrcIndex) -> Result<EntitySense, Status> {
+        let mut state = 0;
+        // SAFETY: By the type invariant firmware knows DR connectors; RTAS judges the arguments itself, the kernel's lock
+        // around RTAS may be taken in any context but NMI, and `state` is written before the call returns.
+        match Status(unsafe { shim::papr_get_sensor_state(EntitySense::SENSOR, connector.0, &mut state) }) {
+            Status::SUCCESS => Ok(EntitySense(state)),
+            other => Err(other),
+        }
+    }
+
     fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
         // SAFETY: By the type invariant the call exists; RTAS judges the arguments itself, and the kernel's lock around
         // RTAS may be taken in any context but NMI.

@@ -43,17 +43,17 @@ struct PaprUnplug {
 impl kernel::Module for PaprUnplug {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         // SAFETY: They only look at what the kernel was built with and found at boot.
-        let (pseries, kprobes) = unsafe { (shim::papr_is_pseries(), shim::papr_has_kprobes()) };
+        let (pseries, return_probes) = unsafe { (shim::papr_is_pseries(), shim::papr_has_return_probes()) };
         if !pseries {
             pr_err!("this is no pseries guest: no hypervisor asks for removals here\n");
             return Err(ENODEV);
         }
-        if !kprobes {
+        if !return_probes {
             pr_err!("this kernel has no return probes (CONFIG_KPROBES): refusals cannot be seen\n");
             return Err(EOPNOTSUPP);
         }
         let firmware = Firmware::find().ok_or(ENODEV).inspect_err(|_| {
-            pr_err!("this machine's firmware has no RTAS call set-indicator: refusals cannot be told\n");
+            pr_err!("this machine's firmware has no RTAS calls for DR connectors: refusals cannot be told\n");
         })?;
 
         let watch = Arc::new(Watch::default(), GFP_KERNEL)?;

@@ -26,12 +26,13 @@ bool papr_is_pseries(void)
 	return machine_is(pseries);
 }
 
-bool papr_has_set_indicator(void)
+bool papr_has_dr_connectors(void)
 {
-	return rtas_function_token(RTAS_FN_SET_INDICATOR) != RTAS_UNKNOWN_SERVICE;
+	return rtas_function_token(RTAS_FN_SET_INDICATOR) != RTAS_UNKNOWN_SERVICE &&
+	       rtas_function_token(RTAS_FN_GET_SENSOR_STATE) != RTAS_UNKNOWN_SERVICE;
 }
 
-bool papr_has_kprobes(void)
+bool papr_has_return_probes(void)
 {
 	return IS_ENABLED(CONFIG_KRETPROBES);
 }
@@ -144,6 +145,18 @@ bool papr_current_is_worker(void)
 	return current->flags & PF_WQ_WORKER;
 }
 NOKPROBE_SYMBOL(papr_current_is_worker);
+
+int papr_get_sensor_state(u32 sensor, u32 index, u32 *state)
+{
+	int output = 0;
+	int status;
+
+	/* Not rtas_get_sensor(): it sleeps when firmware is busy. */
+	status = rtas_call(rtas_function_token(RTAS_FN_GET_SENSOR_STATE), 2, 2, &output, sensor, index);
+	*state = output;
+	return status;
+}
+NOKPROBE_SYMBOL(papr_get_sensor_state);
 
 int papr_set_indicator(u32 indicator, u32 index, u32 state)
 {

@@ -11,10 +11,10 @@
 
 struct pt_regs;
 
-/* Whether this is a pseries guest, whether it has RTAS, whether the kernel has kprobes. */
+/* Whether this is a pseries guest, whether its RTAS knows DR connectors, whether the kernel has return probes. */
 bool papr_is_pseries(void);
-bool papr_has_set_indicator(void);
-bool papr_has_kprobes(void);
+bool papr_has_dr_connectors(void);
+bool papr_has_return_probes(void);
 
 /*
  * A return probe. @enter runs when the function is entered and says whether its return is of interest; @missed calls of
@@ -41,7 +41,8 @@ size_t papr_drmem_lmb_drc_index(void);
 unsigned long papr_current(void);
 bool papr_current_is_worker(void);
 
-/* set-indicator, once: the RTAS status, also when it is busy. In any context but NMI. */
+/* get-sensor-state and set-indicator, once: the RTAS status, also when it is busy. In any context but NMI. */
+int papr_get_sensor_state(u32 sensor, u32 index, u32 *state);
 int papr_set_indicator(u32 indicator, u32 index, u32 state);
 /* Sleeps for as long as the busy status @status asks for. */
 void papr_rtas_pause(int status);

@@ -24,8 +24,8 @@ pub(crate) struct Registers {
 
 extern "C" {
     pub(crate) fn papr_is_pseries() -> bool;
-    pub(crate) fn papr_has_set_indicator() -> bool;
-    pub(crate) fn papr_has_kprobes() -> bool;
+    pub(crate) fn papr_has_dr_connectors() -> bool;
+    pub(crate) fn papr_has_return_probes() -> bool;
 
     pub(crate) fn papr_probe_register(
         symbol: *const c_char,
@@ -43,6 +43,7 @@ extern "C" {
     pub(crate) fn papr_current() -> c_ulong;
     pub(crate) fn papr_current_is_worker() -> bool;
 
+    pub(crate) fn papr_get_sensor_state(sensor: u32, index: u32, state: *mut u32) -> c_int;
     pub(crate) fn papr_set_indicator(indicator: u32, index: u32, state: u32) -> c_int;
     pub(crate) fn papr_rtas_pause(status: c_int);
 

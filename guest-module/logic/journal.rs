@@ -135,6 +135,7 @@ fn told_word(told: Told) -> u64 {
         Told::Pending(connector) => (2, connector.0),
         Told::Failed(status) => (3, status.0 as u32),
         Told::Unnamed => (4, 0),
+        Told::Absent => (5, 0),
     };
     u64::from(with) << 32 | which
 }
@@ -146,7 +147,8 @@ fn told_of(word: u64) -> Told {
         1 => Told::ByModule,
         2 => Told::Pending(DrcIndex(with)),
         3 => Told::Failed(Status(with as i32)),
-        _ => Told::Unnamed,
+        4 => Told::Unnamed,
+        _ => Told::Absent,
     }
 }
 
@@ -181,6 +183,7 @@ mod tests {
             Told::ByModule,
             Told::Pending(DrcIndex(u32::MAX)),
             Told::Unnamed,
+            Told::Absent,
             Told::Failed(Status(-9004)),
         ];
         for told in told {

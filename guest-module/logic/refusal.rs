@@ -31,6 +31,8 @@ pub enum Told {
     Pending(DrcIndex),
     /// Nobody could: no connector can be named for it.
     Unnamed,
+    /// Nobody could: the connector is not the guest's, so that no null transition can be made on it.
+    Absent,
     /// Nobody could: firmware answered the signal with this.
     Failed(Status),
 }
@@ -42,7 +44,7 @@ impl Told {
             Self::ByKernel => "kernel",
             Self::ByModule => "module",
             Self::Pending(_) => "pending",
-            Self::Unnamed | Self::Failed(_) => "none",
+            Self::Unnamed | Self::Absent | Self::Failed(_) => "none",
         }
     }
 }
@@ -63,6 +65,7 @@ impl fmt::Display for Refusal {
             Told::ByModule => f.write_str("the hypervisor was told"),
             Told::Pending(_) => f.write_str("firmware is busy, the hypervisor will be told"),
             Told::Unnamed => f.write_str("the hypervisor cannot be told, no whole device can be named"),
+            Told::Absent => f.write_str("the hypervisor cannot be told, its connector is not this guest's"),
             Told::Failed(status) => write!(f, "the hypervisor was not told, RTAS status {status}"),
         }
     }

@@ -68,7 +68,8 @@ pub fn judge(asked: &HotplugRequest, seen: &Evidence) -> Verdict {
     if !refused {
         return Verdict::Released;
     }
-    let telling = match asked.target().connector().or(failure.map(|failure| failure.connector)) {
+    // The connector that refused is the guest's; the first one of the request need not be, any more.
+    let telling = match failure.map(|failure| failure.connector).or(asked.target().connector()) {
         _ if seen.unisolated => Telling::Done,
         Some(connector) if seen.released == 0 => Telling::Signal(connector),
         _ => Telling::Impossible,
@@ -113,10 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn dimm_with_a_busy_first_lmb_is_signalled_on_its_first_connector_with_the_errno_of_the_lmb() {
+    fn dimm_with_a_busy_lmb_is_signalled_on_its_connector_with_its_errno() {
         let seen = Evidence { returned: EINVAL, busy_lmb: busy(), ..Evidence::default() };
+        assert_eq!(judge(&dimm(), &seen), Verdict::Refused { errno: EBUSY, telling: Telling::Signal(LMB) });
+    }
+
+    #[test]
+    fn dimm_that_was_not_tried_is_signalled_on_its_first_connector() {
+        let seen = Evidence { returned: EINVAL, ..Evidence::default() };
         let telling = Telling::Signal(DrcIndex(0x8000_0008));
-        assert_eq!(judge(&dimm(), &seen), Verdict::Refused { errno: EBUSY, telling });
+        assert_eq!(judge(&dimm(), &seen), Verdict::Refused { errno: EINVAL, telling });
     }
 
     #[test]
@@ -169,8 +176,7 @@ mod tests {
     #[test]
     fn dimm_that_firmware_does_not_take_back_is_signalled_though_the_kernel_returned_zero() {
         let seen = Evidence { unreleased: Some(Failure { connector: LMB, errno: -1 }), ..Evidence::default() };
-        let telling = Telling::Signal(DrcIndex(0x8000_0008));
-        assert_eq!(judge(&dimm(), &seen), Verdict::Refused { errno: -1, telling });
+        assert_eq!(judge(&dimm(), &seen), Verdict::Refused { errno: -1, telling: Telling::Signal(LMB) });
     }
 
     #[test]

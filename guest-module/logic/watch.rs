@@ -8,13 +8,12 @@ use super::{
     deferred::{Deferred, Waiting},
     journal::Journal,
     refusal::{Refusal, Told},
-    rtas::{self, Rtas},
+    rtas::{self, Busy, Rtas},
     verdict::{judge, Telling, Verdict},
 };
 use crate::wire::{
     drc::DrcIndex,
     hotplug::{Action, HotplugRequest},
-    rtas::Status,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -173,8 +172,9 @@ impl Watch {
     /// Signals once. If firmware is busy, the refusal has to wait for [`Self::settle`].
     fn signal(&self, connector: DrcIndex, rtas: &impl Rtas) -> Told {
         match rtas::signal(rtas, connector) {
-            busy if busy.is_busy() && self.deferred.has_room() => Told::Pending(connector),
-            status => outcome(status),
+            Ok(told) => told,
+            Err(_) if self.deferred.has_room() => Told::Pending(connector),
+            Err(Busy(status)) => Told::Failed(status),
         }
     }
 
@@ -182,7 +182,7 @@ impl Watch {
     /// at a time.
     pub fn settle(&self, rtas: &impl Rtas, mut log: impl FnMut(&Refusal)) {
         while let Some(Waiting { number, connector }) = self.deferred.take() {
-            let told = outcome(rtas::signal_patiently(rtas, connector));
+            let told = rtas::signal_patiently(rtas, connector);
             self.count(told);
             self.journal.settle(number, Told::Pending(connector), told);
         }
@@ -206,18 +206,9 @@ impl Watch {
         match told {
             Told::ByKernel => self.counters.told_by_kernel.increment(),
             Told::ByModule => self.counters.told_by_module.increment(),
-            Told::Unnamed | Told::Failed(_) => self.counters.not_told.increment(),
+            Told::Unnamed | Told::Absent | Told::Failed(_) => self.counters.not_told.increment(),
             Told::Pending(_) => {}
         }
-    }
-}
-
-/// What it means that firmware answered the signal with `status`.
-fn outcome(status: Status) -> Told {
-    if status.is_success() {
-        Told::ByModule
-    } else {
-        Told::Failed(status)
     }
 }
 
@@ -227,7 +218,7 @@ mod tests {
     use crate::logic::deferred;
     use crate::wire::{
         hotplug::Resource,
-        rtas::{Indicator, IsolationState},
+        rtas::{EntitySense, Indicator, IsolationState, Status},
     };
     use std::{cell::RefCell, string::ToString, vec, vec::Vec};
 
@@ -235,6 +226,8 @@ mod tests {
     const WRITER: Task = Task(0x2000);
     const FIRST: DrcIndex = DrcIndex(0x8000_0008);
     const SECOND: DrcIndex = DrcIndex(0x8000_0009);
+    /// A connector that is not the guest's.
+    const GONE: DrcIndex = DrcIndex(0x9000_0001);
 
     /// Firmware that gives the answers it was told to, the last one for ever, and remembers what it was asked.
     struct Firmware {
@@ -251,6 +244,10 @@ mod tests {
     }
 
     impl Rtas for Firmware {
+        fn entity_sense(&self, connector: DrcIndex) -> Result<EntitySense, Status> {
+            Ok(if connector == GONE { EntitySense::UNUSABLE } else { EntitySense::PRESENT })
+        }
+
         fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
             assert_eq!((indicator, state), (Indicator::ISOLATION_STATE, IsolationState::UNISOLATE.0));
             self.signals.borrow_mut().push(connector);
@@ -379,6 +376,17 @@ mod tests {
         assert_eq!(*firmware.signals.borrow(), [FIRST; 4]);
         assert_eq!(watch.journal.get(1).map(|refusal| refusal.told), Some(Told::ByModule));
         assert_eq!(watch.counters.told_by_module.get(), 1);
+    }
+
+    #[test]
+    fn connector_that_is_not_the_guests_is_not_unisolated() {
+        let (watch, firmware) = (Watch::default(), Firmware::answering(&[0]));
+        let pmem = HotplugRequest::from([6, 2, 2, 0, 0x90, 0, 0, 1, 0, 0, 0, 0]);
+        assert_eq!(watch.request_begins(WORKER, Origin::Hypervisor, &pmem), Follow::Return);
+        assert_eq!(watch.request_ends(WORKER, -19, &firmware), Afterwards::Settle);
+        assert_eq!(*firmware.signals.borrow(), []);
+        assert_eq!(settle(&watch, &firmware)[0].told, Told::Absent);
+        assert_eq!(watch.counters.not_told.get(), 1);
     }
 
     #[test]

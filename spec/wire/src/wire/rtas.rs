@@ -30,6 +30,23 @@ impl IsolationState {
     pub const UNISOLATE: Self = Self(1);
 }
 
+/// What `get-sensor-state` tells of DR connectors with the sensor dr-entity-sense (its first argument is 9003; LoPAR,
+/// "get-sensor-state").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntitySense(pub u32);
+
+impl EntitySense {
+    /// The number of the sensor.
+    pub const SENSOR: u32 = 9003;
+
+    /// There is nothing at the connector.
+    pub const EMPTY: Self = Self(0);
+    /// The connector's resource is the guest's.
+    pub const PRESENT: Self = Self(1);
+    /// The resource of a logical connector is not the guest's.
+    pub const UNUSABLE: Self = Self(2);
+}
+
 /// What an RTAS call returned (its first output word).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub i32);
@@ -79,6 +96,7 @@ mod tests {
     fn numbers_are_those_of_lopar() {
         assert_eq!([Indicator::ISOLATION_STATE, Indicator::ALLOCATION_STATE].map(|i| i.0), [9001, 9003]);
         assert_eq!([IsolationState::ISOLATE, IsolationState::UNISOLATE].map(|s| s.0), [0, 1]);
+        assert_eq!([EntitySense::EMPTY, EntitySense::PRESENT, EntitySense::UNUSABLE].map(|s| s.0), [0, 1, 2]);
     }
 
     #[test]
