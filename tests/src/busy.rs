@@ -19,8 +19,8 @@ impl Vm {
     /// From now on, any memory that is to go offline is busy (-EBUSY from a memory notifier).
     pub fn veto_offlining(&mut self) -> Result<()> {
         self.guest.sh(&format!(
-            "[ -e {INJECTION} ] || \
-             insmod /lib/modules/notifier-error-inject.ko && insmod /lib/modules/memory-notifier-error-inject.ko"
+            "if ! [ -e {INJECTION} ]; then \
+             insmod /lib/modules/notifier-error-inject.ko && insmod /lib/modules/memory-notifier-error-inject.ko; fi"
         ))?;
         self.inject(-16)
     }

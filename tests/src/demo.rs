@@ -8,7 +8,7 @@ use crate::{
     pairing::{Pairing, Side},
     removal::{Outcome, Removal, Retry},
     scenario::{Scenario, Stage},
-    vm::{Booting, Vm},
+    vm::{self, Booting, Vm},
 };
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
@@ -51,7 +51,7 @@ pub fn play(artifacts: &Artifacts, progress: &dyn Fn(&str)) -> Result<Vec<Row>> 
     let mut rows = Vec::new();
     for scenario in Scenario::ALL {
         progress(&format!("asking for {}", scenario.asked()));
-        rows.extend(side_by_side(scenario, &mut vms).with_context(|| scenario.to_string())?);
+        rows.extend(side_by_side(scenario, &mut vms).with_context(|| told_where(scenario))?);
         for vm in vms.iter_mut().filter_map(|vm| vm.has_ended().then_some(vm)) {
             progress("a VMM ended by itself; booting again");
             *vm = launch(artifacts, vm.pairing)?.up()?;
@@ -59,6 +59,10 @@ pub fn play(artifacts: &Artifacts, progress: &dyn Fn(&str)) -> Result<Vec<Row>> 
     }
     vms.iter_mut().try_for_each(Vm::inspect)?;
     Ok(rows)
+}
+
+fn told_where(scenario: Scenario) -> String {
+    format!("{scenario} could not be played to its end; the logs are in {}", vm::logs("demo.*").display())
 }
 
 fn launch(artifacts: &Artifacts, pairing: Pairing) -> Result<Booting> {

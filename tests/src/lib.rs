@@ -43,10 +43,13 @@ pub mod qmp;
 pub mod trace;
 pub mod vm;
 
+pub mod administrator;
 pub mod busy;
 pub mod cpu;
 pub mod dimm;
 
+pub mod elf;
+pub mod frames;
 pub mod modinfo;
 pub mod module;
 pub mod removal;

@@ -4,10 +4,7 @@
 
 use crate::vm::Vm;
 use anyhow::{Context as _, Result};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    str::FromStr,
-};
+use std::{collections::BTreeMap, str::FromStr};
 
 /// Where the module shows what it did.
 const DIRECTORY: &str = "/sys/kernel/debug/papr_unplug";
@@ -104,10 +101,16 @@ impl Vm {
         text.lines().map(probe).collect()
     }
 
-    /// The functions that the kernel has a probe on, whosever it is, and those that its function tracer calls us for.
-    pub fn probed_functions(&mut self) -> Result<BTreeSet<String>> {
-        let functions = "cat /sys/kernel/debug/kprobes/list /sys/kernel/tracing/enabled_functions";
-        Ok(self.guest.sh(functions)?.lines().map(str::to_owned).collect())
+    /// The places that the kernel has a probe on, whosever it is, and the functions that its function tracer is called
+    /// for; one that has two is there twice.
+    pub fn probed_places(&mut self) -> Result<Vec<String>> {
+        // Addresses vary, and so does what is said behind the name: whether the probe is optimised yet.
+        let kprobes = "while read address kind place rest; do echo $place; done < /sys/kernel/debug/kprobes/list";
+        let traced = "while read place rest; do echo $place; done < /sys/kernel/tracing/enabled_functions";
+        let mut places: Vec<String> =
+            self.guest.sh(&format!("{kprobes}; {traced}"))?.lines().map(str::to_owned).collect();
+        places.sort();
+        Ok(places)
     }
 }
 

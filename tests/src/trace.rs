@@ -83,14 +83,14 @@ impl Trace {
         Ok(Self { unread: VecDeque::new(), marks: 0 })
     }
 
-    /// Waits for the next attempt to end; gives the calls before its end as well.
+    /// Waits for the next of the hypervisor's attempts to end; gives the calls up to there as well.
     pub fn attempt(&mut self, guest: &mut Guest) -> Result<(Vec<SetIndicator>, Attempt)> {
         let mut calls = Vec::new();
         loop {
             match self.next(guest).context("waiting for the guest to end its attempt")? {
                 Step::Call(call) => calls.push(call),
-                Step::End(attempt) => return Ok((calls, attempt)),
-                Step::Mark(_) => {}
+                Step::End(attempt) if attempt.asker == Asker::Hypervisor => return Ok((calls, attempt)),
+                Step::End(_) | Step::Mark(_) => {}
             }
         }
     }
@@ -106,6 +106,16 @@ impl Trace {
                 step => steps.push(step),
             }
         }
+    }
+
+    /// The calls up to now, or up to the end of a further attempt, which is left to be waited for.
+    pub fn calls_so_far(&mut self, guest: &mut Guest) -> Result<Vec<SetIndicator>> {
+        let mut steps = self.so_far(guest)?;
+        let ours = steps.iter().position(|step| matches!(step, Step::End(_))).unwrap_or(steps.len());
+        for further in steps.split_off(ours).into_iter().rev() {
+            self.unread.push_front(further);
+        }
+        Ok(steps.into_iter().filter_map(Step::call).collect())
     }
 
     fn next(&mut self, guest: &mut Guest) -> Result<Step> {
@@ -139,6 +149,16 @@ impl Step {
         } else {
             let (_, mark) = line.split_once(": tracing_mark_write: mark ")?;
             Some(Self::Mark(mark.parse().ok()?))
+        }
+    }
+}
+
+impl Step {
+    /// The call, if it is one.
+    pub fn call(self) -> Option<SetIndicator> {
+        match self {
+            Self::Call(call) => Some(call),
+            Self::End(_) | Self::Mark(_) => None,
         }
     }
 }

@@ -36,7 +36,12 @@ pub struct Vm {
     pub trace: Trace,
     /// The guest's kernel log.
     pub console: Console,
+    /// How many devices were added.
     pub(crate) devices: u32,
+    /// How many removals are asked for and not watched to their end.
+    pub(crate) asked: u32,
+    /// How many marks are in the kernel log.
+    marks: u32,
     qemu: Qemu,
 }
 
@@ -78,12 +83,18 @@ impl Vm {
         self.qemu.ended().is_some()
     }
 
+    /// The kernel log up to now.
+    pub fn kernel_log(&mut self) -> Result<&[String]> {
+        self.marks += 1;
+        let mark = format!("papr-unplug: mark {} in the kernel log", self.marks);
+        self.guest.sh(&format!("echo '{mark}' > /dev/kmsg"))?;
+        self.console.wait_for(&mark).context("waiting for the kernel log")?;
+        Ok(self.console.log())
+    }
+
     /// Looks for signs that anything went wrong in the guest's kernel. Every story ends with it.
     pub fn inspect(&mut self) -> Result<()> {
-        const END: &str = "papr-unplug: end of the story";
-        self.guest.sh(&format!("echo '{END}' > /dev/kmsg"))?;
-        self.console.wait_for(END).context("waiting for the end of the kernel log")?;
-        let reports = kernel_log::reports(self.console.log());
+        let reports = kernel_log::reports(self.kernel_log()?);
         ensure!(reports.is_empty(), "the guest's kernel complains:\n{}", reports.join("\n"));
 
         let taints: u64 = self.guest.sh("cat /proc/sys/kernel/tainted")?.trim().parse()?;
@@ -121,7 +132,7 @@ impl Booting {
         let qmp = Qmp::greet(qemu.monitor.try_clone()?, journal("qmp.log")?)?;
         let mut guest = Guest::greet(qemu.shell.try_clone()?, journal("shell.log")?)?;
         let trace = Trace::start(&mut guest)?;
-        let mut vm = Vm { pairing, guest, qmp, trace, console, devices: 0, qemu };
+        let mut vm = Vm { pairing, guest, qmp, trace, console, devices: 0, asked: 0, marks: 0, qemu };
         // DIMMs that come later are to be removable, unless a story makes them busy.
         vm.guest.sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks")?;
         if vm.pairing.guest == Side::Ours {

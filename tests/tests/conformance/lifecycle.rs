@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The module comes and goes at any moment.
+
+use papr_unplug_tests::{
+    busy::Holder,
+    dimm::{Dimm, ONE_LMB, TWO_LMBS},
+    pairing::Pairing,
+    removal::{Asked, Outcome},
+    story::story,
+    vm::Vm,
+};
+
+/// How often the module is loaded and unloaded.
+const CYCLES: u32 = 200;
+
+#[test]
+fn module_loaded_and_unloaded_under_refused_removals_leaves_nothing_behind() {
+    story(Pairing::STOCK, |vm| {
+        let before = vm.probed_places()?;
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        let cpu = vm.plug_cpu(1)?;
+        vm.put_boot_cpu_offline()?;
+
+        let cycle = "insmod /lib/modules/papr_unplug.ko && rmmod papr_unplug";
+        let cycles = format!("for n in $(seq {CYCLES}); do {cycle} || break; echo $n > /tmp/cycle; done");
+        vm.guest.sh(&format!("{{ {cycles}; touch /tmp/over; }} 2>/tmp/complaints &"))?;
+        let errand = format!("echo memory remove index {} > /sys/kernel/dlpar", dimm.connector(0));
+        vm.guest.sh(&format!("{{ until [ -e /tmp/over ]; do {errand}; done; }} 2>/dev/null &"))?;
+        while vm.guest.run("[ -e /tmp/over ]")?.status != 0 {
+            // The kernel tells this one by itself, so the host hears of it whether the module is there or not.
+            assert_eq!(vm.remove_unwatched(&cpu)?, Outcome::Refused);
+        }
+
+        assert_eq!(vm.guest.sh("cat /tmp/cycle /tmp/complaints")?, format!("{CYCLES}\n"));
+        assert_eq!(vm.probed_places()?, before);
+        assert_eq!(vm.guest.sh("ls /sys/kernel/debug | grep -c papr_unplug || true")?, "0\n");
+        Ok(())
+    });
+}
+
+#[test]
+fn module_unloaded_while_a_removal_runs_lets_it_succeed() {
+    story(Pairing::OURS_ON_STOCK, |vm| {
+        let (_, holder, asked) = removal_under_way(vm)?;
+        vm.unload_module()?;
+        vm.let_go(holder)?;
+        assert_eq!(vm.watch(asked)?.outcome, Outcome::Released);
+        Ok(())
+    });
+}
+
+#[test]
+fn module_unloaded_while_a_removal_runs_lets_the_kernel_signal_its_refusal() {
+    story(Pairing::OURS_ON_STOCK, |vm| {
+        let (dimm, holder, asked) = removal_under_way(vm)?;
+        vm.unload_module()?;
+        vm.veto_offlining()?;
+        vm.let_go(holder)?;
+        let removal = vm.watch(asked)?;
+        assert_eq!(removal.outcome, Outcome::Refused);
+        assert_eq!(removal.unisolated(), [dimm.connector(0)]);
+        Ok(())
+    });
+}
+
+#[test]
+fn module_loaded_while_a_removal_runs_leaves_it_to_the_kernel() {
+    story(Pairing::STOCK, |vm| {
+        let (dimm, holder, asked) = removal_under_way(vm)?;
+        vm.load_module()?;
+        vm.veto_offlining()?;
+        vm.let_go(holder)?;
+        let removal = vm.watch(asked)?;
+        assert_eq!(removal.outcome, Outcome::Refused);
+        assert_eq!(removal.unisolated(), [dimm.connector(0)]);
+        assert_eq!(vm.counters()?.nonzero(), []);
+        Ok(())
+    });
+}
+
+#[test]
+fn module_reloaded_while_a_removal_runs_signals_the_next_refusal() {
+    story(Pairing::OURS_ON_STOCK, |vm| {
+        let (_, holder, asked) = removal_under_way(vm)?;
+        vm.unload_module()?;
+        vm.load_module()?;
+        vm.let_go(holder)?;
+        assert_eq!(vm.watch(asked)?.outcome, Outcome::Released);
+
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        assert_eq!(vm.remove(&dimm)?.unisolated(), [dimm.connector(0)]);
+        assert_eq!(vm.counters()?.nonzero(), [("refused", 1), ("requests", 1), ("told_by_module", 1)]);
+        Ok(())
+    });
+}
+
+#[test]
+fn module_reloaded_counts_from_zero() {
+    story(Pairing::OURS_ON_STOCK, |vm| {
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Refused);
+        vm.unload_module()?;
+        vm.load_module()?;
+        assert_eq!(vm.counters()?.nonzero(), []);
+        assert_eq!(vm.refusals()?, []);
+
+        assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Refused);
+        assert_eq!(vm.refusals()?.iter().map(|refusal| refusal.get("seq")).collect::<Vec<_>>(), [Some("1")]);
+        Ok(())
+    });
+}
+
+/// A DIMM of two LMBs that is asked for, while pages in its first one are held.
+fn removal_under_way(vm: &mut Vm) -> anyhow::Result<(Dimm, Holder, Asked)> {
+    let dimm = vm.plug_dimm(TWO_LMBS)?;
+    let second = dimm.first_block() + 1;
+    vm.set_block(second, "offline")?;
+    let holder = vm.hold_pages()?;
+    vm.set_block(second, "online_movable")?;
+    let asked = vm.ask(&dimm)??;
+    vm.await_held_removal()?;
+    Ok((dimm, holder, asked))
+}

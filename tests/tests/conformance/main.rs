@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a guest and its VMM do when the host asks for a device. Each test boots its own VM.
+
+mod baseline;
+mod errands;
+mod harness;
+mod lifecycle;
+mod reading;
+mod refusals;
