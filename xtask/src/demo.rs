@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask demo`: plays every scenario in every pairing, and shows what the host was told.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context, Result};
+use papr_unplug_tests::artifacts as harness;
+use papr_unplug_tests::demo::{self, Row};
+use papr_unplug_tests::pairing::Side;
+use papr_unplug_tests::removal::Outcome;
+use papr_unplug_tests::scenario::Scenario;
+
+use crate::artifacts::Artifacts;
+use crate::progress::Progress;
+
+/// Plays it, prints a table, and writes the same to `target/demo.json`.
+pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {
+    let artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
+    let rows = demo::play(&artifacts, &|line| progress.say(line))?;
+    let file = harness::target().join("demo.json");
+    fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    print!("{}", rendered(&rows));
+    println!("\nThe same for programs: {}", file.display());
+    Ok(())
+}
+
+/// The rows as a table, with what there is to say about it.
+fn rendered(rows: &[Row]) -> String {
+    let mut text = String::from("\n");
+    let mut line = |cells: [&str; 7]| {
+        let [asked, guest, vmm, told, after, events, retry] = cells;
+        let line = format!("{asked:<31} {guest:<12} {vmm:<6} {told:<14} {after:>9}  {events:>6}  {retry}");
+        text += line.trim_end();
+        text.push('\n');
+    };
+    line(["the host asks for", "guest", "VMM", "and is told", "after", "events", "retry"]);
+    let mut before = None;
+    for row in rows {
+        let again = before.replace(row.scenario) == Some(row.scenario);
+        line([
+            if again { "" } else { row.scenario.asked() },
+            &row.guest.to_string(),
+            &row.vmm.to_string(),
+            told(row.outcome),
+            &row.latency_ms.map_or_else(String::new, |latency| format!("{latency:.2} ms")),
+            &row.events.to_string(),
+            &row.retry.map_or_else(String::new, |retry| retry.to_string()),
+        ]);
+    }
+    for note in [ratio(rows), silence(rows), twice(rows)].into_iter().flatten() {
+        let _ = write!(text, "\n{note}\n");
+    }
+    text
+}
+
+fn told(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Refused => "refused",
+        Outcome::Released => "released",
+        Outcome::Silent => "nothing, ever",
+        Outcome::VmmAborted => "the VMM died",
+    }
+}
+
+/// How the refusal that a stock guest tells by itself fares with the module loaded.
+fn ratio(rows: &[Row]) -> Option<String> {
+    let cpu = |guest| {
+        let is_it = |row: &&Row| (row.scenario, row.guest, row.vmm) == (Scenario::CpuLastOnline, guest, Side::Stock);
+        rows.iter().find(is_it)
+    };
+    let (stock, ours) = (cpu(Side::Stock)?, cpu(Side::Ours)?);
+    Some(format!(
+        "The last online CPU: {:.2} times as long as in a stock guest (medians of {} and {}, taken in turns).",
+        ours.latency_ms? / stock.latency_ms?,
+        ours.latency_samples_ms.len(),
+        stock.latency_samples_ms.len()
+    ))
+}
+
+fn silence(rows: &[Row]) -> Option<String> {
+    rows.iter().any(|row| row.outcome == Outcome::Silent).then(|| {
+        "Nothing, ever: the guest had ended its attempt and answered once more, then the VMM had answered, \
+         and no event was among all that."
+            .into()
+    })
+}
+
+fn twice(rows: &[Row]) -> Option<String> {
+    let doubled = |row: &Row| row.outcome == Outcome::Refused && row.events == 2 && row.vmm == Side::Stock;
+    rows.iter()
+        .any(doubled)
+        .then(|| "Two events: stock QEMU says it twice when a guest signals once for a DIMM.".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use papr_unplug_tests::removal::Retry;
+
+    fn row(scenario: Scenario, guest: Side, outcome: Outcome, events: usize, latency_ms: Option<f64>) -> Row {
+        let retry = match outcome {
+            Outcome::Refused => Some(Retry::Accepted),
+            Outcome::Silent => Some(Retry::Rejected),
+            Outcome::Released | Outcome::VmmAborted => None,
+        };
+        let latency_samples_ms = latency_ms.into_iter().collect();
+        Row { scenario, guest, vmm: Side::Stock, outcome, events, reason: None, latency_ms, latency_samples_ms, retry }
+    }
+
+    #[test]
+    fn table_names_what_is_asked_once_and_ends_with_the_notes_that_apply() {
+        let rows = [
+            row(Scenario::CpuLastOnline, Side::Stock, Outcome::Refused, 1, Some(2.0)),
+            row(Scenario::CpuLastOnline, Side::Ours, Outcome::Refused, 1, Some(2.1)),
+            row(Scenario::DimmFirstLmbBusy, Side::Stock, Outcome::Silent, 0, None),
+            row(Scenario::DimmFirstLmbBusy, Side::Ours, Outcome::Refused, 2, Some(31.25)),
+            row(Scenario::DimmRemovable, Side::Ours, Outcome::Released, 1, Some(100.0)),
+        ];
+        let expected = "
+the host asks for               guest        VMM    and is told        after  events  retry
+the last online CPU             stock        stock  refused          2.00 ms       1  accepted
+                                papr-unplug  stock  refused          2.10 ms       1  accepted
+a DIMM whose first LMB is busy  stock        stock  nothing, ever                  0  rejected
+                                papr-unplug  stock  refused         31.25 ms       2  accepted
+a DIMM that can go              papr-unplug  stock  released       100.00 ms       1
+
+The last online CPU: 1.05 times as long as in a stock guest (medians of 1 and 1, taken in turns).
+
+Nothing, ever: the guest had ended its attempt and answered once more, then the VMM had answered, and no event was among all that.
+
+Two events: stock QEMU says it twice when a guest signals once for a DIMM.
+";
+        assert_eq!(rendered(&rows), expected);
+    }
+
+    #[test]
+    fn json_has_the_members_that_are_promised() {
+        let row = row(Scenario::DimmFirstLmbBusy, Side::Stock, Outcome::Silent, 0, None);
+        let expected = serde_json::json!({
+            "scenario": "dimm-first-lmb-busy", "guest": "stock", "vmm": "stock", "outcome": "silent", "events": 0,
+            "reason": null, "latency_ms": null, "latency_samples_ms": [], "retry": "rejected",
+        });
+        assert_eq!(serde_json::to_value(row).unwrap(), expected);
+    }
+}
