@@ -38,9 +38,16 @@ mod root;
 mod source;
 mod untar;
 
+mod big_endian;
+
 mod artifacts;
+mod clauses;
 mod clean;
+mod demo;
+mod drill;
+mod model;
 mod suite;
+mod wire_targets;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -71,6 +78,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Flavour::Default)]
         kernel: Flavour,
     },
+    /// Show what a host is told when guests refuse, on stock parts and on ours, side by side.
+    Demo,
     /// Check format and lints, and run all tests; with arguments for nextest, only nextest.
     Test {
         /// Which kernel the guests boot; with `debug`, only tests that boot one run.
@@ -80,10 +89,26 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         nextest: Vec<OsString>,
     },
+    /// Check that every requirement of the protocol has evidence, and write the table to target/clauses.md.
+    Clauses,
+    /// Explore the executable model of the protocol; takes --stock, --mutants and --depth.
+    Model {
+        /// Passed on to the model.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Test the wire crate with the oldest and newest zerocopy, on little-endian and emulated big-endian.
+    WireTargets,
     /// Remove artifacts that this checkout no longer uses, and give the disk space back.
     Clean {
         /// Remove all artifacts of one kind instead (such as `kernel`), or `all` of everything.
         what: Option<String>,
+    },
+    /// Damage the artifacts in the ways of disks, people and power cuts, and expect them to be made again.
+    Drill {
+        /// Also damage the kernel, which takes minutes to build.
+        #[arg(long)]
+        slow: bool,
     },
 }
 
@@ -108,8 +133,13 @@ fn run(command: Command) -> Result<()> {
                 print!("{}", listing(&artifacts)?);
             }
         }
+        Command::Demo => demo::run(&Artifacts::ensure(&store, Flavour::Default)?, &store.progress)?,
         Command::Test { kernel, nextest } => suite::run(&store, kernel, &nextest)?,
+        Command::Clauses => clauses::run(&store.settings.checkout)?,
+        Command::Model { arguments } => model::run(&store.settings.checkout, &arguments)?,
+        Command::WireTargets => wire_targets::run(&store)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
+        Command::Drill { slow } => drill::run(&store.progress, slow)?,
     }
     Ok(())
 }

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask wire-targets`: tests the wire crate against the oldest and the newest zerocopy that it is used with, on a
+//! little-endian and on an emulated big-endian machine.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use walkdir::WalkDir;
+
+use crate::big_endian::BigEndian;
+use crate::root::Root;
+use crate::sandbox::{BUILD, Sandbox, WORK};
+use crate::step::Log;
+use crate::store::Store;
+
+/// Versions as a manifest names them: the kernel's own copy, and whatever is newest.
+const ZEROCOPY: [(&str, &str); 2] = [("0.8.54", "=0.8.54"), ("newest", "0.8")];
+
+/// What of the checkout the tests read.
+const FILES: [&str; 3] = ["spec/wire", "spec/vectors", "spec/reasons.toml"];
+
+/// Runs the tests of every pairing.
+pub(crate) fn run(store: &Store) -> Result<()> {
+    let root = store.ensure(&Root)?;
+    let libraries = store.ensure(&BigEndian)?;
+    let mut log = Log::begin(store, "wire-targets")?;
+    for (name, requirement) in ZEROCOPY {
+        let build = store.settings.checkout.join("target/wire-targets").join(name);
+        prepare(store, &mut log, &build, requirement)?;
+        let sandbox = Root::sandbox(&root).fill(&build, BUILD).see(&BigEndian::tree(&libraries), WORK);
+        let version = locked(&build)?;
+        for target in [None, Some(BigEndian::TARGET)] {
+            let machine = target.map_or("little-endian (this machine)", |_| "big-endian (s390x, emulated)");
+            let title = format!("zerocopy {version}, {machine}");
+            log.run(store, &title, &mut test(&sandbox, target))?;
+            store.progress.say(format!("    {title}: passed"));
+        }
+    }
+    Ok(())
+}
+
+/// Copies what is tested, with a manifest of its own, and fetches what that depends on.
+fn prepare(store: &Store, log: &mut Log, build: &Path, requirement: &str) -> Result<()> {
+    let checkout = &store.settings.checkout;
+    for entry in FILES.iter().flat_map(|file| WalkDir::new(checkout.join(file))) {
+        let entry = entry?;
+        let to = build.join(entry.path().strip_prefix(checkout)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
+        } else {
+            fs::copy(entry.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
+        }
+    }
+    let workspace = fs::read_to_string(checkout.join("Cargo.toml"))?;
+    fs::write(build.join("Cargo.toml"), manifest(&workspace, requirement))?;
+    let cargo = env::var_os("CARGO").context("run this through cargo")?;
+    let bin = build.join("bin");
+    fs::create_dir_all(&bin)?;
+    fs::copy(&cargo, bin.join("cargo")).context("cannot copy cargo")?;
+    // rustc links by calling `cc`, which the build root does not have.
+    fs::write(bin.join("cc"), "#!/bin/sh\nexec clang -fuse-ld=lld \"$@\"\n")?;
+    fs::set_permissions(bin.join("cc"), fs::Permissions::from_mode(0o755))?;
+    let mut update = Command::new(&cargo);
+    update.arg("update").current_dir(build);
+    log.run(store, "finding the newest dependencies", &mut update)?;
+    let mut vendor = Command::new(&cargo);
+    vendor.args(["vendor", "vendor"]).current_dir(build);
+    log.run(store, "fetching dependencies", &mut vendor)?;
+    fs::create_dir_all(build.join(".cargo"))?;
+    fs::write(build.join(".cargo/config.toml"), VENDORED).context("cannot write cargo's configuration")
+}
+
+const VENDORED: &str = r#"[source.crates-io]
+replace-with = "vendored"
+
+[source.vendored]
+directory = "vendor"
+"#;
+
+/// The workspace's manifest, cut down to the wire crate.
+fn manifest(workspace: &str, zerocopy: &str) -> String {
+    let line = |line: &str| {
+        if line.starts_with("members =") {
+            "members = [\"spec/wire\"]\n".to_owned()
+        } else if line.starts_with("zerocopy =") {
+            format!("zerocopy = {{ version = \"{zerocopy}\", default-features = false }}\n")
+        } else if line.starts_with("zerocopy-derive =") {
+            format!("zerocopy-derive = \"{zerocopy}\"\n")
+        } else {
+            format!("{line}\n")
+        }
+    };
+    let kept = workspace.split("[profile.").next().unwrap_or_default();
+    kept.lines().map(line).collect()
+}
+
+/// Which zerocopy it has become.
+fn locked(build: &Path) -> Result<String> {
+    let lock = fs::read_to_string(build.join("Cargo.lock")).context("cannot read the lock file")?;
+    let found = lock.split("[[package]]").find(|package| package.contains("name = \"zerocopy\""));
+    let version = found.and_then(|package| package.lines().find_map(|line| line.strip_prefix("version = ")));
+    Ok(version.context("the lock file has no zerocopy")?.trim_matches('"').to_owned())
+}
+
+fn test(sandbox: &Sandbox, target: Option<&str>) -> Command {
+    let compile = format!("--sysroot={WORK}/usr -Clink-arg=--target=s390x-linux-gnu -Clink-arg=--sysroot={WORK}");
+    let mut words: Vec<String> = ["env", "--chdir", BUILD].map(str::to_owned).into();
+    words.push(format!("PATH={BUILD}/bin:/usr/bin"));
+    words.push(format!("CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS={compile}"));
+    words.push(format!("CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER={WORK}/usr/bin/qemu-s390x -L {WORK}"));
+    words.extend(["cargo", "test", "--offline", "--tests"].map(str::to_owned));
+    words.extend(target.into_iter().flat_map(|target| ["--target".to_owned(), target.to_owned()]));
+    sandbox.command(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifest_keeps_the_package_and_pins_zerocopy() {
+        let workspace = "[workspace]\nmembers = [\"a\", \"b\"]\n[workspace.package]\nversion = \"1\"\n\
+                         zerocopy = { version = \"0.8\" }\nzerocopy-derive = \"0.8\"\n[profile.dev]\ndebug = 1\n";
+        let expected = "[workspace]\nmembers = [\"spec/wire\"]\n[workspace.package]\nversion = \"1\"\n\
+                        zerocopy = { version = \"=0.8.54\", default-features = false }\nzerocopy-derive = \"=0.8.54\"\n";
+        assert_eq!(manifest(workspace, "=0.8.54"), expected);
+    }
+}
