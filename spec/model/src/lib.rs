@@ -8,20 +8,26 @@
 //!
 //! Two VMMs come with the model: [`reference`], which does what `spec/vmm-conformance.md` asks, and [`stock`], which
 //! follows the rules of QEMU as it is; that the checks find the known defects of the latter is the evidence that they
-//! can fail. Another implementation plugs in through [`vmm::Vmm`]. [`mutant`] breaks one rule at a time.
+//! can fail. Another implementation plugs in through [`vmm::Vmm`], and [`conversation`] runs the vectors against it.
+//! [`mutant`] breaks one rule at a time.
 
 #![forbid(unsafe_code)]
 
 pub mod machine;
 
-pub mod reference;
-pub mod stock;
 pub mod vmm;
 
-pub mod action;
+pub mod reference;
+pub mod stock;
+
+pub mod conversation;
+
 pub mod guest;
+
+pub mod action;
 pub mod world;
+
+pub mod property;
 
 pub mod explore;
 pub mod mutant;
-pub mod property;

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Runs the conversations of `spec/vectors` against any [`Vmm`]; `spec/vectors/README.md` says what they mean.
+
+use crate::{
+    machine::{Device, UNPLUG_STATUS},
+    vmm::{Effects, Event, Input, Outcome, Source, Vmm},
+};
+use papr_unplug_wire::wire::{
+    drc::DrcIndex,
+    offer::{Classes, Features},
+    reason::Reason,
+    report::{Errno, Report},
+    rtas::Indicator,
+    token::Token,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What goes into a VMM, step by step, and what has to come out.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Conversation {
+    /// What it shows, in a sentence.
+    pub name: String,
+    /// The clauses that it is evidence for.
+    pub clauses: Vec<String>,
+    /// Input and output of each step.
+    pub steps: Vec<(Value, Value)>,
+}
+
+/// The tokens that the VMM gave, in order.
+#[derive(Default)]
+struct Tokens(Vec<Token>);
+
+impl Conversation {
+    /// Runs it against a VMM in its first state; `Err` says which step came out differently.
+    pub fn run<V: Vmm>(&self, mut vmm: V) -> Result<(), String> {
+        let mut tokens = Tokens::default();
+        for (number, (given, expected)) in self.steps.iter().enumerate() {
+            let step = || format!("{}, step {}: {given}", self.name, number + 1);
+            let input = input(given, &tokens).ok_or_else(|| format!("{}\n  is no input", step()))?;
+            let effects = vmm.step(input);
+            let came_out = output(effects, &vmm, expected.get("open").is_some(), &mut tokens);
+            if came_out != *expected {
+                return Err(format!("{}\n  has to give {expected}\n  but gave    {came_out}", step()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tokens {
+    fn read(&self, value: &Value) -> Option<Token> {
+        match value.as_str().and_then(|name| name.strip_prefix('T')) {
+            Some(place) => self.0.get(place.parse::<usize>().ok()?.checked_sub(1)?).copied(),
+            None => Some(Token(u16::try_from(number(value)?).ok()?)),
+        }
+    }
+}
+
+/// A number, in hex if it is text; 0 if it is not there.
+fn number(value: &Value) -> Option<u32> {
+    match value {
+        Value::Null => Some(0),
+        Value::String(hex) => u32::from_str_radix(hex.strip_prefix("0x")?, 16).ok(),
+        _ => u32::try_from(value.as_u64()?).ok(),
+    }
+}
+
+fn byte(value: &Value) -> Option<u8> {
+    u8::try_from(number(value)?).ok()
+}
+
+fn report(step: &Value, tokens: &Tokens) -> Option<Report> {
+    let token = tokens.read(&step["token"])?;
+    Some(match step["report"].as_str()? {
+        "ARM" => {
+            let classes = Classes(u16::try_from(number(&step["classes"])?).ok()?);
+            Report::Arm { classes, features: Features(byte(&step["features"])?) }
+        }
+        "DISARM" => Report::Disarm,
+        "STARTED" => Report::Started { token },
+        "REFUSED" => {
+            let reason = Reason(byte(&step["reason"])?);
+            Report::Refused { token, reason, errno: Errno(byte(&step["errno"])?) }
+        }
+        "DONE" => Report::Done { token },
+        _ => return None,
+    })
+}
+
+fn input(step: &Value, tokens: &Tokens) -> Option<Input> {
+    if step.get("report").is_some() {
+        let word = report(step, tokens)?.word();
+        return Some(Input::SetIndicator(UNPLUG_STATUS, DrcIndex(number(&step["index"])?), word.0));
+    }
+    let (verb, argument) = step.as_object()?.iter().next()?;
+    Some(match (verb.as_str(), argument.as_str()) {
+        ("device_del", Some("cpu")) => Input::DeviceDel(Device::Cpu),
+        ("device_del", Some("dimm")) => Input::DeviceDel(Device::Dimm),
+        ("set_indicator", None) => {
+            let [indicator, index, value] = [0, 1, 2].map(|place: usize| number(&argument[place]));
+            Input::SetIndicator(Indicator(indicator?), DrcIndex(index?), value?)
+        }
+        ("configure_connector", Some(_)) => Input::Configure(DrcIndex(number(argument)?)),
+        ("reset", None) => Input::Reset,
+        ("migrate", Some("same")) => Input::Migrate,
+        ("migrate", Some("level 0")) => Input::MigrateToLevel0,
+        ("migrate", Some("level 1")) => Input::MigrateToLevel1,
+        _ => return None,
+    })
+}
+
+fn output<V: Vmm>(effects: Effects, vmm: &V, lists_open: bool, tokens: &mut Tokens) -> Value {
+    let mut output = json!({});
+    if let Some(status) = effects.status {
+        output["status"] = json!(status.0);
+    }
+    match effects.asked {
+        Some(Ok(id)) => output["request"] = json!(id + 1),
+        Some(Err(_)) => output["error"] = json!(true),
+        None => {}
+    }
+    if let Some(site) = effects.abort {
+        output["abort"] = json!(site);
+    }
+    if !effects.events.is_empty() {
+        output["events"] = effects.events.into_iter().map(|told| event(told, tokens)).collect();
+    }
+    if lists_open {
+        let how = |promised| if promised { "promised" } else { "open" };
+        output["open"] = vmm.open().iter().map(|open| json!([open.request + 1, how(open.promised)])).collect();
+    }
+    output
+}
+
+fn event(event: Event, tokens: &mut Tokens) -> Value {
+    let name = |device| if device == Device::Cpu { "cpu" } else { "dimm" };
+    let (request, outcome) = match event {
+        Event::Hotplug(device, Token::NONE) => return json!({"hotplug": name(device)}),
+        Event::Hotplug(device, token) => {
+            tokens.0.push(token);
+            return json!({"hotplug": name(device), "token": format!("T{}", tokens.0.len())});
+        }
+        Event::Deleted(device) => return json!({"deleted": name(device)}),
+        Event::Outcome(request, _, outcome) => (request.map(|id| id + 1), outcome),
+    };
+    match outcome {
+        Outcome::Released => json!({"request": request, "released": true}),
+        Outcome::Reset => json!({"request": request, "reset": true}),
+        Outcome::Refused { connector, reason, errno, source } => json!({
+            "request": request,
+            "refused": connector.index().to_string(),
+            "reason": reason.0,
+            "errno": errno.0,
+            "source": match source {
+                Source::Token => "token",
+                Source::Order => "order",
+                Source::Inferred => "inferred",
+            },
+        }),
+    }
+}
