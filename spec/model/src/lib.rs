@@ -6,7 +6,7 @@
 //! LMBs. Everything that can happen is one [`action::Action`]; [`explore`] tries all of them in every order, breadth
 //! first, and [`property`] says what must never be seen, so that the first counterexample is also a shortest one.
 //!
-//! Two VMMs come with the model: [`reference`], which does what `spec/vmm-conformance.md` asks, and [`stock`], which
+//! Two VMMs come with the model: [`mod@reference`], which does what `spec/vmm-conformance.md` asks, and [`stock`], which
 //! follows the rules of QEMU as it is; that the checks find the known defects of the latter is the evidence that they
 //! can fail. Another implementation plugs in through [`vmm::Vmm`], and [`conversation`] runs the vectors against it.
 //! [`mutant`] breaks one rule at a time.
