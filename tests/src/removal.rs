@@ -60,6 +60,15 @@ pub struct Removal {
     pub calls: Vec<SetIndicator>,
 }
 
+/// What the host was told first about a removal.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// What.
+    pub outcome: Outcome,
+    /// How long after asking.
+    pub latency: Duration,
+}
+
 /// A removal that the host has asked for.
 #[derive(Debug)]
 #[must_use = "its outcome is to be watched"]
@@ -130,11 +139,13 @@ impl Vm {
 
     /// Asks for a device and waits until the host is told something. Quicker than [`Vm::remove`], and of no use where the
     /// host may be told nothing.
-    pub fn remove_unwatched(&mut self, device: &impl Device) -> Result<Outcome> {
+    pub fn remove_unwatched(&mut self, device: &impl Device) -> Result<Told> {
         self.qmp.round_trip()?;
         let asked = self.send(device)?.with_context(|| format!("the VMM does not ask for {}", device.id()))?;
         self.qmp.wait_for(asked.before, "what comes of a removal", |event| asked.is_told_by(event))?;
-        Ok(outcome(self.qmp.since(asked.before).iter().find(|event| asked.is_told_by(&event.body))))
+        let first = self.qmp.since(asked.before).iter().find(|event| asked.is_told_by(&event.body));
+        let latency = first.map(|event| asked.latency(event)).unwrap_or_default();
+        Ok(Told { outcome: outcome(first), latency })
     }
 
     fn send(&mut self, device: &impl Device) -> Result<Result<Asked, CommandError>> {
@@ -164,7 +175,7 @@ impl Vm {
             events = self.told(asked)?;
         }
         let first = events.first();
-        let latency = first.map(|event| event.at.saturating_duration_since(asked.sent));
+        let latency = first.map(|event| asked.latency(event));
         Ok(Removal { outcome: outcome(first), latency, attempt: Some(attempt), calls, events })
     }
 }
@@ -179,6 +190,10 @@ fn outcome(first: Option<&Event>) -> Outcome {
 }
 
 impl Asked {
+    fn latency(&self, event: &Event) -> Duration {
+        event.at.saturating_duration_since(self.sent)
+    }
+
     /// Whether this tells the host what came of it. (QEMU up to 10.x also sends the deprecated `MEM_UNPLUG_ERROR` with each
     /// [`REFUSED`] of a DIMM; it says nothing more.)
     fn is_told_by(&self, event: &Body) -> bool {

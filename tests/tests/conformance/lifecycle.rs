@@ -30,7 +30,7 @@ fn module_loaded_and_unloaded_under_refused_removals_leaves_nothing_behind() {
         vm.guest.sh(&format!("{{ until [ -e /tmp/over ]; do {errand}; done; }} 2>/dev/null &"))?;
         while vm.guest.run("[ -e /tmp/over ]")?.status != 0 {
             // The kernel tells this one by itself, so the host hears of it whether the module is there or not.
-            assert_eq!(vm.remove_unwatched(&cpu)?, Outcome::Refused);
+            assert_eq!(vm.remove_unwatched(&cpu)?.outcome, Outcome::Refused);
         }
 
         assert_eq!(vm.guest.sh("cat /tmp/cycle /tmp/complaints")?, format!("{CYCLES}\n"));

@@ -106,7 +106,7 @@ fn refusals_without_end_fill_neither_the_log_nor_the_memory_and_are_all_counted(
         let cpu = vm.plug_cpu(1)?;
         vm.put_boot_cpu_offline()?;
         for _ in 0..REFUSALS {
-            assert_eq!(vm.remove_unwatched(&cpu)?, Outcome::Refused);
+            assert_eq!(vm.remove_unwatched(&cpu)?.outcome, Outcome::Refused);
         }
         let counters = vm.counters()?;
         assert_eq!((counters.get("refused"), counters.get("told_by_kernel")), (REFUSALS, REFUSALS));
