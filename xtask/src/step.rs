@@ -81,7 +81,7 @@ impl Log {
         let text = read_from(&self.path, length.saturating_sub(1024)).unwrap_or_default();
         text.lines()
             .rev()
-            .find(|line| !line.trim().is_empty() && !line.starts_with("$ "))
+            .find(|line| line.contains(char::is_alphanumeric) && !line.starts_with("$ "))
             .unwrap_or_default()
             .to_owned()
     }

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::manifest::{Inputs, Made, Manifest, Part};
 use crate::progress::{Progress, seconds};
@@ -174,6 +174,8 @@ impl Store {
         place.clear_partial()?;
         fs::create_dir(&place.partial).with_context(|| format!("cannot make {}", place.partial.display()))?;
         let made = recipe.make(self, &parts, &place.partial).and_then(|mut made| {
+            // Somebody may have edited a source while it was being built.
+            ensure!(self.inputs(recipe)? == *inputs, "its sources changed in the meantime: run this again");
             made.from = parts.iter().map(Held::part).collect();
             Manifest::of(&place.partial, recipe.kind(), inputs.clone(), made)?.write(&place.partial)
         });
@@ -357,7 +359,8 @@ mod tests {
 
         fn inputs(&self, _: &Settings) -> Result<Inputs> {
             // What is fetched is not an input: it can differ the next time.
-            Ok(Inputs::default().text("name", self.name))
+            let inputs = Inputs::default().text("name", self.name);
+            Ok(if self.content == "edited" { inputs.text("edits", self.count().to_string()) } else { inputs })
         }
 
         fn needs(&self) -> u64 {
@@ -441,6 +444,14 @@ mod tests {
         let toy = Toy::new("toy", "spoiled");
         let error = store.ensure(&toy).unwrap_err();
         assert_eq!(format!("{error:#}"), "cannot make the toy: the recipe failed");
+        assert_eq!(subdirectories(&store.settings.cache.join("toy")).unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn ensure_of_a_source_edited_meanwhile_keeps_nothing() {
+        let (_dir, store) = store();
+        let error = store.ensure(&Toy::new("toy", "edited")).unwrap_err();
+        assert!(format!("{error:#}").contains("its sources changed in the meantime: run this again"));
         assert_eq!(subdirectories(&store.settings.cache.join("toy")).unwrap(), Vec::<PathBuf>::new());
     }
 
