@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 
 use crate::initramfs::Initramfs;
 use crate::kernel::Flavour;
+use crate::place::{remove, subdirectories};
 use crate::qemu::Qemu;
-use crate::store::{Recipe, Store, remove, subdirectories};
+use crate::store::{Recipe, Store};
 
 /// Removes artifacts: those that this checkout no longer uses, those of one kind, or everything.
 pub(crate) fn run(store: &Store, what: Option<&str>) -> Result<()> {

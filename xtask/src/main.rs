@@ -24,6 +24,7 @@ mod progress;
 mod step;
 
 mod manifest;
+mod place;
 mod store;
 
 mod cpio;
