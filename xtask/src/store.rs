@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::diagnosis::FULL_DISK;
 use crate::manifest::{Inputs, Made, Manifest, Part};
 use crate::place::{Place, open_lock, remove, subdirectories};
 use crate::progress::{Progress, seconds};
@@ -216,7 +217,7 @@ impl Store {
     fn full_disk(&self, free: u64, need: Option<u64>) -> anyhow::Error {
         let need = need.map(|need| format!(", and the work at hand takes {} MiB", need / MIB)).unwrap_or_default();
         anyhow::anyhow!(
-            "the disk is full: {} has {} MiB free{need}; free some space (`cargo xtask clean` removes artifacts that are \
+            "{FULL_DISK}: {} has {} MiB free{need}; free some space (`cargo xtask clean` removes artifacts that are \
              no longer used) or set {} to a directory on a larger disk",
             self.settings.cache.display(),
             free / MIB,
@@ -227,7 +228,7 @@ impl Store {
     fn explain_full_disk(&self, error: anyhow::Error) -> anyhow::Error {
         let full = error.chain().any(|cause| {
             cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
-                || cause.to_string().contains("No space left on device")
+                || cause.to_string() == FULL_DISK
         });
         match free_bytes(&self.settings.cache) {
             Ok(free) if full && !format!("{error:#}").contains(settings::CACHE) => {
@@ -441,5 +442,7 @@ mod tests {
         let error = io::Error::from(io::ErrorKind::StorageFull);
         let text = format!("{:#}", store.explain_full_disk(error.into()));
         assert!(text.contains(&dir.path().display().to_string()) && text.contains(settings::CACHE), "{text}");
+        let command = anyhow::anyhow!("tar: failed").context(FULL_DISK).context("cannot make the toy");
+        assert!(format!("{:#}", store.explain_full_disk(command)).contains(settings::CACHE));
     }
 }
