@@ -21,10 +21,10 @@ pub(crate) struct Sources {
 }
 
 /// Makes the directory.
-pub(crate) fn create(watch: &Arc<Watch>, sentry: &Arc<Sentry>) -> Result<Files> {
+pub(crate) fn create(watch: &'static Watch, sentry: &Arc<Sentry>) -> Result<Files> {
     let sources = Sources {
-        counters: Counters(watch.clone()),
-        refusals: Refusals(watch.clone()),
+        counters: Counters(watch),
+        refusals: Refusals(watch),
         probes: Probes(sentry.clone()),
     };
     KBox::pin_init(
@@ -38,7 +38,7 @@ pub(crate) fn create(watch: &Arc<Watch>, sentry: &Arc<Sentry>) -> Result<Files> 
 }
 
 /// One line for each counter: its name, a blank, its value.
-struct Counters(Arc<Watch>);
+struct Counters(&'static Watch);
 
 impl Writer for Counters {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +47,7 @@ impl Writer for Counters {
 }
 
 /// One line for each of the last refusals, oldest first: `name=value` members, `seq` the first of them.
-struct Refusals(Arc<Watch>);
+struct Refusals(&'static Watch);
 
 impl Writer for Refusals {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

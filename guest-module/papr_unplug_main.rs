@@ -33,6 +33,9 @@ module! {
     license: "GPL",
 }
 
+/// The watch, which begins anew with each load of the module.
+static WATCH: Watch = Watch::new();
+
 struct PaprUnplug {
     // Dropped in this order: no reader, then no probe, then no work.
     _files: Files,
@@ -56,11 +59,10 @@ impl kernel::Module for PaprUnplug {
             pr_err!("this machine's firmware has no RTAS calls for DR connectors: refusals cannot be told\n");
         })?;
 
-        let watch = Arc::new(Watch::default(), GFP_KERNEL)?;
-        let report = Arc::new(Report::new(watch.clone(), firmware), GFP_KERNEL)?;
+        let report = Arc::new(Report::new(&WATCH, firmware), GFP_KERNEL)?;
         let worker = Arc::new(Worker::new(report)?, GFP_KERNEL)?;
         let sentry = Arc::new(Sentry::post(&worker, firmware)?, GFP_KERNEL)?;
-        let files = files::create(&watch, &sentry)?;
+        let files = files::create(&WATCH, &sentry)?;
         pr_info!("watching removals; refusals are signalled by a null transition (level 0)\n");
         Ok(Self { _files: files, sentry, _worker: worker })
     }

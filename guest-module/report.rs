@@ -9,18 +9,18 @@ use crate::{
     worker::Job,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use kernel::{fmt, prelude::*, sync::Arc};
+use kernel::{fmt, prelude::*};
 
 /// Tells the hypervisor what firmware was too busy to hear, and the kernel log what happened.
 pub(crate) struct Report {
-    pub(crate) watch: Arc<Watch>,
+    pub(crate) watch: &'static Watch,
     firmware: Firmware,
     /// How many unseen calls the kernel log knows of.
     missed: AtomicU64,
 }
 
 impl Report {
-    pub(crate) fn new(watch: Arc<Watch>, firmware: Firmware) -> Self {
+    pub(crate) fn new(watch: &'static Watch, firmware: Firmware) -> Self {
         Self { watch, firmware, missed: AtomicU64::new(0) }
     }
 }

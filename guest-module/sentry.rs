@@ -28,10 +28,10 @@ pub(crate) struct Sentry {
 impl Sentry {
     /// Puts the probes in place.
     pub(crate) fn post(worker: &Arc<Worker<Report>>, firmware: Firmware) -> Result<Self> {
-        let watch = || worker.job().watch.clone();
-        let unisolate = optional(Probe::register(Unisolate(watch())), "this kernel tells no refusal by itself")?;
-        let release = optional(Probe::register(Release(watch())), "a release that firmware refuses is not seen")?;
-        let offline = optional(Probe::register(Offline(watch())), "log lines will not name the LMB that was busy")?;
+        let watch = worker.job().watch;
+        let unisolate = optional(Probe::register(Unisolate(watch)), "this kernel tells no refusal by itself")?;
+        let release = optional(Probe::register(Release(watch)), "a release that firmware refuses is not seen")?;
+        let offline = optional(Probe::register(Offline(watch)), "log lines will not name the LMB that was busy")?;
         let request = Probe::register(Request { worker: worker.clone(), firmware }).inspect_err(|err| {
             pr_err!(
                 "cannot probe {}: {:?}; without it no refusal can be seen\n",
@@ -110,7 +110,7 @@ impl Observer for Request {
 
     /// `int handle_dlpar_errorlog(struct pseries_hp_errorlog *hp_elog)`
     fn enter(&self, call: &Call<'_>) -> Follow {
-        let watch = &self.worker.job().watch;
+        let watch = self.worker.job().watch;
         if watch.counters.missed.raise_to(call.missed()) {
             self.worker.wake();
         }
@@ -121,7 +121,7 @@ impl Observer for Request {
     }
 
     fn leave(&self, returned: i32) {
-        let watch = &self.worker.job().watch;
+        let watch = self.worker.job().watch;
         if watch.request_ends(current_task(), returned, &self.firmware) == Afterwards::Settle {
             self.worker.wake();
         }
@@ -129,7 +129,7 @@ impl Observer for Request {
 }
 
 /// One LMB that is taken offline and removed.
-struct Offline(Arc<Watch>);
+struct Offline(&'static Watch);
 
 impl Observer for Offline {
     const SYMBOL: &'static CStr = c"dlpar_remove_lmb";
@@ -150,7 +150,7 @@ impl Observer for Offline {
 }
 
 /// One connector that is given back.
-struct Release(Arc<Watch>);
+struct Release(&'static Watch);
 
 impl Observer for Release {
     const SYMBOL: &'static CStr = c"dlpar_release_drc";
@@ -167,7 +167,7 @@ impl Observer for Release {
 }
 
 /// The signal that the kernel sends by itself for some refusals, since 5.13.
-struct Unisolate(Arc<Watch>);
+struct Unisolate(&'static Watch);
 
 impl Observer for Unisolate {
     const SYMBOL: &'static CStr = c"dlpar_unisolate_drc";

@@ -20,7 +20,7 @@ pub struct Task(pub usize);
 /// While `holder` is a task, only probes that run in that task touch the other fields. So they need no ordering of
 /// their own: a task sees what it wrote itself, whichever CPU it wakes up on, and `holder` orders one task's use after
 /// the other's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attempt {
     /// The task that makes it, or 0.
     holder: AtomicUsize,
@@ -36,6 +36,20 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// None.
+    pub const fn new() -> Self {
+        Self {
+            holder: AtomicUsize::new(0),
+            asked: Asked { kind: AtomicU32::new(0), identifier: AtomicU64::new(0) },
+            released: AtomicU32::new(0),
+            unreleased: FailureCell::new(),
+            busy_lmb: FailureCell::new(),
+            unisolated: AtomicBool::new(false),
+            releasing: AtomicU32::new(0),
+            removing: AtomicU32::new(0),
+        }
+    }
+
     /// Begins to follow a removal. Returns `false` if another task's is being followed.
     pub fn begin(&self, task: Task, asked: &HotplugRequest) -> bool {
         if self.holder.compare_exchange(0, task.0, Acquire, Relaxed).is_err() {
@@ -112,7 +126,7 @@ impl Attempt {
 }
 
 /// A request, as words that several CPUs may see.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Asked {
     /// Resource, action, identifier type and capability.
     kind: AtomicU32,
@@ -137,13 +151,17 @@ impl Asked {
 }
 
 /// Room for a [`Failure`]; an errno of 0 is none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct FailureCell {
     connector: AtomicU32,
     errno: AtomicI32,
 }
 
 impl FailureCell {
+    const fn new() -> Self {
+        Self { connector: AtomicU32::new(0), errno: AtomicI32::new(0) }
+    }
+
     fn set(&self, failure: Failure) {
         self.connector.store(failure.connector.0, Relaxed);
         self.errno.store(failure.errno, Relaxed);
@@ -173,14 +191,14 @@ mod tests {
 
     #[test]
     fn request_comes_back_byte_for_byte() {
-        let attempt = Attempt::default();
+        let attempt = Attempt::new();
         assert!(attempt.begin(WORKER, &dimm()));
         assert_eq!(attempt.asked(), dimm());
     }
 
     #[test]
     fn second_removal_waits_until_the_first_ends() {
-        let attempt = Attempt::default();
+        let attempt = Attempt::new();
         assert!(attempt.begin(WORKER, &dimm()));
         assert!(attempt.is_of(WORKER) && !attempt.is_of(OTHER));
         assert!(!attempt.begin(OTHER, &dimm()));
@@ -191,7 +209,7 @@ mod tests {
 
     #[test]
     fn evidence_is_what_was_seen_and_nothing_of_the_attempt_before() {
-        let attempt = Attempt::default();
+        let attempt = Attempt::new();
         assert!(attempt.begin(WORKER, &dimm()));
         attempt.offline_begins(LMB);
         attempt.offline_ends(-16);
@@ -217,7 +235,7 @@ mod tests {
 
     #[test]
     fn signal_that_the_kernel_withheld_does_not_count() {
-        let attempt = Attempt::default();
+        let attempt = Attempt::new();
         assert!(attempt.begin(WORKER, &dimm()));
         attempt.unisolate_ends(-1);
         assert!(!attempt.seen(-22).unisolated);

@@ -8,10 +8,15 @@ use core::{
 };
 
 /// One number that only grows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    /// None so far.
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// Counts one more.
     pub fn increment(&self) {
         self.add(1);
@@ -34,7 +39,7 @@ impl Counter {
 }
 
 /// All counters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
     /// Removals that the hypervisor asked for and that were followed to their end.
     pub requests: Counter,
@@ -56,6 +61,24 @@ pub struct Counters {
     pub missed: Counter,
     /// Refusals that left the journal before they came to the kernel log.
     pub log_overruns: Counter,
+}
+
+impl Counters {
+    /// None so far.
+    pub const fn new() -> Self {
+        Self {
+            requests: Counter::new(),
+            released: Counter::new(),
+            refused: Counter::new(),
+            told_by_module: Counter::new(),
+            told_by_kernel: Counter::new(),
+            not_told: Counter::new(),
+            guest_initiated: Counter::new(),
+            overlapped: Counter::new(),
+            missed: Counter::new(),
+            log_overruns: Counter::new(),
+        }
+    }
 }
 
 /// One line for each: its name, a blank, its value.
@@ -84,7 +107,7 @@ mod tests {
 
     #[test]
     fn each_counter_has_its_own_line() {
-        let counters = Counters::default();
+        let counters = Counters::new();
         counters.refused.increment();
         counters.log_overruns.add(7);
         assert_eq!(

@@ -25,23 +25,24 @@ pub struct Waiting {
 /// # Invariants
 ///
 /// `taken <= put <= taken + CAPACITY`. The places from `taken` up to `put` are the taker's, the others the putter's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Deferred {
     taken: AtomicU64,
     put: AtomicU64,
-    places: Places,
-}
-
-#[derive(Debug)]
-struct Places([(AtomicU64, AtomicU32); CAPACITY]);
-
-impl Default for Places {
-    fn default() -> Self {
-        Self([const { (AtomicU64::new(0), AtomicU32::new(0)) }; CAPACITY])
-    }
+    places: [(AtomicU64, AtomicU32); CAPACITY],
 }
 
 impl Deferred {
+    /// An empty queue. To be made at compile time: it is large for a kernel's stack.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+            put: AtomicU64::new(0),
+            places: [const { (AtomicU64::new(0), AtomicU32::new(0)) }; CAPACITY],
+        }
+    }
+
     /// Whether one more can wait. The putter may rely on it until it puts.
     pub fn has_room(&self) -> bool {
         self.put.load(Relaxed).wrapping_sub(self.taken.load(Acquire)) < CAPACITY as u64
@@ -73,7 +74,7 @@ impl Deferred {
     }
 
     fn place(&self, count: u64) -> &(AtomicU64, AtomicU32) {
-        &self.places.0[(count % CAPACITY as u64) as usize]
+        &self.places[(count % CAPACITY as u64) as usize]
     }
 }
 
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn first_in_is_first_out() {
-        let deferred = Deferred::default();
+        let deferred = Deferred::new();
         deferred.put(nth(1));
         deferred.put(nth(2));
         assert_eq!([deferred.take(), deferred.take(), deferred.take()], [Some(nth(1)), Some(nth(2)), None]);
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn full_queue_says_so_and_keeps_what_it_has() {
-        let deferred = Deferred::default();
+        let deferred = Deferred::new();
         for n in 0..CAPACITY as u32 {
             assert!(deferred.has_room());
             deferred.put(nth(n));
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn taker_beside_a_putter_gets_everything_once_and_in_order() {
-        let deferred = Deferred::default();
+        let deferred = Deferred::new();
         thread::scope(|scope| {
             scope.spawn(|| {
                 for n in 1..=20_000 {

@@ -35,14 +35,9 @@ struct Slot {
     told: AtomicU64,
 }
 
-impl Default for Journal {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Journal {
-    /// An empty journal.
+    /// An empty journal. To be made at compile time: it is large for a kernel's stack.
+    #[inline]
     pub const fn new() -> Self {
         Self {
             newest: AtomicU64::new(0),

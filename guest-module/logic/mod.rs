@@ -12,6 +12,11 @@
 //! locks or panics. Words that more than one CPU may see are atomics of `core`, because the kernel's own are not to be
 //! had on a kernel without `CONFIG_RUST`.
 
+#![expect(
+    clippy::new_without_default,
+    reason = "what is large is made at compile time, where Default is not to be had"
+)]
+
 pub mod attempt;
 pub mod counters;
 pub mod deferred;

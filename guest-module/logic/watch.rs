@@ -55,7 +55,7 @@ pub enum Afterwards {
 }
 
 /// Follows the removals that the hypervisor asks for, and sees to it that it hears of every refusal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch {
     attempt: Attempt,
     /// What happened how often.
@@ -69,6 +69,18 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Nothing has happened yet. To be made at compile time: it is large for a kernel's stack.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            attempt: Attempt::new(),
+            counters: Counters::new(),
+            journal: Journal::new(),
+            deferred: Deferred::new(),
+            logged: AtomicU64::new(0),
+        }
+    }
+
     /// `handle_dlpar_errorlog` was entered with this request.
     pub fn request_begins(&self, task: Task, origin: Origin, asked: &HotplugRequest) -> Follow {
         if asked.action != Action::REMOVE {
@@ -280,7 +292,7 @@ mod tests {
 
     #[test]
     fn busy_first_lmb_is_signalled_once_and_logged() {
-        let (watch, firmware) = (Watch::default(), Firmware::answering(&[0]));
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
         assert_eq!(refuse(&watch, &firmware), Afterwards::Settle);
         assert_eq!(*firmware.signals.borrow(), [FIRST]);
         let refusal = Refusal {
@@ -297,7 +309,7 @@ mod tests {
 
     #[test]
     fn busy_later_lmb_is_left_to_the_kernel() {
-        let (watch, firmware) = (Watch::default(), Firmware::answering(&[0]));
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
         assert_eq!(watch.request_begins(WORKER, Origin::Hypervisor, &dimm()), Follow::Return);
         for (lmb, returned) in [(FIRST, 0), (SECOND, -16)] {
             watch.offline_begins(WORKER, lmb);
@@ -313,7 +325,7 @@ mod tests {
 
     #[test]
     fn release_is_counted_and_nothing_else() {
-        let (watch, firmware) = (Watch::default(), Firmware::answering(&[0]));
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
         watch.request_begins(WORKER, Origin::Hypervisor, &dimm());
         for lmb in [FIRST, SECOND] {
             assert_eq!(watch.release_begins(WORKER, lmb), Follow::Return);
@@ -327,7 +339,7 @@ mod tests {
 
     #[test]
     fn addition_is_not_followed() {
-        let watch = Watch::default();
+        let watch = Watch::new();
         let add = HotplugRequest { action: Action::ADD, ..dimm() };
         assert_eq!(watch.request_begins(WORKER, Origin::Hypervisor, &add), Follow::Nothing);
         assert_eq!(watch.counters.requests.get(), 0);
@@ -335,7 +347,7 @@ mod tests {
 
     #[test]
     fn guests_own_removal_is_counted_and_not_followed() {
-        let (watch, firmware) = (Watch::default(), Firmware::answering(&[0]));
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
         assert_eq!(watch.request_begins(WRITER, Origin::Guest, &dimm()), Follow::Nothing);
         assert_eq!(watch.offline_begins(WRITER, FIRST), Follow::Nothing);
         assert_eq!(watch.request_ends(WRITER, -22, &firmware), Afterwards::Nothing);
@@ -345,7 +357,7 @@ mod tests {
 
     #[test]
     fn guests_own_removal_beside_the_hypervisors_leaves_no_evidence_in_it() {
-        let (watch, firmware) = (Watch::default(), Firmware::answering(&[0]));
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
         watch.request_begins(WORKER, Origin::Hypervisor, &dimm());
         assert_eq!(watch.unisolate_begins(WRITER), Follow::Nothing);
         watch.unisolate_ends(WRITER, 0);
@@ -358,7 +370,7 @@ mod tests {
 
     #[test]
     fn second_removal_at_the_same_time_is_counted_as_overlapped() {
-        let watch = Watch::default();
+        let watch = Watch::new();
         watch.request_begins(WORKER, Origin::Hypervisor, &dimm());
         assert_eq!(watch.request_begins(WRITER, Origin::Hypervisor, &dimm()), Follow::Nothing);
         assert_eq!(watch.counters.overlapped.get(), 1);
@@ -366,7 +378,7 @@ mod tests {
 
     #[test]
     fn busy_firmware_is_asked_again_afterwards_until_it_has_heard() {
-        let (watch, firmware) = (Watch::default(), Firmware::answering(&[-2, 9902, -2, 0]));
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[-2, 9902, -2, 0]));
         refuse(&watch, &firmware);
         assert_eq!(watch.journal.get(1).map(|refusal| refusal.told), Some(Told::Pending(FIRST)));
         assert_eq!(*firmware.pauses.borrow(), []);
@@ -380,7 +392,7 @@ mod tests {
 
     #[test]
     fn connector_that_is_not_the_guests_is_not_unisolated() {
-        let (watch, firmware) = (Watch::default(), Firmware::answering(&[0]));
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
         let pmem = HotplugRequest::from([6, 2, 2, 0, 0x90, 0, 0, 1, 0, 0, 0, 0]);
         assert_eq!(watch.request_begins(WORKER, Origin::Hypervisor, &pmem), Follow::Return);
         assert_eq!(watch.request_ends(WORKER, -19, &firmware), Afterwards::Settle);
@@ -391,7 +403,7 @@ mod tests {
 
     #[test]
     fn firmware_that_fails_is_not_asked_again() {
-        let (watch, firmware) = (Watch::default(), Firmware::answering(&[-3]));
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[-3]));
         refuse(&watch, &firmware);
         assert_eq!(settle(&watch, &firmware)[0].told, Told::Failed(Status(-3)));
         assert_eq!(firmware.signals.borrow().len(), 1);
@@ -400,7 +412,7 @@ mod tests {
 
     #[test]
     fn every_refusal_is_told_or_known_as_not_told_even_when_more_wait_than_there_is_room_for() {
-        let (watch, busy) = (Watch::default(), Firmware::answering(&[-2]));
+        let (watch, busy) = (Watch::new(), Firmware::answering(&[-2]));
         let (room, more) = (deferred::CAPACITY as u64, 10);
         for _ in 0..room + more {
             refuse(&watch, &busy);
