@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Removals that the guest's administrator asks for are none of the host's business: the module sends nothing for them.
+//! Removals that the guest's administrator asks for are none of the host's business: the module sends nothing for them
+//! (PUE-G-051).
 
 use papr_unplug_tests::{
     dimm::{Dimm, ONE_LMB, TWO_LMBS},

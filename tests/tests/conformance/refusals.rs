@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What a guest with the module does: each refusal is signalled once, by the kernel or else by the module, and the host is
-//! told at once and may ask again at once.
+//! told at once and may ask again at once (PUE-G-050).
 //!
 //! *Once* is shown by the guest's trace. What stock QEMU makes of one signal is its own affair: one event for a CPU, two
 //! for a DIMM (`drc_unisolate_logical()` sends one, and so does the `spapr_memory_unplug_rollback()` that it calls).
@@ -71,6 +71,20 @@ fn dimm_with_later_lmb_busy_is_signalled_by_the_kernel_alone() {
         refused_by_the_kernel(vm, &dimm)?;
         vm.allow_offlining()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
+        Ok(())
+    });
+}
+
+/// Firmware would not take a signal for a connector that is no longer the guest's (PUE-G-052).
+#[test]
+fn dimm_whose_first_lmb_was_given_back_is_signalled_on_the_one_that_is_busy() {
+    story(Pairing::OURS_ON_STOCK, |vm| {
+        let dimm = vm.plug_dimm(TWO_LMBS)?;
+        let errand = vm.run_errand(&format!("memory remove index {}", dimm.connector(0)))?;
+        assert_eq!(errand.attempt.errno, 0);
+        vm.veto_offlining()?;
+        let removal = vm.remove(&dimm)?;
+        assert_eq!((removal.outcome, removal.unisolated()), (Outcome::Refused, vec![dimm.connector(1)]));
         Ok(())
     });
 }
