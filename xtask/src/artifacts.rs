@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a harness needs to boot a guest.
 
+pub(crate) mod big_endian;
+pub(crate) mod cpio;
+pub(crate) mod download;
+pub(crate) mod initramfs;
+pub(crate) mod kconfig;
+pub(crate) mod kernel;
+pub(crate) mod module;
+pub(crate) mod patch;
+pub(crate) mod qemu;
+pub(crate) mod root;
+pub(crate) mod source;
+pub(crate) mod untar;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
+use crate::artifacts::initramfs::{Initramfs, OwnTreeInitramfs};
+use crate::artifacts::kernel::{Flavour, Kernel};
+use crate::artifacts::module::{Module, OwnTreeModule};
+use crate::artifacts::qemu::Qemu;
+use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
-use crate::initramfs::{self, Initramfs, OwnTreeInitramfs};
-use crate::kernel::{Flavour, Kernel};
-use crate::module::{self, Module, OwnTreeModule};
-use crate::qemu::Qemu;
 use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA};
-use crate::store::{Held, Recipe, Store};
 
 /// Absolute paths of everything, complete and verified, and kept from being replaced while this value lives.
 #[derive(Debug, Serialize)]

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What this machine is and what it must have.
 
+pub(crate) mod apt;
+pub(crate) mod mirror;
+pub(crate) mod sandbox;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::progress::Progress;
-use crate::step::bound;
+use crate::work::progress::Progress;
+use crate::work::step::bound;
 
 /// A processor architecture, in Debian's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +99,7 @@ pub(crate) fn jobs() -> usize {
 
 /// Runs a user's QEMU to learn where its firmware is: the first directory of `-L help` that has `slof.bin`.
 pub(crate) fn qemu_data(qemu: &Path) -> Result<PathBuf> {
-    let listed = crate::step::output_of(Command::new(qemu).args(["-L", "help"]))?;
+    let listed = crate::work::step::output_of(Command::new(qemu).args(["-L", "help"]))?;
     let dirs = listed.lines().map(Path::new);
     dirs.into_iter().find(|dir| dir.join("slof.bin").exists()).map(Path::to_path_buf).with_context(|| {
         format!("{} knows no directory with slof.bin: set {} to one", qemu.display(), crate::settings::QEMU_DATA)

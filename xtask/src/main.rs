@@ -2,7 +2,8 @@
 //! The commands of this repository, run as `cargo xtask COMMAND`.
 //!
 //! Everything that a test or a demonstration boots is an *artifact*: made once from declared inputs, kept in a cache
-//! outside the checkout, verified each time it is used. A [`store::Recipe`] says how one is made and from which others:
+//! outside the checkout, verified each time it is used. A [`cache::store::Recipe`] says how one is made and from which
+//! others:
 //!
 //! ```text
 //! root ──────┬──► source ──┬──► kernel ──┬──► module ──┬──► initramfs
@@ -11,44 +12,21 @@
 //! root ────────────────────┴─────────────┘
 //! root ──► qemu
 //! ```
+//!
+//! The rooms, in the order that they build on each other: what the user chose ([`settings`]), the machine at hand
+//! ([`host`]), steps that take long ([`work`]), the [`cache`], the recipes ([`artifacts`]), and each [`command`].
 
 mod settings;
 
-mod apt;
 mod host;
-mod mirror;
-mod sandbox;
 
-mod diagnosis;
-mod progress;
-mod step;
+mod work;
 
-mod manifest;
-mod place;
-mod store;
-
-mod cpio;
-mod download;
-mod initramfs;
-mod kconfig;
-mod kernel;
-mod module;
-mod patch;
-mod qemu;
-mod root;
-mod source;
-mod untar;
-
-mod big_endian;
+mod cache;
 
 mod artifacts;
-mod clauses;
-mod clean;
-mod demo;
-mod drill;
-mod model;
-mod suite;
-mod wire_targets;
+
+mod command;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -57,9 +35,10 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::artifacts::Artifacts;
-use crate::kernel::Flavour;
+use crate::artifacts::kernel::Flavour;
+use crate::cache::store::Store;
+use crate::command::{clauses, clean, demo, drill, model, suite, wire_targets};
 use crate::settings::Settings;
-use crate::store::Store;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The commands of this repository")]

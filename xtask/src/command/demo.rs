@@ -12,7 +12,7 @@ use papr_unplug_tests::removal::Outcome;
 use papr_unplug_tests::scenario::Scenario;
 
 use crate::artifacts::Artifacts;
-use crate::progress::Progress;
+use crate::work::progress::Progress;
 
 /// Plays it, prints a table, and writes the same to `target/demo.json`.
 pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {

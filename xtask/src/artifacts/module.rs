@@ -8,15 +8,15 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
+use crate::artifacts::kernel::{Flavour, Kernel, MAKE};
+use crate::artifacts::root::Root;
+use crate::artifacts::source::Source;
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
-use crate::kernel::{Flavour, Kernel, MAKE};
-use crate::manifest::{Inputs, Made};
-use crate::root::Root;
-use crate::sandbox::{BUILD, WORK};
+use crate::host::sandbox::{BUILD, WORK};
 use crate::settings::{KERNEL_TREE, Settings};
-use crate::source::Source;
-use crate::step::Log;
-use crate::store::{Held, Recipe, Store};
+use crate::work::step::Log;
 
 /// The module, for one of our kernels.
 #[derive(Debug)]

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::apt::Apt;
+use crate::cache::manifest::{Inputs, Made, sha256_of};
+use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
-use crate::manifest::{Inputs, Made, sha256_of};
-use crate::mirror;
+use crate::host::apt::Apt;
+use crate::host::mirror;
 use crate::settings::Settings;
-use crate::step::Log;
-use crate::store::{Held, Recipe, Store};
+use crate::work::step::Log;
 
 /// Suites that may have a kernel which is new enough; the newest kernel of any of them is taken.
 const KERNEL_SUITES: &[&str] = &["forky", "sid", "experimental"];

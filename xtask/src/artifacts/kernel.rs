@@ -8,15 +8,15 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
+use crate::artifacts::kconfig;
+use crate::artifacts::root::Root;
+use crate::artifacts::source::Source;
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
-use crate::kconfig;
-use crate::manifest::{Inputs, Made};
-use crate::root::Root;
-use crate::sandbox::{BUILD, SOURCE, Sandbox, WORK};
+use crate::host::sandbox::{BUILD, SOURCE, Sandbox, WORK};
 use crate::settings::Settings;
-use crate::source::Source;
-use crate::step::Log;
-use crate::store::{Held, Recipe, Store};
+use crate::work::step::Log;
 
 /// Which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

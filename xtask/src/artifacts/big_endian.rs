@@ -8,13 +8,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::apt::Apt;
+use crate::artifacts::root::Root;
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
-use crate::manifest::{Inputs, Made};
-use crate::root::Root;
+use crate::host::apt::Apt;
 use crate::settings::Settings;
-use crate::step::Log;
-use crate::store::{Held, Recipe, Store};
+use crate::work::step::Log;
 
 /// The build root's suite: its rustc and this standard library have to be of one version.
 const SUITE: &str = "forky";

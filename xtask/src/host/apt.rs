@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::diagnosis;
+use crate::cache::store::Store;
 use crate::host;
-use crate::mirror;
-use crate::step::{Log, bound, output_of};
-use crate::store::Store;
+use crate::host::mirror;
+use crate::work::diagnosis;
+use crate::work::step::{Log, bound, output_of};
 
 /// Pauses before fetching again from a mirror that is in the middle of an update.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::manifest::FILE_NAME;
+use crate::cache::manifest::FILE_NAME;
 use crate::settings;
 
 /// Where an artifact is, or will be.

@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::diagnosis::FULL_DISK;
-use crate::manifest::{Inputs, Made, Manifest, Part};
-use crate::place::{Place, open_lock, remove, subdirectories};
-use crate::progress::{Progress, seconds};
+use crate::cache::manifest::{Inputs, Made, Manifest, Part};
+use crate::cache::place::{Place, open_lock, remove, subdirectories};
 use crate::settings::{self, Settings};
+use crate::work::diagnosis::FULL_DISK;
+use crate::work::progress::{Progress, seconds};
 
 const MIB: u64 = 1 << 20;
 
@@ -354,7 +354,7 @@ mod tests {
     fn ensure_without_a_manifest_makes_again() {
         let (_dir, store) = store();
         let toy = Toy::new("toy", "x");
-        fs::remove_file(store.ensure(&toy).unwrap().path(crate::manifest::FILE_NAME)).unwrap();
+        fs::remove_file(store.ensure(&toy).unwrap().path(crate::cache::manifest::FILE_NAME)).unwrap();
         store.ensure(&toy).unwrap();
         assert_eq!(toy.count(), 2);
     }

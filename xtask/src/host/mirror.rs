@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::settings::{MIRROR, Settings};
-use crate::step::output_of;
+use crate::work::step::output_of;
 
 /// The address of a mirror of the main Debian archive, without a trailing slash.
 pub(crate) fn address(settings: &Settings) -> Result<String> {

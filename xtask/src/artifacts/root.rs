@@ -14,14 +14,14 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Apt;
+use crate::artifacts::untar;
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
-use crate::manifest::{Inputs, Made};
-use crate::sandbox::{MOUNT_POINTS, Sandbox};
+use crate::host::apt::Apt;
+use crate::host::sandbox::{MOUNT_POINTS, Sandbox};
 use crate::settings::Settings;
-use crate::step::Log;
-use crate::store::{Held, Recipe, Store};
-use crate::untar;
+use crate::work::step::Log;
 
 /// The suite the tools come from: the oldest with a rustc (1.95 or newer) that the kernel accepts.
 const SUITE: &str = "forky";

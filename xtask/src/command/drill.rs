@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::progress::Progress;
+use crate::work::progress::Progress;
 
 /// Paths by name, as `artifacts --json` prints them.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
-use crate::big_endian::BigEndian;
-use crate::root::Root;
-use crate::sandbox::{BUILD, Sandbox, WORK};
-use crate::step::Log;
-use crate::store::Store;
+use crate::artifacts::big_endian::BigEndian;
+use crate::artifacts::root::Root;
+use crate::cache::store::Store;
+use crate::host::sandbox::{BUILD, Sandbox, WORK};
+use crate::work::step::Log;
 
 /// Versions as a manifest names them: the kernel's own copy, and whatever is newest.
 const ZEROCOPY: [(&str, &str); 2] = [("0.8.54", "=0.8.54"), ("newest", "0.8")];

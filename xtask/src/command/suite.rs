@@ -10,10 +10,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::artifacts::Artifacts;
+use crate::artifacts::kernel::Flavour;
+use crate::cache::store::Store;
 use crate::host;
-use crate::kernel::Flavour;
-use crate::step::Log;
-use crate::store::Store;
+use crate::work::step::Log;
 
 /// The variable that tells tests where [`Artifacts`] stand; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_ARTIFACTS";

@@ -7,15 +7,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::download::Download;
-use crate::manifest::{Inputs, Made};
-use crate::patch::Patch;
-use crate::root::Root;
-use crate::sandbox::{SOURCE, WORK};
+use crate::artifacts::download::Download;
+use crate::artifacts::patch::Patch;
+use crate::artifacts::root::Root;
+use crate::artifacts::untar;
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Held, Recipe, Store};
+use crate::host::sandbox::{SOURCE, WORK};
 use crate::settings::Settings;
-use crate::step::Log;
-use crate::store::{Held, Recipe, Store};
-use crate::untar;
+use crate::work::step::Log;
 
 const TREE: &str = "tree";
 

@@ -8,14 +8,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::cpio::Archive;
-use crate::download::Download;
-use crate::kernel::{Flavour, Kernel};
-use crate::manifest::{Inputs, Made};
-use crate::module::{self, Module, OwnTreeModule};
+use crate::artifacts::cpio::Archive;
+use crate::artifacts::download::Download;
+use crate::artifacts::kernel::{Flavour, Kernel};
+use crate::artifacts::module::{self, Module, OwnTreeModule};
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Held, Recipe, Store};
 use crate::settings::Settings;
-use crate::step::Log;
-use crate::store::{Held, Recipe, Store};
+use crate::work::step::Log;
 
 /// An initramfs for one of our kernels.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::diagnosis;
-use crate::store::Store;
+use crate::cache::store::Store;
+use crate::work::diagnosis;
 
 /// How often a person at a terminal sees what the command last said.
 const REFRESH: Duration = Duration::from_millis(250);

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
+use crate::artifacts::root::Root;
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
-use crate::manifest::{Inputs, Made};
-use crate::root::Root;
 use crate::settings::Settings;
-use crate::step::output_of;
-use crate::store::{Held, Recipe, Store};
+use crate::work::step::output_of;
 
 /// QEMU as Debian builds it.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::fs;
 
 use anyhow::{Result, bail};
 
-use crate::initramfs::Initramfs;
-use crate::kernel::Flavour;
-use crate::place::{remove, subdirectories};
-use crate::qemu::Qemu;
-use crate::store::{Recipe, Store};
+use crate::artifacts::initramfs::Initramfs;
+use crate::artifacts::kernel::Flavour;
+use crate::artifacts::qemu::Qemu;
+use crate::cache::place::{remove, subdirectories};
+use crate::cache::store::{Recipe, Store};
 
 /// Removes artifacts: those that this checkout no longer uses, those of one kind, or everything.
 pub(crate) fn run(store: &Store, what: Option<&str>) -> Result<()> {

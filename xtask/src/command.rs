@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What `cargo xtask` can be asked for, beside artifacts.
+
+pub(crate) mod clauses;
+pub(crate) mod clean;
+pub(crate) mod demo;
+pub(crate) mod drill;
+pub(crate) mod model;
+pub(crate) mod suite;
+pub(crate) mod wire_targets;
