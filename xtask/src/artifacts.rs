@@ -17,15 +17,31 @@ pub(crate) mod untar;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::artifacts::big_endian::BigEndian;
 use crate::artifacts::initramfs::{Initramfs, OwnTreeInitramfs};
 use crate::artifacts::kernel::{Flavour, Kernel};
 use crate::artifacts::module::{Module, OwnTreeModule};
 use crate::artifacts::qemu::Qemu;
 use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
-use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA};
+use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings};
+
+/// What this checkout makes, but for the parts that it is made from. What is not here, [`clean`] takes for waste.
+///
+/// [`clean`]: crate::command::clean
+pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
+    let mut recipes: Vec<Box<dyn Recipe>> = vec![Box::new(Qemu), Box::new(BigEndian)];
+    for flavour in Flavour::value_variants() {
+        recipes.push(Box::new(Initramfs::new(*flavour)));
+    }
+    if let Some(tree) = &settings.kernel_tree {
+        recipes.push(Box::new(OwnTreeInitramfs::new(tree.clone())));
+    }
+    recipes
+}
 
 /// Absolute paths of everything, complete and verified, and kept from being replaced while this value lives.
 #[derive(Debug, Serialize)]

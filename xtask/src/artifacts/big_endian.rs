@@ -8,16 +8,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::root::Root;
+use crate::artifacts::root::{Root, SUITE};
 use crate::cache::manifest::{Inputs, Made};
 use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
 use crate::host::apt::Apt;
 use crate::settings::Settings;
 use crate::work::step::Log;
-
-/// The build root's suite: its rustc and this standard library have to be of one version.
-const SUITE: &str = "forky";
 
 const PACKAGES: &[&str] = &["libc6:s390x", "libc6-dev:s390x", "libgcc-s1:s390x"];
 

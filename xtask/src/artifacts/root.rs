@@ -24,7 +24,7 @@ use crate::settings::Settings;
 use crate::work::step::Log;
 
 /// The suite the tools come from: the oldest with a rustc (1.95 or newer) that the kernel accepts.
-const SUITE: &str = "forky";
+pub(crate) const SUITE: &str = "forky";
 
 const PACKAGES: &[&str] = &[
     "?essential",
