@@ -94,9 +94,14 @@ impl Budget {
     pub const FULL: Self = Self { requests: 3, disturbances: 3, spent: 0 };
 
     /// The same, where there is no module to load and no other kind of VMM to migrate to.
-    pub fn for_stock(mut self) -> Self {
-        for action in [Action::Load, Action::Unload, Action::Migrate(Input::MigrateToLevel1)] {
-            self.spent |= Self::bit(action).map_or(0, |bit| 1 << bit);
+    pub fn for_stock(self) -> Self {
+        self.without(&[Action::Load, Action::Unload, Action::Migrate(Input::MigrateToLevel1)])
+    }
+
+    /// The same, where these disturbances do not happen.
+    pub fn without(mut self, actions: &[Action]) -> Self {
+        for action in actions {
+            self.spent |= Self::bit(*action).map_or(0, |bit| 1 << bit);
         }
         self
     }

@@ -8,7 +8,7 @@
 //!
 //! Two VMMs come with the model: [`mod@reference`], which does what `spec/vmm-conformance.md` asks, and [`stock`], which
 //! follows the rules of QEMU as it is; that the checks find the known defects of the latter is the evidence that they
-//! can fail. Another implementation plugs in through [`vmm::Vmm`], and [`conversation`] runs the vectors against it.
+//! can fail. The [`host`] crate plugs in through [`vmm::Vmm`], as any other implementation can, and [`conversation`] runs the vectors against it.
 //! [`mutant`] breaks one rule at a time.
 
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ pub mod machine;
 
 pub mod vmm;
 
+pub mod host;
 pub mod reference;
 pub mod stock;
 

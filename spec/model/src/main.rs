@@ -6,13 +6,14 @@
 
 use clap::Parser;
 use papr_unplug_model::{
-    action::Budget,
+    action::{Action, Budget},
     explore::{Findings, Until, explore, tell},
+    host::Host,
     mutant::{self, Mutant},
     property,
     reference::Reference,
     stock::Stock,
-    vmm::Vmm,
+    vmm::{Input, Vmm},
     world::World,
 };
 use std::{process::ExitCode, time::Instant};
@@ -23,6 +24,9 @@ struct Arguments {
     /// Explore the rules of stock QEMU and stock Linux instead, and print what is wrong with them.
     #[arg(long)]
     stock: bool,
+    /// Explore the host crate instead of the reference.
+    #[arg(long, conflicts_with_all = ["stock", "mutants"])]
+    host: bool,
     /// Break one rule at a time, and check that each is caught.
     #[arg(long)]
     mutants: bool,
@@ -44,19 +48,22 @@ fn main() -> ExitCode {
         stock(budget, arguments.depth)
     } else if arguments.mutants {
         mutants(budget, arguments.depth)
+    } else if arguments.host {
+        let budget = budget.without(&[Action::Migrate(Input::MigrateToLevel0)]);
+        protocol(Host::new(), budget, arguments.depth)
     } else {
-        protocol(budget, arguments.depth)
+        protocol(Reference::new(Mutant::None), budget, arguments.depth)
     };
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Whether the protocol keeps every promise.
-fn protocol(budget: Budget, depth: usize) -> bool {
+fn protocol(vmm: impl Vmm, budget: Budget, depth: usize) -> bool {
     println!("Properties:");
     for (property, meaning, clauses) in property::ALL {
         println!("  {:<12} {meaning} ({})", format!("{property:?}"), clauses.join(", "));
     }
-    let world = |armed| World::new(Reference::new(Mutant::None), armed, Mutant::None, budget);
+    let world = |armed| World::new(vmm.clone(), armed, Mutant::None, budget);
     let armed = run("the module is armed from the start", &world(true), depth, Until::Exhausted);
     let absent = run("a stock guest, until the module is loaded", &world(false), depth, Until::Exhausted);
     armed.violations.is_empty() && absent.violations.is_empty()

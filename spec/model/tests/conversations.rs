@@ -2,7 +2,7 @@
 
 //! Runs the conversations of `spec/vectors` against the VMMs of the model.
 
-use papr_unplug_model::{conversation::Conversation, mutant::Mutant, reference::Reference, stock::Stock};
+use papr_unplug_model::{conversation::Conversation, host::Host, mutant::Mutant, reference::Reference, stock::Stock};
 use std::{fs, path::Path};
 
 fn conversations() -> Vec<Conversation> {
@@ -14,6 +14,12 @@ fn conversations() -> Vec<Conversation> {
 #[test]
 fn reference_vmm_answers_as_the_conversations_say() {
     let differences = conversations().into_iter().filter_map(|one| one.run(Reference::new(Mutant::None)).err());
+    assert_eq!(differences.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn host_crate_answers_as_the_conversations_say() {
+    let differences = conversations().into_iter().filter_map(|one| one.run(Host::new()).err());
     assert_eq!(differences.collect::<Vec<_>>(), [""; 0]);
 }
 
