@@ -83,7 +83,7 @@ impl Tracker {
 
     /// Whether all of the state can be said in the terms of such a VMM: nothing is armed, and no removal is wanted.
     pub fn is_plain(&self) -> bool {
-        self.armed == Classes::NONE && !self.topology.devices().iter().any(|plugged| plugged.wanted)
+        self.armed == Classes::NONE && !self.topology.is_any_wanted()
     }
 
     /// Whether such a VMM would say that a removal of the device behind this connector is pending (PUE-V-083).

@@ -162,6 +162,11 @@ impl Topology {
         devices
     }
 
+    /// Whether any removal is wanted.
+    pub(crate) fn is_any_wanted(&self) -> bool {
+        self.devices.values().any(|plugged| plugged.wanted)
+    }
+
     /// The lowest connector of a device that is not given back.
     pub(crate) fn lowest_held(&self, device: Device) -> Option<DrcIndex> {
         let held = |index: &DrcIndex| self.connectors.get(index).is_some_and(|slot| !slot.state.is_given_back());
