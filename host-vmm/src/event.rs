@@ -164,8 +164,8 @@ impl Evidence {
     /// Its name in QMP and in logs.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Token => "token",
-            Self::Order => "order",
+            Self::Token => "reported-by-token",
+            Self::Order => "reported-in-order",
             Self::Inferred => "inferred",
         }
     }
