@@ -5,6 +5,7 @@
 use crate::{
     Request, Tracker,
     drc::{Kind, State},
+    event::Device,
     wire::{
         drc::DrcIndex,
         offer::{Classes, Features},
@@ -50,10 +51,8 @@ impl Tracker {
         let mut states = HashMap::new();
         let mut pending = BTreeSet::new();
         for foreign in connectors {
-            let device = self.device(foreign.index).ok_or(ImportError::NoDevice(foreign.index))?;
-            let state =
-                State::from_number(foreign.state).filter(|state| Some(state.kind()) == Kind::of(device.resource));
-            states.insert(foreign.index, state.ok_or(ImportError::BadState(foreign.index, foreign.state))?);
+            let (device, state) = self.read_foreign(foreign)?;
+            states.insert(foreign.index, state);
             if foreign.unplug_requested {
                 pending.insert(device.connectors.first());
             }
@@ -79,6 +78,18 @@ impl Tracker {
         requests.iter().for_each(|request| self.count_open(request.device, 1));
         self.ledger = self.ledger.with(requests, (id, token));
         Ok(())
+    }
+
+    /// The device that such a statement is about, unless [`Self::import`] would not take it. For a VMM that hears of one
+    /// connector at a time and wants to fail where the fault is; how many removals are marked it has to count itself.
+    pub fn device_of(&self, foreign: &Foreign) -> Result<Device, ImportError> {
+        self.read_foreign(foreign).map(|(device, _)| device)
+    }
+
+    fn read_foreign(&self, foreign: &Foreign) -> Result<(Device, State), ImportError> {
+        let device = self.device(foreign.index).ok_or(ImportError::NoDevice(foreign.index))?;
+        let state = State::from_number(foreign.state).filter(|state| Some(state.kind()) == Kind::of(device.resource));
+        Ok((device, state.ok_or(ImportError::BadState(foreign.index, foreign.state))?))
     }
 
     /// Whether all of the state can be said in the terms of such a VMM: nothing is armed, and no removal is wanted.

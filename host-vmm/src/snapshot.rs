@@ -170,11 +170,10 @@ impl Tracker {
             0 => None,
             indicator => Some(offer(Indicator(indicator), classes, features).ok_or(RestoreError::BadOffer)?),
         };
-        let understood = (Features::TOKEN | Features::STARTED).contains(features);
         let is_armed_as_offered = classes.contains(armed) && features.contains(armed_features);
         let offers_nothing = classes == Classes::NONE && features == Features::NONE;
         let arms_features_alone = armed == Classes::NONE && armed_features != Features::NONE;
-        if !understood || !is_armed_as_offered || arms_features_alone || (offered.is_none() && !offers_nothing) {
+        if !is_armed_as_offered || arms_features_alone || (offered.is_none() && !offers_nothing) {
             return Err(RestoreError::BadOffer);
         }
         if offered.is_some() && self.config.offer.is_none() {

@@ -244,6 +244,11 @@ impl Tracker {
         self.ledger.requests()
     }
 
+    /// How many requests may be open at a time.
+    pub fn max_open(&self) -> usize {
+        self.ledger.bound()
+    }
+
     /// The classes and features that the guest has armed (PUE-V-101).
     pub fn armed(&self) -> (Classes, Features) {
         (self.armed, self.features)
@@ -357,10 +362,13 @@ fn sense(state: State, is_occupied: bool) -> EntitySense {
     }
 }
 
+/// What this crate does beyond the least, and so can offer.
+const FEATURES: Features = Features(Features::TOKEN.0 | Features::STARTED.0);
+
 /// Makes the offer of a VMM: reports on `indicator`, for `classes` and `features`; `None` if the indicator is not one of
-/// LoPAR's vendor indicators (PUE-V-002).
+/// LoPAR's vendor indicators (PUE-V-002), or if this crate does not know a feature.
 pub fn offer(indicator: Indicator, classes: Classes, features: Features) -> Option<Offer> {
     let cells = [indicator.0, u32::from(classes.0), u32::from(features.0)];
     let offer = Offer { indicator: cells[0].into(), classes: cells[1].into(), features: cells[2].into() };
-    Indicator::VENDOR.contains(&indicator.0).then_some(offer)
+    (Indicator::VENDOR.contains(&indicator.0) && FEATURES.contains(features)).then_some(offer)
 }
