@@ -5,6 +5,7 @@ pub(crate) mod clauses;
 pub(crate) mod clean;
 pub(crate) mod demo;
 pub(crate) mod drill;
+pub(crate) mod install;
 pub(crate) mod model;
 pub(crate) mod suite;
 pub(crate) mod wire_targets;

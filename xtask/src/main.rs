@@ -37,7 +37,8 @@ use clap::{Parser, Subcommand};
 use crate::artifacts::Artifacts;
 use crate::artifacts::kernel::Flavour;
 use crate::cache::store::Store;
-use crate::command::{clauses, clean, demo, drill, model, suite, wire_targets};
+use crate::command::install::Install;
+use crate::command::{clauses, clean, demo, drill, install, model, suite, wire_targets};
 use crate::settings::Settings;
 
 #[derive(Debug, Parser)]
@@ -79,6 +80,8 @@ enum Command {
     },
     /// Test the wire crate with the oldest and newest zerocopy, on little-endian and emulated big-endian.
     WireTargets,
+    /// Build the C library, and install it with its header and pkg-config file.
+    Install(Install),
     /// Remove artifacts that this checkout no longer uses, and give the disk space back.
     Clean {
         /// Remove all artifacts of one kind instead (such as `kernel`), or `all` of everything.
@@ -118,6 +121,7 @@ fn run(command: Command) -> Result<()> {
         Command::Clauses => clauses::run(&store.settings.checkout)?,
         Command::Model { arguments } => model::run(&store.settings.checkout, &arguments)?,
         Command::WireTargets => wire_targets::run(&store)?,
+        Command::Install(install) => install::run(&store, &install)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
         Command::Drill { slow } => drill::run(&store.progress, slow)?,
     }

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask install`: the C library where a VMM's build finds it.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cache::store::Store;
+use crate::work::step::Log;
+
+/// Goes up when a program that was linked against the library no longer runs with it.
+const SONAME: &str = "libpapr_unplug.so.0";
+
+/// What the linker finds by `-lpapr_unplug`.
+const LINK_NAME: &str = "libpapr_unplug.so";
+
+const STATIC: &str = "libpapr_unplug.a";
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What Rust's standard library needs of the system, as `rustc --print native-static-libs` says for Linux with glibc.
+const SYSTEM: [&str; 5] = ["-lgcc_s", "-lpthread", "-lm", "-ldl", "-lc"];
+
+/// Which files go where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Install {
+    /// Where the library is looked for when it is used.
+    #[arg(long, default_value = "/usr/local")]
+    pub(crate) prefix: PathBuf,
+    /// The libraries' directory, below the prefix.
+    #[arg(long, default_value = "lib")]
+    pub(crate) libdir: PathBuf,
+    /// Put in front of the prefix for now, as packagers do.
+    #[arg(long)]
+    pub(crate) destdir: Option<PathBuf>,
+    /// Install no shared library, so that `-lpapr_unplug` is the static one.
+    #[arg(long = "static")]
+    pub(crate) is_static: bool,
+}
+
+impl Install {
+    /// Where something below the prefix is written.
+    fn place(&self, below: &Path) -> PathBuf {
+        let installed = self.prefix.join(below);
+        match &self.destdir {
+            None => installed,
+            Some(dir) => dir.join(installed.strip_prefix("/").unwrap_or(&installed)),
+        }
+    }
+}
+
+/// Builds the library and installs it.
+pub(crate) fn run(store: &Store, install: &Install) -> Result<()> {
+    ensure!(install.prefix.is_absolute(), "the prefix {} is not an absolute path", install.prefix.display());
+    into(store, &mut Log::begin(store, "install")?, install)?;
+    let found = install.prefix.join(&install.libdir).join("pkgconfig");
+    store.progress.say(format!("    pkg-config finds papr-unplug with PKG_CONFIG_PATH={}", found.display()));
+    Ok(())
+}
+
+/// The same, as a step of something larger.
+pub(crate) fn into(store: &Store, log: &mut Log, install: &Install) -> Result<()> {
+    let library = store.settings.checkout.join("host-vmm/capi");
+    let built = build(store, log)?;
+    let libdir = install.place(&install.libdir);
+    let (headers, pkgconfig) = (install.place(Path::new("include")), libdir.join("pkgconfig"));
+    for dir in [&headers, &pkgconfig] {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    copy(&built, &libdir.join(STATIC))?;
+    copy(&library.join("include/papr_unplug.h"), &headers.join("papr_unplug.h"))?;
+    if !install.is_static {
+        link_shared(store, log, &library, &built, &libdir)?;
+    }
+    let template = library.join("papr-unplug.pc.in");
+    let template = fs::read_to_string(&template).with_context(|| format!("cannot read {}", template.display()))?;
+    let file = pkgconfig.join("papr-unplug.pc");
+    fs::write(&file, pc(&template, install)).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn build(store: &Store, log: &mut Log) -> Result<PathBuf> {
+    let checkout = &store.settings.checkout;
+    let target = checkout.join("target/install");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--locked", "--package", "papr-unplug-capi", "--lib", "--profile", "dist", "--target-dir"]);
+    log.run(store, "building the C library", cargo.arg(&target).current_dir(checkout))?;
+    Ok(target.join("dist/libpapr_unplug_capi.a"))
+}
+
+/// Links the shared library from the static one. rustc would do so with a version script that names no versions.
+fn link_shared(store: &Store, log: &mut Log, library: &Path, archive: &Path, libdir: &Path) -> Result<()> {
+    let file = format!("{LINK_NAME}.{VERSION}");
+    let mut cc = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    cc.arg("-shared").arg("-o").arg(libdir.join(&file));
+    cc.arg(format!("-Wl,-soname,{SONAME}"));
+    cc.arg(format!("-Wl,--version-script={}", library.join("papr_unplug.map").display()));
+    cc.arg("-Wl,--whole-archive").arg(archive).arg("-Wl,--no-whole-archive");
+    cc.args(["-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,-z,defs", "-Wl,-z,relro", "-Wl,-z,now"]).args(SYSTEM);
+    log.run(store, "linking the shared library", &mut cc).context("a C compiler links it: `cc`, or what CC names")?;
+    for (link, to) in [(SONAME, file.as_str()), (LINK_NAME, SONAME)] {
+        let link = libdir.join(link);
+        if link.symlink_metadata().is_ok() {
+            fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?;
+        }
+        symlink(to, &link).with_context(|| format!("cannot make {}", link.display()))?;
+    }
+    Ok(())
+}
+
+/// The pkg-config file. Whoever links the static library links what it needs, too: without a shared one that is everybody.
+fn pc(template: &str, install: &Install) -> String {
+    let system = SYSTEM.join(" ");
+    let (libs, private) = match install.is_static {
+        true => (format!("-lpapr_unplug {system}"), String::new()),
+        false => ("-lpapr_unplug".to_owned(), system),
+    };
+    template
+        .replace("@prefix@", &install.prefix.display().to_string())
+        .replace("@libdir@", &install.libdir.display().to_string())
+        .replace("@version@", VERSION)
+        .replace("@libs@", &libs)
+        .replace("@libs_private@", &private)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display())).map(drop)
+}
