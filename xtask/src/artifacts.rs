@@ -24,7 +24,9 @@ use crate::artifacts::big_endian::BigEndian;
 use crate::artifacts::initramfs::{Initramfs, OwnTreeInitramfs};
 use crate::artifacts::kernel::{Flavour, Kernel};
 use crate::artifacts::module::{Module, OwnTreeModule};
-use crate::artifacts::qemu::Qemu;
+use crate::artifacts::qemu::build::QemuBuild;
+use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::{Qemu, bundle};
 use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
 use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings};
@@ -36,6 +38,9 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
     let mut recipes: Vec<Box<dyn Recipe>> = vec![Box::new(Qemu), Box::new(BigEndian)];
     for flavour in Flavour::value_variants() {
         recipes.push(Box::new(Initramfs::new(*flavour)));
+    }
+    for line in Line::value_variants() {
+        recipes.push(Box::new(QemuBuild::stock(*line)));
     }
     if let Some(tree) = &settings.kernel_tree {
         recipes.push(Box::new(OwnTreeInitramfs::new(tree.clone())));
@@ -90,8 +95,8 @@ impl Artifacts {
             };
             (program.clone(), data)
         } else {
-            let qemu = take(store, &mut held, &Qemu, Qemu::PROGRAM)?;
-            let data = qemu.with_file_name("").join(Qemu::DATA);
+            let qemu = take(store, &mut held, &Qemu, bundle::PROGRAM)?;
+            let data = qemu.with_file_name("").join(bundle::DATA);
             (qemu, data)
         };
         Ok(Self { kernel, initramfs, module, qemu_stock, qemu_data, _held: held })

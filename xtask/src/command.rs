@@ -4,8 +4,10 @@
 pub(crate) mod clauses;
 pub(crate) mod clean;
 pub(crate) mod demo;
+pub(crate) mod differential;
 pub(crate) mod drill;
 pub(crate) mod install;
+pub(crate) mod instructions;
 pub(crate) mod model;
 pub(crate) mod suite;
 pub(crate) mod wire_targets;

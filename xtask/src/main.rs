@@ -36,9 +36,12 @@ use clap::{Parser, Subcommand};
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::kernel::Flavour;
+use crate::artifacts::qemu::build::QemuBuild;
+use crate::artifacts::qemu::bundle;
+use crate::artifacts::qemu::source::Line;
 use crate::cache::store::Store;
 use crate::command::install::Install;
-use crate::command::{clauses, clean, demo, drill, install, model, suite, wire_targets};
+use crate::command::{clauses, clean, demo, differential, drill, install, instructions, model, suite, wire_targets};
 use crate::settings::Settings;
 
 #[derive(Debug, Parser)]
@@ -82,6 +85,24 @@ enum Command {
     WireTargets,
     /// Build the C library, and install it with its header and pkg-config file.
     Install(Install),
+    /// Play the same calls to stock QEMU and to ours, without a guest, and explain every difference.
+    Differential {
+        /// How many sequences of calls.
+        #[arg(long, default_value_t = 1000)]
+        sequences: u64,
+        /// The seed of the first.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+    },
+    /// Build a QEMU from source, with nothing of ours in it, and tell where it is.
+    Qemu {
+        /// Which.
+        #[arg(value_enum, default_value_t = Line::Stable)]
+        line: Line,
+        /// Count the instructions that it takes for a set-indicator call.
+        #[arg(long)]
+        instructions: bool,
+    },
     /// Remove artifacts that this checkout no longer uses, and give the disk space back.
     Clean {
         /// Remove all artifacts of one kind instead (such as `kernel`), or `all` of everything.
@@ -94,6 +115,9 @@ enum Command {
         slow: bool,
     },
 }
+
+/// Rounds of calls whose instructions are counted: enough that one more or less does not matter.
+const ROUNDS: u32 = 250;
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -118,6 +142,13 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Demo => demo::run(&Artifacts::ensure(&store, Flavour::Default)?, &store.progress)?,
         Command::Test { kernel, nextest } => suite::run(&store, kernel, &nextest)?,
+        Command::Differential { sequences, first } => differential::run(&store, first, sequences)?,
+        Command::Qemu { line, instructions: false } => {
+            println!("{}", store.ensure(&QemuBuild::stock(line))?.path(bundle::PROGRAM).display());
+        }
+        Command::Qemu { line, .. } => {
+            println!("{:.1}", instructions::per_set_indicator(&store, &QemuBuild::stock(line), ROUNDS)?);
+        }
         Command::Clauses => clauses::run(&store.settings.checkout)?,
         Command::Model { arguments } => model::run(&store.settings.checkout, &arguments)?,
         Command::WireTargets => wire_targets::run(&store)?,

@@ -76,6 +76,11 @@ impl Root {
     pub(crate) fn tree(held: &Held) -> PathBuf {
         held.path(TREE)
     }
+
+    /// The tree of a root that is being made in `dir`.
+    pub(crate) fn tree_in(dir: &Path) -> PathBuf {
+        dir.join(TREE)
+    }
 }
 
 impl Recipe for Root {
@@ -88,12 +93,7 @@ impl Recipe for Root {
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default()
-            .text("arch", host::arch()?.debian)
-            .text("suite", SUITE)
-            .text("packages", PACKAGES.join(" "))
-            .text("tar", untar::arguments(EXCLUDED).join(" "))
-            .text("made by hand", "1"))
+        furniture(PACKAGES)
     }
 
     fn needs(&self) -> u64 {
@@ -101,25 +101,40 @@ impl Recipe for Root {
     }
 
     fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
-        host::require_tools(&store.progress)?;
-        let mut log = Log::begin(store, "root")?;
-        let state = dir.join("apt");
-        let apt = Apt::new(store, &mut log, state.clone(), &[(SUITE, host::arch()?.debian)])?;
-        let debs = apt.fetch_closure(store, &mut log, PACKAGES)?;
-        let tree = dir.join(TREE);
-        fs::create_dir(&tree)?;
-        unpack(store, &log, &debs, &tree)?;
-        finish(store, &mut log, &tree)?;
-        fs::remove_dir_all(&state)?;
-        let mut made = Made { trees: vec![TREE.into()], ..Made::default() };
-        for deb in &debs {
-            // name_version_arch.deb
-            let name = deb.file_stem().unwrap_or_default().to_string_lossy();
-            let mut words = name.split('_');
-            made.fact(words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        }
-        Ok(made)
+        furnish(store, self.kind(), PACKAGES, dir)
     }
+}
+
+/// Unpacks a Debian with these packages, and all they depend on, into `dir`.
+pub(crate) fn furnish(store: &Store, kind: &str, packages: &[&str], dir: &Path) -> Result<Made> {
+    host::require_tools(&store.progress)?;
+    let mut log = Log::begin(store, kind)?;
+    let state = dir.join("apt");
+    let apt = Apt::new(store, &mut log, state.clone(), &[(SUITE, host::arch()?.debian)])?;
+    let debs = apt.fetch_closure(store, &mut log, packages)?;
+    let tree = dir.join(TREE);
+    fs::create_dir(&tree)?;
+    unpack(store, &log, &debs, &tree)?;
+    finish(store, &mut log, &tree)?;
+    fs::remove_dir_all(&state)?;
+    let mut made = Made { trees: vec![TREE.into()], ..Made::default() };
+    for deb in &debs {
+        // name_version_arch.deb
+        let name = deb.file_stem().unwrap_or_default().to_string_lossy();
+        let mut words = name.split('_');
+        made.fact(words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    }
+    Ok(made)
+}
+
+/// What a root of these packages is made from.
+pub(crate) fn furniture(packages: &[&str]) -> Result<Inputs> {
+    Ok(Inputs::default()
+        .text("arch", host::arch()?.debian)
+        .text("suite", SUITE)
+        .text("packages", packages.join(" "))
+        .text("tar", untar::arguments(EXCLUDED).join(" "))
+        .text("made by hand", "1"))
 }
 
 /// Unpacks all packages; `base-files` first, because it makes the links such as `/lib` that others unpack through.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The host's apt, with a state of its own: it resolves, fetches and verifies, and changes nothing on the host.
 
+use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +28,17 @@ pub(crate) struct Apt {
 impl Apt {
     /// Sets apt up in `dir` for `(suite, architecture)` pairs, and fetches the package lists.
     pub(crate) fn new(store: &Store, log: &mut Log, dir: PathBuf, sources: &[(&str, &str)]) -> Result<Self> {
+        Self::with(store, log, dir, "deb", sources)
+    }
+
+    /// Sets apt up in `dir` for the source packages of these suites, and fetches the package lists.
+    pub(crate) fn for_sources(store: &Store, log: &mut Log, dir: PathBuf, suites: &[&str]) -> Result<Self> {
+        let native = host::arch()?.debian;
+        let sources: Vec<(&str, &str)> = suites.iter().map(|suite| (*suite, native)).collect();
+        Self::with(store, log, dir, "deb-src", &sources)
+    }
+
+    fn with(store: &Store, log: &mut Log, dir: PathBuf, what: &str, sources: &[(&str, &str)]) -> Result<Self> {
         for sub in ["etc/apt.conf.d", "etc/preferences.d", "lists/partial", "archives/partial"] {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("cannot make {}", dir.display()))?;
         }
@@ -35,7 +47,7 @@ impl Apt {
         let keyring = host::keyring()?;
         let lines = sources
             .iter()
-            .map(|(suite, arch)| format!("deb [arch={arch} signed-by={keyring}] {mirror} {suite} main\n"));
+            .map(|(suite, arch)| format!("{what} [arch={arch} signed-by={keyring}] {mirror} {suite} main\n"));
         fs::write(apt.dir.join("sources.list"), lines.collect::<String>())?;
         fs::write(apt.dir.join("status"), "")?;
         fs::write(apt.dir.join("apt.conf"), apt.configuration(sources)?)?;
@@ -81,6 +93,32 @@ impl Apt {
             return Ok(Vec::new());
         }
         Ok(madison(&output_of(self.command(Command::new("apt-cache")).arg("madison").args(names))?))
+    }
+
+    /// The versions of a source package that the suites list, newest first.
+    pub(crate) fn source_versions(&self, package: &str) -> Result<Vec<String>> {
+        let mut rows = madison(&output_of(self.command(Command::new("apt-cache")).args(["madison", package]))?);
+        rows.retain(|(name, _)| name == package);
+        let mut versions: Vec<String> = rows.into_iter().map(|(_, version)| version).collect();
+        versions.sort_by(|a, b| newer_first(a, b));
+        versions.dedup();
+        Ok(versions)
+    }
+
+    /// Fetches a source package, `name=version`, into `into`, without unpacking it.
+    pub(crate) fn fetch_source(&self, store: &Store, log: &mut Log, package: &str, into: &Path) -> Result<()> {
+        self.fetch(store, log, "fetching the source", || self.source_command(package, into))
+    }
+
+    /// The same, but a mirror that does not have it is not asked again.
+    pub(crate) fn fetch_source_once(&self, store: &Store, log: &mut Log, package: &str, into: &Path) -> Result<()> {
+        log.run(store, "fetching the source", &mut self.source_command(package, into))
+    }
+
+    fn source_command(&self, package: &str, into: &Path) -> Command {
+        let mut command = self.command(bound("apt-get"));
+        command.args(["source", "--download-only", "--only-source", package]).current_dir(into);
+        command
     }
 
     fn fetch(&self, store: &Store, log: &mut Log, title: &str, command: impl Fn() -> Command) -> Result<()> {
@@ -149,6 +187,21 @@ APT::Sandbox::User "";
     }
 }
 
+/// Orders versions by the rules of Debian, for which dpkg is asked.
+fn newer_first(a: &str, b: &str) -> Ordering {
+    let is = |relation| {
+        let status = Command::new("dpkg").args(["--compare-versions", a, relation, b]).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if is("gt") {
+        Ordering::Less
+    } else if is("lt") {
+        Ordering::Greater
+    } else {
+        Ordering::Equal
+    }
+}
+
 /// Reads `apt-cache madison`: `name | version | source`.
 fn madison(text: &str) -> Vec<(String, String)> {
     text.lines()
@@ -162,6 +215,16 @@ fn madison(text: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn newer_first_goes_by_numbers_and_epochs() {
+        let mut versions = ["1:10.0.13+ds-0+deb13u1", "1:9.2.4+ds-1", "1:11.1.2+ds-3", "2:1.0-1", "1:11.1.3~rc1+ds-1"];
+        versions.sort_by(|a, b| newer_first(a, b));
+        assert_eq!(
+            versions,
+            ["2:1.0-1", "1:11.1.3~rc1+ds-1", "1:11.1.2+ds-3", "1:10.0.13+ds-0+deb13u1", "1:9.2.4+ds-1"]
+        );
+    }
 
     #[test]
     fn madison_keeps_names_with_versions() {

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The machine that all sequences are played on: which devices it has, and which connectors they are at.
+
+use std::fmt;
+
+/// The size of an LMB.
+const LMB: u64 = 256 << 20;
+
+/// The memory that the machine has without its DIMMs, which begin behind it.
+const BASE: u64 = 4 * LMB;
+
+/// A device that can be removed and added again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Device {
+    /// A CPU core.
+    Core,
+    /// A DIMM of one LMB.
+    Dimm1,
+    /// A DIMM of two.
+    Dimm2,
+    /// A DIMM of three.
+    Dimm3,
+    /// A PCI function.
+    Pci,
+    /// A PCI host bridge with nothing behind it.
+    Phb,
+}
+
+impl Device {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Core, Self::Dimm1, Self::Dimm2, Self::Dimm3, Self::Pci, Self::Phb];
+
+    /// Its name in QMP.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Core => "core1",
+            Self::Dimm1 => "dimm1",
+            Self::Dimm2 => "dimm2",
+            Self::Dimm3 => "dimm3",
+            Self::Pci => "pci1",
+            Self::Phb => "phb1",
+        }
+    }
+
+    /// The device of that name.
+    pub fn of_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|device| device.id() == id)
+    }
+
+    /// The first of its connectors.
+    pub const fn first(self) -> u32 {
+        match self {
+            Self::Core => 0x1000_0001,
+            Self::Dimm1 => 0x8000_0004,
+            Self::Dimm2 => 0x8000_0005,
+            Self::Dimm3 => 0x8000_0007,
+            Self::Pci => 0x4000_0018,
+            Self::Phb => 0x2000_0001,
+        }
+    }
+
+    /// How many connectors it has; their indices follow one another.
+    pub const fn count(self) -> u32 {
+        match self {
+            Self::Dimm2 => 2,
+            Self::Dimm3 => 3,
+            _ => 1,
+        }
+    }
+
+    /// Its connectors.
+    pub fn connectors(self) -> impl Iterator<Item = u32> + Clone {
+        self.first()..self.first() + self.count()
+    }
+
+    /// The device that is at a connector when all are plugged.
+    pub fn at(connector: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|device| device.connectors().any(|found| found == connector))
+    }
+
+    /// Whether its connectors are LMBs.
+    pub const fn is_dimm(self) -> bool {
+        matches!(self, Self::Dimm1 | Self::Dimm2 | Self::Dimm3)
+    }
+
+    /// What it is added with: a driver, and its properties besides the name.
+    pub fn driver(self) -> (&'static str, Vec<(&'static str, String)>) {
+        match self {
+            Self::Core => ("power9_v2.2-spapr-cpu-core", vec![("core-id", "1".to_owned())]),
+            Self::Dimm1 | Self::Dimm2 | Self::Dimm3 => {
+                let address = u64::from(self.first() & 0x0FFF_FFFF) * LMB;
+                ("pc-dimm", vec![("memdev", self.backend()), ("addr", format!("{address:#x}"))])
+            }
+            Self::Pci => ("virtio-rng-pci", vec![("bus", "pci.0".to_owned()), ("addr", "3".to_owned())]),
+            Self::Phb => ("spapr-pci-host-bridge", vec![("index", "1".to_owned())]),
+        }
+    }
+
+    fn backend(self) -> String {
+        format!("backend-{}", self.id())
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.id())
+    }
+}
+
+/// Connectors with nothing at them, of each kind, and indices of no connector at all.
+pub const OTHERS: [u32; 8] = [
+    0x1000_0002, // a core that could be plugged
+    0x8000_000A, // an LMB behind the last DIMM
+    0x4000_0020, // a PCI slot
+    0x2000_0002, // a PHB
+    0x1000_0000, // the core that the machine boots on
+    0x0000_0000,
+    0x9000_0000, // a persistent memory region
+    0xFFFF_FFFF,
+];
+
+/// The command line of the machine without these devices, after the program's name.
+pub fn arguments(absent: &[Device]) -> Vec<String> {
+    let fixed = "-machine pseries -accel qtest -cpu power9 -smp 1,maxcpus=3 -nodefaults -nographic -no-shutdown";
+    let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
+    words.extend(["-m".to_owned(), format!("size={}M,slots=8,maxmem=2816M", BASE >> 20)]);
+    for device in Device::ALL {
+        if device.is_dimm() {
+            let size = (u64::from(device.count()) * LMB) >> 20;
+            words.push("-object".to_owned());
+            words.push(format!("memory-backend-ram,id={},size={size}M", device.backend()));
+        }
+        if absent.contains(&device) {
+            continue;
+        }
+        let (driver, properties) = device.driver();
+        let properties: String = properties.iter().map(|(name, value)| format!(",{name}={value}")).collect();
+        words.push("-device".to_owned());
+        words.push(format!("{driver},id={}{properties}", device.id()));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connectors_belong_to_one_device_each() {
+        let all: Vec<u32> = Device::ALL.into_iter().flat_map(Device::connectors).collect();
+        assert_eq!(all.len(), 9);
+        assert!(all.iter().all(|connector| Device::at(*connector).unwrap().connectors().any(|c| c == *connector)));
+        assert!(OTHERS.iter().all(|other| Device::at(*other).is_none()));
+    }
+
+    #[test]
+    fn dimms_lie_side_by_side_behind_the_base() {
+        let first = u64::from(Device::Dimm1.first() & 0x0FFF_FFFF);
+        assert_eq!(first * LMB, BASE);
+        assert_eq!(Device::Dimm1.first() + Device::Dimm1.count(), Device::Dimm2.first());
+        assert_eq!(Device::Dimm2.first() + Device::Dimm2.count(), Device::Dimm3.first());
+    }
+}

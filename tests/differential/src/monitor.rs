@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! QMP beside qtest.
+//!
+//! QEMU makes an RTAS call in the same thread that writes events, and writes them before qtest answers. So what was told
+//! because of a call is there to be read when the call has been answered, and nothing has to be waited for.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use papr_unplug_tests::{
+    deadline::PATIENCE,
+    message::{Body, CommandError, Message},
+};
+use serde_json::{Value, json};
+use std::{
+    io::{self, Read as _, Write as _},
+    os::unix::net::UnixStream,
+};
+
+/// A connection to the VMM's monitor.
+#[derive(Debug)]
+pub struct Monitor {
+    stream: UnixStream,
+    unread: Vec<u8>,
+    sent: u64,
+    events: Vec<Body>,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub enum Reply {
+    /// It was done.
+    Done(Value),
+    /// It was not.
+    Refused(CommandError),
+    /// The VMM is gone.
+    Gone,
+}
+
+impl Monitor {
+    /// Waits for the server's greeting and takes up the talk.
+    pub fn greet(stream: UnixStream) -> Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut monitor = Self { stream, unread: Vec::new(), sent: 0, events: Vec::new() };
+        match monitor.execute("qmp_capabilities", json!({}))? {
+            Reply::Done(_) => Ok(monitor),
+            other => bail!("the VMM's monitor cannot be used: {other:?}"),
+        }
+    }
+
+    /// Has a command done.
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Reply> {
+        self.sent += 1;
+        let sent = self.sent;
+        let line = json!({ "execute": command, "arguments": arguments, "id": sent }).to_string() + "\n";
+        if self.stream.write_all(line.as_bytes()).is_err() {
+            return Ok(Reply::Gone);
+        }
+        loop {
+            while let Some(message) = self.next_message()? {
+                match message {
+                    Message::Reply { id: Some(id), answer } if id == sent => {
+                        return Ok(answer.map_or_else(Reply::Refused, Reply::Done));
+                    }
+                    Message::Event(body) => self.events.push(body),
+                    _ => {}
+                }
+            }
+            if !self.fill().with_context(|| format!("waiting for the answer to {command}"))? {
+                return Ok(Reply::Gone);
+            }
+        }
+    }
+
+    /// Waits for an event of this name that was not taken yet, and that must have come or be about to; false if the VMM
+    /// is gone.
+    pub fn wait_for(&mut self, name: &str, like: impl Fn(&Body) -> bool) -> Result<bool> {
+        loop {
+            self.sort()?;
+            if self.events.iter().any(|event| event.name() == name && like(event)) {
+                return Ok(true);
+            }
+            if !self.fill().with_context(|| format!("waiting for {name}"))? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// What the host has been told by now and was not yet given from here.
+    pub fn take_events(&mut self) -> Result<Vec<Body>> {
+        self.stream.set_nonblocking(true)?;
+        let filled = loop {
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.stream.set_nonblocking(false)?;
+        filled.context("cannot read what the VMM tells")?;
+        self.sort()?;
+        Ok(std::mem::take(&mut self.events))
+    }
+
+    /// Keeps the events among what was read.
+    fn sort(&mut self) -> Result<()> {
+        while let Some(message) = self.next_message()? {
+            if let Message::Event(body) = message {
+                self.events.push(body);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what there is; false at the end.
+    fn fill(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; 4096];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => Ok(false),
+            Ok(length) => {
+                self.unread.extend_from_slice(&bytes[..length]);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn next_message(&mut self) -> Result<Option<Message>> {
+        let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+        let line: Vec<u8> = self.unread.drain(..=end).collect();
+        let text = String::from_utf8_lossy(&line);
+        ensure!(!text.trim().is_empty(), "the VMM's monitor sent an empty line");
+        Ok(Some(Message::parse(text.trim_end())?))
+    }
+}

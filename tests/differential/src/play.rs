@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A scene: steps, each with the answer that is expected of it.
+
+use crate::{party::Party, step::Step};
+use anyhow::{Result, ensure};
+
+/// Takes the steps, and compares what each came to with what stands beside it.
+pub fn play(party: &mut dyn Party, scene: &[(Step, &str)]) -> Result<()> {
+    party.renew()?;
+    for (number, (step, expected)) in scene.iter().enumerate() {
+        let answer = party.play(step)?.to_string();
+        ensure!(answer.starts_with(expected), "step {}, {step}, came to `{answer}`, not `{expected}`", number + 1);
+    }
+    Ok(())
+}

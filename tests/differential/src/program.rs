@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which QEMU, and how its process is started and ends.
+
+use crate::machine::{self, Device};
+use anyhow::{Context as _, Result, bail};
+use papr_unplug_tests::{artifacts::Artifacts, pairing::Side};
+use std::{
+    fs,
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+/// A QEMU that can be started.
+#[derive(Clone, Debug)]
+pub struct Program {
+    qemu: PathBuf,
+    data: PathBuf,
+    more: Vec<String>,
+    absent: Vec<Device>,
+}
+
+/// A QEMU that runs. It is killed when this is dropped, and by the kernel when the thread that started it ends.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    dir: PathBuf,
+    pub(crate) qtest: UnixStream,
+    pub(crate) monitor: UnixStream,
+}
+
+impl Program {
+    /// The one that knows nothing of this project.
+    pub fn stock() -> Result<Self> {
+        Self::of(&Artifacts::find()?, Side::Stock)
+    }
+
+    /// One of the artifacts.
+    pub fn of(artifacts: &Artifacts, side: Side) -> Result<Self> {
+        Ok(Self::new(artifacts.vmm(side)?, &artifacts.qemu_data))
+    }
+
+    /// A QEMU, and its firmware directory.
+    pub fn new(qemu: &Path, data: &Path) -> Self {
+        Self { qemu: qemu.to_path_buf(), data: data.to_path_buf(), more: Vec::new(), absent: Vec::new() }
+    }
+
+    /// The same with more on its command line.
+    #[must_use]
+    pub fn with(mut self, words: &[&str]) -> Self {
+        self.more.extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// The same without a device.
+    #[must_use]
+    pub fn without(mut self, device: Device) -> Self {
+        self.absent.push(device);
+        self
+    }
+
+    /// Starts it; its machine is there when this returns.
+    pub(crate) fn start(&self) -> Result<Process> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("papr-unplug-differential-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+        let dir = std::env::temp_dir().join(name);
+        fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let listen = |role: &str| UnixListener::bind(dir.join(role)).context("cannot listen for the VMM");
+        let (qtest, monitor) = (listen("qtest")?, listen("monitor")?);
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.qemu).arg("-L").arg(&self.data);
+        command.args(machine::arguments(&self.absent)).args(&self.more);
+        command.arg("-qtest").arg(format!("unix:{}", dir.join("qtest").display()));
+        command.args(["-qtest-log", "none", "-qmp"]).arg(format!("unix:{}", dir.join("monitor").display()));
+        let output = fs::File::create(dir.join("output"))?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut child = command.spawn().context("cannot run setpriv (Debian: apt install util-linux)")?;
+        match accept(&monitor, &mut child).and_then(|monitor| Ok((accept(&qtest, &mut child)?, monitor))) {
+            Ok((qtest, monitor)) => Ok(Process { child, dir, qtest, monitor }),
+            Err(error) => {
+                let said = fs::read_to_string(dir.join("output")).unwrap_or_default();
+                let _ = child.kill();
+                let _ = child.wait();
+                let _ = fs::remove_dir_all(&dir);
+                Err(error.context(format!("{} did not start: {}", self.qemu.display(), said.trim())))
+            }
+        }
+    }
+}
+
+/// Waits until the VMM has connected or ended.
+pub fn accept(listener: &UnixListener, vmm: &mut Child) -> Result<UnixStream> {
+    listener.set_nonblocking(true)?;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("cannot accept the VMM's connection"),
+        }
+        if vmm.try_wait()?.is_some() {
+            bail!("it ended at once");
+        }
+        std::thread::yield_now();
+    }
+}
+
+impl Process {
+    /// A directory that goes when the process does.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Waits until it has ended, which it must be about to do, and gives the last it said.
+    pub(crate) fn last_words(&mut self) -> Result<String> {
+        let status = self.child.wait().context("cannot wait for the VMM")?;
+        let output = fs::read_to_string(self.dir.join("output")).unwrap_or_default();
+        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no last words");
+        Ok(format!("{status}: {last}"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Strings of steps: some as a guest would take them, some at random, most of them both.
+
+use crate::{
+    dice::Dice,
+    machine::{Device, OTHERS},
+    step::{Step, indicator},
+};
+
+/// The longest sequence.
+pub const LONGEST: u32 = 24;
+
+/// Devices that QEMU replaces quickly; the others come up less often.
+const QUICK: [Device; 4] = [Device::Core, Device::Dimm1, Device::Dimm2, Device::Dimm3];
+
+/// The sequence that a seed stands for.
+pub fn of_seed(seed: u64) -> Vec<Step> {
+    let mut dice = Dice::of(seed);
+    let length = (4 + dice.below(LONGEST - 3)) as usize;
+    let mut steps = Vec::with_capacity(length);
+    // Most interesting things happen to a device that the host asks for.
+    let favourite = if dice.one_in(8) { dice.pick(&Device::ALL) } else { dice.pick(&QUICK) };
+    while steps.len() < length {
+        let device = if dice.one_in(3) { dice.pick(&QUICK) } else { favourite };
+        match dice.below(16) {
+            0..=3 => steps.push(Step::Remove(device)),
+            4..=5 => give_back(&mut steps, &mut dice, device),
+            6 => take(&mut steps, &mut dice, device),
+            7..=8 => steps.push(Step::Unisolate(connector(&mut dice, device))),
+            9 => steps.push(Step::Configure(connector(&mut dice, device), if dice.one_in(3) { 1 } else { u32::MAX })),
+            10 => steps.push(Step::Sense(9003, anywhere(&mut dice, device))),
+            11 => steps.push(Step::Add(device)),
+            12 => steps.push(Step::TakeEvent),
+            13 if dice.one_in(8) => steps.push(Step::Reset),
+            _ => steps.push(any_call(&mut dice, device)),
+        }
+    }
+    steps.truncate(length);
+    steps
+}
+
+/// What a guest does to give a device back, wholly or, if it finds a reason, in part.
+fn give_back(steps: &mut Vec<Step>, dice: &mut Dice, device: Device) {
+    let some = if dice.one_in(3) { 1 + dice.below(device.count()) } else { device.count() };
+    for index in device.connectors().take(some as usize) {
+        steps.push(Step::Isolate(index));
+        steps.push(Step::Unusable(index));
+    }
+}
+
+/// What a guest does to take a device.
+fn take(steps: &mut Vec<Step>, dice: &mut Dice, device: Device) {
+    let index = connector(dice, device);
+    steps.push(Step::Usable(index));
+    steps.push(Step::Unisolate(index));
+    steps.push(Step::Configure(index, u32::MAX));
+}
+
+fn any_call(dice: &mut Dice, device: Device) -> Step {
+    let index = anywhere(dice, device);
+    if dice.one_in(8) {
+        return Step::Sense(dice.pick(&[9001, 9003, 9003, 9004, 0]), index);
+    }
+    let indicator = dice.pick(&[
+        indicator::ISOLATION,
+        indicator::ISOLATION,
+        indicator::LIGHT,
+        indicator::ALLOCATION,
+        9004,
+        9100,
+        1,
+    ]);
+    let value = if dice.one_in(8) { dice.bits() as u32 } else { dice.below(5) };
+    Step::Set(indicator, index, value)
+}
+
+fn connector(dice: &mut Dice, device: Device) -> u32 {
+    device.first() + dice.below(device.count())
+}
+
+fn anywhere(dice: &mut Dice, device: Device) -> u32 {
+    if dice.one_in(4) { dice.pick(&OTHERS) } else { connector(dice, device) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn same_seed_is_the_same_sequence() {
+        assert_eq!(of_seed(42), of_seed(42));
+        assert!((0..1000).all(|seed| (4..=LONGEST as usize).contains(&of_seed(seed).len())));
+    }
+
+    #[test]
+    fn every_kind_of_step_and_every_device_comes_up() {
+        let steps: Vec<Step> = (0..2000).flat_map(of_seed).collect();
+        let kinds: BTreeSet<String> =
+            steps.iter().map(|step| step.to_string().split(' ').next().unwrap_or_default().to_owned()).collect();
+        let expected = [
+            "configure",
+            "device_add",
+            "device_del",
+            "get-sensor-state",
+            "isolate",
+            "reset",
+            "set-indicator",
+            "take",
+            "unisolate",
+            "unusable",
+            "usable",
+        ];
+        assert_eq!(kinds, expected.map(str::to_owned).into());
+        assert!(Device::ALL.into_iter().all(|device| steps.contains(&Step::Remove(device))));
+        assert!(Device::ALL.into_iter().flat_map(Device::connectors).all(|c| steps.contains(&Step::Unisolate(c))));
+    }
+}

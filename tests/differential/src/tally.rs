@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Many sequences, and what they came to.
+
+use crate::{
+    clause::Clause,
+    compare::{Difference, compare},
+    party::Party,
+    sequence::of_seed,
+};
+use anyhow::{Context as _, Result};
+use std::{collections::BTreeMap, fmt, ops::Range};
+
+/// How many unexplained differences are kept; they are few, or there is one bug behind most.
+const KEPT: usize = 10;
+
+/// What sequences came to.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// How many were played.
+    pub sequences: u64,
+    /// How many were answered alike from beginning to end.
+    pub alike: u64,
+    /// How many parted for each documented reason, and the first seed that did.
+    pub documented: BTreeMap<Clause, (u64, u64)>,
+    /// How many parted for no documented reason.
+    pub unexplained: u64,
+    /// The first of those, with their seeds.
+    pub bugs: Vec<(u64, Difference)>,
+}
+
+impl Tally {
+    /// Plays the sequences of these seeds to both.
+    pub fn of(seeds: Range<u64>, first: &mut dyn Party, second: &mut dyn Party) -> Result<Self> {
+        let mut tally = Self::default();
+        for seed in seeds {
+            let found = compare(&of_seed(seed), first, second).with_context(|| format!("sequence {seed}"))?;
+            tally.count(seed, found);
+        }
+        Ok(tally)
+    }
+
+    /// The same with the counts of both.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.sequences += other.sequences;
+        self.alike += other.alike;
+        self.unexplained += other.unexplained;
+        for (clause, (count, seed)) in other.documented {
+            let (sum, first) = self.documented.entry(clause).or_insert((0, seed));
+            (*sum, *first) = (*sum + count, seed.min(*first));
+        }
+        self.bugs.extend(other.bugs);
+        self.bugs.sort_by_key(|(seed, _)| *seed);
+        self.bugs.truncate(KEPT);
+        self
+    }
+
+    fn count(&mut self, seed: u64, found: Option<Difference>) {
+        self.sequences += 1;
+        match found {
+            None => self.alike += 1,
+            Some(Difference { clause: Some(clause), .. }) => self.documented.entry(clause).or_insert((0, seed)).0 += 1,
+            Some(difference) => {
+                self.unexplained += 1;
+                if self.bugs.len() < KEPT {
+                    self.bugs.push((seed, difference));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>9}  sequences", self.sequences)?;
+        writeln!(f, "{:>9}  answered alike from beginning to end", self.alike)?;
+        for (Clause { id, shows }, (count, seed)) in &self.documented {
+            writeln!(f, "{count:>9}  part as {id} says: {shows} (first: {seed})")?;
+        }
+        writeln!(f, "{:>9}  part for no documented reason", self.unexplained)?;
+        self.bugs.iter().try_for_each(|(seed, difference)| writeln!(f, "\nsequence {seed}:\n{difference}"))
+    }
+}

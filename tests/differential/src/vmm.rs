@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! QEMU as a party.
+
+use crate::{
+    answer::{Answer, Said, Told, What},
+    machine::Device,
+    monitor::{Monitor, Reply},
+    party::Party,
+    program::{Process, Program},
+    qtest::{Qtest, QtestError},
+    step::Step,
+};
+use anyhow::{Context as _, Result, bail, ensure};
+use papr_unplug_tests::message::Body;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// A QEMU without a guest.
+#[derive(Debug)]
+pub struct Vmm {
+    program: Program,
+    running: Option<Running>,
+    plugged: BTreeSet<Device>,
+    /// What may not be any more as it was at the beginning.
+    touched: BTreeSet<Device>,
+}
+
+#[derive(Debug)]
+struct Running {
+    qtest: Qtest,
+    monitor: Monitor,
+    process: Process,
+}
+
+impl Vmm {
+    /// Starts it.
+    pub fn start(program: &Program) -> Result<Self> {
+        let running = Some(Running::start(program)?);
+        Ok(Self { program: program.clone(), running, plugged: Device::ALL.into(), touched: BTreeSet::new() })
+    }
+
+    /// Migrates it to another, which has the same devices plugged. This one is gone then.
+    pub fn migrate(mut self, to: &Program) -> Result<Self> {
+        let stream = self.running.as_ref().context("the VMM is gone")?.process.dir().join("stream");
+        let stream = format!("file:{}", stream.display());
+        let unplugged = Device::ALL.into_iter().filter(|device| !self.plugged.contains(device));
+        let to = unplugged.fold(to.clone(), Program::without);
+        let reply = self.execute("migrate", json!({ "uri": stream }))?;
+        ensure!(matches!(reply, Reply::Done(_)), "the VMM does not migrate: {reply:?}");
+        self.await_migration()?;
+        let mut other = Self::start(&to.with(&["-incoming", "defer"]))?;
+        other.plugged.clone_from(&self.plugged);
+        let reply = other.execute("migrate-incoming", json!({ "uri": stream }))?;
+        ensure!(matches!(reply, Reply::Done(_)), "the VMM takes no migration: {reply:?}");
+        other.await_migration()?;
+        Ok(other)
+    }
+
+    /// Waits until a migration has ended, well or badly.
+    fn await_migration(&mut self) -> Result<()> {
+        loop {
+            let reply = self.execute("query-migrate", json!({}))?;
+            let Reply::Done(state) = &reply else { bail!("the VMM ended in the middle of a migration") };
+            match state["status"].as_str() {
+                Some("completed") => return Ok(()),
+                Some("failed") => bail!("the migration failed: {state}"),
+                _ => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// Has the monitor do something that is no step.
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Reply> {
+        match &mut self.running {
+            Some(running) => running.monitor.execute(command, arguments),
+            None => Ok(Reply::Gone),
+        }
+    }
+
+    /// The devices that are plugged, as far as the host was told.
+    pub fn plugged(&self) -> &BTreeSet<Device> {
+        &self.plugged
+    }
+
+    fn take(&mut self, step: &Step) -> Result<Option<Said>> {
+        let Some(Running { qtest, monitor, .. }) = &mut self.running else { return Ok(None) };
+        Ok(match *step {
+            Step::Set(indicator, index, value) => said(qtest.set_indicator(indicator, index, value), Said::Status)?,
+            Step::Sense(sensor, index) => {
+                said(qtest.get_sensor_state(sensor, index), |(status, state)| Said::Sensed(status, state))?
+            }
+            Step::Configure(index, calls) => said(qtest.configure_connector(index, calls), Said::Status)?,
+            Step::TakeEvent => said(qtest.take_event(), |event| event.map_or(Said::NoEvent, |e| hot_plug(&e)))?,
+            Step::Remove(device) => reply(monitor.execute("device_del", json!({ "id": device.id() }))?),
+            Step::Add(device) => reply(monitor.execute("device_add", added(device))?),
+            Step::Reset => match monitor.execute("system_reset", json!({}))? {
+                Reply::Done(_) if monitor.wait_for("RESET", |_| true)? => Some(Said::Accepted),
+                other => reply(other).filter(|said| *said != Said::Accepted),
+            },
+        })
+    }
+
+    /// A device that does DMA is gone at once, but its deletion is told only when no thread can be looking at its memory
+    /// regions any more (RCU).
+    fn await_deletion(&mut self, step: &Step) -> Result<()> {
+        let dma = [Device::Pci, Device::Phb];
+        let affected = |device: &Device| *step == Step::Reset || step.device() == Some(*device);
+        for device in dma.into_iter().filter(|device| affected(device) && self.plugged.contains(device)) {
+            let Some(Running { monitor, .. }) = &mut self.running else { return Ok(()) };
+            let type_of = json!({ "path": format!("/machine/peripheral/{device}"), "property": "type" });
+            if matches!(monitor.execute("qom-get", type_of)?, Reply::Refused(_)) {
+                monitor.wait_for("DEVICE_DELETED", |event| event.device() == Some(device.id()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&mut self) -> Result<Vec<Told>> {
+        let Some(running) = &mut self.running else { return Ok(Vec::new()) };
+        let told: Vec<Told> = running.monitor.take_events()?.iter().filter_map(told).collect();
+        let is_gone = |device: &Device| told.contains(&Told { device: *device, what: What::Deleted });
+        self.plugged.retain(|device| !is_gone(device));
+        Ok(told)
+    }
+
+    /// Has the guest give a device back and take another one in its place, so that nothing is left of what was done to
+    /// it. A reset would do as well, but takes a thousand times as long as a call. False if the VMM does not play along.
+    fn replace(&mut self, device: Device) -> Result<bool> {
+        if self.plugged.contains(&device) {
+            // A connector that is not configured cannot be isolated.
+            for index in device.connectors() {
+                self.play(&Step::Configure(index, u32::MAX))?;
+            }
+            self.play(&Step::Remove(device))?;
+            for index in device.connectors() {
+                self.play(&Step::Isolate(index))?;
+                self.play(&Step::Unusable(index))?;
+            }
+        }
+        if self.running.is_none() || self.plugged.contains(&device) {
+            return Ok(false);
+        }
+        let mut done = self.play(&Step::Add(device))? == Answer::quiet(Said::Accepted);
+        for index in device.connectors() {
+            self.play(&Step::Usable(index))?;
+            self.play(&Step::Unisolate(index))?;
+            done &= self.play(&Step::Configure(index, u32::MAX))?.said == Said::Status(0);
+        }
+        Ok(done)
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        *self = Self::start(&self.program)?;
+        Ok(())
+    }
+
+    /// What the VMM said when it ended.
+    fn bury(&mut self) -> Result<Said> {
+        match self.running.take() {
+            Some(mut running) => Ok(Said::Ended(running.process.last_words()?)),
+            None => Ok(Said::Ended("earlier".to_owned())),
+        }
+    }
+}
+
+impl Party for Vmm {
+    fn renew(&mut self) -> Result<()> {
+        if self.running.is_none() {
+            return self.restart();
+        }
+        for device in std::mem::take(&mut self.touched) {
+            if !self.replace(device)? {
+                return self.restart();
+            }
+        }
+        while self.play(&Step::TakeEvent)?.said != Said::NoEvent {}
+        self.touched.clear();
+        Ok(())
+    }
+
+    fn play(&mut self, step: &Step) -> Result<Answer> {
+        self.touched.extend(step.device());
+        let said = self.take(step)?;
+        self.await_deletion(step)?;
+        let told = self.told()?;
+        let said = match said {
+            Some(said) => said,
+            None => self.bury()?,
+        };
+        if let (Step::Add(device), Said::Accepted) = (step, &said) {
+            self.plugged.insert(*device);
+        }
+        Ok(Answer { said, told })
+    }
+}
+
+impl Running {
+    fn start(program: &Program) -> Result<Self> {
+        let process = program.start()?;
+        let qtest = Qtest::on(process.qtest.try_clone()?)?;
+        let monitor = Monitor::greet(process.monitor.try_clone()?)?;
+        Ok(Self { qtest, monitor, process })
+    }
+}
+
+/// `None` if the VMM is gone.
+fn said<T>(result: Result<T, QtestError>, said: impl FnOnce(T) -> Said) -> Result<Option<Said>> {
+    match result {
+        Ok(value) => Ok(Some(said(value))),
+        Err(QtestError::Gone) => Ok(None),
+        Err(error) => bail!(error),
+    }
+}
+
+fn reply(reply: Reply) -> Option<Said> {
+    match reply {
+        Reply::Done(_) => Some(Said::Accepted),
+        Reply::Refused(why) => Some(Said::Rejected(why.description)),
+        Reply::Gone => None,
+    }
+}
+
+fn added(device: Device) -> Value {
+    let (driver, properties) = device.driver();
+    let mut arguments = Map::new();
+    arguments.insert("driver".to_owned(), driver.into());
+    arguments.insert("id".to_owned(), device.id().into());
+    for (name, value) in properties {
+        let number = value.parse::<u64>().ok().filter(|_| matches!(name, "core-id" | "index"));
+        let hex = value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let value = number.or(hex).map_or_else(|| value.clone().into(), Value::from);
+        arguments.insert(name.to_owned(), value);
+    }
+    arguments.into()
+}
+
+fn told(event: &Body) -> Option<Told> {
+    let device = Device::of_id(event.device()?)?;
+    match event.name() {
+        "DEVICE_DELETED" => Some(Told { device, what: What::Deleted }),
+        "DEVICE_UNPLUG_GUEST_ERROR" => Some(Told { device, what: What::Refused }),
+        _ => None,
+    }
+}
+
+/// The hot plug section of an event, behind its header. LoPAR, "Platform Event Log Format, Version 6": sections follow
+/// one another, each with its name and length; the first begins behind the 8 bytes of the RTAS log and 16 of the
+/// extended log.
+fn hot_plug(event: &[u8]) -> Said {
+    let mut rest = event.get(24..).unwrap_or_default();
+    while let [a, b, high, low, ..] = *rest {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let Some(section) = rest.get(..length).filter(|section| section.len() >= 8) else { break };
+        if [a, b] == *b"HP" {
+            return Said::Event(section[8..].to_vec());
+        }
+        rest = &rest[length..];
+    }
+    Said::Event(Vec::new())
+}

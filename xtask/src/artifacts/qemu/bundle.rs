@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A QEMU with all it needs beside it, so that it runs on any host of its architecture.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use walkdir::WalkDir;
+
+use crate::artifacts::root::Root;
+use crate::cache::manifest::Made;
+use crate::cache::store::Held;
+use crate::host;
+use crate::host::sandbox::{Sandbox, WORK};
+use crate::work::step::output_of;
+
+/// What to execute.
+pub(crate) const PROGRAM: &str = "qemu-system-ppc64";
+
+/// The firmware directory.
+pub(crate) const DATA: &str = "share/qemu";
+
+/// The program itself, behind [`PROGRAM`].
+pub(crate) const BINARY: &str = "lib/qemu-system-ppc64";
+
+/// Runs QEMU through the loader and the libraries it was built with, wherever this directory is.
+pub(crate) const WRAPPER: &str = r#"#!/bin/sh
+# Debian's qemu-system-ppc64 with its own loader, libraries and firmware, made by `cargo xtask artifacts`
+here=$(dirname -- "$(readlink -f -- "$0")")
+export QEMU_MODULE_DIR="$here/lib/qemu"
+exec "$here/lib/ld.so" --library-path "$here/lib" --argv0 "$0" "$here/lib/qemu-system-ppc64" -L "$here/share/qemu" "$@"
+"#;
+
+/// Completes `dir`, which has [`BINARY`] in it, with the loader, libraries and firmware of a root.
+pub(crate) fn complete(root: &Held, dir: &Path) -> Result<Made> {
+    let tree = Root::tree(root);
+    let lib = dir.join("lib");
+    let loader = host::arch()?.loader;
+    copy(&in_tree(&tree, loader), &lib.join("ld.so"))?;
+    let list = sandbox(root, dir).command([loader, "--list", &format!("{WORK}/{BINARY}")]);
+    for (name, path) in libraries(&output_of(&mut { list })?) {
+        copy(&in_tree(&tree, path), &lib.join(name))?;
+    }
+    copy_firmware(&tree.join("usr/share/qemu"), &tree, &dir.join(DATA))?;
+    let program = dir.join(PROGRAM);
+    fs::write(&program, WRAPPER)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+
+    let mut made = Made::default();
+    for entry in WalkDir::new(dir) {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            made.files.push(entry.path().strip_prefix(dir)?.to_path_buf());
+        }
+    }
+    let version = output_of(Command::new(&program).arg("--version"))?;
+    made.fact("version", version.lines().next().unwrap_or_default());
+    Ok(made)
+}
+
+fn sandbox(root: &Held, dir: &Path) -> Sandbox {
+    Root::sandbox(root).see(dir, WORK)
+}
+
+/// Reads what `ld.so --list` prints: `libfoo.so.1 => /lib/x/libfoo.so.1 (0x00007f...)`.
+fn libraries(list: &str) -> impl Iterator<Item = (&str, &str)> {
+    list.lines().filter_map(|line| {
+        let (name, rest) = line.trim().split_once(" => ")?;
+        Some((name, rest.split_whitespace().next()?))
+    })
+}
+
+/// Copies the firmware, following links out of the directory; Debian's may name files of packages that are not there.
+fn copy_firmware(from: &Path, tree: &Path, to: &Path) -> Result<()> {
+    for entry in WalkDir::new(from) {
+        let entry = entry?;
+        let target = to.join(entry.path().strip_prefix(from)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target)?;
+            continue;
+        }
+        let source = match fs::read_link(entry.path()) {
+            Ok(link) if link.is_absolute() => in_tree(tree, &link),
+            _ => entry.path().to_path_buf(),
+        };
+        if source.exists() {
+            copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn in_tree(tree: &Path, absolute: impl AsRef<Path>) -> PathBuf {
+    tree.join(absolute.as_ref().strip_prefix("/").unwrap_or(absolute.as_ref()))
+}
+
+/// Copies a file, and says which if that fails.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display())).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_without_the_vdso_and_the_loader() {
+        let list = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x00007f01)\n\
+                    \t/lib64/ld-linux-x86-64.so.2 (0x00007f02)\n";
+        assert_eq!(libraries(list).collect::<Vec<_>>(), [("libz.so.1", "/lib/x86_64-linux-gnu/libz.so.1")]);
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! QEMU's source, as Debian's source packages have it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::manifest::{Inputs, Made, sha256_of};
+use crate::cache::store::{Held, Recipe, Store};
+use crate::host;
+use crate::host::apt::Apt;
+use crate::settings::Settings;
+use crate::work::step::Log;
+
+/// Which QEMU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Line {
+    /// What Debian's stable release has.
+    Stable,
+    /// The newest that a mirror delivers.
+    Newest,
+}
+
+impl Line {
+    fn suites(self) -> &'static [&'static str] {
+        match self {
+            Self::Stable => &["trixie"],
+            Self::Newest => &["experimental", "sid", "forky"],
+        }
+    }
+
+    /// The name in directories and titles.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Newest => "newest",
+        }
+    }
+}
+
+/// The source: the archive of the release, and what Debian adds.
+#[derive(Debug)]
+pub(crate) struct QemuSource(pub(crate) Line);
+
+impl QemuSource {
+    pub(crate) const RELEASE: &str = "release.tar.xz";
+    pub(crate) const DEBIAN: &str = "debian.tar.xz";
+    /// The fact that says which version it is.
+    pub(crate) const VERSION: &str = "version";
+}
+
+impl Recipe for QemuSource {
+    fn kind(&self) -> &'static str {
+        match self.0 {
+            Line::Stable => "qemu-source-stable",
+            Line::Newest => "qemu-source-newest",
+        }
+    }
+
+    fn title(&self) -> String {
+        format!("QEMU source ({})", self.0.name())
+    }
+
+    fn inputs(&self, _: &Settings) -> Result<Inputs> {
+        Ok(Inputs::default().text("suites", self.0.suites().join(" ")))
+    }
+
+    fn needs(&self) -> u64 {
+        100
+    }
+
+    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+        host::require_tools(&store.progress)?;
+        let mut log = Log::begin(store, self.kind())?;
+        let state = dir.join("apt");
+        let apt = Apt::for_sources(store, &mut log, state.clone(), self.0.suites())?;
+        let version = fetch_newest(store, &mut log, &apt, dir)?;
+        fs::remove_dir_all(&state)?;
+        let mut made = Made::default();
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = match &name {
+                name if name.ends_with(".orig.tar.xz") => Self::RELEASE,
+                name if name.ends_with(".debian.tar.xz") => Self::DEBIAN,
+                _ => continue,
+            };
+            fs::rename(&path, dir.join(file))?;
+            made.fact(&format!("{file} was"), name);
+            made.fact(&format!("{file} sha256"), sha256_of(&dir.join(file))?);
+            made.files.push(file.into());
+        }
+        made.fact(Self::VERSION, version);
+        Ok(made)
+    }
+}
+
+/// Fetches the newest version that is there; a mirror in the middle of an update lists some that are not.
+fn fetch_newest(store: &Store, log: &mut Log, apt: &Apt, into: &Path) -> Result<String> {
+    let versions = apt.source_versions("qemu")?;
+    let Some((last, newer)) = versions.split_last() else { bail!("the mirror lists no source of QEMU") };
+    for version in newer {
+        if apt.fetch_source_once(store, log, &format!("qemu={version}"), into).is_ok() {
+            return Ok(version.clone());
+        }
+        store.progress.say(format!("    the mirror lists QEMU {version} but does not have it"));
+    }
+    apt.fetch_source(store, log, &format!("qemu={last}"), into).context("no source of QEMU could be fetched")?;
+    Ok(last.clone())
+}

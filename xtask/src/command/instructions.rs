@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How many instructions QEMU takes for one `set-indicator` call, counted by valgrind's callgrind.
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use papr_unplug_differential::machine::{self, Device};
+use papr_unplug_differential::monitor::Monitor;
+use papr_unplug_differential::program::accept;
+use papr_unplug_differential::qtest::Qtest;
+use papr_unplug_differential::step::indicator;
+
+use crate::artifacts::qemu::build::QemuBuild;
+use crate::artifacts::qemu::bundle;
+use crate::artifacts::qemu::root::QemuRoot;
+use crate::artifacts::root::Root;
+use crate::cache::store::Store;
+use crate::host::sandbox::{BUILD, WORK};
+
+/// QEMU's function that answers a call, the same name in all versions; what it calls is counted as its own.
+const HANDLER: &str = "rtas_set_indicator";
+
+/// The calls: for a CPU core and an LMB, one that changes nothing, one that is not allowed, and of each kind.
+const CALLS: [(u32, u32, u32); 4] = [
+    (indicator::ISOLATION, Device::Core.first(), 1),
+    (indicator::ISOLATION, Device::Dimm1.first(), 1),
+    (indicator::ALLOCATION, Device::Core.first(), 1),
+    (indicator::ALLOCATION, Device::Dimm1.first(), 0),
+];
+
+/// The number of instructions that one call takes on average, in `rounds` rounds of some typical calls, in a QEMU that
+/// was built here.
+pub(crate) fn per_set_indicator(store: &Store, qemu: &QemuBuild, rounds: u32) -> Result<f64> {
+    let root = store.ensure(&QemuRoot)?;
+    let qemu = store.ensure(qemu)?;
+    let dir = tempfile::tempdir()?;
+    let listen = |role: &str| UnixListener::bind(dir.path().join(role)).context("cannot listen for the VMM");
+    let (qtest, monitor) = (listen("qtest")?, listen("monitor")?);
+
+    let sandbox = Root::sandbox(&root).see(&qemu.dir, BUILD).fill(dir.path(), WORK);
+    let mut command = sandbox.command(["valgrind", "--tool=callgrind", "--collect-atstart=no"]);
+    command.arg(format!("--toggle-collect={HANDLER}")).arg(format!("--callgrind-out-file={WORK}/counted"));
+    command.arg(format!("{BUILD}/{}", bundle::BINARY)).arg("-L").arg(format!("{BUILD}/{}", bundle::DATA));
+    command.args(machine::arguments(&[]));
+    command.args(["-qtest", &format!("unix:{WORK}/qtest"), "-qtest-log", "none"]);
+    command.args(["-qmp", &format!("unix:{WORK}/monitor")]);
+    let output = fs::File::create(dir.path().join("output"))?;
+    let mut child = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
+    let counted = count(&mut child, &qtest, &monitor, rounds);
+    if counted.is_err() {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    let said = || fs::read_to_string(dir.path().join("output")).unwrap_or_default();
+    counted.with_context(said)?;
+    ensure!(status.success(), "QEMU under valgrind failed ({status}): {}", said());
+    let total = total(&fs::read_to_string(dir.path().join("counted"))?).context("callgrind printed no totals")?;
+    Ok(total as f64 / f64::from(rounds * CALLS.len() as u32))
+}
+
+fn count(vmm: &mut Child, qtest: &UnixListener, monitor: &UnixListener, rounds: u32) -> Result<()> {
+    let monitor = accept(monitor, vmm)?;
+    let mut qtest = Qtest::on(accept(qtest, vmm)?)?;
+    let mut monitor = Monitor::greet(monitor)?;
+    for _ in 0..rounds {
+        for (indicator, index, value) in CALLS {
+            qtest.set_indicator(indicator, index, value)?;
+        }
+    }
+    monitor.execute("quit", serde_json::json!({}))?;
+    Ok(())
+}
+
+/// Reads callgrind's `totals: N`.
+fn total(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("totals: "))?.trim().parse().ok()
+}
