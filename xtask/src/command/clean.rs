@@ -105,7 +105,9 @@ mod tests {
             if entry.file_type().is_file() {
                 let text = fs::read_to_string(entry.path()).unwrap();
                 let bodies = text.split("fn kind(&self) -> &'static str {").skip(1);
-                kinds.extend(bodies.map(|body| body.split('"').nth(1).unwrap().to_owned()));
+                for body in bodies.map(|body| body.split("\n    }\n").next().unwrap()) {
+                    kinds.extend(body.split('"').skip(1).step_by(2).map(str::to_owned));
+                }
             }
         }
         kinds
