@@ -8,7 +8,6 @@ use crate::{
 };
 use papr_unplug::{
     RequestError, Span, TopologyError,
-    event::{Device, Event},
     wire::{drc::DrcIndex, hotplug::Resource},
 };
 use std::ffi::c_int;
@@ -131,12 +130,7 @@ impl PaprUnplug {
             }
         }
         tracker.remove_connectors(connectors)?;
-        effects.retain(|effect| match effect {
-            Event::Deleted(Device { connectors: gone, .. }) => {
-                !gone.contains(connectors.first()) && !connectors.contains(gone.first())
-            }
-            _ => true,
-        });
+        effects.keep_devices_at(connectors);
         Ok(0)
     }
 }

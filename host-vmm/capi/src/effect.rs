@@ -8,10 +8,10 @@ use crate::{
 };
 use papr_unplug::{
     Span,
-    event::{Device, End, Event, Evidence, Outcome, Refusal, RequestId},
+    event::{Device, End, Event, Events, Evidence, Outcome, Refusal, RequestId},
     wire::{drc::DrcIndex, hotplug::Resource, reason::Reason, report::Errno},
 };
-use std::ffi::c_char;
+use std::{collections::VecDeque, ffi::c_char};
 
 /// What an effect asks the VMM to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,39 @@ pub struct PaprUnplugEffect {
 }
 
 const _: () = assert!(size_of::<PaprUnplugEffect>() == 48);
+
+/// Effects that the VMM has not taken yet, in the order in which it is to act on them.
+pub(crate) struct Effects(VecDeque<PaprUnplugEffect>);
+
+/// Room for so many is made once. A call of the guest's has rarely more than two.
+const ROOM: usize = 16;
+
+impl Events for Effects {
+    fn tell(&mut self, event: Event) {
+        match event {
+            // papr_unplug_request() returns it.
+            Event::Ask(_) => {}
+            Event::Ended(outcome) => self.0.push_back(outcome.into()),
+            Event::Deleted(device) => self.0.push_back(device.into()),
+        }
+    }
+}
+
+impl Effects {
+    pub(crate) fn new() -> Self {
+        Self(VecDeque::with_capacity(ROOM))
+    }
+
+    /// Forgets to delete devices that had one of these connectors.
+    pub(crate) fn keep_devices_at(&mut self, connectors: Span) {
+        self.0.retain(|effect| {
+            let gone = Span::new(DrcIndex(effect.first), effect.count);
+            let is_there =
+                gone.is_some_and(|gone| gone.contains(connectors.first()) || connectors.contains(gone.first()));
+            effect.kind != PaprUnplugEffectKind::Delete as u32 || !is_there
+        });
+    }
+}
 
 impl From<Device> for PaprUnplugEffect {
     fn from(device: Device) -> Self {
@@ -151,16 +184,9 @@ impl PaprUnplugEffect {
 /// is told it may call any other function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_next_effect(machine: *mut PaprUnplug, effect: *mut PaprUnplugEffect) -> bool {
-    let next = |machine: &mut PaprUnplug| loop {
-        match machine.effects.pop_front()? {
-            Event::Ended(outcome) => return Some(PaprUnplugEffect::from(outcome)),
-            Event::Deleted(device) => return Some(device.into()),
-            // papr_unplug_request() has told it.
-            Event::Ask(_) => {}
-        }
-    };
     // SAFETY: the contract at the top of the header.
-    let Some(next) = unsafe { enter(machine, next) }.ok().flatten() else { return false };
+    let next = unsafe { enter(machine, |machine| machine.effects.0.pop_front()) };
+    let Ok(Some(next)) = next else { return false };
     // SAFETY: the contract at the top of the header.
     unsafe { pointer::tell(effect, next) };
     true

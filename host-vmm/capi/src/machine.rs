@@ -2,18 +2,15 @@
 
 //! What a handle stands for, and the way in.
 
-use crate::{error::Failure, incoming::Incoming, pointer};
+use crate::{effect::Effects, error::Failure, incoming::Incoming, pointer};
 use papr_unplug::{
-    Config, Tracker,
-    event::Event,
-    offer,
+    Config, Tracker, offer,
     wire::{
         offer::{Classes, Features, Offer},
         rtas::Indicator,
     },
 };
 use std::{
-    collections::VecDeque,
     ffi::{CString, c_char, c_int},
     panic::{self, AssertUnwindSafe},
 };
@@ -21,14 +18,11 @@ use std::{
 /// All DR connectors of one machine, the devices behind them, and the removal requests that are open.
 pub struct PaprUnplug {
     tracker: Tracker,
-    pub(crate) effects: VecDeque<Event>,
+    pub(crate) effects: Effects,
     pub(crate) incoming: Incoming,
     pub(crate) failure: CString,
     is_broken: bool,
 }
-
-/// Room for so many effects is made once. One call of the guest's has rarely more than two.
-const EFFECTS: usize = 16;
 
 /// A handle goes from thread to thread, as long as one uses it at a time.
 const _: () = {
@@ -49,7 +43,7 @@ impl PaprUnplug {
     fn new(config: Config) -> Self {
         Self {
             tracker: Tracker::new(config),
-            effects: VecDeque::with_capacity(EFFECTS),
+            effects: Effects::new(),
             incoming: Incoming::Nothing,
             failure: CString::default(),
             is_broken: false,
@@ -57,7 +51,7 @@ impl PaprUnplug {
     }
 
     /// The machine and its effects, for a call that the guest or the user makes. What came by migration is complete.
-    pub(crate) fn act(&mut self) -> (&mut Tracker, &mut VecDeque<Event>) {
+    pub(crate) fn act(&mut self) -> (&mut Tracker, &mut Effects) {
         self.incoming.settle(&mut self.tracker);
         self.incoming = Incoming::Nothing;
         (&mut self.tracker, &mut self.effects)

@@ -9,7 +9,7 @@ use crate::{
 };
 use papr_unplug::{
     Request, RequestError,
-    event::{Ask, Event, RequestId},
+    event::{Ask, RequestId},
     wire::{drc::DrcIndex, token::Token},
 };
 use std::ffi::c_int;
@@ -127,10 +127,6 @@ impl PaprUnplug {
         let (tracker, effects) = self.act();
         let device = tracker.device(first).ok_or(RequestError::NoSuchDevice(first))?;
         let id = tracker.request(first, effects)?;
-        if let Some(Event::Ask(_)) = effects.back() {
-            // It is told by what is returned.
-            effects.pop_back();
-        }
         let open = tracker.requests().last().filter(|request| request.id == id);
         let released = Request { id, device, token: Token::NONE, promised: false, started: false, hint: None };
         Ok((c_int::from(open.is_none()), open.unwrap_or(&released).into()))

@@ -132,7 +132,7 @@ fn more_removals_than_the_machine_takes_are_told_where_they_come() {
     let machine = Machine::new(1);
     assert_eq!(machine.add(1, 0x1000_0000, 2), 0);
     assert_eq!([0x1000_0000, 0x1000_0001].map(|index| machine.attach(index, 1, true)), [0, 0]);
-    assert_eq!(machine.import(0x1000_0000, 4, true), 0);
+    assert_eq!([4, 4].map(|state| machine.import(0x1000_0000, state, true)), [0, 0]);
     assert_eq!(machine.import(0x1000_0001, 4, true), Error::TooMany as i32);
     assert_eq!(machine.import(0x1000_0001, 3, false), 0);
     assert_eq!(machine.open_requests().iter().map(|request| request.first).collect::<Vec<_>>(), [0x1000_0000]);
