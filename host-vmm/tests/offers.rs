@@ -10,7 +10,6 @@ use papr_unplug::{
     },
 };
 
-/// PUE-V-002
 #[test]
 fn offer_outside_the_vendor_range_is_none() {
     let taken =

@@ -55,7 +55,23 @@ pub(crate) fn require_tools(progress: &Progress) -> Result<()> {
         find("apt-get").is_some() && find("dpkg-deb").is_some(),
         "artifacts are made with apt-get and dpkg-deb, so on Debian or a system derived from it"
     );
-    let missing = missing();
+    let programs = [("bwrap", "bubblewrap"), ("setpriv", "util-linux"), ("tar", "tar")];
+    let keyring = keyring().is_err().then_some("debian-archive-keyring");
+    install(progress, &packages(&programs).chain(keyring).collect::<Vec<_>>())
+}
+
+/// Makes sure of the programs that tests of the C library take.
+pub(crate) fn require_test_tools(progress: &Progress) -> Result<()> {
+    let programs = [("cc", "gcc"), ("readelf", "binutils"), ("pkg-config", "pkgconf"), ("valgrind", "valgrind")];
+    install(progress, &packages(&programs).collect::<Vec<_>>())
+}
+
+/// The packages of those programs that are not there.
+fn packages(programs: &[(&str, &'static str)]) -> impl Iterator<Item = &'static str> {
+    programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package)
+}
+
+fn install(progress: &Progress, missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -68,7 +84,7 @@ pub(crate) fn require_tools(progress: &Progress) -> Result<()> {
         let mut apt = bound("apt-get");
         apt.env("DEBIAN_FRONTEND", "noninteractive")
             .args(["install", "-y", "-q", "--no-install-recommends"])
-            .args(&missing);
+            .args(missing);
         apt.stdout(std::io::stderr());
         apt.status().is_ok_and(|status| status.success())
     };
@@ -78,12 +94,6 @@ pub(crate) fn require_tools(progress: &Progress) -> Result<()> {
         return Ok(());
     }
     bail!("could not install {packages}: see above, then try `apt-get update && apt-get install {packages}`")
-}
-
-fn missing() -> Vec<&'static str> {
-    let programs = [("bwrap", "bubblewrap"), ("setpriv", "util-linux"), ("tar", "tar")];
-    let absent = programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package);
-    absent.chain(keyring().is_err().then_some("debian-archive-keyring")).collect()
 }
 
 /// Looks a program up as a shell does.

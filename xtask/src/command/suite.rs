@@ -28,6 +28,7 @@ const NEXTEST: &str = "0.9.143";
 pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Result<()> {
     let whole = nextest.is_empty();
     if whole && flavour == Flavour::Default {
+        host::require_test_tools(&store.progress)?;
         cargo(store, &["fmt", "--all", "--check"])?;
         cargo(store, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     }
