@@ -32,13 +32,13 @@ pub mod pairing;
 pub mod deadline;
 pub mod journal;
 pub mod lines;
+pub mod plug;
 pub mod qemu;
 
 pub mod console;
 pub mod guest;
 pub mod kernel_log;
 pub mod marker;
-pub mod message;
 pub mod qmp;
 pub mod trace;
 pub mod vm;

@@ -2,22 +2,18 @@
 
 //! The VMM: its command line, its process, and the three streams that tie it to us.
 
-use crate::{artifacts::Artifacts, deadline::Deadline, pairing::Side};
-use anyhow::{Context as _, Result, bail};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, pidfd_open},
+use crate::{
+    artifacts::Artifacts,
+    pairing::Side,
+    plug::{self, Plug},
 };
+use anyhow::{Context as _, Result};
 use std::{
     fs::{self, File},
     io,
-    os::{
-        linux::net::SocketAddrExt as _,
-        unix::net::{SocketAddr, UnixListener, UnixStream},
-    },
+    os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 /// What the guest is given: one CPU of four, 2 GiB, four slots for DIMMs, and a second NUMA node that is empty until a
@@ -42,6 +38,8 @@ pub struct Qemu {
     pub shell: UnixStream,
     /// QMP.
     pub monitor: UnixStream,
+    /// The name of an abstract socket where a second QMP monitor listens, for programs that a test runs beside the guest.
+    pub spare_monitor: String,
 }
 
 impl Qemu {
@@ -65,6 +63,8 @@ impl Qemu {
         command.args(["-chardev", &format!("{},id=console,logfile={log}", console.chardev())]);
         command.args(["-chardev", &format!("{},id=shell", shell.chardev())]);
         command.args(["-device", "spapr-vty,chardev=console", "-device", "spapr-vty,chardev=shell"]);
+        let spare_monitor = plug::name("spare-monitor");
+        command.args(["-qmp", &format!("unix:{spare_monitor},abstract=on,server=on,wait=off")]);
         command.args(["-qmp", &monitor.legacy_chardev()]);
 
         fs::write(logs.join("command"), written_for_a_shell(&command)).context("cannot write the command line")?;
@@ -74,7 +74,7 @@ impl Qemu {
 
         let streams = || Ok((console.accept(&child)?, shell.accept(&child)?, monitor.accept(&child)?));
         match streams() {
-            Ok((console, shell, monitor)) => Ok(Self { child, console, shell, monitor }),
+            Ok((console, shell, monitor)) => Ok(Self { child, console, shell, monitor, spare_monitor }),
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -98,44 +98,6 @@ impl Drop for Qemu {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Where the VMM connects to. An abstract socket: it listens before the VMM starts, and leaves no file behind.
-struct Plug {
-    name: String,
-    listener: UnixListener,
-}
-
-impl Plug {
-    fn new(role: &str) -> Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("papr-unplug-{}-{}-{role}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
-        let address = SocketAddr::from_abstract_name(&name)?;
-        let listener = UnixListener::bind_addr(&address).with_context(|| format!("cannot listen on @{name}"))?;
-        Ok(Self { name, listener })
-    }
-
-    fn chardev(&self) -> String {
-        format!("socket,path={},abstract=on", self.name)
-    }
-
-    fn legacy_chardev(&self) -> String {
-        format!("unix:{},abstract=on", self.name)
-    }
-
-    /// Waits until the VMM has connected or ended.
-    fn accept(&self, vmm: &Child) -> Result<UnixStream> {
-        let process = pidfd_open(Pid::from_child(vmm), PidfdFlags::empty()).context("cannot watch the VMM")?;
-        let mut either = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&process, PollFlags::IN)];
-        let patience = Timespec::try_from(Deadline::start().left())?;
-        if poll(&mut either, Some(&patience)).context("cannot wait for the VMM")? == 0 {
-            bail!("the VMM did not connect to @{}", self.name);
-        }
-        if either[0].revents().is_empty() {
-            bail!("the VMM ended before its guest began");
-        }
-        Ok(self.listener.accept().context("cannot accept the VMM's connection")?.0)
     }
 }
 
@@ -173,13 +135,5 @@ mod tests {
             written_for_a_shell(&command),
             "/usr/bin/qemu \\\n  -L 'a dir' \\\n  -append 'it'\\''s' \\\n  -x ''\n"
         );
-    }
-
-    #[test]
-    fn vmm_that_ends_at_once_is_reported_and_not_waited_for() {
-        let mut child = Command::new("true").spawn().unwrap();
-        let error = Plug::new("test").unwrap().accept(&child).unwrap_err();
-        child.wait().unwrap();
-        assert_eq!(error.to_string(), "the VMM ended before its guest began");
     }
 }

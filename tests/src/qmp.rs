@@ -6,10 +6,13 @@ use crate::{
     deadline::Deadline,
     journal::Journal,
     lines::{Lines, NoLine},
-    message::{Body, CommandError, Message, NoMessage},
+};
+use papr_unplug_qmp::{
+    message::{self, CommandError, Message, NoMessage},
+    session::Session,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, io::Write as _, os::unix::net::UnixStream, time::Instant};
+use std::{io::Write as _, os::unix::net::UnixStream, time::Instant};
 use thiserror::Error;
 
 /// A connection to the VMM's monitor.
@@ -18,8 +21,7 @@ pub struct Qmp {
     stream: UnixStream,
     lines: Lines,
     journal: Journal,
-    sent: u64,
-    replies: BTreeMap<u64, Result<Value, CommandError>>,
+    session: Session,
     events: Vec<Event>,
 }
 
@@ -29,7 +31,7 @@ pub struct Event {
     /// When.
     pub at: Instant,
     /// What.
-    pub body: Body,
+    pub body: message::Event,
 }
 
 /// A moment in the stream of events.
@@ -65,24 +67,22 @@ impl Qmp {
     pub fn greet(stream: UnixStream, journal: Journal) -> anyhow::Result<Self> {
         let witness = journal.clone();
         let lines = Lines::of(&stream, move |line| witness.add(&format!("<- {line}")))?;
-        let mut qmp = Self { stream, lines, journal, sent: 0, replies: BTreeMap::default(), events: Vec::new() };
-        while !matches!(qmp.read(Deadline::start(), "the greeting")?, Message::Greeting) {}
+        let mut qmp = Self { stream, lines, journal, session: Session::default(), events: Vec::new() };
+        while !matches!(qmp.read(Deadline::start(), "the greeting")?, (_, Message::Greeting)) {}
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)
     }
 
     /// Has a command done.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, QmpError> {
-        self.sent += 1;
-        let id = self.sent;
-        let line = json!({ "execute": command, "arguments": arguments, "id": id }).to_string();
-        self.journal.add(&format!("-> {line}"));
+        let line = self.session.command(command, &arguments);
+        self.journal.add(&format!("-> {}", line.trim_end()));
         let gone = |_| QmpError::Silent { what: command.into(), source: NoLine::Gone };
-        self.stream.write_all((line + "\n").as_bytes()).map_err(gone)?;
+        self.stream.write_all(line.as_bytes()).map_err(gone)?;
 
         let deadline = Deadline::start();
         let answer = loop {
-            if let Some(answer) = self.replies.remove(&id) {
+            if let Some(answer) = self.session.answer() {
                 break answer;
             }
             self.note(deadline, &format!("the answer to {command}"))?;
@@ -106,7 +106,12 @@ impl Qmp {
     }
 
     /// Waits until something like this has happened since then.
-    pub fn wait_for(&mut self, moment: Moment, what: &str, like: impl Fn(&Body) -> bool) -> Result<(), QmpError> {
+    pub fn wait_for(
+        &mut self,
+        moment: Moment,
+        what: &str,
+        like: impl Fn(&message::Event) -> bool,
+    ) -> Result<(), QmpError> {
         let deadline = Deadline::start();
         while !self.since(moment).iter().any(|event| like(&event.body)) {
             self.note(deadline, what)?;
@@ -116,19 +121,14 @@ impl Qmp {
 
     /// Reads one message and keeps it where it belongs.
     fn note(&mut self, deadline: Deadline, what: &str) -> Result<(), QmpError> {
-        if let Message::Reply { id: Some(id), answer } = self.read(deadline, what)? {
-            self.replies.insert(id, answer);
-        }
+        let (at, message) = self.read(deadline, what)?;
+        self.events.extend(self.session.file(message).map(|body| Event { at, body }));
         Ok(())
     }
 
-    fn read(&mut self, deadline: Deadline, what: &str) -> Result<Message, QmpError> {
+    fn read(&mut self, deadline: Deadline, what: &str) -> Result<(Instant, Message), QmpError> {
         let line = self.lines.next(deadline).map_err(|source| QmpError::Silent { what: what.into(), source })?;
-        let message = Message::parse(&line.text)?;
-        if let Message::Event(body) = &message {
-            self.events.push(Event { at: line.at, body: body.clone() });
-        }
-        Ok(message)
+        Ok((line.at, Message::parse(&line.text)?))
     }
 }
 

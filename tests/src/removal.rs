@@ -7,12 +7,12 @@
 //! that answer in the monitor's stream, so what is not there was not said.
 
 use crate::{
-    message::{Body, CommandError},
     qmp::{Event, Moment, QmpError},
     trace::{self, Attempt, SetIndicator},
     vm::Vm,
 };
 use anyhow::{Context as _, Result, bail};
+use papr_unplug_qmp::message::{self, CommandError};
 use papr_unplug_wire::wire::drc::DrcIndex;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -196,7 +196,7 @@ impl Asked {
 
     /// Whether this tells the host what came of it. (QEMU up to 10.x also sends the deprecated `MEM_UNPLUG_ERROR` with each
     /// [`REFUSED`] of a DIMM; it says nothing more.)
-    fn is_told_by(&self, event: &Body) -> bool {
+    fn is_told_by(&self, event: &message::Event) -> bool {
         [REFUSED, DELETED].contains(&event.name()) && event.device() == Some(&self.id)
     }
 }

@@ -69,6 +69,11 @@ impl Vm {
         Ok(Booting { pairing, logs, qemu, console })
     }
 
+    /// The name of an abstract socket where QMP can be had beside [`Vm::qmp`].
+    pub fn spare_monitor(&self) -> &str {
+        &self.qemu.spare_monitor
+    }
+
     /// Whether this error means that the VMM ended by itself.
     pub fn is_end_of_vmm(error: &anyhow::Error) -> bool {
         error.chain().any(|cause| cause.downcast_ref() == Some(&NoLine::Gone))

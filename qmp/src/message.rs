@@ -19,12 +19,12 @@ pub enum Message {
         answer: Result<Value, CommandError>,
     },
     /// Something happened.
-    Event(Body),
+    Event(Event),
 }
 
 /// An event, whole.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Body(Map<String, Value>);
+pub struct Event(Map<String, Value>);
 
 /// The server did not do what it was asked.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct CommandError {
 
 /// A line that is no QMP.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("this is no QMP: {0}")]
+#[error("this is no QMP: {}", abridged(.0))]
 pub struct NoMessage(String);
 
 impl Message {
@@ -48,7 +48,7 @@ impl Message {
         let mut object: Map<String, Value> = serde_json::from_str(line).map_err(|_| none())?;
         let id = object.get("id").and_then(Value::as_u64);
         if object.get("event").is_some_and(Value::is_string) {
-            Ok(Self::Event(Body(object)))
+            Ok(Self::Event(Event(object)))
         } else if let Some(value) = object.remove("return") {
             Ok(Self::Reply { id, answer: Ok(value) })
         } else if let Some(error) = object.get("error") {
@@ -63,10 +63,15 @@ impl Message {
     }
 }
 
-impl Body {
+impl Event {
     /// Its name.
     pub fn name(&self) -> &str {
         self.0.get("event").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// All of it, as it was sent.
+    pub fn object(&self) -> &Map<String, Value> {
+        &self.0
     }
 
     /// A member of its data.
@@ -80,7 +85,30 @@ impl Body {
     }
 }
 
-impl fmt::Display for Body {
+impl CommandError {
+    /// Whether the server knows no such command.
+    pub fn is_unknown_command(&self) -> bool {
+        self.class == "CommandNotFound"
+    }
+}
+
+impl NoMessage {
+    /// The line.
+    pub fn line(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The beginning of a line that may have no end.
+fn abridged(line: &str) -> String {
+    const SHOWN: usize = 80;
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}, and more", &line[..end]),
+        None => format!("{line:?}"),
+    }
+}
+
+impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(&self.0).map_err(|_| fmt::Error)?)
     }
@@ -121,6 +149,13 @@ mod tests {
             Message::parse(r#"{"id":5,"error":{"class":"GenericError","desc":"already in progress"}}"#),
             Ok(Message::Reply { id: Some(5), answer: Err(error) })
         );
+    }
+
+    #[test]
+    fn line_that_is_no_qmp_is_shown_in_part_and_without_its_control_characters() {
+        let error = |line: &str| Message::parse(line).unwrap_err().to_string();
+        assert_eq!(error("\u{1b}[K"), r#"this is no QMP: "\u{1b}[K""#);
+        assert_eq!(error(&"é".repeat(81)), format!("this is no QMP: {:?}, and more", "é".repeat(80)));
     }
 
     #[test]
