@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `papr-unplug`: see the library beside it.
+
+#![forbid(unsafe_code)]
+
+use clap::Parser as _;
+use papr_unplug_cli::{arguments::Arguments, run};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run(Arguments::parse())
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the user sees on standard error: notes, and on a terminal a line that shows that the program waits, and for what.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    io::{IsTerminal as _, stderr},
+    time::Duration,
+};
+
+/// Standard error.
+#[derive(Debug, Default)]
+pub struct Notes {
+    spinner: Option<ProgressBar>,
+}
+
+impl Notes {
+    /// Notes, with a spinner below them if standard error is a terminal.
+    pub fn with_spinner() -> Self {
+        if !stderr().is_terminal() {
+            return Self::default();
+        }
+        let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:.dim}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let spinner = ProgressBar::new_spinner().with_style(style);
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        Self { spinner: Some(spinner) }
+    }
+
+    /// Whether there is a spinner.
+    pub fn is_live(&self) -> bool {
+        self.spinner.is_some()
+    }
+
+    /// A line that stays.
+    pub fn say(&self, line: &str) {
+        match &self.spinner {
+            Some(spinner) => spinner.suspend(|| eprintln!("papr-unplug: {line}")),
+            None => eprintln!("papr-unplug: {line}"),
+        }
+    }
+
+    /// What is waited for now.
+    pub fn at(&self, state: &str) {
+        if let Some(spinner) = &self.spinner {
+            spinner.set_message(state.to_owned());
+        }
+    }
+}
+
+impl Drop for Notes {
+    fn drop(&mut self) {
+        if let Some(spinner) = &self.spinner {
+            spinner.finish_and_clear();
+        }
+    }
+}

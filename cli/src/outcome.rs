@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a removal came to, in one line, at length, and as JSON.
+
+use crate::{
+    ending::Ending,
+    monitor::{Monitor, Stop},
+    plain::plain,
+    reason::{self, Reason},
+    schema::{Cause, DELETED, REFUSED, Source, Told},
+};
+use papr_unplug_qmp::message::Event;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::{
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The end of a removal.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    kind: Kind,
+    told: Told,
+    event: Event,
+}
+
+/// How a removal can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The guest gave the device back.
+    Released,
+    /// The guest said no.
+    Refused,
+    /// A reset came first.
+    ClosedByReset,
+}
+
+/// The JSON object of an outcome.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Object<'a> {
+    time: String,
+    outcome: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requests: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Source>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_code: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drc: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<&'a str>,
+    event: &'a Map<String, Value>,
+}
+
+impl Outcome {
+    /// The outcome that an event tells, if it tells one.
+    pub fn read(event: Event, monitor: &mut Monitor) -> Result<Option<Self>, Stop> {
+        let told = Told::of(event.object().get("data"));
+        let kind = match (event.name(), told.cause) {
+            (REFUSED, _) => Kind::Refused,
+            (DELETED, _) if !told.is_whole_device() => return Ok(None),
+            (DELETED, Some(Cause::Reset)) => Kind::ClosedByReset,
+            (DELETED, Some(Cause::Released)) => Kind::Released,
+            (DELETED, None) => match monitor.was_reset() {
+                Ok(true) => Kind::ClosedByReset,
+                // What the VM told before it went is still true.
+                Ok(false) | Err(Stop::Lost(_)) => Kind::Released,
+                Err(stop) => return Err(stop),
+            },
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { kind, told, event }))
+    }
+
+    /// Whether it ends a request for this device that was made after that one.
+    pub fn answers(&self, device: &str, earlier: Option<u64>) -> bool {
+        let ended = self.told.requests.iter().flatten().chain(&self.told.request);
+        // A VM that numbers its requests says which one this is about; from one that does not, any will do.
+        let is_later = ended.clone().count() == 0 || ended.max() > earlier.as_ref();
+        self.told.is_about(device) && is_later
+    }
+
+    /// The exit status it makes.
+    pub fn ending(&self) -> Ending {
+        match self.kind {
+            Kind::Released => Ending::Done,
+            Kind::Refused => Ending::Refused,
+            Kind::ClosedByReset => Ending::ClosedByReset,
+        }
+    }
+
+    /// One line: when, what, how it ended, and all that is known of why.
+    pub fn line(&self) -> String {
+        let time = humantime::format_rfc3339_micros(self.time());
+        let requests: Vec<String> = self.told.numbers().iter().map(u64::to_string).collect();
+        let numbered = if requests.is_empty() { String::new() } else { format!(" request {}", requests.join(", ")) };
+        format!("{time} {}{numbered} {}", self.told.name(), self.summary())
+    }
+
+    /// All of it, and what can be done.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}: {}\n", self.told.name(), self.summary());
+        let mut add = |title: &str, content: &str| text += &format!("  {title}: {content}\n");
+        match (self.kind, self.reason()) {
+            (Kind::Refused, Some(reason)) => {
+                add("meaning", &reason.meaning);
+                add("what to do", &reason.advice);
+            }
+            (Kind::Refused, None) => add("what to do", "look at the guest's kernel log"),
+            (Kind::ClosedByReset, _) => {
+                add("meaning", "the machine was reset before the guest had given the device back")
+            }
+            (Kind::Released, _) => {}
+        }
+        text
+    }
+
+    /// For programs.
+    pub fn json(&self) -> serde_json::Result<String> {
+        let Told { device, path, source, errno, drc, address, .. } = &self.told;
+        let reason = self.reason();
+        serde_json::to_string(&Object {
+            time: humantime::format_rfc3339_micros(self.time()).to_string(),
+            outcome: self.kind,
+            device: device.as_deref(),
+            path: path.as_deref(),
+            requests: self.told.numbers(),
+            source: *source,
+            reason: self.told.reason.as_deref().or(reason.map(|reason| reason.name.as_str())),
+            reason_code: self.told.reason_code.or(reason.map(|reason| reason.code)),
+            errno: *errno,
+            drc: *drc,
+            address: *address,
+            meaning: reason.map(|reason| reason.meaning.as_str()),
+            advice: reason.map(|reason| reason.advice.as_str()),
+            event: self.event.object(),
+        })
+    }
+
+    fn summary(&self) -> String {
+        match self.kind {
+            Kind::Released => "released".to_owned(),
+            Kind::ClosedByReset => "closed by reset".to_owned(),
+            Kind::Refused => format!("refused{}", self.told.why()),
+        }
+    }
+
+    /// What is known of the reason that was told.
+    fn reason(&self) -> Option<&'static Reason> {
+        let by_name = self.told.reason.as_deref().and_then(reason::find);
+        by_name.or_else(|| reason::find(&self.told.reason_code?.to_string()))
+    }
+
+    /// When the VM told it.
+    fn time(&self) -> SystemTime {
+        let part = |name| self.event.object().get("timestamp")?.get(name)?.as_u64();
+        let told = part("seconds").zip(part("microseconds")).map(|(seconds, microseconds)| {
+            UNIX_EPOCH.checked_add(Duration::from_secs(seconds).saturating_add(Duration::from_micros(microseconds)))
+        });
+        // humantime ends with the year 9999.
+        let sane = |time: &SystemTime| *time < UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        told.flatten().filter(sane).unwrap_or_else(SystemTime::now)
+    }
+}
+
+impl Told {
+    /// What users call the device.
+    fn name(&self) -> String {
+        let name = self.device.as_deref().or(self.path.as_deref()).unwrap_or("a device without a name");
+        plain(name)
+    }
+
+    /// Whether it is something that can be asked for: QEMU also tells of the parts of a device that is deleted.
+    fn is_whole_device(&self) -> bool {
+        let added = |path: &str| {
+            let parents = ["/machine/peripheral/", "/machine/peripheral-anon/"];
+            parents.iter().find_map(|parent| path.strip_prefix(parent)).is_some_and(|name| !name.contains('/'))
+        };
+        self.device.is_some() || self.path.as_deref().is_some_and(added)
+    }
+
+    /// The requests that have ended.
+    fn numbers(&self) -> Vec<u64> {
+        self.requests.iter().flatten().chain(&self.request).copied().collect()
+    }
+
+    /// Reason, errno, place and source, as far as told.
+    fn why(&self) -> String {
+        let code = self.reason_code.map(|code| code.to_string());
+        let known = code.as_deref().and_then(reason::find).map(|reason| reason.name.as_str());
+        let mut why = match (self.reason.as_deref().or(known), code) {
+            (Some(name), _) => format!(": {}", plain(name)),
+            (None, Some(code)) => format!(": reason {code}, which is newer than this program"),
+            (None, None) => "; this VM does not tell why".to_owned(),
+        };
+        let mut add = |detail: String| why += &format!(", {detail}");
+        if let Some(errno) = self.errno {
+            add(format!("errno {errno}{}", meaning_of(errno)));
+        }
+        if let Some(drc) = self.drc {
+            add(format!("DRC {drc:#x}"));
+        }
+        if let Some(address) = self.address {
+            add(format!("guest address {address:#x}"));
+        }
+        match self.source {
+            Some(Source::ReportedByToken) => add("reported".to_owned()),
+            Some(Source::ReportedInOrder) => add("reported, charged to the oldest request".to_owned()),
+            Some(Source::Inferred) => add("inferred".to_owned()),
+            None => {}
+        }
+        why
+    }
+}
+
+/// What an error number means to Linux, in brackets.
+fn meaning_of(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    text.strip_suffix(&format!(" (os error {errno})")).map(|text| format!(" ({text})")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use papr_unplug_qmp::message::Message;
+    use serde_json::json;
+
+    fn outcome(kind: Kind, data: Value) -> Outcome {
+        let event = json!({ "event": "X", "data": data, "timestamp": { "seconds": 1, "microseconds": 2 } });
+        let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
+        Outcome { kind, told: Told::of(event.object().get("data")), event }
+    }
+
+    #[test]
+    fn refusal_is_told_with_all_that_is_known() {
+        let told = json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1", "request": 7, "reason-code": 6,
+            "reason": "unmovable-page", "errno": 16, "drc": 0x8000_0009u32, "address": 0x9000_0000u32,
+            "source": "reported-by-token" });
+        assert_eq!(
+            outcome(Kind::Refused, told).line(),
+            "1970-01-01T00:00:01.000002Z dimm1 request 7 refused: unmovable-page, errno 16 (Device or resource busy), \
+             DRC 0x80000009, guest address 0x90000000, reported"
+        );
+    }
+
+    #[test]
+    fn reason_is_known_by_its_number_alone_and_an_unknown_one_is_told_as_a_number() {
+        let summary = |code: u64| outcome(Kind::Refused, json!({ "device": "d", "reason-code": code })).summary();
+        assert_eq!(summary(1), "refused: last-cpu");
+        assert_eq!(summary(200), "refused: reason 200, which is newer than this program");
+    }
+
+    #[test]
+    fn names_cannot_speak_to_the_terminal() {
+        let told = json!({ "device": "\u{1b}[2J", "reason": "\u{7}" });
+        assert_eq!(outcome(Kind::Refused, told).text().matches(char::is_control).collect::<String>(), "\n\n");
+    }
+
+    #[test]
+    fn outcome_of_an_earlier_request_or_of_another_device_is_not_an_answer() {
+        let stock = outcome(Kind::Refused, json!({ "device": "d", "path": "/p/d" }));
+        assert!(stock.answers("d", None) && stock.answers("/p/d", None) && !stock.answers("e", None));
+        let ours = outcome(Kind::Refused, json!({ "device": "d", "request": 7 }));
+        assert!(ours.answers("d", Some(6)) && !ours.answers("d", Some(7)));
+        let release = outcome(Kind::Released, json!({ "device": "d", "requests": [6, 7] }));
+        assert!(release.answers("d", Some(6)) && !release.answers("d", Some(7)));
+    }
+
+    #[test]
+    fn json_keeps_the_whole_event() {
+        let told = json!({ "device": "d", "reason": "last-cpu", "__com.example_new": [1] });
+        let object: Value = serde_json::from_str(&outcome(Kind::Refused, told.clone()).json().unwrap()).unwrap();
+        assert_eq!(object["event"]["data"], told);
+        assert_eq!(object["reason-code"], 1);
+        assert_eq!(object["outcome"], "refused");
+    }
+
+    #[test]
+    fn parts_of_a_device_are_not_asked_for() {
+        let is_whole = |path: &str| Told { path: Some(path.to_owned()), ..Told::default() }.is_whole_device();
+        assert!(is_whole("/machine/peripheral-anon/device[3]"));
+        assert!(!is_whole("/machine/peripheral/nic/virtio-backend"));
+    }
+
+    #[test]
+    fn absurd_time_is_replaced() {
+        let event = r#"{"event":"X","timestamp":{"seconds":18446744073709551615,"microseconds":18446744073709551615}}"#;
+        let Ok(Message::Event(event)) = Message::parse(event) else { panic!() };
+        let outcome = Outcome { kind: Kind::Released, told: Told::default(), event };
+        assert!(outcome.line().starts_with("20"), "{}", outcome.line());
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `papr-unplug` itself, as a test runs it.
+
+use crate::server::Server;
+use rustix::process::{Pid, Signal, kill_process};
+use snapbox::cmd::{Command, OutputAssert};
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{self, Child, ChildStderr, Stdio},
+};
+
+/// Runs a command against a server, to its end.
+pub(crate) fn papr_unplug(server: &Server, words: &[&str]) -> OutputAssert {
+    let command = Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
+    command.args(words).arg("--qmp").arg(server.socket()).assert()
+}
+
+/// A command that runs.
+pub(crate) struct Running {
+    child: Child,
+    notes: BufReader<ChildStderr>,
+}
+
+impl Running {
+    pub(crate) fn start(server: &Server, words: &[&str]) -> Self {
+        let mut command = process::Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
+        command.args(words).arg("--qmp").arg(server.socket());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let notes = BufReader::new(child.stderr.take().unwrap());
+        Self { child, notes }
+    }
+
+    /// Waits for its next note.
+    pub(crate) fn note(&mut self) -> String {
+        let mut line = String::new();
+        self.notes.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Closes the reading end of its standard output.
+    pub(crate) fn hang_up(&mut self) {
+        drop(self.child.stdout.take());
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end; gives its exit status and what it printed.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let mut text = String::new();
+        if let Some(mut output) = self.child.stdout.take() {
+            output.read_to_string(&mut text).unwrap();
+        }
+        (self.child.wait().unwrap().code(), text)
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `watch`: a line for each outcome.
+
+use crate::{
+    program::{Running, papr_unplug},
+    server::{Server, Talk},
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use snapbox::str;
+use std::sync::mpsc;
+
+fn ours(part: impl FnOnce(&mut Talk) + Send + 'static) -> Server {
+    Server::play(|mut talk| {
+        talk.greet();
+        talk.answers("query-device-unplug-requests", &json!({ "armed": ["cpu"], "last-request": 0, "requests": [] }));
+        part(&mut talk);
+    })
+}
+
+fn tell_three(talk: &mut Talk) {
+    talk.tell("RTC_CHANGE", &json!({ "offset": 0 }));
+    talk.tell(
+        "DEVICE_UNPLUG_GUEST_ERROR",
+        &json!({ "device": "cpu1", "request": 1, "reason-code": 1, "errno": 16,
+        "drc": 0x1000_0001, "source": "reported-by-token" }),
+    );
+    talk.tell("DEVICE_DELETED", &json!({ "path": "/machine/peripheral/cpu1/thread[0]" }));
+    talk.tell("DEVICE_DELETED", &json!({ "device": "cpu1", "requests": [2], "cause": "released" }));
+    talk.tell("DEVICE_DELETED", &json!({ "device": "cpu2", "requests": [3, 4], "cause": "reset" }));
+}
+
+#[test]
+fn each_outcome_is_a_line() {
+    let server = ours(|talk| {
+        tell_three(talk);
+        talk.tell("SHUTDOWN", &json!({ "guest": true, "reason": "guest-shutdown" }));
+    });
+    papr_unplug(&server, &["watch"]).code(0).stderr_eq("").stdout_eq(str![[r#"
+2026-09-21T14:13:20.000042Z cpu1 request 1 refused: last-cpu, errno 16 (Device or resource busy), DRC 0x10000001, reported
+2026-09-21T14:13:20.000042Z cpu1 request 2 released
+2026-09-21T14:13:20.000042Z cpu2 request 3, 4 closed by reset
+
+"#]]);
+    server.finish();
+}
+
+#[test]
+fn each_outcome_is_an_object() {
+    let server = ours(tell_three);
+    let output = papr_unplug(&server, &["watch", "--json"]).code(5);
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let outcomes: Vec<&Value> = objects.iter().map(|object| &object["outcome"]).collect();
+    assert_eq!(outcomes, ["refused", "released", "closed-by-reset"]);
+    assert_eq!(objects[0]["reason"], "last-cpu");
+    assert_eq!(objects[0]["advice"], "Bring another CPU online in the guest, or choose another CPU.");
+    server.finish();
+}
+
+#[test]
+fn vm_that_is_gone_without_a_word_is_told() {
+    let server = Server::play(|mut talk| {
+        talk.greet();
+        talk.knows_no("query-device-unplug-requests");
+    });
+    papr_unplug(&server, &["watch"]).code(5).stdout_eq("").stderr_eq(str![[r#"
+papr-unplug: this VM's QEMU tells neither why a guest refuses nor which request it means; it may tell one refusal twice, and others not at all
+papr-unplug: the VM is gone: the other side closed the connection
+
+"#]]);
+    server.finish();
+}
+
+#[test]
+fn interruption_ends_it() {
+    let server = Server::play(|mut talk| {
+        talk.greet();
+        talk.knows_no("query-device-unplug-requests");
+        talk.expects_no_more();
+    });
+    let mut running = Running::start(&server, &["watch"]);
+    running.note();
+    running.signal(Signal::INT);
+    assert_eq!(running.end(), (Some(130), String::new()));
+    server.finish();
+}
+
+#[test]
+fn reader_who_has_seen_enough_ends_it() {
+    let (hung_up, is_hung_up) = mpsc::channel();
+    let server = Server::play(move |mut talk| {
+        talk.greet();
+        talk.knows_no("query-device-unplug-requests");
+        is_hung_up.recv().unwrap();
+        talk.tell("DEVICE_DELETED", &json!({ "device": "cpu1" }));
+        talk.answers("query-status", &json!({}));
+        talk.expects_no_more();
+    });
+    let mut running = Running::start(&server, &["watch"]);
+    running.hang_up();
+    hung_up.send(()).unwrap();
+    assert_eq!(running.end(), (Some(0), String::new()));
+    server.finish();
+}

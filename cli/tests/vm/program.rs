@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `papr-unplug` itself, as a test runs it.
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+};
+
+/// A command that runs.
+pub(crate) struct Program {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    notes: BufReader<ChildStderr>,
+}
+
+/// What one came to.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) text: String,
+    pub(crate) notes: String,
+}
+
+impl Program {
+    /// Starts `papr-unplug` against the monitor of this name.
+    pub(crate) fn start(monitor: &str, words: &[&str]) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
+        command.args(words).arg("--qmp").arg(format!("@{monitor}"));
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let output = BufReader::new(child.stdout.take().context("no output")?);
+        let notes = BufReader::new(child.stderr.take().context("no notes")?);
+        Ok(Self { child, output, notes })
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(monitor: &str, words: &[&str]) -> Result<Ended> {
+        Self::start(monitor, words)?.end()
+    }
+
+    /// Waits for a note.
+    pub(crate) fn note(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.notes.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    /// Waits for a line of its output.
+    pub(crate) fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    /// What Ctrl-C does.
+    pub(crate) fn interrupt(&self) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
+    }
+
+    /// Waits for its end; gives what it said since it was last listened to.
+    pub(crate) fn end(mut self) -> Result<Ended> {
+        let (mut text, mut notes) = (String::new(), String::new());
+        self.output.read_to_string(&mut text)?;
+        self.notes.read_to_string(&mut notes)?;
+        Ok(Ended { status: self.child.wait()?.code(), text, notes })
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A VM that is paused before its firmware begins: what QEMU alone does, in a fraction of a second.
+
+use crate::program::Program;
+use anyhow::{Context as _, Result};
+use papr_unplug_tests::{
+    artifacts::Artifacts,
+    journal::Journal,
+    plug::{self, Plug},
+    qmp::Qmp,
+    vm,
+};
+use serde_json::json;
+use std::{
+    fs::{self, File},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixStream},
+    },
+    process::{Child, Command, Stdio},
+};
+
+/// A CPU core that can be unplugged.
+const CORE: &str = "power9_v2.2-spapr-cpu-core,core-id=1,id=cpu1";
+
+struct Unbooted {
+    child: Child,
+    qmp: Qmp,
+    /// Where the program is to connect.
+    monitor: String,
+}
+
+impl Unbooted {
+    fn start(test: &str) -> Result<Self> {
+        let artifacts = Artifacts::find()?;
+        let logs = vm::logs(&format!("cli.{test}"));
+        fs::create_dir_all(&logs)?;
+        let (plug, monitor) = (Plug::new("monitor")?, plug::name("spare-monitor"));
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.qemu_stock).arg("-L").arg(artifacts.qemu_data);
+        command.args([
+            "-M",
+            "pseries",
+            "-cpu",
+            "power9_v2.2",
+            "-smp",
+            "1,maxcpus=2",
+            "-S",
+            "-nodefaults",
+            "-nographic",
+        ]);
+        command.args(["-device", CORE]);
+        command.args(["-qmp", &format!("unix:{monitor},abstract=on,server=on,wait=off")]);
+        command.args(["-qmp", &plug.legacy_chardev()]);
+        let output = File::create(logs.join("qemu.log"))?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().context("cannot run setpriv")?;
+        let stream = plug.accept(&child)?;
+        let qmp = Qmp::greet(stream, Journal::create(&logs.join("qmp.log"))?)?;
+        Ok(Self { child, qmp, monitor })
+    }
+
+    fn connect(&self) -> Result<UnixStream> {
+        Ok(UnixStream::connect_addr(&SocketAddr::from_abstract_name(&self.monitor)?)?)
+    }
+}
+
+impl Drop for Unbooted {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks for the core, and waits until the VM has taken the request.
+fn ask(vm: &Unbooted) -> Result<Program> {
+    let mut asking = Program::start(&vm.monitor, &["unplug", "cpu1"])?;
+    assert!(asking.note()?.contains("this VM's QEMU does not tell why"));
+    assert!(asking.note()?.contains("the VM is paused"));
+    Ok(asking)
+}
+
+#[test]
+fn device_that_goes_with_a_reset_was_not_released() -> Result<()> {
+    let mut vm = Unbooted::start("reset")?;
+    let asking = ask(&vm)?;
+    vm.qmp.execute("system_reset", json!({}))?;
+    let ended = asking.end()?;
+    assert_eq!(ended.status, Some(4), "{ended:?}");
+    assert!(ended.text.starts_with("cpu1: closed by reset\n"), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn vm_that_quits_leaves_the_outcome_unknown() -> Result<()> {
+    let mut vm = Unbooted::start("quit")?;
+    let asking = ask(&vm)?;
+    vm.qmp.execute("quit", json!({}))?;
+    let ended = asking.end()?;
+    assert_eq!(ended.status, Some(5), "{ended:?}");
+    assert!(ended.notes.contains("the VM shuts down"), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn vm_that_is_killed_leaves_the_outcome_unknown() -> Result<()> {
+    let mut vm = Unbooted::start("killed")?;
+    let asking = ask(&vm)?;
+    vm.child.kill()?;
+    assert_eq!(asking.end()?.status, Some(5));
+    Ok(())
+}
+
+#[test]
+fn watch_of_a_vm_that_quits_ends_well() -> Result<()> {
+    let mut vm = Unbooted::start("watch")?;
+    let mut watch = Program::start(&vm.monitor, &["watch"])?;
+    watch.note()?;
+    vm.qmp.execute("quit", json!({}))?;
+    let ended = watch.end()?;
+    assert_eq!((ended.status, ended.text.as_str(), ended.notes.as_str()), (Some(0), "", ""));
+    Ok(())
+}
+
+#[test]
+fn device_that_does_not_exist_is_not_asked_for() -> Result<()> {
+    let vm = Unbooted::start("none")?;
+    let ended = Program::run(&vm.monitor, &["unplug", "none"])?;
+    assert_eq!(ended.status, Some(6), "{ended:?}");
+    assert!(ended.text.contains("(DeviceNotFound)\n  what to do: name the id"), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn stock_qemu_cannot_list() -> Result<()> {
+    let vm = Unbooted::start("list")?;
+    let ended = Program::run(&vm.monitor, &["list"])?;
+    assert_eq!(ended.status, Some(7), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn monitor_that_is_held_is_had_when_it_is_let_go_of() -> Result<()> {
+    let vm = Unbooted::start("held")?;
+    let holder = vm.connect()?;
+    let mut listing = Program::start(&vm.monitor, &["list"])?;
+    assert!(listing.note()?.contains("another one, such as libvirt, may hold it"));
+    drop(holder);
+    assert_eq!(listing.end()?.status, Some(7));
+    Ok(())
+}
