@@ -6,10 +6,11 @@
 //! because of a call is there to be read when the call has been answered, and nothing has to be waited for.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use papr_unplug_tests::{
-    deadline::PATIENCE,
-    message::{Body, CommandError, Message},
+use papr_unplug_qmp::{
+    message::{CommandError, Event, Message},
+    session::Session,
 };
+use papr_unplug_tests::deadline::PATIENCE;
 use serde_json::{Value, json};
 use std::{
     io::{self, Read as _, Write as _},
@@ -21,8 +22,8 @@ use std::{
 pub struct Monitor {
     stream: UnixStream,
     unread: Vec<u8>,
-    sent: u64,
-    events: Vec<Body>,
+    session: Session,
+    events: Vec<Event>,
 }
 
 /// What a command came to.
@@ -40,7 +41,7 @@ impl Monitor {
     /// Waits for the server's greeting and takes up the talk.
     pub fn greet(stream: UnixStream) -> Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut monitor = Self { stream, unread: Vec::new(), sent: 0, events: Vec::new() };
+        let mut monitor = Self { stream, unread: Vec::new(), session: Session::default(), events: Vec::new() };
         match monitor.execute("qmp_capabilities", json!({}))? {
             Reply::Done(_) => Ok(monitor),
             other => bail!("the VMM's monitor cannot be used: {other:?}"),
@@ -49,21 +50,14 @@ impl Monitor {
 
     /// Has a command done.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Reply> {
-        self.sent += 1;
-        let sent = self.sent;
-        let line = json!({ "execute": command, "arguments": arguments, "id": sent }).to_string() + "\n";
+        let line = self.session.command(command, &arguments);
         if self.stream.write_all(line.as_bytes()).is_err() {
             return Ok(Reply::Gone);
         }
         loop {
-            while let Some(message) = self.next_message()? {
-                match message {
-                    Message::Reply { id: Some(id), answer } if id == sent => {
-                        return Ok(answer.map_or_else(Reply::Refused, Reply::Done));
-                    }
-                    Message::Event(body) => self.events.push(body),
-                    _ => {}
-                }
+            self.sort()?;
+            if let Some(answer) = self.session.answer() {
+                return Ok(answer.map_or_else(Reply::Refused, Reply::Done));
             }
             if !self.fill().with_context(|| format!("waiting for the answer to {command}"))? {
                 return Ok(Reply::Gone);
@@ -73,7 +67,7 @@ impl Monitor {
 
     /// Waits for an event of this name that was not taken yet, and that must have come or be about to; false if the VMM
     /// is gone.
-    pub fn wait_for(&mut self, name: &str, like: impl Fn(&Body) -> bool) -> Result<bool> {
+    pub fn wait_for(&mut self, name: &str, like: impl Fn(&Event) -> bool) -> Result<bool> {
         loop {
             self.sort()?;
             if self.events.iter().any(|event| event.name() == name && like(event)) {
@@ -86,7 +80,7 @@ impl Monitor {
     }
 
     /// What the host has been told by now and was not yet given from here.
-    pub fn take_events(&mut self) -> Result<Vec<Body>> {
+    pub fn take_events(&mut self) -> Result<Vec<Event>> {
         self.stream.set_nonblocking(true)?;
         let filled = loop {
             match self.fill() {
@@ -102,12 +96,10 @@ impl Monitor {
         Ok(std::mem::take(&mut self.events))
     }
 
-    /// Keeps the events among what was read.
+    /// Keeps what was read where it belongs.
     fn sort(&mut self) -> Result<()> {
         while let Some(message) = self.next_message()? {
-            if let Message::Event(body) = message {
-                self.events.push(body);
-            }
+            self.events.extend(self.session.file(message));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
     step::Step,
 };
 use anyhow::{Context as _, Result, bail, ensure};
-use papr_unplug_tests::message::Body;
+use papr_unplug_qmp::message::Event;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -235,7 +235,7 @@ fn added(device: Device) -> Value {
     arguments.into()
 }
 
-fn told(event: &Body) -> Option<Told> {
+fn told(event: &Event) -> Option<Told> {
     let device = Device::of_id(event.device()?)?;
     match event.name() {
         "DEVICE_DELETED" => Some(Told { device, what: What::Deleted }),
