@@ -211,12 +211,12 @@ impl Tracker {
     pub fn reset(&mut self, events: &mut impl Events) {
         self.offered = self.config.offer;
         (self.armed, self.features) = (Classes::NONE, Features::NONE);
-        for request in self.ledger.close_all() {
-            if let Some(hint) = request.hint {
-                events.tell(ended(&request, inferred(hint)));
-                continue;
-            }
-            events.tell(ended(&request, End::Reset));
+        let requests = self.ledger.close_all();
+        for request in &requests {
+            events.tell(ended(request, request.hint.map_or(End::Reset, inferred)));
+        }
+        // A device may have had several requests, and all of them are told of before it goes.
+        for request in requests.iter().filter(|request| request.hint.is_none()) {
             if let Some(device) = self.topology.unplug(request.device.connectors.first()) {
                 events.tell(Event::Deleted(device));
             }
