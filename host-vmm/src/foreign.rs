@@ -12,7 +12,7 @@ use crate::{
         token::Token,
     },
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// What such a VMM says about one connector. Of a connector that is configured and not asked for, QEMU says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum ImportError {
     /// No device is behind this connector.
     #[error("there is no device at connector {0}; plug it before importing")]
     NoDevice(DrcIndex),
-    /// The connector has no such state.
+    /// The connector has no such state, or not one whose device is still there to be removed.
     #[error("connector {0} cannot be in state {1}")]
     BadState(DrcIndex, u32),
     /// More removals are marked than this VMM takes.
@@ -49,16 +49,23 @@ impl Tracker {
     /// If it fails nothing has changed.
     pub fn import(&mut self, connectors: &[Foreign]) -> Result<(), ImportError> {
         let mut states = HashMap::new();
-        let mut pending = BTreeSet::new();
+        let mut pending = BTreeMap::new();
         for foreign in connectors {
             let (device, state) = self.read_foreign(foreign)?;
             states.insert(foreign.index, state);
             if foreign.unplug_requested {
-                pending.insert(device.connectors.first());
+                pending.entry(device.connectors.first()).or_insert((device.connectors, foreign));
             }
         }
         if pending.len() > self.ledger.bound() {
             return Err(ImportError::TooMany(self.ledger.bound()));
+        }
+        for (connectors, marked) in pending.values() {
+            let is_held = |index| states.get(&index).is_some_and(|state: &State| !state.is_given_back());
+            // A device that is wanted is deleted the moment its last connector is given back.
+            if !connectors.indexes().any(is_held) {
+                return Err(ImportError::BadState(marked.index, marked.state));
+            }
         }
 
         (self.offered, self.armed, self.features) = (self.config.offer, Classes::NONE, Features::NONE);
@@ -66,7 +73,7 @@ impl Tracker {
         let (mut id, token) = self.ledger.last();
         for plugged in self.topology.devices() {
             let device = plugged.device;
-            let wanted = pending.contains(&device.connectors.first());
+            let wanted = pending.contains_key(&device.connectors.first());
             let unsaid = Kind::of(device.resource).map(if wanted { Kind::empty } else { Kind::ready });
             let state = |index| states.get(&index).copied().or(unsaid);
             self.topology.restore(device, wanted, device.connectors.indexes().filter_map(state));
