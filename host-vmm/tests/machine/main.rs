@@ -140,6 +140,7 @@ impl StateMachineTest for Test {
 
     fn apply(mut subject: Subject, Machine(reference): &Machine, action: Action) -> Subject {
         subject.apply(action, reference);
+        subject.check_saved(reference);
         subject
     }
 }

@@ -14,5 +14,6 @@ pub mod action;
 
 pub mod lopar;
 pub mod reference;
+pub mod stream;
 
 pub mod subject;

@@ -7,7 +7,7 @@
 use super::{
     action::{Action, Input, Name, Report},
     lopar,
-    machine::{BOUND, DEVICES, MEMORY, OFFERS, PCI, PHB, Plan, SLOT, UNKNOWN, VACANT, indexes, is_physical},
+    machine::{BOUND, DEVICES, MEMORY, OFFERS, PCI, PHB, Plan, SLOT, VACANT, indexes, is_physical},
 };
 use std::collections::BTreeSet;
 
@@ -419,7 +419,8 @@ impl Reference {
     }
 
     fn named(&self, name: Name) -> Token {
-        let given = |id| if self.given.contains(&id) { Token::Of(id) } else { Token::Never };
+        let is_open = |id| self.requests.iter().any(|request| request.id == id && request.token);
+        let given = |id| if self.given.contains(&id) || is_open(id) { Token::Of(id) } else { Token::Never };
         match name {
             Name::None => Token::None,
             Name::Never => Token::Never,
@@ -589,7 +590,7 @@ pub fn plan(place: u8) -> Plan {
 /// The DRC index that a number chooses.
 pub fn index(place: u8) -> u32 {
     let all = indexes();
-    all.get(usize::from(place) % all.len()).copied().unwrap_or(UNKNOWN)
+    all[usize::from(place) % all.len()]
 }
 
 /// The DRC indexes of a device.

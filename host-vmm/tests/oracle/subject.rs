@@ -5,8 +5,9 @@
 use super::{
     action::{Action, Input},
     lopar,
-    machine::{BOUND, DEVICES, Plan, VACANT, indexes},
+    machine::{BOUND, DEVICES, Plan, VACANT},
     reference::{Connector, Expected, How, Reference, Told, index, indexes_of, plan},
+    stream::stream,
 };
 use papr_unplug::{
     Config, Span, Tracker,
@@ -36,13 +37,25 @@ impl Subject {
         Self { tracker: machine(configured, &[]), tokens: BTreeMap::new(), ended: BTreeSet::new() }
     }
 
+    /// The crate in the state of a reference, as it comes out of a stream that was written by hand.
+    pub fn of(reference: &Reference) -> Self {
+        let mut tracker = machine(reference.configured, &plugged(reference));
+        assert_eq!(tracker.restore(&stream(reference, |request| request as u16)), Ok(()));
+        let tokens = reference.requests.iter().filter(|request| request.token);
+        Self {
+            tracker,
+            tokens: tokens.map(|request| (request.id, request.id as u16)).collect(),
+            ended: BTreeSet::new(),
+        }
+    }
+
     /// Lets the crate have the action, and compares with the reference that has had it.
     pub fn apply(&mut self, action: Action, reference: &Reference) {
         let expected = &reference.expected;
         let came_out = self.take(action, reference);
         assert_eq!(came_out, Expected { words: None, transition: None, ..expected.clone() }, "{action:?}");
         self.compare(reference);
-        self.check(reference);
+        is_possible(&self.tracker);
     }
 
     fn take(&mut self, action: Action, reference: &Reference) -> Expected {
@@ -161,7 +174,7 @@ impl Subject {
         for &Connector { index, state, .. } in &reference.connectors {
             assert_eq!(self.tracker.state(DrcIndex(index)).map(|state| state.number()), Some(state), "{index:#x}");
         }
-        for index in indexes() {
+        for index in reference.connectors.iter().map(|connector| connector.index) {
             let device = reference.device(index).map(|device| device.plan);
             let shown = self.tracker.device(DrcIndex(index)).map(|device| known(device.connectors));
             assert_eq!(shown, device, "{index:#x}");
@@ -188,25 +201,32 @@ impl Subject {
         assert_eq!(self.tracker.is_plain(), is_plain);
     }
 
-    /// What holds after every step, whatever the reference says.
-    fn check(&self, reference: &Reference) {
-        let requests = self.tracker.requests();
-        assert!(requests.len() <= BOUND, "PUE-V-052");
-        let tokens: Vec<_> = requests.iter().filter(|request| request.token.is_some()).collect();
-        let unique: BTreeSet<_> = tokens.iter().map(|request| request.token).collect();
-        assert_eq!(unique.len(), tokens.len(), "PUE-V-023");
-        assert!(requests.is_sorted_by_key(|request| request.id), "the oldest is not first");
-        for request in requests {
-            assert!(!self.ended.contains(&request.id.0), "request {} is open and has ended", request.id);
-            assert!(!request.promised || request.token.is_some(), "PUE-V-026");
-            let is_held =
-                |index: &u32| self.tracker.state(DrcIndex(*index)).is_some_and(|state| !state.is_given_back());
-            assert!(indexes_of(known(request.device.connectors)).any(|index| is_held(&index)), "PUE-V-060");
-        }
+    /// PUE-V-080: whatever state it has come to, another VMM can restore it, and saves the same.
+    pub fn check_saved(&self, reference: &Reference) {
         let stream = self.tracker.save();
-        let mut twin = machine(reference.configured.or(reference.offered), &plugged(reference));
-        assert_eq!(twin.restore(&stream), Ok(()), "PUE-V-080: a state that no VMM can restore");
+        let mut twin = machine(reference.configured, &plugged(reference));
+        assert_eq!(twin.restore(&stream), Ok(()), "a state that no VMM can restore");
         assert_eq!(twin.save(), stream);
+    }
+}
+
+/// Panics if no machine can come to this.
+pub fn is_possible(tracker: &Tracker) {
+    let requests = tracker.requests();
+    assert!(requests.len() <= BOUND, "PUE-V-052");
+    let tokens: Vec<_> = requests.iter().filter(|request| request.token.is_some()).collect();
+    let unique: BTreeSet<_> = tokens.iter().map(|request| request.token).collect();
+    assert_eq!(unique.len(), tokens.len(), "PUE-V-023");
+    assert!(requests.is_sorted_by(|one, next| one.id < next.id), "the oldest is not first");
+    let (armed, _) = tracker.armed();
+    for request in requests {
+        let class = Classes::of(request.device.resource);
+        assert!(!request.promised || (request.token.is_some() && armed.contains(class)), "PUE-V-026: {request:?}");
+        assert!(request.hint.is_none() || armed.contains(class), "PUE-V-016: {request:?}");
+        assert!(request.hint.is_none_or(|hint| request.device.connectors.contains(hint)), "{request:?}");
+        let is_held = |index| tracker.state(index).is_some_and(|state| !state.is_given_back());
+        assert!(request.device.connectors.indexes().any(is_held), "PUE-V-060: {request:?}");
+        assert_eq!(tracker.device(request.device.connectors.first()), Some(request.device));
     }
 }
 

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Every report and every transition, in every state of a CPU and a DIMM of two LMBs, with every set of up to three open
+//! requests: with and without tokens, promised and not, hinted and not, armed and not.
+
+#[path = "oracle/mod.rs"]
+pub mod oracle;
+
+use oracle::{
+    action::{Action, Input, Name, Report},
+    lopar,
+    machine::{CPU, DEVICES, MEMORY, OFFERS, VACANT, indexes},
+    reference::{Device, Reference, Request, index, indexes_of},
+    subject::Subject,
+};
+
+const CORE: u8 = 0;
+const DIMM: u8 = 3;
+const ARMED: [u16; 4] = [0, 1 << CPU, 1 << MEMORY, 1 << CPU | 1 << MEMORY];
+
+/// Both devices, and what the guest has armed; nothing is open.
+fn machine(armed: u16) -> Reference {
+    let mut reference = Reference::new(Some(OFFERS[0]));
+    for device in [CORE, DIMM] {
+        reference.apply(Action::Plug(device));
+        reference.apply(Action::Boot(device));
+    }
+    (reference.armed, reference.features) = (armed, if armed == 0 { 0 } else { 3 });
+    reference
+}
+
+/// The same, where the removal of both is wanted over a refusal (PUE-V-061).
+fn refused(armed: u16) -> Reference {
+    let mut reference = machine(armed);
+    reference.plugged.iter_mut().for_each(|device| device.wanted = true);
+    reference
+}
+
+/// Every way to have one request more.
+fn with_one_more(reference: &Reference) -> Vec<Reference> {
+    let mut more = Vec::new();
+    for device in [CORE, DIMM].map(oracle::reference::plan) {
+        let is_armed = reference.armed & 1 << device.0 != 0;
+        let hints = [None, Some(device.1)];
+        for (token, promised) in [(false, false), (true, false), (true, true)] {
+            for hint in hints {
+                // Nothing is promised, and no hint is kept, where nothing is armed.
+                if is_armed || (!promised && hint.is_none()) {
+                    let mut after = reference.clone();
+                    after.asked += 1;
+                    let id = after.asked;
+                    after.requests.push(Request { id, device, token, promised, started: false, hint });
+                    after.plugged.iter_mut().filter(|one| one.plan == device).for_each(|one| one.wanted = true);
+                    more.push(after);
+                }
+            }
+        }
+    }
+    more
+}
+
+/// Every set of up to so many requests.
+fn with_requests(reference: Reference, most: usize) -> Vec<Reference> {
+    let mut sets = vec![vec![reference]];
+    for _ in 0..most {
+        let more = sets.last().into_iter().flatten().flat_map(with_one_more).collect();
+        sets.push(more);
+    }
+    sets.concat()
+}
+
+/// Every way to have the connectors in these states, but for a device that is wanted and would be gone.
+fn with_states(reference: &Reference, core: &[u8], lmbs: &[u8]) -> Vec<Reference> {
+    let mut all = Vec::new();
+    for (core, first, second) in
+        core.iter().flat_map(|core| lmbs.iter().flat_map(move |one| lmbs.iter().map(move |two| (*core, *one, *two))))
+    {
+        let mut after = reference.clone();
+        let states = [(DEVICES[0].1, core), (DEVICES[3].1, first), (DEVICES[3].1 + 1, second)];
+        for connector in &mut after.connectors {
+            let state = states.iter().find(|(index, _)| *index == connector.index);
+            connector.state = state.map_or(connector.state, |(_, state)| *state);
+        }
+        let is_gone = |device: &Device| {
+            let is_empty = |index| states.contains(&(index, 1));
+            device.wanted && indexes_of(device.plan).all(is_empty)
+        };
+        if !after.plugged.iter().any(is_gone) {
+            all.push(after);
+        }
+    }
+    all
+}
+
+/// The places, in [`indexes`], of no connector, of every connector of the devices, of an empty one and of one there is not.
+fn places() -> Vec<u8> {
+    let used: Vec<u32> =
+        [DEVICES[0], DEVICES[3]].into_iter().flat_map(indexes_of).chain([0, VACANT.1, u32::MAX]).collect();
+    (0..indexes().len() as u8).filter(|place| used.contains(&index(*place))).collect()
+}
+
+fn check(before: &Reference, actions: &[Action]) {
+    let subject = Subject::of(before);
+    for action in actions {
+        let (mut reference, mut subject) = (before.clone(), subject.clone());
+        reference.apply(*action);
+        subject.apply(*action, &reference);
+    }
+}
+
+/// Every report word's class: each opcode, with no token, each open one, one that has ended and one that never was.
+fn reports() -> Vec<Action> {
+    let names = [Name::None, Name::Open(0), Name::Open(1), Name::Open(2), Name::Past(200), Name::Never];
+    let about =
+        names.into_iter().flat_map(|name| [Report::Started(name), Report::Refused(name, 6, 16), Report::Done(name)]);
+    let arms = ARMED
+        .into_iter()
+        .filter(|classes| *classes != 0)
+        .flat_map(|classes| [Report::Arm { classes, features: 1 }, Report::Arm { classes, features: 0 }]);
+    let not_offered = [Report::Arm { classes: 0x80, features: 0 }, Report::Arm { classes: 2, features: 4 }];
+    let reports: Vec<Report> = about.chain(arms).chain(not_offered).chain([Report::Disarm]).collect();
+    let said = |place| reports.iter().map(move |report| Action::Report(place, *report));
+    let malformed = [0, 0x2000_0000, 0x2100_0002, 0x4000_0001, 0x6001_0000, 0xA100_0000, 0xC000_0000, u32::MAX];
+    let words = |place| malformed.into_iter().map(move |word| Action::Word(place, word));
+    places().into_iter().flat_map(|place| said(place).chain(words(place)).collect::<Vec<_>>()).collect()
+}
+
+fn transitions() -> Vec<Action> {
+    let inputs = |place| Input::ALL.map(|input| Action::Move(place, input));
+    places().into_iter().flat_map(inputs).collect()
+}
+
+/// Under miri a sample is what there is time for.
+fn sample(all: Vec<Reference>) -> impl Iterator<Item = Reference> {
+    all.into_iter().step_by(if cfg!(miri) { 1009 } else { 1 })
+}
+
+/// PUE-V-012 to PUE-V-017, PUE-V-030 to PUE-V-039
+#[test]
+fn every_report_is_answered_as_the_text_says_whatever_is_open() {
+    let reports = reports();
+    for set in ARMED.into_iter().flat_map(|armed| sample(with_requests(machine(armed), 3))) {
+        with_states(&set, &[4], &[1, 4]).iter().for_each(|before| check(before, &reports));
+    }
+}
+
+/// PUE-V-040 to PUE-V-042, PUE-V-060 to PUE-V-066
+#[test]
+fn every_transition_is_answered_as_the_text_says_whatever_is_open() {
+    let transitions = transitions();
+    for set in ARMED.into_iter().flat_map(|armed| sample(with_requests(machine(armed), 2))) {
+        with_states(&set, &lopar::LOGICAL, &lopar::LOGICAL).iter().for_each(|before| check(before, &transitions));
+    }
+    for set in ARMED.into_iter().flat_map(|armed| sample(with_requests(refused(armed), 1))) {
+        with_states(&set, &lopar::LOGICAL, &lopar::LOGICAL).iter().for_each(|before| check(before, &transitions));
+    }
+    for set in ARMED.into_iter().flat_map(|armed| sample(with_requests(machine(armed), 3))) {
+        with_states(&set, &[2, 4], &[1, 2, 4]).iter().for_each(|before| check(before, &transitions));
+    }
+}
+
+/// PUE-V-016, PUE-V-020 to PUE-V-026, PUE-V-050 to PUE-V-054, PUE-V-070 to PUE-V-072, PUE-V-080 to PUE-V-083
+#[test]
+fn everything_else_is_answered_as_the_text_says_whatever_is_open() {
+    let devices = [CORE, DIMM];
+    let of_devices = devices.into_iter().flat_map(|one| [Action::Request(one), Action::Unplug(one), Action::Boot(one)]);
+    let moves = [Action::Import { detached: false }, Action::Import { detached: true }, Action::Migrate, Action::Reset];
+    let offers = [Action::Offer(None), Action::Offer(Some(1))];
+    let actions: Vec<Action> = of_devices.chain(moves).chain(offers).collect();
+    for set in ARMED.into_iter().flat_map(|armed| sample(with_requests(machine(armed), 3))) {
+        with_states(&set, &[1, 2, 4], &[1, 4]).iter().for_each(|before| check(before, &actions));
+    }
+}
