@@ -203,12 +203,15 @@ impl Tracker {
             return Err(RestoreError::TooManyRequests(number, bound));
         }
         let mut requests: Vec<Request> = Vec::new();
-        let mut tokens = HashSet::new();
+        let (mut tokens, mut asked) = (HashSet::new(), HashSet::new());
         for _ in 0..number {
             let request = read_request(take(rest)?, armed, devices)?;
             let is_next = requests.last().is_none_or(|before| before.id < request.id);
             let is_named_alone = !request.token.is_some() || tokens.insert(request.token);
-            if !is_next || !is_named_alone || request.id > last {
+            // PUE-V-041
+            let is_oldest = asked.insert(request.device.connectors.first());
+            let is_hinted = request.hint.is_some();
+            if !is_next || !is_named_alone || (is_hinted && !is_oldest) || request.id > last {
                 return Err(RestoreError::BadRequest(request.id));
             }
             requests.push(request);
@@ -275,6 +278,8 @@ fn read_request(record: &record::Request, armed: Classes, devices: &[Restored]) 
     };
     let class = Classes::of(restored.device.resource);
     let is_armed = armed.contains(class);
+    // "Level 0" has hints on logical connectors only.
+    let can_hint = is_armed && Kind::of(restored.device.resource) == Some(Kind::Logical);
     let is_possible = id.0 != 0
         && restored.wanted
         && flags & !(PROMISED | STARTED | HINTED) == 0
@@ -282,7 +287,7 @@ fn read_request(record: &record::Request, armed: Classes, devices: &[Restored]) 
         && (!request.token.is_some() || crate::tracker::TOKENS.contains(class))
         && (!request.promised || (request.token.is_some() && is_armed))
         // PUE-V-041
-        && request.hint.map_or(record.hint.get() == 0, |hint| is_armed && restored.device.connectors.contains(hint));
+        && request.hint.map_or(record.hint.get() == 0, |hint| can_hint && restored.device.connectors.contains(hint));
     if is_possible { Ok(request) } else { Err(RestoreError::BadRequest(id)) }
 }
 

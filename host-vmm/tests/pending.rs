@@ -41,11 +41,12 @@ fn with_one_more(reference: &Reference) -> Vec<Reference> {
     let mut more = Vec::new();
     for device in [CORE, DIMM].map(oracle::reference::plan) {
         let is_armed = reference.armed & 1 << device.0 != 0;
+        let is_oldest = reference.open(device).next().is_none();
         let hints = [None, Some(device.1)];
         for (token, promised) in [(false, false), (true, false), (true, true)] {
             for hint in hints {
-                // Nothing is promised, and no hint is kept, where nothing is armed.
-                if is_armed || (!promised && hint.is_none()) {
+                // Nothing is promised, and no hint is kept, where nothing is armed; and it is the oldest that has it.
+                if (is_armed || (!promised && hint.is_none())) && (is_oldest || hint.is_none()) {
                     let mut after = reference.clone();
                     after.asked += 1;
                     let id = after.asked;
