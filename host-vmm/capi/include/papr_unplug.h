@@ -449,8 +449,8 @@ int32_t papr_unplug_set_indicator(struct PaprUnplug *machine,
 /**
  * The guest calls get-sensor-state with these two input words. Returns the call's status, and writes the sensor's state.
  *
- * There is one sensor, dr-entity-sense (9003). Its state is 0 where a physical connector is empty, 1 where the guest has a
- * device or can have one, 2 where a logical connector is unusable; 0 if the status is not 0.
+ * There is one sensor, dr-entity-sense (9003). Its state is 0 where a physical connector is empty, 1 where there is
+ * something for the guest, 2 where a logical connector is unusable; 0 if the status is not 0.
  */
 int32_t papr_unplug_get_sensor_state(struct PaprUnplug *machine,
                                      uint32_t sensor,

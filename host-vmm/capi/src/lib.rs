@@ -31,6 +31,9 @@
     )
 )]
 
+#[cfg(not(panic = "unwind"))]
+compile_error!("the C ABI catches panics, so it has to be built with panic = \"unwind\"");
+
 mod machine;
 
 mod connector;

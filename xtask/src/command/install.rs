@@ -65,12 +65,14 @@ pub(crate) fn run(store: &Store, install: &Install) -> Result<()> {
 /// The same, as a step of something larger.
 pub(crate) fn into(store: &Store, log: &mut Log, install: &Install) -> Result<()> {
     let library = store.settings.checkout.join("host-vmm/capi");
-    let built = build(store, log)?;
     let libdir = install.place(&install.libdir);
     let (headers, pkgconfig) = (install.place(Path::new("include")), libdir.join("pkgconfig"));
     for dir in [&headers, &pkgconfig] {
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        fs::create_dir_all(dir).with_context(|| {
+            format!("cannot make {}; choose another place with --prefix or --destdir", dir.display())
+        })?;
     }
+    let built = build(store, log)?;
     copy(&built, &libdir.join(STATIC))?;
     copy(&library.join("include/papr_unplug.h"), &headers.join("papr_unplug.h"))?;
     if !install.is_static {
@@ -128,4 +130,36 @@ fn pc(template: &str, install: &Install) -> String {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display())).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = include_str!("../../../host-vmm/capi/papr-unplug.pc.in");
+
+    fn install(is_static: bool) -> Install {
+        Install { prefix: "/usr".into(), libdir: "lib64".into(), destdir: Some("/stage".into()), is_static }
+    }
+
+    fn line(file: &str, key: &str) -> String {
+        file.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim().to_owned()
+    }
+
+    #[test]
+    fn destdir_is_where_files_are_written_and_not_where_they_are_looked_for() {
+        assert_eq!(install(false).place(Path::new("include")), Path::new("/stage/usr/include"));
+        let file = pc(TEMPLATE, &install(false));
+        assert_eq!([line(&file, "prefix="), line(&file, "libdir=")], ["/usr", "${prefix}/lib64"]);
+        assert!(!file.contains("/stage") && !file.contains('@'));
+    }
+
+    #[test]
+    fn system_libraries_are_private_unless_only_the_static_library_is_there() {
+        let (both, alone) = (pc(TEMPLATE, &install(false)), pc(TEMPLATE, &install(true)));
+        assert_eq!(line(&both, "Libs:"), "-L${libdir} -lpapr_unplug");
+        assert_eq!(line(&both, "Libs.private:"), SYSTEM.join(" "));
+        assert!(line(&alone, "Libs:").ends_with(&SYSTEM.join(" ")));
+        assert_eq!(line(&alone, "Libs.private:"), "");
+    }
 }

@@ -3,7 +3,7 @@
 //! The library where `cargo xtask install` puts it, used as a VMM's build does.
 
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,18 +12,21 @@ use tempfile::TempDir;
 /// A prefix of its own, with everything installed.
 pub(crate) struct Prefix(TempDir);
 
-/// How a program is linked.
-#[derive(Clone, Copy)]
-pub(crate) enum Linked {
-    Dynamically,
-    Statically,
-}
-
 impl Prefix {
+    /// Everything that is installed.
     pub(crate) fn install() -> Self {
+        Self::install_with(&[])
+    }
+
+    /// Without the shared library, so that programs get the static one.
+    pub(crate) fn install_static() -> Self {
+        Self::install_with(&["--static"])
+    }
+
+    fn install_with(options: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let mut install = Command::new(env!("CARGO"));
-        install.args(["xtask", "install", "--prefix"]).arg(dir.path());
+        install.args(["xtask", "install", "--prefix"]).arg(dir.path()).args(options);
         run(install.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
         Self(dir)
     }
@@ -32,31 +35,16 @@ impl Prefix {
         self.0.path().join(below)
     }
 
-    /// What pkg-config says.
-    fn flags(&self, arguments: &[&str]) -> Vec<String> {
+    /// Compiles a program of this crate, by its path in it, as pkg-config says.
+    pub(crate) fn compile(&self, source: &str, options: &[&str]) -> PathBuf {
         let mut pkg_config = tool("pkg-config", "pkgconf");
-        pkg_config.args(arguments).arg("papr-unplug").env("PKG_CONFIG_PATH", self.path("lib/pkgconfig"));
-        run(&mut pkg_config).split_whitespace().map(str::to_owned).collect()
-    }
-
-    /// Compiles a program of this crate, by its path in it.
-    pub(crate) fn compile(&self, source: &str, linked: Linked, options: &[&str]) -> PathBuf {
+        pkg_config.args(["--cflags", "--libs", "papr-unplug"]).env("PKG_CONFIG_PATH", self.path("lib/pkgconfig"));
+        let flags = run(&mut pkg_config);
         let program = self.path("program");
         let mut cc = tool(&env::var("CC").unwrap_or("cc".into()), "gcc");
         cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-o"]).arg(&program).args(options);
-        cc.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source));
-        match linked {
-            Linked::Dynamically => {
-                cc.args(self.flags(&["--cflags", "--libs"]));
-                cc.arg(format!("-Wl,-rpath,{}", self.path("lib").display()));
-            }
-            Linked::Statically => {
-                // The linker prefers a shared library where there are both.
-                fs::remove_file(self.path("lib/libpapr_unplug.so")).unwrap();
-                cc.args(self.flags(&["--static", "--cflags", "--libs"]));
-            }
-        }
-        run(&mut cc);
+        cc.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source)).args(flags.split_whitespace());
+        run(cc.arg(format!("-Wl,-rpath,{}", self.path("lib").display())));
         program
     }
 }

@@ -2,7 +2,7 @@
 
 //! C programs that are built against the library, run as they are, under valgrind, and with GCC's sanitizers.
 
-use crate::prefix::{Linked, Prefix, run, tool};
+use crate::prefix::{Prefix, run, tool};
 use std::{
     path::Path,
     process::{Command, Output},
@@ -38,37 +38,37 @@ fn failed(output: Output, why: &str) {
 
 #[test]
 fn example_tells_why_the_dimm_was_refused_linked_either_way() {
-    let prefix = Prefix::install();
-    let shared = run(&mut Command::new(prefix.compile(EXAMPLE, Linked::Dynamically, &[])));
-    let alone = run(&mut Command::new(prefix.compile(EXAMPLE, Linked::Statically, &[])));
-    assert_eq!([shared.as_str(), alone.as_str()], [TOLD; 2]);
+    let shared = Prefix::install();
+    let alone = Prefix::install_static();
+    let programs = [&shared, &alone].map(|prefix| prefix.compile(EXAMPLE, &[]));
+    assert_eq!(programs.map(|program| run(&mut Command::new(program))), [TOLD; 2]);
 }
 
 #[test]
 fn example_is_clean_under_valgrind() {
     let prefix = Prefix::install();
-    assert_eq!(run(&mut valgrind(&prefix.compile(EXAMPLE, Linked::Dynamically, &[]))), TOLD);
+    assert_eq!(run(&mut valgrind(&prefix.compile(EXAMPLE, &[]))), TOLD);
 }
 
 #[test]
 fn example_is_clean_under_sanitizers() {
-    let prefix = Prefix::install();
-    assert_eq!(run(&mut Command::new(prefix.compile(EXAMPLE, Linked::Statically, &SANITIZERS))), TOLD);
+    let prefix = Prefix::install_static();
+    assert_eq!(run(&mut Command::new(prefix.compile(EXAMPLE, &SANITIZERS))), TOLD);
 }
 
 #[test]
 fn nothing_is_taken_cleanly_by_every_function() {
-    let prefix = Prefix::install();
-    assert_eq!(run(&mut valgrind(&prefix.compile(NOTHING, Linked::Dynamically, &[]))), "");
-    assert_eq!(run(&mut Command::new(prefix.compile(NOTHING, Linked::Statically, &SANITIZERS))), "");
+    let prefix = Prefix::install_static();
+    assert_eq!(run(&mut valgrind(&prefix.compile(NOTHING, &[]))), "");
+    assert_eq!(run(&mut Command::new(prefix.compile(NOTHING, &SANITIZERS))), "");
 }
 
 /// What watches the others does watch them.
 #[test]
 fn machine_that_is_not_freed_is_found_by_valgrind_and_by_sanitizers() {
     let prefix = Prefix::install();
-    let forgetful = prefix.compile(FORGETFUL, Linked::Dynamically, &[]);
+    let forgetful = prefix.compile(FORGETFUL, &[]);
     failed(valgrind(&forgetful).output().unwrap(), "papr_unplug_new");
-    let forgetful = prefix.compile(FORGETFUL, Linked::Statically, &SANITIZERS);
+    let forgetful = prefix.compile(FORGETFUL, &SANITIZERS);
     failed(Command::new(forgetful).output().unwrap(), "LeakSanitizer");
 }
