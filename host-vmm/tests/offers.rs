@@ -10,6 +10,7 @@ use papr_unplug::{
     },
 };
 
+/// PUE-V-002: that it does not stand in `rtas-indicators` is up to the VMM.
 #[test]
 fn offer_outside_the_vendor_range_is_none() {
     let taken =

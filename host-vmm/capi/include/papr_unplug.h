@@ -570,7 +570,8 @@ int papr_unplug_restore(struct PaprUnplug *machine,
  * It is called for each connector that the stream speaks of, in any order. All of them together take effect when any other
  * function is called. Then nothing is armed, and every device of which a connector was marked as asked for has one open
  * request, with a new name. Of connectors that the stream does not speak of, those of such a device are given back, because QEMU
- * says nothing about an LMB that it got back; all others are configured.
+ * says nothing about an LMB that it got back; all others are configured. A device that was asked for and whose connectors are
+ * all given back exists nowhere: what is said about it is ignored.
  *
  * Questions (papr_unplug_state, _pending, _open_requests, _armed, _has_more, _save, _section, _error, _next_effect) may come
  * in between; requests may then have other names after the last connector. Any other function, except

@@ -7,6 +7,7 @@
 
 use papr_unplug::{
     Tracker,
+    drc::State,
     foreign::{Foreign, ImportError},
     wire::drc::DrcIndex,
 };
@@ -25,10 +26,17 @@ pub(crate) enum Incoming {
 /// What was said about single connectors.
 #[derive(Default)]
 pub(crate) struct Marks {
-    connectors: BTreeMap<DrcIndex, Foreign>,
+    connectors: BTreeMap<DrcIndex, Mark>,
     /// The first connectors of devices that are being removed.
     removals: BTreeSet<DrcIndex>,
     is_settled: bool,
+}
+
+/// What was said about one connector.
+struct Mark {
+    /// The first connector of its device.
+    device: DrcIndex,
+    said: Foreign,
 }
 
 impl Incoming {
@@ -49,7 +57,7 @@ impl Incoming {
             }
             marks.removals.insert(device);
         }
-        marks.connectors.insert(foreign.index, foreign);
+        marks.connectors.insert(foreign.index, Mark { device, said: foreign });
         marks.is_settled = false;
         Ok(())
     }
@@ -59,9 +67,29 @@ impl Incoming {
         if let Self::Marks(marks) = self
             && !marks.is_settled
         {
-            let connectors: Vec<Foreign> = marks.connectors.values().copied().collect();
+            let connectors = marks.possible();
             // Each was looked at when it came, and the devices are the same still.
             marks.is_settled = tracker.import(&connectors).is_ok();
         }
+    }
+}
+
+impl Marks {
+    /// What is said, without devices of which it cannot be true: one that is being removed and is given back wholly does not
+    /// exist any more. No single mark is wrong, and after the last nobody is there to be told.
+    fn possible(&self) -> Vec<Foreign> {
+        let devices = |is_meant: fn(&Mark) -> bool| {
+            let marks = self.connectors.values().filter(move |mark| is_meant(mark));
+            marks.map(|mark| mark.device).collect::<BTreeSet<_>>()
+        };
+        let (asked_for, held) = (devices(|mark| mark.said.unplug_requested), devices(Mark::is_held));
+        let is_possible = |mark: &&Mark| held.contains(&mark.device) || !asked_for.contains(&mark.device);
+        self.connectors.values().filter(is_possible).map(|mark| mark.said).collect()
+    }
+}
+
+impl Mark {
+    fn is_held(&self) -> bool {
+        State::from_number(self.said.state).is_some_and(|state| !state.is_given_back())
     }
 }

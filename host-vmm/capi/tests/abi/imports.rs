@@ -127,6 +127,19 @@ fn mark_that_cannot_be_is_told_at_once_and_ignored() {
     assert_eq!((states(&machine), machine.open_requests()), (vec![4; 4], vec![]));
 }
 
+/// It would have been deleted, and no order of marks says sooner than the last that it was not.
+#[test]
+fn device_that_is_asked_for_and_wholly_given_back_is_as_if_nothing_was_said_of_it() {
+    for order in ORDERS {
+        let machine = Machine::with_dimm(DIMM, 2);
+        assert_eq!(machine.add(1, 0x1000_0000, 1), 0);
+        assert_eq!(machine.attach(0x1000_0000, 1, true), 0);
+        import(&machine, &order.map(|at| [(DIMM, 1, true), (DIMM + 1, 1, false), (0x1000_0000, 4, true)][at]));
+        assert_eq!([DIMM, DIMM + 1].map(|index| machine.state(index)), [4, 4]);
+        assert_eq!(machine.open_requests().iter().map(|request| request.first).collect::<Vec<_>>(), [0x1000_0000]);
+    }
+}
+
 #[test]
 fn more_removals_than_the_machine_takes_are_told_where_they_come() {
     let machine = Machine::new(1);
