@@ -2,7 +2,7 @@
 
 //! What keeps memory busy, with nothing but stock means.
 
-use crate::{dimm::Dimm, vm::Vm};
+use crate::{dimm::Dimm, guest::Guest, vm::Vm};
 use anyhow::{Context as _, Result};
 
 /// Where the kernel's error injection for memory notifiers is (`CONFIG_MEMORY_NOTIFIER_ERROR_INJECT`).
@@ -15,10 +15,10 @@ pub struct Holder {
     pids: String,
 }
 
-impl Vm {
+impl Guest {
     /// From now on, any memory that is to go offline is busy (-EBUSY from a memory notifier).
     pub fn veto_offlining(&mut self) -> Result<()> {
-        self.guest.sh(&format!(
+        self.sh(&format!(
             "if ! [ -e {INJECTION} ]; then \
              insmod /lib/modules/notifier-error-inject.ko && insmod /lib/modules/memory-notifier-error-inject.ko; fi"
         ))?;
@@ -31,7 +31,19 @@ impl Vm {
     }
 
     fn inject(&mut self, errno: i32) -> Result<()> {
-        self.guest.sh(&format!("echo {errno} > {INJECTION}")).map(drop)
+        self.sh(&format!("echo {errno} > {INJECTION}")).map(drop)
+    }
+}
+
+impl Vm {
+    /// See [`Guest::veto_offlining`].
+    pub fn veto_offlining(&mut self) -> Result<()> {
+        self.guest.veto_offlining()
+    }
+
+    /// See [`Guest::allow_offlining`].
+    pub fn allow_offlining(&mut self) -> Result<()> {
+        self.guest.allow_offlining()
     }
 
     /// Takes the first LMB of a DIMM offline. The kernel then takes it away without asking any notifier, so a veto meets

@@ -22,7 +22,8 @@
 //! [`removal`].
 //!
 //! The modules, in the order that data flows: what is booted, the process and its three streams, what is read from
-//! them, the devices and what keeps them busy, a removal and its outcome, and what is made of all that.
+//! them, the devices and what keeps them busy, a removal and its outcome, the same through libvirt, and what is made of all
+//! that.
 
 #![forbid(unsafe_code)]
 
@@ -53,6 +54,8 @@ pub mod frames;
 pub mod modinfo;
 pub mod module;
 pub mod removal;
+
+pub mod libvirt;
 
 pub mod demo;
 pub mod median;

@@ -56,6 +56,11 @@ impl Lines {
         Ok(Self(receiver))
     }
 
+    /// The next line, if it has come.
+    pub fn ready(&self) -> Option<Line> {
+        self.0.try_recv().ok()
+    }
+
     /// The next line, waited for.
     pub fn next(&self, deadline: Deadline) -> Result<Line, NoLine> {
         self.0.recv_timeout(deadline.left()).map_err(|error| match error {

@@ -7,6 +7,7 @@ pub(crate) mod download;
 pub(crate) mod initramfs;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
+pub(crate) mod libvirt;
 pub(crate) mod module;
 pub(crate) mod patch;
 pub(crate) mod qemu;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use crate::artifacts::big_endian::BigEndian;
 use crate::artifacts::initramfs::{Initramfs, OwnTreeInitramfs};
 use crate::artifacts::kernel::{Flavour, Kernel};
+use crate::artifacts::libvirt::Libvirt;
 use crate::artifacts::module::{Module, OwnTreeModule};
 use crate::artifacts::qemu::build::QemuBuild;
 use crate::artifacts::qemu::source::Line;
@@ -35,7 +37,7 @@ use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings};
 ///
 /// [`clean`]: crate::command::clean
 pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
-    let mut recipes: Vec<Box<dyn Recipe>> = vec![Box::new(Qemu), Box::new(BigEndian)];
+    let mut recipes: Vec<Box<dyn Recipe>> = vec![Box::new(Qemu), Box::new(BigEndian), Box::new(Libvirt)];
     for flavour in Flavour::value_variants() {
         recipes.push(Box::new(Initramfs::new(*flavour)));
     }

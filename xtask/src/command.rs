@@ -8,6 +8,7 @@ pub(crate) mod differential;
 pub(crate) mod drill;
 pub(crate) mod install;
 pub(crate) mod instructions;
+pub(crate) mod libvirt;
 pub(crate) mod model;
 pub(crate) mod suite;
 pub(crate) mod wire_targets;

@@ -11,6 +11,7 @@
 //!    └─────────────────────┼─────────────┼─────────────┘
 //! root ────────────────────┴─────────────┘
 //! root ──► qemu
+//! libvirt
 //! ```
 //!
 //! The rooms, in the order that they build on each other: what the user chose ([`settings`]), the machine at hand
@@ -41,7 +42,9 @@ use crate::artifacts::qemu::bundle;
 use crate::artifacts::qemu::source::Line;
 use crate::cache::store::Store;
 use crate::command::install::Install;
-use crate::command::{clauses, clean, demo, differential, drill, install, instructions, model, suite, wire_targets};
+use crate::command::{
+    clauses, clean, demo, differential, drill, install, instructions, libvirt, model, suite, wire_targets,
+};
 use crate::settings::Settings;
 
 #[derive(Debug, Parser)]
@@ -94,6 +97,8 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         first: u64,
     },
+    /// Test what libvirt makes of it: a real daemon, a guest that refuses, and the events that its users get.
+    Libvirt,
     /// Build a QEMU from source, with nothing of ours in it, and tell where it is.
     Qemu {
         /// Which.
@@ -153,6 +158,7 @@ fn run(command: Command) -> Result<()> {
         Command::Model { arguments } => model::run(&store.settings.checkout, &arguments)?,
         Command::WireTargets => wire_targets::run(&store)?,
         Command::Install(install) => install::run(&store, &install)?,
+        Command::Libvirt => libvirt::run(&store)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
         Command::Drill { slow } => drill::run(&store.progress, slow)?,
     }

@@ -2,7 +2,7 @@
 //! `cargo xtask test`: everything that has to pass before a change is sent.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,24 +33,40 @@ pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Resu
         cargo(store, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     }
     let artifacts = Artifacts::ensure(store, flavour)?;
-    let file = store.settings.checkout.join("target/artifacts.json");
-    fs::create_dir_all(file.with_file_name(""))?;
-    fs::write(&file, serde_json::to_string_pretty(&artifacts)? + "\n")
-        .with_context(|| format!("cannot write {}", file.display()))?;
     if whole && flavour == Flavour::Default {
         cargo(store, &["test", "--quiet", "--doc", "--workspace"])?;
     }
+    // The debug kernel changes nothing for tests that boot none.
+    let scope: &[&str] = if flavour == Flavour::Debug { &["--package", VM_TESTS] } else { &["--workspace"] };
+    let arguments: Vec<OsString> = scope.iter().map(Into::into).chain(nextest.iter().cloned()).collect();
+    self::nextest(store, &artifacts, &arguments, &[])
+}
 
+/// Runs nextest for tests that boot what these artifacts are, with further variables.
+pub(crate) fn nextest(
+    store: &Store,
+    artifacts: &Artifacts,
+    arguments: &[impl AsRef<OsStr>],
+    variables: &[(&str, &Path)],
+) -> Result<()> {
+    let file = write(store, artifacts)?;
     let program = cargo_nextest(store)?;
     store.progress.say("==> cargo nextest run");
     let mut command = Command::new(program);
-    // The debug kernel changes nothing for tests that boot none.
-    let scope: &[&str] = if flavour == Flavour::Debug { &["--package", VM_TESTS] } else { &["--workspace"] };
-    command.args(["nextest", "run", "--profile", "ci"]).args(scope).args(nextest);
-    let status =
-        command.env(VARIABLE, &file).current_dir(&store.settings.checkout).status().context("cannot run nextest")?;
+    command.args(["nextest", "run", "--profile", "ci"]).args(arguments);
+    command.env(VARIABLE, &file).envs(variables.iter().copied()).current_dir(&store.settings.checkout);
+    let status = command.status().context("cannot run nextest")?;
     ensure!(status.success(), "tests failed; target/nextest/ci/junit.xml has each one's output");
     Ok(())
+}
+
+/// Writes down where the artifacts are, also for tests that are run by hand later.
+fn write(store: &Store, artifacts: &Artifacts) -> Result<PathBuf> {
+    let file = store.settings.checkout.join("target/artifacts.json");
+    fs::create_dir_all(file.with_file_name(""))?;
+    fs::write(&file, serde_json::to_string_pretty(artifacts)? + "\n")
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
 }
 
 fn cargo(store: &Store, arguments: &[&str]) -> Result<()> {
