@@ -61,6 +61,9 @@ fn text(unplugs: &Unplugs) -> String {
 fn armed(unplugs: &Unplugs) -> String {
     match unplugs.armed.as_deref() {
         None => "whether the guest answers is not told\n".to_owned(),
+        Some([]) if unplugs.offered.as_deref() == Some(&[]) => {
+            "this VM takes no promises from its guest: a refusal may come without a reason, or never\n".to_owned()
+        }
         Some([]) => "the guest has not promised to answer: a refusal may come without a reason, or never\n".to_owned(),
         Some(classes) => {
             format!("the guest has promised to answer every request for: {}\n", plain(&classes.join(", ")))
@@ -128,6 +131,11 @@ mod tests {
             text_of(json!({ "armed": [], "requests": [] })),
             "the guest has not promised to answer: a refusal may come without a reason, or never\nno removal is pending\n"
         );
+    }
+
+    #[test]
+    fn vm_that_offers_nothing_cannot_be_promised_anything() {
+        assert!(text_of(json!({ "offered": [], "armed": [] })).starts_with("this VM takes no promises"));
     }
 
     #[test]

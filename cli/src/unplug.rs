@@ -17,6 +17,9 @@ use papr_unplug_qmp::message::{CommandError, Event};
 use serde_json::{Value, json};
 use std::{io::Write, time::Duration};
 
+/// Such a guest's answer is unknown, and that is all there is to say.
+const PANICKED: &str = "the guest has panicked: that is no refusal; whether an answer comes is unknown";
+
 /// How often a terminal is shown how far the guest is.
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -26,7 +29,7 @@ pub fn run(endpoint: &Endpoint, as_json: bool, device: &str, out: &mut dyn Write
     notes.at("waiting for the VM");
     let mut monitor = Monitor::greet(endpoint, &notes)?;
     let before = list::ask(&mut monitor)?.transpose()?.map(Unplugs::of);
-    let paused = is_paused(&mut monitor)?;
+    let obstacle = obstacle(&mut monitor)?;
     monitor.forget();
     let asked = monitor.execute("device_del", json!({ "id": device }));
 
@@ -35,7 +38,7 @@ pub fn run(endpoint: &Endpoint, as_json: bool, device: &str, out: &mut dyn Write
     let removal = Removal { device, before, notes: &notes };
     let end = match asked {
         Ok(Ok(_)) => {
-            removal.introduce(paused);
+            removal.introduce(obstacle.as_deref());
             removal.follow(&mut monitor)
         }
         Ok(Err(error)) => Ok(End::Rejected(error)),
@@ -76,15 +79,15 @@ struct Removal<'a> {
 
 impl Removal<'_> {
     /// Says what the user cannot expect.
-    fn introduce(&self, paused: bool) {
+    fn introduce(&self, obstacle: Option<&str>) {
         if self.before.is_none() {
             self.notes.say(
                 "this VM's QEMU does not tell why a guest refuses, and the guest may refuse without telling anybody; \
                  waiting as long as you do",
             );
         }
-        if paused {
-            self.notes.say("the VM is paused: its guest cannot answer until it runs");
+        if let Some(obstacle) = obstacle {
+            self.notes.say(obstacle);
         }
     }
 
@@ -107,7 +110,12 @@ impl Removal<'_> {
         }
         let event = monitor.event_within(REFRESH)?;
         if event.is_none() {
-            let now = list::ask(monitor)?.and_then(Result::ok).map(Unplugs::of).unwrap_or_default();
+            let now = match list::ask(monitor) {
+                Ok(answer) => answer.and_then(Result::ok).map(Unplugs::of).unwrap_or_default(),
+                // The outcome may have come before: who waits for the next event will see.
+                Err(Stop::Lost(_)) => Unplugs::default(),
+                Err(stop) => return Err(stop),
+            };
             let mine = now.requests.iter().flatten().rfind(|request| request.is_for(self.device));
             if let Some(mine) = mine {
                 self.notes.at(&format!("{}: {}", plain(self.device), list::state(mine)));
@@ -119,12 +127,10 @@ impl Removal<'_> {
     /// What happens to the VM meanwhile and has a bearing on the answer.
     fn remark(&self, event: &Event) {
         let remark = match event.name() {
-            "STOP" => "the VM was paused: its guest cannot answer until it runs",
+            "STOP" => "the VM was stopped: its guest cannot answer until it runs",
             "RESUME" => "the VM runs again",
             "RESET" => "the machine was reset",
-            "GUEST_PANICKED" | "GUEST_CRASHLOADED" => {
-                "the guest has panicked: that is no refusal; whether an answer comes is unknown"
-            }
+            "GUEST_PANICKED" | "GUEST_CRASHLOADED" => PANICKED,
             "SHUTDOWN" => "the VM shuts down",
             _ => return,
         };
@@ -192,9 +198,18 @@ impl Unplugs {
     }
 }
 
-fn is_paused(monitor: &mut Monitor) -> Result<bool, Stop> {
-    let status = monitor.execute("query-status", json!({}))?.unwrap_or_default();
-    Ok(status.get("running").and_then(Value::as_bool) == Some(false))
+/// What keeps the guest from answering now.
+fn obstacle(monitor: &mut Monitor) -> Result<Option<String>, Stop> {
+    let answer = monitor.execute("query-status", json!({}))?.unwrap_or_default();
+    let status = answer.get("status").and_then(Value::as_str).unwrap_or_default();
+    let runs = answer.get("running").and_then(Value::as_bool).unwrap_or(true);
+    Ok(match (runs, status) {
+        (_, "guest-panicked") => Some(PANICKED.to_owned()),
+        (false, status) => {
+            Some(format!("the VM does not run ({}): its guest cannot answer until it does", plain(status)))
+        }
+        (true, _) => None,
+    })
 }
 
 /// What a user can do about a request that the VM does not take.

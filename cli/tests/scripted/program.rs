@@ -3,11 +3,16 @@
 //! `papr-unplug` itself, as a test runs it.
 
 use crate::server::Server;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 use snapbox::cmd::{Command, OutputAssert};
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    process::{self, Child, ChildStderr, Stdio},
+    fs::File,
+    io::{BufRead as _, BufReader, Read},
+    os::unix::net::UnixStream,
+    process::{self, Child, Stdio},
 };
 
 /// Runs a command against a server, to its end.
@@ -19,7 +24,7 @@ pub(crate) fn papr_unplug(server: &Server, words: &[&str]) -> OutputAssert {
 /// A command that runs.
 pub(crate) struct Running {
     child: Child,
-    notes: BufReader<ChildStderr>,
+    notes: BufReader<Box<dyn Read>>,
 }
 
 impl Running {
@@ -27,8 +32,23 @@ impl Running {
         let mut command = process::Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
         command.args(words).arg("--qmp").arg(server.socket());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let notes = BufReader::new(child.stderr.take().unwrap());
+        let notes = BufReader::new(Box::new(child.stderr.take().unwrap()) as Box<dyn Read>);
         Self { child, notes }
+    }
+
+    /// Starts it with standard error on a terminal; gives the terminal's other end as well.
+    pub(crate) fn start_on_terminal(server: &Server, words: &[&str]) -> (Self, File) {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let near = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        // The notes go to the terminal; this is only there to be held.
+        let (notes, _) = UnixStream::pair().unwrap();
+        let mut command = process::Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
+        command.args(words).arg("--qmp").arg(server.socket()).env("TERM", "xterm");
+        let child = command.stdout(Stdio::piped()).stderr(near).spawn().unwrap();
+        (Self { child, notes: BufReader::new(Box::new(notes)) }, terminal.into())
     }
 
     /// Waits for its next note.

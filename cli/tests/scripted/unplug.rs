@@ -9,7 +9,7 @@ use crate::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use snapbox::str;
-use std::sync::mpsc;
+use std::{fs::File, io::Read as _, sync::mpsc};
 
 /// What `query-device-unplug-requests` answers before anybody asked for `dimm1` the second time.
 fn first_is_pending() -> Value {
@@ -179,12 +179,54 @@ dimm1: unknown: the connection to the VM is lost (the other side closed the conn
 
 "#]])
         .stderr_eq(str![[r#"
-papr-unplug: the VM is paused: its guest cannot answer until it runs
+papr-unplug: the VM does not run (paused): its guest cannot answer until it does
 papr-unplug: the VM runs again
 papr-unplug: the guest has panicked: that is no refusal; whether an answer comes is unknown
 papr-unplug: the VM shuts down
 
 "#]]);
+    server.finish();
+}
+
+/// Reads a terminal until it has shown these words.
+fn shows(terminal: &mut File, words: &str) {
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains(words) {
+        let mut bytes = [0; 1024];
+        let length = terminal.read(&mut bytes).unwrap();
+        shown.extend_from_slice(&bytes[..length]);
+    }
+}
+
+#[test]
+fn terminal_shows_how_far_the_guest_is() {
+    let (seen, is_seen) = mpsc::channel();
+    let server = ours_asked(move |talk| {
+        let mut pending = first_is_pending();
+        pending["requests"].as_array_mut().unwrap().push(json!({
+            "request": 7, "device": "dimm1", "class": "memory", "promised": true, "started": true, "hint": false
+        }));
+        while is_seen.try_recv().is_err() {
+            talk.answers("query-device-unplug-requests", &pending);
+        }
+        talk.tell("DEVICE_DELETED", &json!({ "device": "dimm1", "requests": [6, 7], "cause": "released" }));
+    });
+    let (running, mut terminal) = Running::start_on_terminal(&server, &["unplug", "dimm1"]);
+    shows(&mut terminal, "dimm1: the guest has begun, an answer is promised");
+    seen.send(()).unwrap();
+    assert_eq!(running.end(), (Some(0), "dimm1: released\n".to_owned()));
+    server.finish();
+}
+
+#[test]
+fn outcome_that_came_before_the_connection_was_lost_is_told() {
+    let server = ours_asked(|talk| {
+        talk.expects("query-device-unplug-requests");
+        talk.tell("DEVICE_DELETED", &json!({ "device": "dimm1", "requests": [7], "cause": "released" }));
+    });
+    let (running, mut terminal) = Running::start_on_terminal(&server, &["unplug", "dimm1"]);
+    shows(&mut terminal, "waiting for the guest");
+    assert_eq!(running.end(), (Some(0), "dimm1: released\n".to_owned()));
     server.finish();
 }
 

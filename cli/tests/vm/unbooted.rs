@@ -77,7 +77,7 @@ impl Drop for Unbooted {
 fn ask(vm: &Unbooted) -> Result<Program> {
     let mut asking = Program::start(&vm.monitor, &["unplug", "cpu1"])?;
     assert!(asking.note()?.contains("this VM's QEMU does not tell why"));
-    assert!(asking.note()?.contains("the VM is paused"));
+    assert!(asking.note()?.contains("the VM does not run (prelaunch)"));
     Ok(asking)
 }
 
