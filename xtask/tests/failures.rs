@@ -82,3 +82,21 @@ fn cache_that_cannot_be_written_names_the_variable() {
         "{said}"
     );
 }
+
+#[test]
+fn missing_test_tools_without_root_name_the_command() {
+    let cache = TempDir::new().unwrap();
+    let path = TempDir::new().unwrap();
+    symlink("/usr/bin/cc", path.path().join("cc")).unwrap();
+    let user = ["/usr/bin/unshare", "--user", "--map-user=1000", "--map-group=1000", XTASK, "test"];
+    let said = refused(cache.path(), &user, &[("PATH", path.path().to_str().unwrap())]);
+    assert!(said.contains("`sudo apt-get install binutils pkgconf valgrind`"), "{said}");
+}
+
+#[test]
+fn prefix_that_cannot_be_written_is_told_before_anything_is_built() {
+    let cache = TempDir::new().unwrap();
+    let said = refused(cache.path(), &[XTASK, "install", "--prefix", "/proc/papr-unplug"], &[]);
+    assert!(said.contains("cannot make /proc/papr-unplug/include; choose another place with --prefix"), "{said}");
+    assert!(!said.contains("building"), "{said}");
+}
