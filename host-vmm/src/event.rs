@@ -124,11 +124,12 @@ pub enum Evidence {
 
 impl Ask {
     /// LoPAR's hot plug section that asks for it, 20 bytes or with a token 24: what follows the headers of a platform event
-    /// log of type 229. One connector is named by its index, several by indexed count.
+    /// log of type 229. Memory is named by indexed count, also if it is a single LMB, because that is how QEMU names it: Linux
+    /// removes what was named by an index in another way. Other devices of one connector are named by its index.
     pub fn section(&self) -> impl AsRef<[u8]> + use<> {
         let connectors = self.device.connectors;
         let (identifier_type, identifier) = match connectors.count() {
-            1 => (IdentifierType::DRC_INDEX, [connectors.first().0, 0]),
+            1 if self.device.resource != Resource::MEMORY => (IdentifierType::DRC_INDEX, [connectors.first().0, 0]),
             count => (IdentifierType::DRC_INDEXED_COUNT, [count, connectors.first().0]),
         };
         let request = HotplugRequest {

@@ -497,8 +497,8 @@ size_t papr_unplug_open_requests(struct PaprUnplug *machine,
 
 /**
  * Writes LoPAR's hot plug section that asks the guest for the device of an open request: what follows the headers of a
- * platform event log of type 229. It is 20 bytes, or with a token 24. One connector is named by its index, several by indexed
- * count.
+ * platform event log of type 229. It is 20 bytes, or with a token 24. Memory is named by indexed count, other devices of one
+ * connector by its index.
  *
  * Returns the size, and writes nothing if `room` is less; 0 if no such request is open.
  */
