@@ -239,6 +239,7 @@ fn meaning_of(errno: i32) -> String {
 mod tests {
     use super::*;
     use papr_unplug_qmp::message::Message;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn outcome(kind: Kind, data: Value) -> Outcome {
@@ -270,6 +271,37 @@ mod tests {
     fn names_cannot_speak_to_the_terminal() {
         let told = json!({ "device": "\u{1b}[2J", "reason": "\u{7}" });
         assert_eq!(outcome(Kind::Refused, told).text().matches(char::is_control).collect::<String>(), "\n\n");
+    }
+
+    /// Anything that JSON can say.
+    fn anything() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 8, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Value::from))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_event_says_it_is_one_line(
+            kind in prop_oneof![Just(Kind::Released), Just(Kind::Refused), Just(Kind::ClosedByReset)],
+            values in prop::collection::vec(anything(), 13),
+        ) {
+            const MEMBERS: [&str; 13] = ["device", "path", "request", "source", "reason-code", "reason", "errno", "drc",
+                "address", "requests", "cause", "seconds", "microseconds"];
+            let members: Map<String, Value> = MEMBERS.map(str::to_owned).into_iter().zip(values).collect();
+            let event = json!({ "event": "X", "data": members, "timestamp": members });
+            let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
+            let outcome = Outcome { kind, told: Told::of(event.object().get("data")), event };
+            prop_assert!(!outcome.line().contains(char::is_control));
+            let object: Value = serde_json::from_str(&outcome.json().unwrap()).unwrap();
+            prop_assert_eq!(object["event"].as_object(), Some(outcome.event.object()));
+        }
     }
 
     #[test]

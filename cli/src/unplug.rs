@@ -44,8 +44,9 @@ pub fn run(endpoint: &Endpoint, as_json: bool, device: &str, out: &mut dyn Write
         Ok(Err(error)) => Ok(End::Rejected(error)),
         Err(stop) => Err(stop),
     };
+    let is_listed = removal.before.is_some();
     let end = end.unwrap_or_else(|stop| match stop {
-        Stop::Interrupted(signal) => End::Pending(signal),
+        Stop::Interrupted(signal) => End::Pending { signal, is_listed },
         Stop::Lost(lost) => End::Lost(lost),
     });
     drop(removal);
@@ -64,7 +65,12 @@ enum End {
     /// The VM did not take the request.
     Rejected(CommandError),
     /// The user does not wait any longer.
-    Pending(i32),
+    Pending {
+        /// What interrupted the waiting.
+        signal: i32,
+        /// Whether this QEMU can tell what is pending.
+        is_listed: bool,
+    },
     /// There is nobody left to tell.
     Lost(Lost),
 }
@@ -143,7 +149,7 @@ impl End {
         match self {
             Self::Outcome(outcome) => outcome.ending(),
             Self::Rejected(_) => Ending::Rejected,
-            Self::Pending(signal) => Ending::Interrupted(*signal),
+            Self::Pending { signal, .. } => Ending::Interrupted(*signal),
             Self::Lost(_) => Ending::Unknown,
         }
     }
@@ -164,9 +170,10 @@ impl End {
             Self::Rejected(error) => {
                 format!("{name}: not asked for: {}\n  what to do: {}\n", plain(&error.to_string()), fix(error))
             }
-            Self::Pending(_) => format!(
+            Self::Pending { is_listed, .. } => format!(
                 "{name}: still pending; nobody waits for it here any longer, but the request stands\n  what to do: \
-                 `papr-unplug watch` shows its outcome, `papr-unplug list` whether the guest has begun\n"
+                 `papr-unplug watch` shows its outcome{}\n",
+                if *is_listed { ", `papr-unplug list` whether the guest has begun" } else { ", if there will be one" }
             ),
             Self::Lost(lost) => {
                 let lost = causes(lost);
@@ -184,7 +191,7 @@ impl End {
                 "outcome": "rejected", "device": device, "error": { "class": class, "desc": description }
             })
             .to_string()),
-            Self::Pending(_) => Ok(json!({ "outcome": "pending", "device": device }).to_string()),
+            Self::Pending { .. } => Ok(json!({ "outcome": "pending", "device": device }).to_string()),
             Self::Lost(lost) => {
                 Ok(json!({ "outcome": "unknown", "device": device, "error": causes(lost) }).to_string())
             }
