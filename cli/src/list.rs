@@ -10,21 +10,23 @@ use crate::{
     plain::plain,
     schema::{QUERY, Request, Unplugs},
 };
-use anyhow::{Context as _, Result, anyhow};
-use serde_json::{Value, json};
+use anyhow::{Context as _, Result};
+use papr_unplug_qmp::session::Answer;
+use serde_json::json;
 use std::io::Write;
 
 /// Lists them.
 pub fn run(endpoint: &Endpoint, as_json: bool, out: &mut dyn Write) -> Result<Ending> {
     let notes = Notes::default();
     let mut monitor = Monitor::greet(endpoint, &notes)?;
-    let Some(answer) = ask(&mut monitor)? else {
-        notes.say(&format!(
-            "this VM's QEMU cannot tell what is pending, nor whether the guest answers: it has no {QUERY}"
-        ));
-        return Ok(Ending::CannotTell);
+    let answer = match ask(&mut monitor)? {
+        Ok(answer) => answer,
+        Err(error) => {
+            let why = if error.is_unknown_command() { format!("it has no {QUERY}") } else { plain(&error.to_string()) };
+            notes.say(&format!("this VM's QEMU cannot tell what is pending, nor whether the guest answers: {why}"));
+            return Ok(Ending::CannotTell);
+        }
     };
-    let answer = answer?;
     if as_json {
         writeln!(out, "{answer}")?;
     } else {
@@ -34,12 +36,9 @@ pub fn run(endpoint: &Endpoint, as_json: bool, out: &mut dyn Write) -> Result<En
     Ok(Ending::Done)
 }
 
-/// Asks the VM; `None` if its QEMU does not know the question.
-pub fn ask(monitor: &mut Monitor) -> Result<Option<Result<Value>>, Stop> {
-    Ok(match monitor.execute(QUERY, json!({}))? {
-        Err(error) if error.is_unknown_command() => None,
-        answer => Some(answer.map_err(|error| anyhow!(error).context("the VM does not tell what is pending"))),
-    })
+/// Asks the VM. A stock QEMU does not know the question, and not every machine of another one knows an answer.
+pub fn ask(monitor: &mut Monitor) -> Result<Answer, Stop> {
+    monitor.execute(QUERY, json!({}))
 }
 
 fn text(unplugs: &Unplugs) -> String {
@@ -100,6 +99,7 @@ pub fn state(request: &Request) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn text_of(answer: Value) -> String {
         text(&serde_json::from_value(answer).unwrap())
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn requests_stand_in_columns() {
         let answer = json!({
-            "offered": ["cpu", "memory"], "armed": ["cpu", "memory"], "features": ["token", "started"], "last-request": 8,
+            "offered": ["cpu", "memory"], "armed": ["cpu", "memory"], "last-request": 8,
             "requests": [
                 { "request": 7, "device": "a-dimm", "path": "/p", "class": "memory", "token": 7, "promised": true,
                   "started": true, "hint": false },

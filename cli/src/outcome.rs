@@ -7,7 +7,7 @@ use crate::{
     monitor::{Monitor, Stop},
     plain::plain,
     reason::{self, Reason},
-    schema::{Cause, DELETED, REFUSED, Source, Told},
+    schema::{DELETED, REFUSED, Source, Told},
 };
 use papr_unplug_qmp::message::Event;
 use serde::Serialize;
@@ -47,8 +47,8 @@ struct Object<'a> {
     device: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    requests: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<Source>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,12 +72,10 @@ impl Outcome {
     /// The outcome that an event tells, if it tells one.
     pub fn read(event: Event, monitor: &mut Monitor) -> Result<Option<Self>, Stop> {
         let told = Told::of(event.object().get("data"));
-        let kind = match (event.name(), told.cause) {
-            (REFUSED, _) => Kind::Refused,
-            (DELETED, _) if !told.is_whole_device() => return Ok(None),
-            (DELETED, Some(Cause::Reset)) => Kind::ClosedByReset,
-            (DELETED, Some(Cause::Released)) => Kind::Released,
-            (DELETED, None) => match monitor.was_reset() {
+        let kind = match event.name() {
+            REFUSED => Kind::Refused,
+            DELETED if !told.is_whole_device() => return Ok(None),
+            DELETED => match monitor.was_reset() {
                 Ok(true) => Kind::ClosedByReset,
                 // What the VM told before it went is still true.
                 Ok(false) | Err(Stop::Lost(_)) => Kind::Released,
@@ -90,9 +88,8 @@ impl Outcome {
 
     /// Whether it ends a request for this device that was made after that one.
     pub fn answers(&self, device: &str, earlier: Option<u64>) -> bool {
-        let ended = self.told.requests.iter().flatten().chain(&self.told.request);
-        // A VM that numbers its requests says which one this is about; from one that does not, any will do.
-        let is_later = ended.clone().count() == 0 || ended.max() > earlier.as_ref();
+        // A deletion ends all requests, and a VM that does not number them cannot say which one it means.
+        let is_later = self.told.request.is_none_or(|request| Some(request) > earlier);
         self.told.is_about(device) && is_later
     }
 
@@ -108,8 +105,7 @@ impl Outcome {
     /// One line: when, what, how it ended, and all that is known of why.
     pub fn line(&self) -> String {
         let time = humantime::format_rfc3339_micros(self.time());
-        let requests: Vec<String> = self.told.numbers().iter().map(u64::to_string).collect();
-        let numbered = if requests.is_empty() { String::new() } else { format!(" request {}", requests.join(", ")) };
+        let numbered = self.told.request.map(|request| format!(" request {request}")).unwrap_or_default();
         format!("{time} {}{numbered} {}", self.told.name(), self.summary())
     }
 
@@ -133,14 +129,14 @@ impl Outcome {
 
     /// For programs.
     pub fn json(&self) -> serde_json::Result<String> {
-        let Told { device, path, source, errno, drc, address, .. } = &self.told;
+        let Told { device, path, request, source, errno, drc, address, .. } = &self.told;
         let reason = self.reason();
         serde_json::to_string(&Object {
             time: humantime::format_rfc3339_micros(self.time()).to_string(),
             outcome: self.kind,
             device: device.as_deref(),
             path: path.as_deref(),
-            requests: self.told.numbers(),
+            request: *request,
             source: *source,
             reason: self.told.reason.as_deref().or(reason.map(|reason| reason.name.as_str())),
             reason_code: self.told.reason_code.or(reason.map(|reason| reason.code)),
@@ -193,11 +189,6 @@ impl Told {
             parents.iter().find_map(|parent| path.strip_prefix(parent)).is_some_and(|name| !name.contains('/'))
         };
         self.device.is_some() || self.path.as_deref().is_some_and(added)
-    }
-
-    /// The requests that have ended.
-    fn numbers(&self) -> Vec<u64> {
-        self.requests.iter().flatten().chain(&self.request).copied().collect()
     }
 
     /// Reason, errno, place and source, as far as told.
@@ -290,10 +281,10 @@ mod tests {
         #[test]
         fn whatever_an_event_says_it_is_one_line(
             kind in prop_oneof![Just(Kind::Released), Just(Kind::Refused), Just(Kind::ClosedByReset)],
-            values in prop::collection::vec(anything(), 13),
+            values in prop::collection::vec(anything(), 11),
         ) {
-            const MEMBERS: [&str; 13] = ["device", "path", "request", "source", "reason-code", "reason", "errno", "drc",
-                "address", "requests", "cause", "seconds", "microseconds"];
+            const MEMBERS: [&str; 11] = ["device", "path", "request", "source", "reason-code", "reason", "errno", "drc",
+                "address", "seconds", "microseconds"];
             let members: Map<String, Value> = MEMBERS.map(str::to_owned).into_iter().zip(values).collect();
             let event = json!({ "event": "X", "data": members, "timestamp": members });
             let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
@@ -310,8 +301,7 @@ mod tests {
         assert!(stock.answers("d", None) && stock.answers("/p/d", None) && !stock.answers("e", None));
         let ours = outcome(Kind::Refused, json!({ "device": "d", "request": 7 }));
         assert!(ours.answers("d", Some(6)) && !ours.answers("d", Some(7)));
-        let release = outcome(Kind::Released, json!({ "device": "d", "requests": [6, 7] }));
-        assert!(release.answers("d", Some(6)) && !release.answers("d", Some(7)));
+        assert!(outcome(Kind::Released, json!({ "device": "d" })).answers("d", Some(7)));
     }
 
     #[test]

@@ -47,12 +47,6 @@ pub struct Told {
     /// The guest physical address of the memory that refused.
     #[serde(deserialize_with = "if_fit")]
     pub address: Option<u64>,
-    /// The requests that end with the device.
-    #[serde(deserialize_with = "if_fit")]
-    pub requests: Option<Vec<u64>>,
-    /// Why the device could go.
-    #[serde(deserialize_with = "if_fit")]
-    pub cause: Option<Cause>,
 }
 
 /// How a refusal came to be known.
@@ -67,16 +61,6 @@ pub enum Source {
     Inferred,
 }
 
-/// Why a device is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cause {
-    /// The guest gave it back.
-    Released,
-    /// It went with a reset.
-    Reset,
-}
-
 /// The answer to [`QUERY`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -87,9 +71,6 @@ pub struct Unplugs {
     /// The classes that it did arm: it answers every request for them.
     #[serde(deserialize_with = "if_fit")]
     pub armed: Option<Vec<String>>,
-    /// What it armed besides.
-    #[serde(deserialize_with = "if_fit")]
-    pub features: Option<Vec<String>>,
     /// The number of the latest request.
     #[serde(deserialize_with = "if_fit")]
     pub last_request: Option<u64>,

@@ -28,7 +28,7 @@ pub fn run(endpoint: &Endpoint, as_json: bool, device: &str, out: &mut dyn Write
     let notes = Notes::with_spinner();
     notes.at("waiting for the VM");
     let mut monitor = Monitor::greet(endpoint, &notes)?;
-    let before = list::ask(&mut monitor)?.transpose()?.map(Unplugs::of);
+    let before = list::ask(&mut monitor)?.ok().map(Unplugs::of);
     let obstacle = obstacle(&mut monitor)?;
     monitor.forget();
     let asked = monitor.execute("device_del", json!({ "id": device }));
@@ -117,7 +117,7 @@ impl Removal<'_> {
         let event = monitor.event_within(REFRESH)?;
         if event.is_none() {
             let now = match list::ask(monitor) {
-                Ok(answer) => answer.and_then(Result::ok).map(Unplugs::of).unwrap_or_default(),
+                Ok(answer) => answer.map(Unplugs::of).unwrap_or_default(),
                 // The outcome may have come before: who waits for the next event will see.
                 Err(Stop::Lost(_)) => Unplugs::default(),
                 Err(stop) => return Err(stop),

@@ -17,7 +17,7 @@ use std::io::Write;
 pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<Ending> {
     let notes = Notes::default();
     let mut monitor = Monitor::greet(endpoint, &notes)?;
-    if list::ask(&mut monitor)?.is_none() {
+    if list::ask(&mut monitor)?.is_err() {
         notes.say(
             "this VM's QEMU tells neither why a guest refuses nor which request it means; it may tell one refusal twice, \
              and others not at all",

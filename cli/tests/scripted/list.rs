@@ -53,9 +53,8 @@ fn machine_that_does_not_track_requests_says_so() {
         talk.greet();
         talk.refuses("query-device-unplug-requests", "GenericError", "this machine does not track requests");
     });
-    papr_unplug(&server, &["list"]).code(1).stdout_eq("").stderr_eq(str![[r#"
-papr-unplug: the VM does not tell what is pending
-  because: this machine does not track requests (GenericError)
+    papr_unplug(&server, &["list"]).code(7).stdout_eq("").stderr_eq(str![[r#"
+papr-unplug: this VM's QEMU cannot tell what is pending, nor whether the guest answers: this machine does not track requests (GenericError)
 
 "#]]);
     server.finish();

@@ -109,6 +109,16 @@ impl Talk {
         self.refuses(command, "CommandNotFound", &format!("The command {command} has not been found"));
     }
 
+    /// Does whatever it is asked, until the client is gone.
+    pub(crate) fn obeys(&mut self) {
+        let mut line = String::new();
+        while self.reader.read_line(&mut line).is_ok_and(|length| length != 0) {
+            let sent: Value = serde_json::from_str(&line).unwrap();
+            self.say(&json!({ "return": {}, "id": sent["id"] }).to_string());
+            line.clear();
+        }
+    }
+
     /// Waits until the client is gone, and sees that it has said nothing more.
     pub(crate) fn expects_no_more(&mut self) {
         let mut line = String::new();

@@ -27,8 +27,11 @@ fn tell_three(talk: &mut Talk) {
         "drc": 0x1000_0001, "source": "reported-by-token" }),
     );
     talk.tell("DEVICE_DELETED", &json!({ "path": "/machine/peripheral/cpu1/thread[0]" }));
-    talk.tell("DEVICE_DELETED", &json!({ "device": "cpu1", "requests": [2], "cause": "released" }));
-    talk.tell("DEVICE_DELETED", &json!({ "device": "cpu2", "requests": [3, 4], "cause": "reset" }));
+    talk.tell("DEVICE_DELETED", &json!({ "device": "cpu1" }));
+    talk.answers("query-status", &json!({ "status": "running", "running": true }));
+    talk.tell("DEVICE_DELETED", &json!({ "device": "cpu2" }));
+    talk.tell("RESET", &json!({ "guest": true, "reason": "guest-reset" }));
+    talk.answers("query-status", &json!({ "status": "running", "running": true }));
 }
 
 #[test]
@@ -39,8 +42,8 @@ fn each_outcome_is_a_line() {
     });
     papr_unplug(&server, &["watch"]).code(0).stderr_eq("").stdout_eq(str![[r#"
 2026-09-21T14:13:20.000042Z cpu1 request 1 refused: last-cpu, errno 16 (Device or resource busy), DRC 0x10000001, reported
-2026-09-21T14:13:20.000042Z cpu1 request 2 released
-2026-09-21T14:13:20.000042Z cpu2 request 3, 4 closed by reset
+2026-09-21T14:13:20.000042Z cpu1 released
+2026-09-21T14:13:20.000042Z cpu2 closed by reset
 
 "#]]);
     server.finish();
