@@ -9,13 +9,13 @@ use std::path::PathBuf;
 
 /// Ask a PAPR guest for a device, and learn what became of it
 ///
-/// A hypervisor cannot take a CPU or a DIMM away from a pseries (PowerPC PAPR) guest: it can only ask, and the guest may
-/// refuse. papr-unplug talks to the guest's QEMU over QMP. It asks, shows what the guest answers, and says what can be done
-/// about a refusal.
+/// A hypervisor cannot take a CPU or a DIMM away from a pseries (PowerPC PAPR) guest: it can only ask, and the guest
+/// may refuse. papr-unplug talks to the guest's QEMU over QMP. It asks, shows what the guest answers, and says what can
+/// be done about a refusal.
 ///
-/// How much can be known depends on the QEMU and on the guest. With a QEMU and a guest that speak the papr-unplug protocol
-/// every request is answered, once, with a reason. With others a refusal comes without a reason, perhaps twice, or not at
-/// all; papr-unplug says so.
+/// How much can be known depends on the QEMU and on the guest. With a QEMU and a guest that speak the papr-unplug
+/// protocol every request is answered, once, with a reason. With others a refusal comes without a reason, perhaps
+/// twice, or not at all; papr-unplug says so.
 #[derive(Debug, Parser)]
 #[command(name = "papr-unplug", version, max_term_width = 100)]
 pub struct Arguments {
@@ -40,9 +40,9 @@ pub enum Command {
     },
     /// Ask the guest for a device, and wait for the outcome
     ///
-    /// Waits as long as the guest takes; there is no timeout, because a guest that is slow and a guest that is stuck cannot
-    /// be told apart by waiting. Ctrl-C ends the waiting and not the request, which nobody can take back: the guest may
-    /// still give the device back later, or refuse.
+    /// Waits as long as the guest takes; there is no timeout, because a guest that is slow and a guest that is stuck
+    /// cannot be told apart by waiting. Ctrl-C ends the waiting and not the request, which nobody can take back: the
+    /// guest may still give the device back later, or refuse.
     Unplug {
         /// Which VM.
         #[command(flatten)]
@@ -89,8 +89,8 @@ pub enum Command {
 pub struct Vm {
     /// The VM's QMP socket: a path, @NAME for an abstract one, or tcp:HOST:PORT
     ///
-    /// QEMU opens one with `-qmp unix:PATH,server=on,wait=off`. Each talks to one program at a time; one that libvirt holds is
-    /// taken, so give the VM a second one (in libvirt, by <qemu:commandline>).
+    /// QEMU opens one with `-qmp unix:PATH,server=on,wait=off`. Each talks to one program at a time; one that libvirt
+    /// holds is taken, so give the VM a second one (in libvirt, by <qemu:commandline>).
     #[arg(long, env = "PAPR_UNPLUG_QMP", hide_env_values = true, value_name = "SOCKET")]
     pub qmp: Endpoint,
 }

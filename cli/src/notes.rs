@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the user sees on standard error: notes, and on a terminal a line that shows that the program waits, and for what.
+//! What the user sees on standard error: notes, and on a terminal a line that shows that the program waits, and for
+//! what.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{

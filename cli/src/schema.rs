@@ -2,8 +2,9 @@
 
 //! What a QEMU that speaks the papr-unplug protocol tells beyond what every QEMU does.
 //!
-//! Every member is optional, and one that is not of the expected type counts as not told: a stock QEMU tells none of them,
-//! and a newer one may tell them otherwise. What is not named here is not lost, because `--json` prints the event itself.
+//! Every member is optional, and one that is not of the expected type counts as not told: a stock QEMU tells none of
+//! them, and a newer one may tell them otherwise. What is not named here is not lost, because `--json` prints the event
+//! itself.
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -2,7 +2,8 @@
 
 //! What a user of libvirt sees when a guest refuses. `cargo xtask libvirt` runs these.
 //!
-//! That there was no further event is known when the device is gone: what was said before that about it is all there is.
+//! That there was no further event is known when the device is gone: what was said before that about it is all there
+//! is.
 
 mod ours;
 mod stock;

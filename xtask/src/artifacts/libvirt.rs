@@ -15,8 +15,8 @@ use crate::settings::Settings;
 
 const PACKAGES: &[&str] = &["?essential", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu"];
 
-/// Enters the root. libvirt's session daemon does not insist on being root, as its system daemon does; it wants a user that
-/// has a name, and /sys.
+/// Enters the root. libvirt's session daemon does not insist on being root, as its system daemon does; it wants a user
+/// that has a name, and /sys.
 const ENTER: &str = r#"#!/bin/sh
 # Runs a command beside libvirt, made by `cargo xtask libvirt`: enter STATE COMMAND [ARGUMENT...]
 # The host's files are below /host. Only STATE can be written to; it is at /state, and everybody's home.
