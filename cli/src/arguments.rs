@@ -29,7 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Follow a VM: one line for each removal that comes to its end
     ///
-    /// Runs until it is interrupted or the VM ends. Whoever asked for the removal, its outcome is shown.
+    /// Runs until it is interrupted or the VM ends. Whoever asked for the removal, its outcome is shown. A note on standard
+    /// error says from when on nothing is missed.
     Watch {
         /// Which VM.
         #[command(flatten)]

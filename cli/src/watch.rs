@@ -17,12 +17,13 @@ use std::io::Write;
 pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<Ending> {
     let notes = Notes::default();
     let mut monitor = Monitor::greet(endpoint, &notes)?;
-    if list::ask(&mut monitor)?.is_err() {
-        notes.say(
-            "this VM's QEMU tells neither why a guest refuses nor which request it means; it may tell one refusal twice, \
-             and others not at all",
-        );
-    }
+    // Whoever starts this beside something else has to know from when on nothing is missed.
+    notes.say(if list::ask(&mut monitor)?.is_ok() {
+        "following the VM"
+    } else {
+        "following the VM. Its QEMU tells neither why a guest refuses nor which request it means; it may tell one \
+         refusal twice, and others not at all"
+    });
     let mut has_shut_down = false;
     loop {
         let event = match monitor.event() {

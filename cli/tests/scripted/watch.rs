@@ -40,7 +40,7 @@ fn each_outcome_is_a_line() {
         tell_three(talk);
         talk.tell("SHUTDOWN", &json!({ "guest": true, "reason": "guest-shutdown" }));
     });
-    papr_unplug(&server, &["watch"]).code(0).stderr_eq("").stdout_eq(str![[r#"
+    papr_unplug(&server, &["watch"]).code(0).stderr_eq("papr-unplug: following the VM\n").stdout_eq(str![[r#"
 2026-09-21T14:13:20.000042Z cpu1 request 1 refused: last-cpu, errno 16 (Device or resource busy), DRC 0x10000001, reported
 2026-09-21T14:13:20.000042Z cpu1 released
 2026-09-21T14:13:20.000042Z cpu2 closed by reset
@@ -69,7 +69,7 @@ fn vm_that_is_gone_without_a_word_is_told() {
         talk.knows_no("query-device-unplug-requests");
     });
     papr_unplug(&server, &["watch"]).code(5).stdout_eq("").stderr_eq(str![[r#"
-papr-unplug: this VM's QEMU tells neither why a guest refuses nor which request it means; it may tell one refusal twice, and others not at all
+papr-unplug: following the VM. Its QEMU tells neither why a guest refuses nor which request it means; it may tell one refusal twice, and others not at all
 papr-unplug: the VM is gone: the other side closed the connection
 
 "#]]);
