@@ -7,7 +7,8 @@ use zerocopy::{
     FromBytes, Immutable, KnownLayout, Unaligned,
     byteorder::big_endian::{U16, U32, U64},
 };
-use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+// By glob: wherever zerocopy has its feature `derive` on, the traits' names above bring the derives along.
+use zerocopy_derive::*;
 
 /// The start of the stream.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
