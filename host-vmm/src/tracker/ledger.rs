@@ -6,6 +6,7 @@ use crate::{
     event::{Device, RequestId},
     wire::{drc::DrcIndex, offer::Classes, token::Token},
 };
+use hashbrown::HashSet;
 
 /// A request that has no outcome yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +71,14 @@ impl Ledger {
 
     /// A token that no open request has, and that was not used for as long as possible (PUE-V-023, PUE-V-024).
     pub(crate) fn token(&mut self) -> Token {
-        let mut token = self.last_token;
-        // Fewer requests are open than there are tokens, so one of the next bound + 1 is free.
-        for _ in 0..=self.bound {
-            token = Token(token.0.checked_add(1).unwrap_or(1));
-            if !self.open.iter().any(|request| request.token == token) {
-                break;
+        let after = |token: Token| Token(token.0.checked_add(1).unwrap_or(1));
+        let mut token = after(self.last_token);
+        // Rarely: every token was given once, and the request of the next one is open still.
+        if self.open.iter().any(|request| request.token == token) {
+            let used: HashSet<Token> = self.open.iter().map(|request| request.token).collect();
+            // Fewer requests are open than there are tokens, so this ends.
+            while used.contains(&token) {
+                token = after(token);
             }
         }
         self.last_token = token;
