@@ -95,7 +95,10 @@ impl Tracker {
 
     fn read_foreign(&self, foreign: &Foreign) -> Result<(Device, State), ImportError> {
         let device = self.device(foreign.index).ok_or(ImportError::NoDevice(foreign.index))?;
-        let state = State::from_number(foreign.state).filter(|state| Some(state.kind()) == Kind::of(device.resource));
+        let is_gone =
+            |state: &State| foreign.unplug_requested && state.is_given_back() && device.connectors.count() == 1;
+        let state = State::from_number(foreign.state)
+            .filter(|state| Some(state.kind()) == Kind::of(device.resource) && !is_gone(state));
         Ok((device, state.ok_or(ImportError::BadState(foreign.index, foreign.state))?))
     }
 
