@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `cargo xtask` can be asked for, beside artifacts.
 
+pub(crate) mod bench;
 pub(crate) mod clauses;
 pub(crate) mod clean;
+pub(crate) mod coverage;
 pub(crate) mod demo;
 pub(crate) mod differential;
 pub(crate) mod drill;
+pub(crate) mod fuzz;
 pub(crate) mod install;
 pub(crate) mod instructions;
 pub(crate) mod libvirt;

@@ -66,6 +66,11 @@ pub(crate) fn require_test_tools(progress: &Progress) -> Result<()> {
     install(progress, &packages(&programs).collect::<Vec<_>>())
 }
 
+/// Makes sure of the compiler that libFuzzer takes.
+pub(crate) fn require_fuzz_tools(progress: &Progress) -> Result<()> {
+    install(progress, &packages(&[("c++", "g++")]).collect::<Vec<_>>())
+}
+
 /// The packages of those programs that are not there.
 fn packages(programs: &[(&str, &'static str)]) -> impl Iterator<Item = &'static str> {
     programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package)

@@ -43,7 +43,8 @@ use crate::artifacts::qemu::source::Line;
 use crate::cache::store::Store;
 use crate::command::install::Install;
 use crate::command::{
-    clauses, clean, demo, differential, drill, install, instructions, libvirt, model, suite, wire_targets,
+    bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, libvirt, model, suite,
+    wire_targets,
 };
 use crate::settings::Settings;
 
@@ -78,11 +79,27 @@ enum Command {
     },
     /// Check that every requirement of the protocol has evidence, and write the table to target/clauses.md.
     Clauses,
+    /// Say which lines of the host crate its tests run.
+    Coverage,
     /// Explore the executable model of the protocol; takes --stock, --mutants and --depth.
     Model {
         /// Passed on to the model.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
+    },
+    /// Measure what was promised about speed and size, beside stock QEMU; the table is also in target/bench-host.json.
+    Bench {
+        /// What is measured.
+        #[arg(value_enum)]
+        what: bench::Bench,
+    },
+    /// Attack the host crate with random input for a while, and say what of its state machine that reached.
+    Fuzz {
+        /// How long each target is attacked.
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+        /// Only these; all of them if none is named.
+        targets: Vec<fuzz::Target>,
     },
     /// Test the wire crate with the oldest and newest zerocopy, on little-endian and emulated big-endian.
     WireTargets,
@@ -156,6 +173,9 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Clauses => clauses::run(&store.settings.checkout)?,
         Command::Model { arguments } => model::run(&store.settings.checkout, &arguments)?,
+        Command::Bench { what } => bench::run(&store, what)?,
+        Command::Coverage => coverage::run(&store)?,
+        Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,
         Command::WireTargets => wire_targets::run(&store)?,
         Command::Install(install) => install::run(&store, &install)?,
         Command::Libvirt => libvirt::run(&store)?,

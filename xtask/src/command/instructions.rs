@@ -74,6 +74,6 @@ fn count(vmm: &mut Child, qtest: &UnixListener, monitor: &UnixListener, rounds: 
 }
 
 /// Reads callgrind's `totals: N`.
-fn total(text: &str) -> Option<u64> {
+pub(crate) fn total(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("totals: "))?.trim().parse().ok()
 }

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Words of a hostile guest.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use papr_unplug_fuzz::calls::{self, Heard};
+
+fuzz_target!(|heard: Heard| calls::read(heard));

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A whole life of a machine: its user, its guest, resets and migrations, in any order.
+
+use crate::oracle::{
+    action::{Action, Report},
+    machine::{DEVICES, OFFERS},
+    reference::Reference,
+    subject::Subject,
+};
+use arbitrary::Arbitrary;
+use std::sync::OnceLock;
+
+/// What happens to a machine.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct History {
+    /// Which offer it makes; none for a number that has no offer.
+    pub offer: u8,
+    /// What happens after every device was plugged and configured.
+    pub actions: Vec<Action>,
+}
+
+impl History {
+    /// Lives it: the crate and the reference have to agree after every action. `seen` gets the reference after each.
+    pub fn live(&self, mut seen: impl FnMut(&Reference)) -> (Subject, Reference) {
+        let (mut subject, mut reference) = begun(self.offer).clone();
+        for action in self.actions.iter().copied().map(meant) {
+            reference.apply(action);
+            subject.apply(action, &reference);
+            seen(&reference);
+        }
+        subject.check_saved(&reference);
+        (subject, reference)
+    }
+}
+
+/// Half of all ARMs are ones that a guest could mean: bits are hard to guess.
+fn meant(action: Action) -> Action {
+    match action {
+        Action::Report(_, Report::Arm { classes, features }) if classes & 0x100 == 0 => Action::Report(
+            0,
+            Report::Arm { classes: classes & 0x7E | 1 << (features >> 5).clamp(1, 6), features: features & 3 },
+        ),
+        other => other,
+    }
+}
+
+/// A machine in which every device was plugged and configured, one for each offer and one for none.
+fn begun(offer: u8) -> &'static (Subject, Reference) {
+    static BEGUN: OnceLock<[(Subject, Reference); OFFERS.len() + 1]> = OnceLock::new();
+    let begin = |place: usize| {
+        let offer = OFFERS.get(place).copied();
+        let (mut subject, mut reference) = (Subject::new(offer), Reference::new(offer));
+        for action in (0..DEVICES.len() as u8).flat_map(|device| [Action::Plug(device), Action::Boot(device)]) {
+            reference.apply(action);
+            subject.apply(action, &reference);
+        }
+        (subject, reference)
+    };
+    let all = BEGUN.get_or_init(|| std::array::from_fn(begin));
+    &all[usize::from(offer) % all.len()]
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask coverage`: which lines of the host crate its own tests run.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::artifacts::root::Root;
+use crate::cache::store::Store;
+use crate::host::sandbox::WORK;
+use crate::work::step::{Log, output_of};
+
+/// Whose tests run, and whose lines are counted.
+const PACKAGE: &str = "papr-unplug";
+const SOURCES: &str = "host-vmm/src/";
+
+/// So much was promised.
+const PERCENT: f64 = 95.0;
+
+/// Lines of one file, or of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Lines {
+    all: u64,
+    run: u64,
+}
+
+impl Lines {
+    fn percent(self) -> f64 {
+        if self.all == 0 { 100.0 } else { 100.0 * self.run as f64 / self.all as f64 }
+    }
+}
+
+/// Runs the tests and prints a line for each file.
+pub(crate) fn run(store: &Store) -> Result<()> {
+    let root = store.ensure(&Root)?;
+    let directory = store.settings.checkout.join("target/coverage");
+    let raw = directory.join("raw");
+    if raw.exists() {
+        fs::remove_dir_all(&raw).with_context(|| format!("cannot remove {}", raw.display()))?;
+    }
+    let mut log = Log::begin(store, "coverage")?;
+    let mut tests = cargo(store, &directory);
+    log.run(store, "running the tests", tests.env("LLVM_PROFILE_FILE", raw.join("%p-%m.profraw")))?;
+    let messages = output_of(cargo(store, &directory).args(["--no-run", "--quiet", "--message-format=json"]))?;
+    let programs: BTreeSet<PathBuf> = messages.lines().filter_map(executable).collect();
+    ensure!(!programs.is_empty(), "cargo says no place of the tests");
+
+    let sandbox = Root::sandbox(&root).fill(&directory, WORK);
+    let inside = |path: &Path| Ok::<_, anyhow::Error>(format!("{WORK}/{}", path.strip_prefix(&directory)?.display()));
+    let mut merge = vec!["llvm-profdata".to_owned(), "merge".into(), "-sparse".into()];
+    for file in fs::read_dir(&raw).context("the tests have left no profiles")? {
+        merge.push(inside(&file?.path())?);
+    }
+    merge.extend(["-o".to_owned(), format!("{WORK}/merged.profdata")]);
+    log.run(store, "merging the profiles", &mut sandbox.command(merge)).context(
+        "the LLVM of the build root cannot read the profiles of this compiler; an older one (from 1.95 on) writes others",
+    )?;
+    let mut export = vec!["llvm-cov".to_owned(), "export".into(), "-summary-only".into()];
+    export.push(format!("-instr-profile={WORK}/merged.profdata"));
+    for program in &programs {
+        export.extend(["-object".to_owned(), inside(program)?]);
+    }
+    let summary: Value = serde_json::from_str(&output_of(&mut sandbox.command(export))?)?;
+    tell(&summary)
+}
+
+/// `cargo test` with counters in everything it builds.
+fn cargo(store: &Store, directory: &Path) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Cinstrument-coverage").current_dir(&store.settings.checkout);
+    cargo.args(["test", "--tests", "--package", PACKAGE, "--target-dir"]).arg(directory);
+    cargo
+}
+
+/// The place of a test, if this message of cargo's tells it.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_test = message["profile"]["test"] == true;
+    is_test.then(|| message["executable"].as_str().map(PathBuf::from))?
+}
+
+/// The lines of each file of the crate, from what `llvm-cov export` gives.
+fn files(summary: &Value) -> Vec<(String, Lines)> {
+    let lines = |file: &Value| {
+        let (_, name) = file["filename"].as_str()?.split_once(SOURCES)?;
+        let count = |key: &str| file["summary"]["lines"][key].as_u64();
+        Some((name.to_owned(), Lines { all: count("count")?, run: count("covered")? }))
+    };
+    summary["data"][0]["files"].as_array().into_iter().flatten().filter_map(lines).collect()
+}
+
+fn tell(summary: &Value) -> Result<()> {
+    let mut all = Lines::default();
+    for (name, lines) in files(summary) {
+        println!("{name:<24} {:>5} of {:>5} lines  {:>5.1} %", lines.run, lines.all, lines.percent());
+        all = Lines { all: all.all + lines.all, run: all.run + lines.run };
+    }
+    println!("{:<24} {:>5} of {:>5} lines  {:>5.1} %", "all", all.run, all.all, all.percent());
+    ensure!(all.all > 0, "no line of {SOURCES} was seen");
+    ensure!(all.percent() > PERCENT, "more than {PERCENT} % of the lines are to be run by tests");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn files_are_those_of_the_crate() {
+        let of = |name: &str| json!({"filename": name, "summary": {"lines": {"count": 10, "covered": 9}}});
+        let summary =
+            json!({"data": [{"files": [of("/a/host-vmm/src/tracker/ledger.rs"), of("/a/host-vmm/tests/x.rs")]}]});
+        assert_eq!(files(&summary), [("tracker/ledger.rs".to_owned(), Lines { all: 10, run: 9 })]);
+        assert!(tell(&summary).is_err());
+    }
+
+    #[test]
+    fn no_lines_are_no_evidence() {
+        assert!(tell(&json!({"data": [{"files": []}]})).is_err());
+    }
+}

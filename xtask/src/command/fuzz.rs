@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask fuzz`: attacks the host crate with libFuzzer.
+//!
+//! The targets are laid out as cargo-fuzz has them, but are built here by the compiler that builds everything else: what
+//! libFuzzer needs of it is a pass of LLVM's, which a stable compiler has, too.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::cache::store::Store;
+use crate::host;
+use crate::work::step::{Log, bound, output_of};
+
+/// What is attacked; each is a file in `host-vmm/fuzz/fuzz_targets`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// The words of an RTAS call.
+    Decode,
+    /// A machine, from its first device to its last, beside the reference that the tests use.
+    Tracker,
+    /// A migration stream.
+    Restore,
+    /// The functions of the C ABI, with AddressSanitizer.
+    Capi,
+}
+
+/// LLVM's part of libFuzzer: counters at every edge, and what is compared with what.
+const COVERAGE: &[&str] = &[
+    "--cfg",
+    "fuzzing",
+    "-Ccodegen-units=1",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+];
+
+/// What of Rust is behind pointers is watched, too. Compilers have it since long, and call it unstable.
+const ADDRESSES: &[&str] = &["-Zsanitizer=address"];
+
+/// A run of one input may not take longer than this many seconds, nor need more than this many megabytes.
+const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=1024", "-max_len=1024"];
+
+impl Target {
+    /// Where it is built, apart from what is built with other flags.
+    fn place(self) -> &'static str {
+        if self == Self::Capi { "watched" } else { "build" }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Attacks these targets, or all of them, as many at a time as there are processors.
+pub(crate) fn run(store: &Store, minutes: u32, targets: &[Target]) -> Result<()> {
+    // libFuzzer is C++, and comes as source with its crate.
+    host::require_fuzz_tools(&store.progress)?;
+    let targets = if targets.is_empty() { Target::value_variants() } else { targets };
+    let work = &Work::at(store)?;
+    targets.iter().try_for_each(|target| work.build(store, *target))?;
+    let mut results = Vec::new();
+    for batch in targets.chunks(host::jobs()) {
+        results.extend(thread::scope(|scope| {
+            let spawn = |target: &Target| {
+                let target = *target;
+                scope.spawn(move || work.attack(store, target, minutes))
+            };
+            let attacks: Vec<_> = batch.iter().map(spawn).collect();
+            attacks
+                .into_iter()
+                .map(|attack| attack.join().unwrap_or_else(|_| bail!("a thread panicked")))
+                .collect::<Vec<_>>()
+        }));
+    }
+    for summary in results.iter().flatten() {
+        println!("{summary}");
+    }
+    work.census(store)?;
+    results.into_iter().collect::<Result<Vec<_>>>().map(drop)
+}
+
+/// Where the targets are built, and what they leave.
+#[derive(Debug)]
+struct Work {
+    manifest: PathBuf,
+    directory: PathBuf,
+    machine: String,
+}
+
+impl Work {
+    fn at(store: &Store) -> Result<Self> {
+        let rustc = output_of(Command::new("rustc").arg("-vV"))?;
+        let machine = rustc.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+        Ok(Self {
+            manifest: store.settings.checkout.join("host-vmm/fuzz/Cargo.toml"),
+            directory: store.settings.checkout.join("target/fuzz"),
+            machine: machine.to_owned(),
+        })
+    }
+
+    fn of(&self, what: &str, target: Target) -> Result<PathBuf> {
+        let directory = self.directory.join(what).join(target.name());
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        Ok(directory)
+    }
+
+    /// `cargo build`, where build scripts and derives stay as they are and the rest gets these flags.
+    fn cargo(&self, flags: &[&str], place: &str) -> Command {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env("RUSTC_BOOTSTRAP", "1");
+        cargo
+            .args(["build", "--release", "--locked", "--target", &self.machine, "--manifest-path"])
+            .arg(&self.manifest);
+        cargo.arg("--target-dir").arg(self.directory.join(place));
+        cargo
+    }
+
+    fn program(&self, into: &str, name: &str) -> PathBuf {
+        self.directory.join(into).join(&self.machine).join("release").join(name)
+    }
+
+    fn build(&self, store: &Store, target: Target) -> Result<()> {
+        let watched = if target.place() == "watched" { ADDRESSES } else { &[] };
+        let mut cargo = self.cargo(&[COVERAGE, watched].concat(), target.place());
+        let (name, log) = (target.name(), format!("fuzz-{}-build", target.name()));
+        Log::begin(store, &log)?.run(store, &format!("building the attack on {name}"), cargo.args(["--bin", &name]))
+    }
+
+    /// Attacks a target; the error is the finding.
+    fn attack(&self, store: &Store, target: Target, minutes: u32) -> Result<String> {
+        let name = target.name();
+        let (corpus, findings) = (self.of("corpus", target)?, self.of("findings", target)?);
+        let program = self.program(target.place(), &name);
+        let mut fuzzer = bound(&program.to_string_lossy());
+        fuzzer.arg(&corpus).args(LIMITS).arg("-print_final_stats=1").arg("-use_value_profile=1");
+        fuzzer.arg(format!("-max_total_time={}", u64::from(minutes) * 60));
+        fuzzer.arg(format!("-artifact_prefix={}/", findings.display()));
+        let log_name = format!("fuzz-{name}");
+        let title = format!("attacking {name} for {minutes} min");
+        Log::begin(store, &log_name)?.run(store, &title, &mut fuzzer).with_context(|| {
+            let (program, findings) = (program.display(), findings.display());
+            format!("{name}: a finding; the input is in {findings}, and `{program} FILE` shows it again")
+        })?;
+        let said = fs::read_to_string(store.log_dir().join(log_name + ".log"))?;
+        let executions = statistic(&said, "number_of_executed_units").context("libFuzzer gave no statistics")?;
+        let kept = fs::read_dir(&corpus)?.count();
+        Ok(format!("{name}: {executions} executions in {minutes} min, no finding; the corpus has {kept} inputs"))
+    }
+
+    /// What of the state machine the corpus of the tracker reaches.
+    fn census(&self, store: &Store) -> Result<()> {
+        let corpus = self.of("corpus", Target::Tracker)?;
+        let mut cargo = self.cargo(&["--cfg", "fuzzing"], "census");
+        Log::begin(store, "census")?.run(store, "building the census", cargo.args(["--bin", "census"]))?;
+        let report = output_of(Command::new(self.program("census", "census")).arg(corpus))?;
+        println!("\nWhat the corpus of the tracker reaches:\n{report}");
+        let file = self.directory.join("census.txt");
+        fs::write(&file, report).with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+/// A number that libFuzzer gives at its end.
+fn statistic(said: &str, name: &str) -> Option<u64> {
+    let line = said.lines().find_map(|line| line.strip_prefix("stat::")?.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistic_is_read_by_its_whole_name() {
+        let said = "Done 7 runs\nstat::number_of_executed_units: 19536\nstat::average_exec_per_sec:     936\n";
+        assert_eq!(statistic(said, "number_of_executed_units"), Some(19536));
+        assert_eq!(statistic(said, "number_of"), None);
+    }
+}
