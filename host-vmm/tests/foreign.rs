@@ -89,6 +89,8 @@ fn device_that_is_wanted_and_given_back_wholly_is_rejected_and_nothing_changes()
 fn statement_that_no_machine_can_make_is_rejected_and_nothing_changes() {
     let mut machine = machine(1);
     let before = machine.save();
+    assert_eq!(machine.device_of(&mark(LMB1, 4)).map(|device| device.connectors.first()), Ok(LMB0));
+    assert_eq!(machine.device_of(&mark(CPU, 1)), Err(ImportError::BadState(CPU, 1)));
     assert_eq!(machine.import(&[mark(DrcIndex(7), 4)]), Err(ImportError::NoDevice(DrcIndex(7))));
     for state in [0, 5, 6, 7, 8, 9, u32::MAX] {
         assert_eq!(machine.import(&[mark(CPU, state)]), Err(ImportError::BadState(CPU, state)));

@@ -45,8 +45,12 @@ const COVERAGE: &[&str] = &[
 /// What of Rust is behind pointers is watched, too. Compilers have it since long, and call it unstable.
 const ADDRESSES: &[&str] = &["-Zsanitizer=address"];
 
-/// A run of one input may not take longer than this many seconds, nor need more than this many megabytes.
-const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=1024", "-max_len=1024"];
+/// A run of one input may not take longer than this many seconds, nor need more than this many megabytes. Inputs are long
+/// from the start: much of the state machine is many steps away.
+const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=1024", "-max_len=1024", "-len_control=0"];
+
+/// How many long inputs of noise a new corpus begins with.
+const SEEDS: u64 = 64;
 
 impl Target {
     /// Where it is built, apart from what is built with other flags.
@@ -138,6 +142,11 @@ impl Work {
     fn attack(&self, store: &Store, target: Target, minutes: u32) -> Result<String> {
         let name = target.name();
         let (corpus, findings) = (self.of("corpus", target)?, self.of("findings", target)?);
+        if fs::read_dir(&corpus)?.next().is_none() {
+            for seed in 1..=SEEDS {
+                fs::write(corpus.join(format!("seed-{seed}")), noise(seed))?;
+            }
+        }
         let program = self.program(target.place(), &name);
         let mut fuzzer = bound(&program.to_string_lossy());
         fuzzer.arg(&corpus).args(LIMITS).arg("-print_final_stats=1").arg("-use_value_profile=1");
@@ -165,6 +174,18 @@ impl Work {
         let file = self.directory.join("census.txt");
         fs::write(&file, report).with_context(|| format!("cannot write {}", file.display()))
     }
+}
+
+/// As many bytes as an input may have, always the same (xorshift64*).
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let next = || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        Some(state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_be_bytes())
+    };
+    std::iter::from_fn(next).take(1024 / 8).flatten().collect()
 }
 
 /// A number that libFuzzer gives at its end.
