@@ -7,6 +7,7 @@
 // UNSAFETY: these are calls into C's side of the library.
 #![expect(unsafe_code, reason = "the C ABI takes pointers")]
 
+use crate::many::Many;
 use arbitrary::Arbitrary;
 use papr_unplug_capi::{
     PaprUnplug, PaprUnplugEffect, PaprUnplugEffectKind, PaprUnplugOffer, PaprUnplugRequest, papr_unplug_add,
@@ -79,7 +80,7 @@ pub enum Place {
 pub struct Life {
     pub offers: bool,
     pub max_open: u8,
-    pub calls: Vec<Call>,
+    pub calls: Many<Call>,
 }
 
 impl Place {
@@ -115,7 +116,7 @@ pub fn live(life: Life) {
         // SAFETY: the handle is that of a machine.
         unsafe { papr_unplug_attach(handle, first, count, true) };
     }
-    for call in &life.calls {
+    for call in &life.calls.0 {
         machine.call(call);
         machine.look();
     }

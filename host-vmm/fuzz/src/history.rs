@@ -2,11 +2,14 @@
 
 //! A whole life of a machine: its user, its guest, resets and migrations, in any order.
 
-use crate::oracle::{
-    action::{Action, Report},
-    machine::{DEVICES, OFFERS},
-    reference::Reference,
-    subject::Subject,
+use crate::{
+    many::Many,
+    oracle::{
+        action::{Action, Report},
+        machine::{DEVICES, OFFERS},
+        reference::Reference,
+        subject::Subject,
+    },
 };
 use arbitrary::Arbitrary;
 use std::sync::OnceLock;
@@ -17,14 +20,14 @@ pub struct History {
     /// Which offer it makes; none for a number that has no offer.
     pub offer: u8,
     /// What happens after every device was plugged and configured.
-    pub actions: Vec<Action>,
+    pub actions: Many<Action>,
 }
 
 impl History {
     /// Lives it: the crate and the reference have to agree after every action. `seen` gets the reference after each.
     pub fn live(&self, mut seen: impl FnMut(&Reference)) -> (Subject, Reference) {
         let (mut subject, mut reference) = begun(self.offer).clone();
-        for action in self.actions.iter().copied().map(meant) {
+        for action in self.actions.0.iter().copied().map(meant) {
             reference.apply(action);
             subject.apply(action, &reference);
             seen(&reference);

@@ -10,6 +10,8 @@
 #[path = "../../tests/oracle/mod.rs"]
 pub mod oracle;
 
+pub mod many;
+
 pub mod calls;
 
 pub mod history;

@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
             if let Ok(history) = History::arbitrary_take_rest(Unstructured::new(&bytes)) {
                 history.live(|reference| census.see(reference));
                 histories += 1;
-                actions += history.actions.len();
+                actions += history.actions.0.len();
             }
         }
     }

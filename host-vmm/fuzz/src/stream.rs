@@ -14,7 +14,7 @@ pub enum Stream {
     /// Nowhere.
     Bytes { offer: u8, bytes: Vec<u8> },
     /// A machine that has lived; then somebody wrote over some bytes, and cut it off.
-    Damaged { history: History, writes: Vec<(u16, u8)>, cut: Option<u16> },
+    Damaged { cut: Option<u16>, writes: [(u16, u8); 3], history: History },
 }
 
 /// Restores it, on a machine that has the devices (PUE-V-084).
@@ -23,7 +23,7 @@ pub fn restore(stream: Stream) {
         Stream::Bytes { offer, bytes } => {
             (OFFERS.get(usize::from(offer & 3)).copied(), crate::oracle::machine::DEVICES.to_vec(), bytes)
         }
-        Stream::Damaged { history, writes, cut } => {
+        Stream::Damaged { cut, writes, history } => {
             let (subject, reference) = history.live(|_| ());
             let mut bytes = subject.tracker.save();
             for (at, byte) in writes {
