@@ -44,9 +44,14 @@ pub(crate) fn run(store: &Store) -> Result<()> {
         fs::remove_dir_all(&raw).with_context(|| format!("cannot remove {}", raw.display()))?;
     }
     let mut log = Log::begin(store, "coverage")?;
-    let mut tests = cargo(store, &directory);
-    log.run(store, "running the tests", tests.env("LLVM_PROFILE_FILE", raw.join("%p-%m.profraw")))?;
-    let messages = output_of(cargo(store, &directory).args(["--no-run", "--quiet", "--message-format=json"]))?;
+    // Build scripts are watched, too, and would leave their counts where they run.
+    let cargo = || {
+        let mut cargo = cargo(store, &directory);
+        cargo.env("LLVM_PROFILE_FILE", raw.join("%p-%m.profraw"));
+        cargo
+    };
+    log.run(store, "running the tests", &mut cargo())?;
+    let messages = output_of(cargo().args(["--no-run", "--quiet", "--message-format=json"]))?;
     let programs: BTreeSet<PathBuf> = messages.lines().filter_map(executable).collect();
     ensure!(!programs.is_empty(), "cargo says no place of the tests");
 
