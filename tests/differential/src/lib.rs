@@ -29,6 +29,7 @@ pub mod sequence;
 pub mod answer;
 pub mod party;
 
+pub mod connection;
 pub mod monitor;
 pub mod program;
 pub mod qtest;

@@ -5,22 +5,19 @@
 //! QEMU makes an RTAS call in the same thread that writes events, and writes them before qtest answers. So what was told
 //! because of a call is there to be read when the call has been answered, and nothing has to be waited for.
 
+use crate::connection::Connection;
 use anyhow::{Context as _, Result, bail, ensure};
 use papr_unplug_qmp::{
     message::{CommandError, Event, Message},
     session::Session,
 };
-use papr_unplug_tests::deadline::PATIENCE;
 use serde_json::{Value, json};
-use std::{
-    io::{self, Read as _, Write as _},
-    os::unix::net::UnixStream,
-};
+use std::io::{self, Read as _, Write as _};
 
 /// A connection to the VMM's monitor.
 #[derive(Debug)]
 pub struct Monitor {
-    stream: UnixStream,
+    connection: Connection,
     unread: Vec<u8>,
     session: Session,
     events: Vec<Event>,
@@ -39,9 +36,8 @@ pub enum Reply {
 
 impl Monitor {
     /// Waits for the server's greeting and takes up the talk.
-    pub fn greet(stream: UnixStream) -> Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut monitor = Self { stream, unread: Vec::new(), session: Session::default(), events: Vec::new() };
+    pub fn greet(connection: Connection) -> Result<Self> {
+        let mut monitor = Self { connection, unread: Vec::new(), session: Session::default(), events: Vec::new() };
         match monitor.execute("qmp_capabilities", json!({}))? {
             Reply::Done(_) => Ok(monitor),
             other => bail!("the VMM's monitor cannot be used: {other:?}"),
@@ -51,7 +47,7 @@ impl Monitor {
     /// Has a command done.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Reply> {
         let line = self.session.command(command, &arguments);
-        if self.stream.write_all(line.as_bytes()).is_err() {
+        if self.connection.write_all(line.as_bytes()).is_err() {
             return Ok(Reply::Gone);
         }
         loop {
@@ -81,17 +77,7 @@ impl Monitor {
 
     /// What the host has been told by now and was not yet given from here.
     pub fn take_events(&mut self) -> Result<Vec<Event>> {
-        self.stream.set_nonblocking(true)?;
-        let filled = loop {
-            match self.fill() {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        self.stream.set_nonblocking(false)?;
-        filled.context("cannot read what the VMM tells")?;
+        while self.fill_now().context("cannot read what the VMM tells")? {}
         self.sort()?;
         Ok(std::mem::take(&mut self.events))
     }
@@ -104,10 +90,25 @@ impl Monitor {
         Ok(())
     }
 
-    /// Reads what there is; false at the end.
+    /// Reads what comes; false at the end.
     fn fill(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 4096];
-        match self.stream.read(&mut bytes) {
+        let read = self.connection.read(&mut bytes);
+        self.keep(&bytes, read)
+    }
+
+    /// Reads what is there; false if nothing is, or at the end.
+    fn fill_now(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; 4096];
+        let read = self.connection.read_now(&mut bytes);
+        if matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            return Ok(false);
+        }
+        self.keep(&bytes, read)
+    }
+
+    fn keep(&mut self, bytes: &[u8], read: io::Result<usize>) -> io::Result<bool> {
+        match read {
             Ok(0) => Ok(false),
             Ok(length) => {
                 self.unread.extend_from_slice(&bytes[..length]);

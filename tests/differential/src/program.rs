@@ -2,7 +2,10 @@
 
 //! Which QEMU, and how its process is started and ends.
 
-use crate::machine::{self, Device};
+use crate::{
+    connection::Connection,
+    machine::{self, Device},
+};
 use anyhow::{Context as _, Result, bail};
 use papr_unplug_tests::{artifacts::Artifacts, pairing::Side};
 use std::{
@@ -110,6 +113,11 @@ pub fn accept(listener: &UnixListener, vmm: &mut Child) -> Result<UnixStream> {
 }
 
 impl Process {
+    /// One of its sockets, to be talked through.
+    pub(crate) fn connection(&self, socket: &UnixStream) -> Result<Connection> {
+        Ok(Connection::waking(socket.try_clone()?, &self.child)?)
+    }
+
     /// A directory that goes when the process does.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

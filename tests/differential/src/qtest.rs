@@ -2,18 +2,17 @@
 
 //! QEMU's qtest protocol: a line asks, a line answers. See `docs/devel/testing/qtest.rst` in QEMU's source.
 
-use papr_unplug_tests::deadline::PATIENCE;
+use crate::connection::Connection;
 use std::{
     fmt::Write as _,
     io::{self, BufRead as _, BufReader, Write as _},
-    os::unix::net::UnixStream,
 };
 use thiserror::Error;
 
 /// A connection to the VMM's qtest.
 #[derive(Debug)]
 pub struct Qtest {
-    stream: BufReader<UnixStream>,
+    connection: BufReader<Connection>,
     line: String,
 }
 
@@ -38,16 +37,15 @@ pub enum QtestError {
 
 impl Qtest {
     /// Takes up the talk.
-    pub fn on(stream: UnixStream) -> io::Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream: BufReader::new(stream), line: String::new() })
+    pub fn on(connection: Connection) -> Self {
+        Self { connection: BufReader::new(connection), line: String::new() }
     }
 
     /// Asks several things, and gives what follows `OK` in the answer to the last. They go out together: what takes time is
     /// not what QEMU does but that two processes have to be woken for every question.
     pub fn ask(&mut self, questions: &[&str]) -> Result<&str, QtestError> {
         let all: String = questions.iter().flat_map(|question| [question, "\n"]).collect();
-        self.stream.get_mut().write_all(all.as_bytes()).map_err(gone_or)?;
+        self.connection.get_mut().write_all(all.as_bytes()).map_err(gone_or)?;
         for question in questions {
             self.read_answer()?;
             if !self.line.starts_with("OK") {
@@ -61,7 +59,7 @@ impl Qtest {
     fn read_answer(&mut self) -> Result<(), QtestError> {
         loop {
             self.line.clear();
-            if self.stream.read_line(&mut self.line).map_err(gone_or)? == 0 {
+            if self.connection.read_line(&mut self.line).map_err(gone_or)? == 0 {
                 return Err(QtestError::Gone);
             }
             // Interrupts are told as they happen; nobody here listens to them.
@@ -104,7 +102,7 @@ fn gone_or(error: io::Error) -> QtestError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread;
+    use std::{os::unix::net::UnixStream, thread};
 
     fn talk(answers: &'static [u8]) -> Qtest {
         let (mut far, near) = UnixStream::pair().unwrap();
@@ -113,7 +111,7 @@ mod tests {
             BufReader::new(far.try_clone().unwrap()).read_line(&mut question).unwrap();
             far.write_all(answers).unwrap();
         });
-        Qtest::on(near).unwrap()
+        Qtest::on(Connection::on(near).unwrap())
     }
 
     #[test]

@@ -198,8 +198,8 @@ impl Party for Vmm {
 impl Running {
     fn start(program: &Program) -> Result<Self> {
         let process = program.start()?;
-        let qtest = Qtest::on(process.qtest.try_clone()?)?;
-        let monitor = Monitor::greet(process.monitor.try_clone()?)?;
+        let qtest = Qtest::on(process.connection(&process.qtest)?);
+        let monitor = Monitor::greet(process.connection(&process.monitor)?)?;
         Ok(Self { qtest, monitor, process })
     }
 }

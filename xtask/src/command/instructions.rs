@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use papr_unplug_differential::connection::Connection;
 use papr_unplug_differential::machine::{self, Device};
 use papr_unplug_differential::monitor::Monitor;
 use papr_unplug_differential::program::accept;
@@ -62,8 +63,8 @@ pub(crate) fn per_set_indicator(store: &Store, qemu: &QemuBuild, rounds: u32) ->
 
 fn count(vmm: &mut Child, qtest: &UnixListener, monitor: &UnixListener, rounds: u32) -> Result<()> {
     let monitor = accept(monitor, vmm)?;
-    let mut qtest = Qtest::on(accept(qtest, vmm)?)?;
-    let mut monitor = Monitor::greet(monitor)?;
+    let mut qtest = Qtest::on(Connection::on(accept(qtest, vmm)?)?);
+    let mut monitor = Monitor::greet(Connection::on(monitor)?)?;
     for _ in 0..rounds {
         for (indicator, index, value) in CALLS {
             qtest.set_indicator(indicator, index, value)?;
