@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 /// How long one wait may take. A guest boots in 5 seconds; this allows for a debug kernel on a machine that is busy.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The end of one wait.
 #[derive(Clone, Copy, Debug)]

@@ -38,6 +38,7 @@ pub mod qemu;
 
 pub mod console;
 pub mod guest;
+pub mod inspection;
 pub mod kernel_log;
 pub mod marker;
 pub mod qmp;

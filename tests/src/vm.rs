@@ -7,22 +7,17 @@ use crate::{
     console::Console,
     guest::Guest,
     journal::Journal,
-    kernel_log,
     lines::NoLine,
     pairing::{Pairing, Side},
     qemu::Qemu,
     qmp::Qmp,
     trace::Trace,
 };
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-
-/// What a kernel is tainted with when all is well: a module out of its tree (bit 12), without a signature (bit 13), and
-/// the kernel's own unit tests (bit 18), which a debugging kernel runs as it boots.
-const HARMLESS_TAINTS: u64 = 1 << 12 | 1 << 13 | 1 << 18;
 
 /// A running guest in a running VMM.
 #[derive(Debug)]
@@ -96,37 +91,6 @@ impl Vm {
         self.guest.sh(&format!("echo '{mark}' > /dev/kmsg"))?;
         self.console.wait_for(&mark).context("waiting for the kernel log")?;
         Ok(self.console.log())
-    }
-
-    /// Looks for signs that anything went wrong in the guest's kernel. Every story ends with it.
-    pub fn inspect(&mut self) -> Result<()> {
-        let reports = kernel_log::reports(self.kernel_log()?);
-        ensure!(reports.is_empty(), "the guest's kernel complains:\n{}", reports.join("\n"));
-
-        let taints: u64 = self.guest.sh("cat /proc/sys/kernel/tainted")?.trim().parse()?;
-        ensure!(
-            taints & !HARMLESS_TAINTS == 0,
-            "the guest's kernel is tainted: {taints}, see Linux tainted-kernels.rst"
-        );
-        self.inspect_locks()?;
-        self.inspect_memory()
-    }
-
-    /// A kernel with lockdep must have kept it on: it turns itself off at the first report.
-    fn inspect_locks(&mut self) -> Result<()> {
-        let stats = self.guest.sh("if [ -e /proc/lockdep_stats ]; then cat /proc/lockdep_stats; fi")?;
-        let on = |line: &str| line.trim().strip_prefix("debug_locks:").map(str::trim) == Some("1");
-        ensure!(stats.is_empty() || stats.lines().any(on), "lockdep has turned itself off:\n{stats}");
-        Ok(())
-    }
-
-    /// A kernel with kmemleak must find nothing. It speaks only of what has been lost for 5 seconds (`MSECS_MIN_AGE` in
-    /// `mm/kmemleak.c`), and its own clock is the only one that can tell when those have passed.
-    fn inspect_memory(&mut self) -> Result<()> {
-        let leaks = "cd /sys/kernel/debug && if [ -e kmemleak ]; then sleep 5; echo scan > kmemleak; cat kmemleak; fi";
-        let leaks = self.guest.sh(leaks)?;
-        ensure!(leaks.trim().is_empty(), "kmemleak has found:\n{leaks}");
-        Ok(())
     }
 }
 

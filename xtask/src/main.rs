@@ -70,7 +70,7 @@ enum Command {
     Demo,
     /// Check format and lints, and run all tests; with arguments for nextest, only nextest.
     Test {
-        /// Which kernel the guests boot; with `debug`, only tests that boot one run.
+        /// Which kernel the guests boot; with any but the default, only tests that boot one run.
         #[arg(long, value_enum, default_value_t = Flavour::Default)]
         kernel: Flavour,
         /// Passed on to `cargo nextest run`, such as the name of a test.

@@ -15,6 +15,17 @@ fn warning_in_the_kernel_log_fails_the_inspection() -> anyhow::Result<()> {
 }
 
 #[test]
+fn taint_of_the_kernel_fails_the_inspection() -> anyhow::Result<()> {
+    let mut vm = Vm::launch(&Artifacts::find()?, Pairing::STOCK, "harness.taint")?.up()?;
+    vm.inspect()?;
+    // Bit 6: user space has asked for it.
+    vm.guest.sh("echo 64 > /proc/sys/kernel/tainted")?;
+    let error = vm.inspect().unwrap_err().to_string();
+    assert!(error.contains("the guest's kernel is tainted"), "{error}");
+    Ok(())
+}
+
+#[test]
 fn vmm_that_dies_during_a_removal_is_an_outcome() -> anyhow::Result<()> {
     let mut vm = Vm::launch(&Artifacts::find()?, Pairing::STOCK, "harness.vmm-dies")?.up()?;
     let dimm = vm.plug_dimm(ONE_LMB)?;

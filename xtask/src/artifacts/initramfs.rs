@@ -71,7 +71,7 @@ impl Recipe for Initramfs {
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
         let [download, kernel, module] = parts else { unreachable!("three parts are declared") };
         let mut modules = vec![module.path(module::FILE)];
-        modules.extend(Kernel::MODULES.map(|name| kernel.path(name)));
+        modules.extend(self.kernel.modules(kernel));
         pack(store, download, &modules, dir)
     }
 }
@@ -100,8 +100,8 @@ impl Recipe for OwnTreeInitramfs {
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
         let [download, module] = parts else { unreachable!("two parts are declared") };
         let mut modules = vec![module.path(module::FILE)];
-        for name in Kernel::MODULES {
-            let path = self.module.tree.join("lib").join(name);
+        for name in Flavour::Default.modules() {
+            let path = self.module.tree.join(name);
             if path.exists() {
                 modules.push(path);
             } else {

@@ -43,6 +43,19 @@ impl Flavour {
             Self::Debug => &["default.config", "debug.config"],
         }
     }
+
+    /// Modules of the kernel's own that tests load, below the build tree.
+    pub(crate) fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::Default => &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"],
+            Self::Debug => &[
+                "lib/notifier-error-inject.ko",
+                "lib/memory-notifier-error-inject.ko",
+                "lib/test_lockup.ko",
+                "samples/kmemleak/kmemleak-test.ko",
+            ],
+        }
+    }
 }
 
 /// Make's arguments for anything in or beside the kernel.
@@ -59,10 +72,15 @@ impl Kernel {
     /// What QEMU boots.
     pub(crate) const IMAGE: &str = "vmlinux";
 
-    /// Modules of the kernel's own that tests use.
-    pub(crate) const MODULES: [&str; 2] = ["notifier-error-inject.ko", "memory-notifier-error-inject.ko"];
+    /// Modules of the kernel's own are here, below the artifact.
+    const MODULES: &str = "modules";
 
     const TREE: &str = "tree";
+
+    /// The flavour's modules in the artifact.
+    pub(crate) fn modules(&self, held: &Held) -> Vec<PathBuf> {
+        self.0.modules().iter().map(|module| held.path(Self::MODULES).join(file_name(module))).collect()
+    }
 
     /// A sandbox that sees the kernel as its build left it.
     pub(crate) fn sandbox(root: &Held, source: &Held, kernel: &Held) -> Sandbox {
@@ -88,6 +106,7 @@ impl Recipe for Kernel {
             .text("flavour", self.0.name())
             .text("make", MAKE.join(" "))
             .text("base", TINY.join(" "))
+            .text("modules", self.0.modules().join(" "))
             .text("trim", "1");
         for fragment in self.0.fragments() {
             inputs = inputs.file(*fragment, &fragment_path(settings, fragment))?;
@@ -131,15 +150,20 @@ impl Recipe for Kernel {
         let strip = ["llvm-strip", "--strip-all", "-o", &image, &format!("{BUILD}/vmlinux")];
         log.run(store, "stripping vmlinux", &mut keep.command(strip))?;
         let mut made = Made { files: vec![Self::IMAGE.into()], trees: vec![Self::TREE.into()], ..Made::default() };
-        for name in Self::MODULES {
-            fs::copy(tree.join("lib").join(name), dir.join(name))
-                .with_context(|| format!("the kernel made no {name}"))?;
-            made.files.push(name.into());
+        fs::create_dir(dir.join(Self::MODULES))?;
+        for module in self.0.modules() {
+            let name = Path::new(Self::MODULES).join(file_name(module));
+            fs::copy(tree.join(module), dir.join(&name)).with_context(|| format!("the kernel made no {module}"))?;
+            made.files.push(name);
         }
         trim(&tree)?;
         made.fact("release", fs::read_to_string(tree.join("include/config/kernel.release"))?.trim());
         Ok(made)
     }
+}
+
+fn file_name(module: &str) -> &str {
+    module.rsplit('/').next().unwrap_or(module)
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The checkers of the debugging kernel must find what there is to find, or their silence proves nothing.
+//! `cargo xtask test --kernel debug` builds that kernel and runs these and all others.
+
+use papr_unplug_tests::{artifacts::Artifacts, pairing::Pairing, vm::Vm};
+
+/// The kernel's own module for testing its lock watchdogs takes the lock of a file's mappings and then that of a process's
+/// memory; mapping a file, which every program has done by then, takes them the other way round.
+#[test]
+#[ignore = "boots a kernel with lockdep: cargo xtask test --kernel debug"]
+fn locks_taken_in_the_wrong_order_fail_the_inspection() -> anyhow::Result<()> {
+    let mut vm = Vm::launch(&Artifacts::find()?, Pairing::STOCK, "debug-kernel.locks")?.up()?;
+    vm.inspect()?;
+    let parameters = "file_path=/bin/busybox lock_mapping=1 lock_mmap_sem=1 time_nsecs=1 state=R";
+    vm.guest.run(&format!("insmod /lib/modules/test_lockup.ko {parameters}"))?;
+    let error = vm.inspect().unwrap_err().to_string();
+    assert!(error.contains("possible circular locking dependency detected"), "{error}");
+    assert!(error.contains("lockdep has turned itself off"), "{error}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "boots a kernel with kmemleak: cargo xtask test --kernel debug"]
+fn lost_memory_fails_the_inspection() -> anyhow::Result<()> {
+    let mut vm = Vm::launch(&Artifacts::find()?, Pairing::STOCK, "debug-kernel.leak")?.up()?;
+    vm.inspect()?;
+    vm.guest.sh("insmod /lib/modules/kmemleak-test.ko")?;
+    let error = vm.inspect().unwrap_err().to_string();
+    assert!(error.contains("kmemleak has found:") && error.contains("unreferenced object"), "{error}");
+    Ok(())
+}
