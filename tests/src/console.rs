@@ -34,6 +34,17 @@ impl Console {
         }
     }
 
+    /// Waits for the VMM to end.
+    pub fn wait_for_end(&mut self) -> Result<(), NoLine> {
+        loop {
+            match self.lines.next(Deadline::start()) {
+                Ok(line) => self.log.push(line.text),
+                Err(NoLine::Gone) => return Ok(()),
+                Err(NoLine::Late) => return Err(NoLine::Late),
+            }
+        }
+    }
+
     /// The lines that have been waited past.
     pub fn log(&self) -> &[String] {
         &self.log

@@ -33,6 +33,7 @@ pub mod pairing;
 pub mod deadline;
 pub mod journal;
 pub mod lines;
+pub mod machine;
 pub mod plug;
 pub mod qemu;
 
@@ -52,6 +53,7 @@ pub mod dimm;
 
 pub mod elf;
 pub mod frames;
+pub mod loading;
 pub mod modinfo;
 pub mod module;
 pub mod removal;

@@ -4,6 +4,7 @@
 
 use crate::{
     artifacts::Artifacts,
+    machine::Machine,
     pairing::Side,
     plug::{self, Plug},
 };
@@ -16,14 +17,8 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// What the guest is given: one CPU of four, 2 GiB, four slots for DIMMs, and a second NUMA node that is empty until a
-/// DIMM comes.
-///
-/// A guest that panics or resets ends the VMM (`-no-reboot`), and so every wait.
-const MACHINE: &str = "\
-    -machine pseries -accel tcg,thread=multi -cpu power9 -smp 1,maxcpus=4 -m 2G,slots=4,maxmem=8G \
-    -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-3,memdev=ram0 -numa node,nodeid=1 \
-    -nodefaults -nographic -no-reboot";
+/// For every machine. A guest that panics or resets ends the VMM (`-no-reboot`), and so every wait.
+const OPTIONS: [&str; 5] = ["-accel", "tcg,thread=multi", "-nodefaults", "-nographic", "-no-reboot"];
 
 /// The kernel log on the first console, and the first oops ends it all.
 const KERNEL_ARGUMENTS: &str = "console=hvc0 oops=panic panic=-1";
@@ -43,8 +38,15 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// Starts a VMM whose guest boots at once. `logs` gets its own output, the kernel log, and the command line.
-    pub fn start(artifacts: &Artifacts, vmm: Side, logs: &Path) -> Result<Self> {
+    /// Starts a VMM whose guest boots at once, with these arguments for its kernel besides those that all have. `logs` gets
+    /// the VMM's output, the kernel log, and the command line.
+    pub fn start(
+        artifacts: &Artifacts,
+        vmm: Side,
+        machine: Machine,
+        kernel_arguments: &str,
+        logs: &Path,
+    ) -> Result<Self> {
         let console = Plug::new("console")?;
         let shell = Plug::new("shell")?;
         let monitor = Plug::new("monitor")?;
@@ -53,16 +55,12 @@ impl Qemu {
 
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.vmm(vmm)?).arg("-L").arg(&artifacts.qemu_data);
-        command
-            .args(MACHINE.split_whitespace())
-            .arg("-kernel")
-            .arg(&artifacts.kernel)
-            .arg("-initrd")
-            .arg(&artifacts.initramfs);
-        command.args(["-append", KERNEL_ARGUMENTS]);
+        command.args(machine.options()).args(OPTIONS);
+        command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd").arg(&artifacts.initramfs);
+        command.args(["-append", format!("{KERNEL_ARGUMENTS} {kernel_arguments}").trim_end()]);
         command.args(["-chardev", &format!("{},id=console,logfile={log}", console.chardev())]);
         command.args(["-chardev", &format!("{},id=shell", shell.chardev())]);
-        command.args(["-device", "spapr-vty,chardev=console", "-device", "spapr-vty,chardev=shell"]);
+        command.args(["-serial", "chardev:console", "-serial", "chardev:shell"]);
         let spare_monitor = plug::name("spare-monitor");
         command.args(["-qmp", &format!("unix:{spare_monitor},abstract=on,server=on,wait=off")]);
         command.args(["-qmp", &monitor.legacy_chardev()]);

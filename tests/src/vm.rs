@@ -8,6 +8,7 @@ use crate::{
     guest::Guest,
     journal::Journal,
     lines::NoLine,
+    machine::Machine,
     pairing::{Pairing, Side},
     qemu::Qemu,
     qmp::Qmp,
@@ -59,7 +60,7 @@ impl Vm {
     /// Starts a VM and does not wait for it. Its logs go to `target/vm/NAME`.
     pub fn launch(artifacts: &Artifacts, pairing: Pairing, name: &str) -> Result<Booting> {
         let logs = fresh(&logs(name))?;
-        let qemu = Qemu::start(artifacts, pairing.vmm, &logs)?;
+        let qemu = Qemu::start(artifacts, pairing.vmm, Machine::Pseries, "", &logs)?;
         let console = Console::of(&qemu.console)?;
         Ok(Booting { pairing, logs, qemu, console })
     }
@@ -113,7 +114,7 @@ impl Booting {
 }
 
 /// An empty directory.
-fn fresh(path: &Path) -> Result<PathBuf> {
+pub(crate) fn fresh(path: &Path) -> Result<PathBuf> {
     if path.exists() {
         fs::remove_dir_all(path).with_context(|| format!("cannot remove the old logs in {}", path.display()))?;
     }

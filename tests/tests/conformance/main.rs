@@ -6,5 +6,6 @@ mod baseline;
 mod errands;
 mod harness;
 mod lifecycle;
+mod loading;
 mod reading;
 mod refusals;

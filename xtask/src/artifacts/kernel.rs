@@ -25,6 +25,8 @@ pub(crate) enum Flavour {
     Default,
     /// Checks locking, RCU, memory and contexts as it runs.
     Debug,
+    /// Lacks what the module stands on, and also runs on a machine that has no hypervisor.
+    Bare,
 }
 
 impl Flavour {
@@ -33,6 +35,7 @@ impl Flavour {
         match self {
             Self::Default => "default",
             Self::Debug => "debug",
+            Self::Bare => "bare",
         }
     }
 
@@ -41,6 +44,7 @@ impl Flavour {
         match self {
             Self::Default => &["default.config"],
             Self::Debug => &["default.config", "debug.config"],
+            Self::Bare => &["default.config", "bare.config"],
         }
     }
 
@@ -54,6 +58,7 @@ impl Flavour {
                 "lib/test_lockup.ko",
                 "samples/kmemleak/kmemleak-test.ko",
             ],
+            Self::Bare => &[],
         }
     }
 }

@@ -74,6 +74,7 @@ fn scope(flavour: Flavour) -> &'static [&'static str] {
         Flavour::Debug => {
             &["--package", VM_TESTS, "--test", "conformance", "--test", "debug_kernel", "--run-ignored", "all"]
         }
+        Flavour::Bare => &["--package", VM_TESTS, "--test", "bare_kernel", "--run-ignored", "all"],
     }
 }
 

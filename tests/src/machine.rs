@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The machine that a VMM plays.
+
+/// A machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// A hypervisor's guest.
+    Pseries,
+    /// The same, with firmware that has no `set-indicator`.
+    PseriesWithoutSetIndicator,
+    /// A whole machine, with no hypervisor below it.
+    Powernv,
+}
+
+/// What the guest is given: one CPU of four, 2 GiB, four slots for DIMMs, and a second NUMA node that is empty until a
+/// DIMM comes.
+const PSERIES: &str = "\
+    -machine pseries -cpu power9 -smp 1,maxcpus=4 -m 2G,slots=4,maxmem=8G \
+    -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-3,memdev=ram0 -numa node,nodeid=1";
+
+const POWERNV: &str = "-machine powernv9 -smp 1 -m 2G";
+
+/// A script for SLOF, in Forth. The function goes when the kernel takes RTAS over: before that, client architecture support
+/// would bring it back.
+const WITHOUT_SET_INDICATOR: [&str; 4] = [
+    "-prom-env",
+    "use-nvramrc?=true",
+    "-prom-env",
+    "nvramrc=\" /rtas\" find-device \
+     : instantiate-rtas instantiate-rtas get-node \" /rtas\" find-device \" set-indicator\" delete-property set-node ; \
+     device-end",
+];
+
+impl Machine {
+    /// QEMU's options for it.
+    pub fn options(self) -> impl Iterator<Item = &'static str> {
+        let (machine, firmware): (_, &[_]) = match self {
+            Self::Pseries => (PSERIES, &[]),
+            Self::PseriesWithoutSetIndicator => (PSERIES, &WITHOUT_SET_INDICATOR),
+            Self::Powernv => (POWERNV, &[]),
+        };
+        machine.split_whitespace().chain(firmware.iter().copied())
+    }
+}
