@@ -54,6 +54,14 @@ const KNOWN: &[Known] = &[
         },
     },
     Known {
+        signs: &["Can't mount proc on"],
+        advice: || {
+            "this is a container whose /proc is masked, and a sandbox inside cannot have one of its own then: start the \
+             container with `--security-opt systempaths=unconfined` (Docker) or `--security-opt unmask=ALL` (Podman)"
+                .to_owned()
+        },
+    },
+    Known {
         signs: UNREACHABLE,
         advice: || {
             format!(
@@ -96,6 +104,12 @@ mod tests {
     fn fix_of_a_full_disk_wins_over_what_it_causes() {
         let log = "E: Failed to fetch x  Write error - write (28: No space left on device)";
         assert_eq!(fix(log).as_deref(), Some(FULL_DISK));
+    }
+
+    #[test]
+    fn fix_of_a_container_without_a_proc_of_its_own_names_the_options() {
+        let log = "bwrap: Can't mount proc on /newroot/proc: Operation not permitted";
+        assert!(fix(log).unwrap().contains("--security-opt"));
     }
 
     #[test]
