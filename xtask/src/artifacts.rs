@@ -2,6 +2,7 @@
 //! What a harness needs to boot a guest.
 
 pub(crate) mod big_endian;
+pub(crate) mod busybox;
 pub(crate) mod cpio;
 pub(crate) mod download;
 pub(crate) mod initramfs;
@@ -17,7 +18,7 @@ pub(crate) mod untar;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -40,12 +41,12 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
     let mut recipes: Vec<Box<dyn Recipe>> = vec![Box::new(Qemu), Box::new(BigEndian), Box::new(Libvirt)];
     for flavour in Flavour::value_variants() {
         recipes.push(Box::new(Initramfs::new(*flavour)));
+        if let Some(tree) = &settings.kernel_tree {
+            recipes.push(Box::new(OwnTreeInitramfs::new(tree.clone(), *flavour)));
+        }
     }
     for line in Line::value_variants() {
         recipes.push(Box::new(QemuBuild::stock(*line)));
-    }
-    if let Some(tree) = &settings.kernel_tree {
-        recipes.push(Box::new(OwnTreeInitramfs::new(tree.clone())));
     }
     recipes
 }
@@ -77,25 +78,22 @@ impl Artifacts {
 
     fn collect(store: &Store, flavour: Flavour) -> Result<Self> {
         let settings = &store.settings;
+        // What the user has mistyped is to be said before any work.
+        let own_qemu = own_qemu(settings)?;
         let mut held = Vec::new();
         let (kernel, module, initramfs) = if let Some(tree) = &settings.kernel_tree {
             let vmlinux = tree.join("vmlinux");
             ensure!(vmlinux.exists(), "{KERNEL_TREE} names {}, which has no vmlinux in it", tree.display());
             let module = take(store, &mut held, &OwnTreeModule { tree: tree.clone() }, module::FILE)?;
-            let initramfs = take(store, &mut held, &OwnTreeInitramfs::new(tree.clone()), initramfs::FILE)?;
+            let initramfs = take(store, &mut held, &OwnTreeInitramfs::new(tree.clone(), flavour), initramfs::FILE)?;
             (vmlinux, module, initramfs)
         } else {
             let kernel = take(store, &mut held, &Kernel(flavour), Kernel::IMAGE)?;
             let module = take(store, &mut held, &Module::new(flavour), module::FILE)?;
             (kernel, module, take(store, &mut held, &Initramfs::new(flavour), initramfs::FILE)?)
         };
-        let (qemu_stock, qemu_data) = if let Some(program) = &settings.qemu {
-            ensure!(program.is_file(), "{QEMU} names {}, which is no file", program.display());
-            let data = match &settings.qemu_data {
-                Some(data) => data.clone(),
-                None => host::qemu_data(program).with_context(|| format!("{QEMU} is set but {QEMU_DATA} is not"))?,
-            };
-            (program.clone(), data)
+        let (qemu_stock, qemu_data) = if let Some(own) = own_qemu {
+            own
         } else {
             let qemu = take(store, &mut held, &Qemu, bundle::PROGRAM)?;
             let data = qemu.with_file_name("").join(bundle::DATA);
@@ -103,6 +101,18 @@ impl Artifacts {
         };
         Ok(Self { kernel, initramfs, module, qemu_stock, qemu_data, _held: held })
     }
+}
+
+/// The user's QEMU and its firmware directory.
+fn own_qemu(settings: &Settings) -> Result<Option<(PathBuf, PathBuf)>> {
+    let Some(program) = &settings.qemu else { return Ok(None) };
+    ensure!(program.is_file(), "{QEMU} names {}, which is no file", program.display());
+    let data = match &settings.qemu_data {
+        Some(data) if data.join("slof.bin").exists() => data.clone(),
+        Some(data) => bail!("{QEMU_DATA} names {}, which has no slof.bin in it", data.display()),
+        None => host::qemu_data(program).with_context(|| format!("{QEMU} is set but {QEMU_DATA} is not"))?,
+    };
+    Ok(Some((program.clone(), data)))
 }
 
 fn take(store: &Store, held: &mut Vec<Held>, recipe: &dyn Recipe, file: &str) -> Result<PathBuf> {

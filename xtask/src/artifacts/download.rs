@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The packages that are taken apart: the kernel's source, and busybox for the guest.
+//! The kernel's source, as a Debian package.
 
 use std::fmt;
 use std::fs;
@@ -17,18 +17,16 @@ use crate::work::step::Log;
 
 /// Suites that may have a kernel which is new enough; the newest kernel of any of them is taken.
 const KERNEL_SUITES: &[&str] = &["forky", "sid", "experimental"];
-const BUSYBOX_SUITE: &str = "forky";
 
 /// The first Linux with Rust on powerpc.
 const OLDEST: Series = Series(7, 3);
 
-/// Linux source and busybox, as Debian packages.
+/// Linux source.
 #[derive(Debug)]
 pub(crate) struct Download;
 
 impl Download {
     pub(crate) const LINUX: &str = "linux-source.deb";
-    pub(crate) const BUSYBOX: &str = "busybox-static.deb";
 }
 
 impl Recipe for Download {
@@ -37,14 +35,11 @@ impl Recipe for Download {
     }
 
     fn title(&self) -> String {
-        "Linux source and busybox packages".to_owned()
+        "Linux source package".to_owned()
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default()
-            .text("kernel suites", KERNEL_SUITES.join(" "))
-            .text("kernel at least", OLDEST.to_string())
-            .text("busybox suite", BUSYBOX_SUITE))
+        Ok(Inputs::default().text("kernel suites", KERNEL_SUITES.join(" ")).text("kernel at least", OLDEST.to_string()))
     }
 
     fn needs(&self) -> u64 {
@@ -56,30 +51,28 @@ impl Recipe for Download {
         let mut log = Log::begin(store, "download")?;
         let state = dir.join("apt");
         let native = host::arch()?.debian;
-        let mut sources: Vec<(&str, &str)> = KERNEL_SUITES.iter().map(|suite| (*suite, native)).collect();
-        sources.push((BUSYBOX_SUITE, "ppc64el"));
+        let sources: Vec<(&str, &str)> = KERNEL_SUITES.iter().map(|suite| (*suite, native)).collect();
         let apt = Apt::new(store, &mut log, state.clone(), &sources)?;
         let (name, version) = newest(apt.versions(r"^linux-source-[0-9.]+$")?).with_context(|| {
             let mirror = mirror::address(&store.settings).unwrap_or_default();
             format!("{mirror} has no linux-source-{OLDEST} or newer in {}", KERNEL_SUITES.join(", "))
         })?;
         store.progress.say(format!("    found {name} {version}"));
-        apt.fetch_only(store, &mut log, &[format!("{name}={version}"), "busybox-static:ppc64el".to_owned()], dir)?;
+        apt.fetch_only(store, &mut log, &[format!("{name}={version}")], dir)?;
         fs::remove_dir_all(&state)?;
         let mut made = Made::default();
         made.fact("linux", &version);
-        for file in [Self::LINUX, Self::BUSYBOX] {
-            let deb = only_deb(dir, file.trim_end_matches(".deb"))?;
-            made.fact(file, deb.clone());
-            fs::rename(dir.join(&deb), dir.join(file))?;
-            made.fact(&format!("{file} sha256"), sha256_of(&dir.join(file))?);
-            made.files.push(file.into());
-        }
+        let deb = only_deb(dir, &name)?;
+        fs::rename(dir.join(&deb), dir.join(Self::LINUX))?;
+        made.fact("package", deb);
+        made.fact("sha256", sha256_of(&dir.join(Self::LINUX))?);
+        made.files.push(Self::LINUX.into());
         Ok(made)
     }
 }
 
-fn only_deb(dir: &Path, prefix: &str) -> Result<String> {
+/// The name of the one package in `dir` whose name begins with `prefix`.
+pub(crate) fn only_deb(dir: &Path, prefix: &str) -> Result<String> {
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.starts_with(prefix) && name.contains('_') {

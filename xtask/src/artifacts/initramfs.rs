@@ -4,18 +4,16 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::artifacts::busybox::Busybox;
 use crate::artifacts::cpio::Archive;
-use crate::artifacts::download::Download;
 use crate::artifacts::kernel::{Flavour, Kernel};
 use crate::artifacts::module::{self, Module, OwnTreeModule};
 use crate::cache::manifest::{Inputs, Made};
 use crate::cache::store::{Held, Recipe, Store};
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 /// An initramfs for one of our kernels.
 #[derive(Debug)]
@@ -27,6 +25,7 @@ pub(crate) struct Initramfs {
 /// An initramfs for a kernel of the user's.
 #[derive(Debug)]
 pub(crate) struct OwnTreeInitramfs {
+    flavour: Flavour,
     module: OwnTreeModule,
 }
 
@@ -42,8 +41,9 @@ impl Initramfs {
 }
 
 impl OwnTreeInitramfs {
-    pub(crate) fn new(tree: PathBuf) -> Self {
-        Self { module: OwnTreeModule { tree } }
+    /// The flavour is what the user's kernel is to be tested as.
+    pub(crate) fn new(tree: PathBuf, flavour: Flavour) -> Self {
+        Self { flavour, module: OwnTreeModule { tree } }
     }
 }
 
@@ -57,7 +57,7 @@ impl Recipe for Initramfs {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Download, &self.kernel, &self.module]
+        vec![&Busybox, &self.kernel, &self.module]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -69,10 +69,10 @@ impl Recipe for Initramfs {
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
-        let [download, kernel, module] = parts else { unreachable!("three parts are declared") };
+        let [busybox, kernel, module] = parts else { unreachable!("three parts are declared") };
         let mut modules = vec![module.path(module::FILE)];
         modules.extend(self.kernel.modules(kernel));
-        pack(store, download, &modules, dir)
+        pack(store, busybox, &modules, dir)
     }
 }
 
@@ -86,11 +86,16 @@ impl Recipe for OwnTreeInitramfs {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Download, &self.module]
+        vec![&Busybox, &self.module]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        own_inputs(settings)
+        let mut inputs = own_inputs(settings)?;
+        for name in self.flavour.modules() {
+            let path = self.module.tree.join(name);
+            inputs = if path.exists() { inputs.file(*name, &path)? } else { inputs.text(*name, "absent") };
+        }
+        Ok(inputs)
     }
 
     fn needs(&self) -> u64 {
@@ -98,19 +103,17 @@ impl Recipe for OwnTreeInitramfs {
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
-        let [download, module] = parts else { unreachable!("two parts are declared") };
+        let [busybox, module] = parts else { unreachable!("two parts are declared") };
         let mut modules = vec![module.path(module::FILE)];
-        for name in Flavour::Default.modules() {
-            let path = self.module.tree.join(name);
-            if path.exists() {
-                modules.push(path);
+        let tree = &self.module.tree;
+        for name in self.flavour.modules() {
+            if tree.join(name).exists() {
+                modules.push(tree.join(name));
             } else {
-                store
-                    .progress
-                    .say(format!("    {name} is not in {}: tests that need it will fail", self.module.tree.display()));
+                store.progress.say(format!("    {name} is not in {}: tests that need it will fail", tree.display()));
             }
         }
-        pack(store, download, &modules, dir)
+        pack(store, busybox, &modules, dir)
     }
 }
 
@@ -123,15 +126,8 @@ fn init(settings: &Settings) -> PathBuf {
     settings.checkout.join("tests/guest/init")
 }
 
-fn pack(store: &Store, download: &Held, modules: &[PathBuf], dir: &Path) -> Result<Made> {
-    let mut log = Log::begin(store, "initramfs")?;
-    let unpacked = dir.join("busybox");
-    let mut unpack = Command::new("dpkg-deb");
-    log.run(store, "unpacking busybox", unpack.arg("-x").arg(download.path(Download::BUSYBOX)).arg(&unpacked))?;
-    let busybox =
-        ["usr/bin/busybox", "bin/busybox"].map(|path| unpacked.join(path)).into_iter().find(|path| path.exists());
-    let busybox = read(&busybox.context("the busybox package has no busybox in it")?)?;
-
+fn pack(store: &Store, busybox: &Held, modules: &[PathBuf], dir: &Path) -> Result<Made> {
+    let busybox = read(&busybox.path(Busybox::PROGRAM))?;
     let path = dir.join(FILE);
     let write = || {
         let mut archive = Archive::new(BufWriter::new(File::create(&path)?));
@@ -150,7 +146,6 @@ fn pack(store: &Store, download: &Held, modules: &[PathBuf], dir: &Path) -> Resu
         Ok::<_, anyhow::Error>(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))?;
-    fs::remove_dir_all(&unpacked)?;
     Ok(Made { files: vec![FILE.into()], ..Made::default() })
 }
 

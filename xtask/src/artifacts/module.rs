@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `papr_unplug.ko`, built out of tree from this checkout.
 
+use std::env;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -86,6 +88,10 @@ impl Recipe for OwnTreeModule {
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
         let mut inputs = Inputs::default().text("tree", self.tree.display().to_string());
+        // Too large to read each time. It changes with every build, and the module's idea of the kernel may have, too.
+        let vmlinux = self.tree.join("vmlinux");
+        let found = vmlinux.metadata().with_context(|| format!("{KERNEL_TREE}: cannot read {}", vmlinux.display()))?;
+        inputs = inputs.text("vmlinux", format!("{} bytes of {}.{}", found.len(), found.mtime(), found.mtime_nsec()));
         for name in [".config", "Module.symvers", "include/config/kernel.release"] {
             inputs = inputs.file(name, &self.tree.join(name)).with_context(|| {
                 format!("{KERNEL_TREE} must name the build directory of a kernel of 7.3 or newer, configured and built")
@@ -106,7 +112,8 @@ impl Recipe for OwnTreeModule {
         stage_sources(&store.settings.checkout, &stage)?;
         let mut make = Command::new("make");
         make.arg("-C").arg(&self.tree).arg(format!("M={}", stage.display())).arg("ARCH=powerpc");
-        if config.contains("CONFIG_CC_IS_CLANG=y") {
+        // Which LLVM it is to be, the user may have said in the environment.
+        if config.contains("CONFIG_CC_IS_CLANG=y") && env::var_os("LLVM").is_none() {
             make.arg("LLVM=1");
         }
         log.run(store, "building papr_unplug.ko", make.arg("modules"))?;

@@ -86,7 +86,7 @@ mod tests {
     /// A store with a kernel tree of the user's, as empty as it may be.
     fn store(dir: &Path) -> Store {
         let (cache, tree) = (dir.join("cache"), dir.join("tree"));
-        for file in [".config", "Module.symvers", "include/config/kernel.release"] {
+        for file in ["vmlinux", ".config", "Module.symvers", "include/config/kernel.release"] {
             fs::create_dir_all(tree.join(file).parent().unwrap()).unwrap();
             fs::write(tree.join(file), "").unwrap();
         }
