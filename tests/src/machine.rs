@@ -19,7 +19,9 @@ const PSERIES: &str = "\
     -machine pseries -cpu power9 -smp 1,maxcpus=4 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-3,memdev=ram0 -numa node,nodeid=1";
 
-const POWERNV: &str = "-machine powernv9 -smp 1 -m 2G";
+/// One with a BMC, without which its firmware can neither reboot nor end.
+const POWERNV: &str = "\
+    -machine powernv9 -smp 1 -m 2G -device ipmi-bmc-sim,id=bmc0 -device isa-ipmi-bt,bmc=bmc0,irq=10";
 
 /// A script for SLOF, in Forth. The function goes when the kernel takes RTAS over: before that, client architecture support
 /// would bring it back.
@@ -41,5 +43,14 @@ impl Machine {
             Self::Powernv => (POWERNV, &[]),
         };
         machine.split_whitespace().chain(firmware.iter().copied())
+    }
+
+    /// What its serial lines are plugged into, in their order. The first is the console of a pseries guest, the last that of
+    /// skiboot.
+    pub fn serial_lines(self) -> [&'static str; 2] {
+        match self {
+            Self::Pseries | Self::PseriesWithoutSetIndicator => ["console", "shell"],
+            Self::Powernv => ["shell", "console"],
+        }
     }
 }

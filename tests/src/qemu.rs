@@ -60,7 +60,9 @@ impl Qemu {
         command.args(["-append", format!("{KERNEL_ARGUMENTS} {kernel_arguments}").trim_end()]);
         command.args(["-chardev", &format!("{},id=console,logfile={log}", console.chardev())]);
         command.args(["-chardev", &format!("{},id=shell", shell.chardev())]);
-        command.args(["-serial", "chardev:console", "-serial", "chardev:shell"]);
+        for line in machine.serial_lines() {
+            command.args(["-serial", &format!("chardev:{line}")]);
+        }
         let spare_monitor = plug::name("spare-monitor");
         command.args(["-qmp", &format!("unix:{spare_monitor},abstract=on,server=on,wait=off")]);
         command.args(["-qmp", &monitor.legacy_chardev()]);
