@@ -2,11 +2,11 @@
 
 //! A connection to a VMM that is woken if it sleeps over a core that was removed.
 //!
-//! QEMU 11.1 can. It joins the thread of a core that is removed, and under `-accel qtest` that thread sleeps until it gets
-//! a signal (`dummy_cpu_thread_fn`, accel/dummy-cpus.c). It is sent none if one was sent before that it has not taken note
-//! of (`thread_kicked`), and it takes no note of one that came when it had no time yet to listen for the one before, as when
-//! the machine starts. Then QEMU waits for ever. The same signal from here ends that: whichever
-//! thread listens takes it, and one that has nothing to do listens no more until QEMU has something for it.
+//! QEMU 11.1 can. It joins the thread of a core that is removed, and under `-accel qtest` that thread sleeps until a signal
+//! comes (`dummy_cpu_thread_fn`, accel/dummy-cpus.c). None is sent while an earlier one counts as not noticed yet
+//! (`thread_kicked`), and two that come one right after the other, as when the machine starts, are noticed as one. Then QEMU
+//! waits for ever. The same signal from here ends that: a thread that listens takes it, and one of a stopped machine
+//! that has nothing to do listens no more, so that the next is for the other.
 
 use papr_unplug_tests::deadline::{Deadline, PATIENCE};
 use rustix::process::{Pid, Signal, kill_process};
@@ -24,19 +24,19 @@ const SILENCE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Connection {
     stream: UnixStream,
-    asleep: Option<Pid>,
+    sleeper: Option<Pid>,
 }
 
 impl Connection {
     /// To a VMM that has no reason to sleep.
     pub fn on(stream: UnixStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(SILENCE))?;
-        Ok(Self { stream, asleep: None })
+        Ok(Self { stream, sleeper: None })
     }
 
     /// To one that runs as this process, and may sleep over what it is asked.
     pub fn waking(stream: UnixStream, vmm: &Child) -> io::Result<Self> {
-        Ok(Self { asleep: Some(Pid::from_child(vmm)), ..Self::on(stream)? })
+        Ok(Self { sleeper: Some(Pid::from_child(vmm)), ..Self::on(stream)? })
     }
 
     /// Reads what there is now; an error of the kind [`io::ErrorKind::WouldBlock`] if there is nothing.
@@ -61,7 +61,7 @@ impl Read for Connection {
                 let why = format!("the VMM has said nothing for {} s", PATIENCE.as_secs());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
-            if let Some(vmm) = self.asleep {
+            if let Some(vmm) = self.sleeper {
                 // SIGUSR1 is QEMU's SIG_IPI. A VMM that has ended meanwhile needs no waking.
                 let _ = kill_process(vmm, Signal::USR1);
             }
