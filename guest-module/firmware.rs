@@ -11,29 +11,22 @@ use crate::{
     },
 };
 
-/// The RTAS of this machine.
-///
-/// # Invariants
-///
-/// It exists only where there is an RTAS with `set-indicator` and `get-sensor-state`.
-#[derive(Clone, Copy)]
-pub(crate) struct Firmware(());
+/// The RTAS of this machine. A call that it does not have fails like one that firmware rejects.
+pub(crate) struct Firmware;
 
 impl Firmware {
-    /// The RTAS of this machine, if it knows DR connectors.
-    pub(crate) fn find() -> Option<Self> {
+    /// Whether it knows DR connectors.
+    pub(crate) fn knows_connectors() -> bool {
         // SAFETY: It only looks at what the kernel found at boot.
-        let found = unsafe { shim::papr_has_dr_connectors() };
-        // INVARIANT: It was found.
-        found.then_some(Self(()))
+        unsafe { shim::papr_has_dr_connectors() }
     }
 }
 
 impl Rtas for Firmware {
     fn entity_sense(&self, connector: DrcIndex) -> Result<EntitySense, Status> {
         let mut state = 0;
-        // SAFETY: By the type invariant firmware knows DR connectors; RTAS judges the arguments itself, the kernel's lock
-        // around RTAS may be taken in any context but NMI, and `state` is written before the call returns.
+        // SAFETY: RTAS judges the arguments itself, the kernel's lock around RTAS may be taken in any context but NMI, and
+        // `state` is written before the call returns.
         match Status(unsafe { shim::papr_get_sensor_state(EntitySense::SENSOR, connector.0, &mut state) }) {
             Status::SUCCESS => Ok(EntitySense(state)),
             other => Err(other),
@@ -41,8 +34,7 @@ impl Rtas for Firmware {
     }
 
     fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
-        // SAFETY: By the type invariant the call exists; RTAS judges the arguments itself, and the kernel's lock around
-        // RTAS may be taken in any context but NMI.
+        // SAFETY: RTAS judges the arguments itself, and the kernel's lock around RTAS may be taken in any context but NMI.
         Status(unsafe { shim::papr_set_indicator(indicator.0, connector.0, state) })
     }
 

@@ -8,71 +8,81 @@
 //!
 //! In the order that data flows: [`sentry`] puts a [`probe`] on each function of the path; each reports to the watch in
 //! [`logic`], which decides; a refusal is told through [`firmware`]; what a probe must not do is left to a [`worker`]
-//! that makes the [`report`]; and [`files`] shows it all in debugfs. [`shim`] is the little C that this takes.
+//! that makes the [`report`]; and [`files`] shows it all in debugfs, as the kernel [`log`] does. [`shim`] is the little C
+//! that this takes of the kernel. How a kernel loads it is the [`face`]'s affair.
 
 pub mod logic;
 #[path = "../spec/wire/src/wire/mod.rs"]
 pub mod wire;
 
+mod errno;
 mod files;
 mod firmware;
+mod log;
+mod place;
 mod probe;
 mod report;
 mod sentry;
 mod shim;
 mod worker;
 
-use crate::{files::Files, firmware::Firmware, logic::watch::Watch, report::Report, sentry::Sentry, worker::Worker};
-use kernel::{prelude::*, sync::Arc};
+#[path = "face/kernel_crate.rs"]
+mod face;
 
-module! {
-    type: PaprUnplug,
-    name: "papr_unplug",
-    authors: ["The papr-unplug authors"],
-    description: "Tells the hypervisor of a pseries guest which removals the guest refuses",
-    license: "GPL",
-}
+use crate::{
+    errno::Errno, firmware::Firmware, logic::watch::Watch, place::Place, report::Report, sentry::Sentry, worker::Worker,
+};
 
 /// The watch, which begins anew with each load of the module.
 static WATCH: Watch = Watch::new();
 
-struct PaprUnplug {
-    // Dropped in this order: no reader, then no probe, then no work.
-    _files: Files,
-    sentry: Arc<Sentry>,
-    _worker: Arc<Worker<Report>>,
-}
+/// The probes, from load to unload.
+static SENTRY: Place<Sentry> = Place::new();
 
-impl kernel::Module for PaprUnplug {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        // SAFETY: They only look at what the kernel was built with and found at boot.
-        let (pseries, return_probes) = unsafe { (shim::papr_is_pseries(), shim::papr_has_return_probes()) };
-        if !pseries {
-            pr_err!("this is no pseries guest: no hypervisor asks for removals here\n");
-            return Err(ENODEV);
-        }
-        if !return_probes {
-            pr_err!("this kernel has no return probes (CONFIG_KPROBES): refusals cannot be seen\n");
-            return Err(EOPNOTSUPP);
-        }
-        let firmware = Firmware::find().ok_or(ENODEV).inspect_err(|_| {
-            pr_err!("this machine's firmware has no RTAS calls for DR connectors: refusals cannot be told\n");
-        })?;
-
-        let report = Arc::new(Report::new(&WATCH, firmware), GFP_KERNEL)?;
-        let worker = Arc::new(Worker::new(report)?, GFP_KERNEL)?;
-        let sentry = Arc::new(Sentry::post(&worker, firmware)?, GFP_KERNEL)?;
-        let files = files::create(&WATCH, &sentry)?;
-        pr_info!("watching removals; refusals are signalled by a null transition (level 0)\n");
-        Ok(Self { _files: files, sentry, _worker: worker })
+/// Begins, or says in the log why not.
+///
+/// # Safety
+///
+/// It is called once, and nothing else of this module at the same time.
+unsafe fn load() -> Result<(), Errno> {
+    // SAFETY: They only look at what the kernel was built with and found at boot.
+    let (pseries, return_probes) = unsafe { (shim::papr_is_pseries(), shim::papr_has_return_probes()) };
+    if !pseries {
+        log::error(format_args!("this is no pseries guest: no hypervisor asks for removals here"));
+        return Err(Errno::ENODEV);
     }
+    if !return_probes {
+        log::error(format_args!("this kernel has no return probes (CONFIG_KPROBES): refusals cannot be seen"));
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if !Firmware::knows_connectors() {
+        log::error(format_args!(
+            "this machine's firmware has no RTAS calls for DR connectors: refusals cannot be told"
+        ));
+        return Err(Errno::ENODEV);
+    }
+    // SAFETY: By the contract of this function, no other worker was started.
+    let worker = unsafe { Worker::start::<Report>() }?;
+    let sentry = Sentry::post(worker)?;
+    // SAFETY: Only the files use the place, and there are none yet.
+    unsafe { SENTRY.fill(sentry) };
+    files::create();
+    log::info(format_args!("watching removals; refusals are signalled by a null transition (level 0)"));
+    Ok(())
 }
 
-impl Drop for PaprUnplug {
-    fn drop(&mut self) {
-        let missed = self.sentry.missed();
-        if missed != 0 {
-            pr_warn!("{} calls went by unseen; a refusal among them was not told\n", missed);
-        }
+/// Ends: no reader, then no probe, then no work.
+///
+/// # Safety
+///
+/// It is called once, after [`load`] has succeeded, and nothing else of this module at the same time.
+unsafe fn unload() {
+    files::remove();
+    // SAFETY: Only the files use the place, and there are none any more.
+    let Some(sentry) = (unsafe { SENTRY.take() }) else { return };
+    let missed = sentry.missed();
+    drop(sentry);
+    if missed != 0 {
+        log::warn(format_args!("{missed} calls went by unseen; a refusal among them was not told"));
     }
 }

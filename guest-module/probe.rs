@@ -2,27 +2,26 @@
 
 //! Return probes: code that runs when a function of the kernel is entered and when it returns.
 
-use crate::{logic::watch::Follow, shim};
+use crate::{errno::Errno, logic::watch::Follow, shim};
 use core::{
-    ffi::{c_ulong, c_void},
+    ffi::{c_ulong, CStr},
     marker::PhantomData,
     mem::MaybeUninit,
-    ptr::NonNull,
+    ptr::{self, NonNull},
 };
-use kernel::{error::from_err_ptr, prelude::*};
 
 /// What is to be done when a function is entered and when it returns.
 ///
-/// Both methods run as part of the function, in its task, with preemption off: they must neither sleep nor allocate.
-pub(crate) trait Observer: Send + Sync + 'static {
+/// Both run as part of the function, in its task, with preemption off: they must neither sleep nor allocate.
+pub(crate) trait Observer: 'static {
     /// The function.
     const SYMBOL: &'static CStr;
 
     /// It was entered.
-    fn enter(&self, call: &Call<'_>) -> Follow;
+    fn enter(call: &Call<'_>) -> Follow;
 
     /// It returned this, and its call was to be followed.
-    fn leave(&self, returned: i32);
+    fn leave(returned: i32);
 }
 
 /// A call of a probed function, at its entry.
@@ -58,36 +57,27 @@ impl Call<'_> {
 ///
 /// # Invariants
 ///
-/// `raw` is registered, with `observer` as its observer.
+/// `raw` is registered, for the observer `O`.
 pub(crate) struct Probe<O: Observer> {
     raw: NonNull<shim::Probe>,
-    observer: NonNull<O>,
+    _observer: PhantomData<fn() -> O>,
 }
 
-// SAFETY: Registered probes belong to no task, and observers may be dropped anywhere.
+// SAFETY: Registered probes belong to no task.
 unsafe impl<O: Observer> Send for Probe<O> {}
 // SAFETY: All that can be done through a shared reference is to read a counter.
 unsafe impl<O: Observer> Sync for Probe<O> {}
 
 impl<O: Observer> Probe<O> {
     /// Puts a probe on the function. Fails with `ENOENT` if the kernel has no function of that name.
-    pub(crate) fn register(observer: O) -> Result<Self> {
-        let observer = KBox::into_raw(KBox::new(observer, GFP_KERNEL)?);
+    pub(crate) fn register() -> Result<Self, Errno> {
+        let mut raw = ptr::null_mut();
         let enter = enter::<O>;
         let leave = leave::<O>;
-        // SAFETY: The symbol is a C string for ever, and the handlers take an `O`, which `observer` points to and which
-        // lives until the probe is unregistered.
-        let raw = unsafe { shim::papr_probe_register(O::SYMBOL.as_ptr(), enter, leave, observer.cast()) };
-        let raw = from_err_ptr(raw).and_then(|raw| NonNull::new(raw).ok_or(ENOMEM));
-        match (raw, NonNull::new(observer)) {
-            // INVARIANT: It was registered just now with this observer.
-            (Ok(raw), Some(observer)) => Ok(Self { raw, observer }),
-            (raw, _) => {
-                // SAFETY: It came from `into_raw`, and nothing was registered that would use it.
-                drop(unsafe { KBox::from_raw(observer) });
-                Err(raw.err().unwrap_or(ENOMEM))
-            }
-        }
+        // SAFETY: The symbol is a C string for ever, the handlers may be called for ever, and `raw` has room for a pointer.
+        Errno::check(unsafe { shim::papr_probe_register(O::SYMBOL.as_ptr(), enter, leave, &mut raw) })?;
+        // INVARIANT: It was registered just now for this observer.
+        Ok(Self { raw: NonNull::new(raw).ok_or(Errno::ENOENT)?, _observer: PhantomData })
     }
 
     /// How many calls of the function went by unseen.
@@ -101,21 +91,14 @@ impl<O: Observer> Drop for Probe<O> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it is registered, and this is its end.
         unsafe { shim::papr_probe_unregister(self.raw.as_ptr()) };
-        // SAFETY: It came from `into_raw`, and no handler that would use it runs any more.
-        drop(unsafe { KBox::from_raw(self.observer.as_ptr()) });
     }
 }
 
-unsafe extern "C" fn enter<O: Observer>(observer: *mut c_void, registers: *mut shim::Registers, missed: c_ulong) -> bool {
-    // SAFETY: It is what `register` gave, and lives until no handler runs any more.
-    let observer = unsafe { &*observer.cast::<O>() };
-    let call = Call { registers, missed, _entry: PhantomData };
-    observer.enter(&call) == Follow::Return
+unsafe extern "C" fn enter<O: Observer>(registers: *mut shim::Registers, missed: c_ulong) -> bool {
+    O::enter(&Call { registers, missed, _entry: PhantomData }) == Follow::Return
 }
 
-unsafe extern "C" fn leave<O: Observer>(observer: *mut c_void, returned: c_ulong) {
-    // SAFETY: It is what `register` gave, and lives until no handler runs any more.
-    let observer = unsafe { &*observer.cast::<O>() };
+unsafe extern "C" fn leave<O: Observer>(returned: c_ulong) {
     // CAST: All the functions of interest return an `int`, in the low half of the register.
-    observer.leave(returned as i32);
+    O::leave(returned as i32);
 }

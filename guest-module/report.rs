@@ -2,46 +2,26 @@
 
 //! The report: what is done after a refusal, where sleeping is allowed.
 
-use crate::{
-    firmware::Firmware,
-    logic::{refusal::Refusal, watch::Watch},
-    shim,
-    worker::Job,
-};
+use crate::{firmware::Firmware, log, shim, worker::Job, WATCH};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use kernel::{fmt, prelude::*};
+
+/// How many unseen calls the kernel log knows of.
+static MISSED: AtomicU64 = AtomicU64::new(0);
 
 /// Tells the hypervisor what firmware was too busy to hear, and the kernel log what happened.
-pub(crate) struct Report {
-    pub(crate) watch: &'static Watch,
-    firmware: Firmware,
-    /// How many unseen calls the kernel log knows of.
-    missed: AtomicU64,
-}
-
-impl Report {
-    pub(crate) fn new(watch: &'static Watch, firmware: Firmware) -> Self {
-        Self { watch, firmware, missed: AtomicU64::new(0) }
-    }
-}
+pub(crate) struct Report;
 
 impl Job for Report {
-    fn run(&self) {
-        self.watch.settle(&self.firmware, |refusal| {
+    fn run() {
+        WATCH.settle(&Firmware, |refusal| {
             // SAFETY: It may be called anywhere.
             if unsafe { shim::papr_may_log() } {
-                pr_info!("{}\n", refusal);
+                log::info(format_args!("{refusal}"));
             }
         });
-        let missed = self.watch.counters.missed.get();
-        if self.missed.swap(missed, Relaxed) != missed {
-            pr_warn!("{} calls went by unseen so far; a refusal among them was not told\n", missed);
+        let missed = WATCH.counters.missed.get();
+        if MISSED.swap(missed, Relaxed) != missed {
+            log::warn(format_args!("{missed} calls went by unseen so far; a refusal among them was not told"));
         }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        core::fmt::Display::fmt(self, f)
     }
 }

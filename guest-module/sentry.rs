@@ -3,51 +3,54 @@
 //! The probes on the kernel's removal path, each reporting to the watch.
 
 use crate::{
+    errno::Errno,
     firmware::Firmware,
+    log,
     logic::{
         attempt::Task,
-        watch::{Afterwards, Follow, Origin, Watch},
+        watch::{Afterwards, Follow, Origin},
     },
     probe::{Call, Observer, Probe},
-    report::Report,
     shim,
     wire::{drc::DrcIndex, hotplug::HotplugRequest},
-    worker::Worker,
+    worker::{self, Worker},
+    WATCH,
 };
-use kernel::{fmt, prelude::*, sync::Arc};
+use core::{ffi::CStr, fmt};
 
 /// All probes, in force for as long as this lives.
+///
+/// # Invariants
+///
+/// While a probe is in force, the worker lives.
 pub(crate) struct Sentry {
     // The request comes last into force and goes first: while it is followed, so is all that happens on its way.
     request: Probe<Request>,
     offline: Option<Probe<Offline>>,
     release: Option<Probe<Release>>,
     unisolate: Option<Probe<Unisolate>>,
+    /// Last, because the probes wake it.
+    _worker: Worker,
 }
 
 impl Sentry {
     /// Puts the probes in place.
-    pub(crate) fn post(worker: &Arc<Worker<Report>>, firmware: Firmware) -> Result<Self> {
-        let watch = worker.job().watch;
-        let unisolate = optional(Probe::register(Unisolate(watch)), "this kernel tells no refusal by itself")?;
-        let release = optional(Probe::register(Release(watch)), "a release that firmware refuses is not seen")?;
-        let offline = optional(Probe::register(Offline(watch)), "log lines will not name the LMB that was busy")?;
-        let request = Probe::register(Request { worker: worker.clone(), firmware }).inspect_err(|err| {
-            pr_err!(
-                "cannot probe {}: {:?}; without it no refusal can be seen\n",
-                Request::SYMBOL,
-                err
-            );
+    pub(crate) fn post(worker: Worker) -> Result<Self, Errno> {
+        let unisolate = optional(Probe::register(), "this kernel tells no refusal by itself")?;
+        let release = optional(Probe::register(), "a release that firmware refuses is not seen")?;
+        let offline = optional(Probe::register(), "log lines will not name the LMB that was busy")?;
+        let request = Probe::register().inspect_err(|err| {
+            log::error(format_args!("cannot probe {}: {err}; without it no refusal can be seen", name::<Request>()));
         })?;
-        Ok(Self { request, offline, release, unisolate })
+        Ok(Self { request, offline, release, unisolate, _worker: worker })
     }
 
     /// Writes a line for each probe.
-    pub(crate) fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_line(f, Some(&self.request))?;
-        write_line(f, self.offline.as_ref())?;
-        write_line(f, self.release.as_ref())?;
-        write_line(f, self.unisolate.as_ref())
+    pub(crate) fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
+        write_line(to, Some(&self.request))?;
+        write_line(to, self.offline.as_ref())?;
+        write_line(to, self.release.as_ref())?;
+        write_line(to, self.unisolate.as_ref())
     }
 
     /// How many calls went by unseen, of all functions.
@@ -61,25 +64,28 @@ impl Sentry {
     }
 }
 
-fn write_line<O: Observer>(f: &mut fmt::Formatter<'_>, probe: Option<&Probe<O>>) -> fmt::Result {
-    let symbol = O::SYMBOL.to_str().map_err(|_| fmt::Error)?;
-    f.write_str(symbol)?;
+fn write_line<O: Observer>(to: &mut impl fmt::Write, probe: Option<&Probe<O>>) -> fmt::Result {
     match probe {
-        Some(probe) => f.write_fmt(format_args!(" active missed={}\n", probe.missed())),
-        None => f.write_str(" absent\n"),
+        Some(probe) => writeln!(to, "{} active missed={}", name::<O>(), probe.missed()),
+        None => writeln!(to, "{} absent", name::<O>()),
     }
 }
 
+/// The function that is probed.
+fn name<O: Observer>() -> &'static str {
+    O::SYMBOL.to_str().unwrap_or_default()
+}
+
 /// A probe on a function that not every kernel has.
-fn optional<O: Observer>(registered: Result<Probe<O>>, without: &str) -> Result<Option<Probe<O>>> {
+fn optional<O: Observer>(registered: Result<Probe<O>, Errno>, without: &str) -> Result<Option<Probe<O>>, Errno> {
     match registered {
         Ok(probe) => Ok(Some(probe)),
-        Err(err) if err == ENOENT => {
-            pr_notice!("this kernel has no {}: {}\n", O::SYMBOL, without);
+        Err(Errno::ENOENT) => {
+            log::notice(format_args!("this kernel has no {}: {without}", name::<O>()));
             Ok(None)
         }
         Err(err) => {
-            pr_err!("cannot probe {}: {:?}\n", O::SYMBOL, err);
+            log::error(format_args!("cannot probe {}: {err}", name::<O>()));
             Err(err)
         }
     }
@@ -99,85 +105,85 @@ fn origin() -> Origin {
     }
 }
 
-/// A whole request, from the hypervisor or from the guest's administrator.
-struct Request {
-    worker: Arc<Worker<Report>>,
-    firmware: Firmware,
+fn wake() {
+    // SAFETY: Only probes of the sentry call this, and by its invariant the worker lives while they are in force.
+    unsafe { worker::wake() };
 }
+
+/// A whole request, from the hypervisor or from the guest's administrator.
+struct Request;
 
 impl Observer for Request {
     const SYMBOL: &'static CStr = c"handle_dlpar_errorlog";
 
     /// `int handle_dlpar_errorlog(struct pseries_hp_errorlog *hp_elog)`
-    fn enter(&self, call: &Call<'_>) -> Follow {
-        let watch = self.worker.job().watch;
-        if watch.counters.missed.raise_to(call.missed()) {
-            self.worker.wake();
+    fn enter(call: &Call<'_>) -> Follow {
+        if WATCH.counters.missed.raise_to(call.missed()) {
+            wake();
         }
         match call.read(call.argument(0)) {
-            Some(asked) => watch.request_begins(current_task(), origin(), &HotplugRequest::from(asked)),
+            Some(asked) => WATCH.request_begins(current_task(), origin(), &HotplugRequest::from(asked)),
             None => Follow::Nothing,
         }
     }
 
-    fn leave(&self, returned: i32) {
-        let watch = self.worker.job().watch;
-        if watch.request_ends(current_task(), returned, &self.firmware) == Afterwards::Settle {
-            self.worker.wake();
+    fn leave(returned: i32) {
+        if WATCH.request_ends(current_task(), returned, &Firmware) == Afterwards::Settle {
+            wake();
         }
     }
 }
 
 /// One LMB that is taken offline and removed.
-struct Offline(&'static Watch);
+struct Offline;
 
 impl Observer for Offline {
     const SYMBOL: &'static CStr = c"dlpar_remove_lmb";
 
     /// `static int dlpar_remove_lmb(struct drmem_lmb *lmb)`
-    fn enter(&self, call: &Call<'_>) -> Follow {
+    fn enter(call: &Call<'_>) -> Follow {
         // SAFETY: It only returns a constant.
         let offset = unsafe { shim::papr_drmem_lmb_drc_index() };
         match call.read(call.argument(0).wrapping_add(offset)) {
-            Some(index) => self.0.offline_begins(current_task(), DrcIndex(u32::from_ne_bytes(index))),
+            Some(index) => WATCH.offline_begins(current_task(), DrcIndex(u32::from_ne_bytes(index))),
             None => Follow::Nothing,
         }
     }
 
-    fn leave(&self, returned: i32) {
-        self.0.offline_ends(current_task(), returned);
+    fn leave(returned: i32) {
+        WATCH.offline_ends(current_task(), returned);
     }
 }
 
 /// One connector that is given back.
-struct Release(&'static Watch);
+struct Release;
 
 impl Observer for Release {
     const SYMBOL: &'static CStr = c"dlpar_release_drc";
 
     /// `int dlpar_release_drc(u32 drc_index)`
-    fn enter(&self, call: &Call<'_>) -> Follow {
+    fn enter(call: &Call<'_>) -> Follow {
         // CAST: A `u32` is passed in the low half of the register.
-        self.0.release_begins(current_task(), DrcIndex(call.argument(0) as u32))
+        WATCH.release_begins(current_task(), DrcIndex(call.argument(0) as u32))
     }
 
-    fn leave(&self, returned: i32) {
-        self.0.release_ends(current_task(), returned);
+    fn leave(returned: i32) {
+        WATCH.release_ends(current_task(), returned);
     }
 }
 
 /// The signal that the kernel sends by itself for some refusals, since 5.13.
-struct Unisolate(&'static Watch);
+struct Unisolate;
 
 impl Observer for Unisolate {
     const SYMBOL: &'static CStr = c"dlpar_unisolate_drc";
 
     /// `int dlpar_unisolate_drc(u32 drc_index)`
-    fn enter(&self, _call: &Call<'_>) -> Follow {
-        self.0.unisolate_begins(current_task())
+    fn enter(_call: &Call<'_>) -> Follow {
+        WATCH.unisolate_begins(current_task())
     }
 
-    fn leave(&self, returned: i32) {
-        self.0.unisolate_ends(current_task(), returned);
+    fn leave(returned: i32) {
+        WATCH.unisolate_ends(current_task(), returned);
     }
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the module needs of the kernel and the kernel crate does not offer, see shim.h.
+ * What the module needs of the kernel, see shim.h.
  */
-#include <linux/err.h>
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/debugfs.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/printk.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
@@ -41,7 +45,6 @@ struct papr_probe {
 	struct kretprobe kretprobe;
 	papr_enter_fn enter;
 	papr_leave_fn leave;
-	void *observer;
 };
 
 unsigned long papr_probe_missed(const struct papr_probe *probe)
@@ -67,7 +70,7 @@ static int probe_enter(struct kretprobe_instance *instance, struct pt_regs *regs
 {
 	struct papr_probe *probe = probe_of(instance);
 
-	return probe && probe->enter(probe->observer, regs, papr_probe_missed(probe)) ? 0 : 1;
+	return probe && probe->enter(regs, papr_probe_missed(probe)) ? 0 : 1;
 }
 NOKPROBE_SYMBOL(probe_enter);
 
@@ -76,23 +79,22 @@ static int probe_leave(struct kretprobe_instance *instance, struct pt_regs *regs
 	struct papr_probe *probe = probe_of(instance);
 
 	if (probe)
-		probe->leave(probe->observer, regs_return_value(regs));
+		probe->leave(regs_return_value(regs));
 	return 0;
 }
 NOKPROBE_SYMBOL(probe_leave);
 
-struct papr_probe *papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave, void *observer)
+int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave, struct papr_probe **registered)
 {
 	struct papr_probe *probe;
 	int err;
 
 	probe = kzalloc(sizeof(*probe), GFP_KERNEL);
 	if (!probe)
-		return ERR_PTR(-ENOMEM);
+		return -ENOMEM;
 
 	probe->enter = enter;
 	probe->leave = leave;
-	probe->observer = observer;
 	probe->kretprobe.kp.symbol_name = symbol;
 	probe->kretprobe.entry_handler = probe_enter;
 	probe->kretprobe.handler = probe_leave;
@@ -105,9 +107,10 @@ struct papr_probe *papr_probe_register(const char *symbol, papr_enter_fn enter, 
 	err = register_kretprobe(&probe->kretprobe);
 	if (err) {
 		kfree(probe);
-		return ERR_PTR(err);
+		return err;
 	}
-	return probe;
+	*registered = probe;
+	return 0;
 }
 
 void papr_probe_unregister(struct papr_probe *probe)
@@ -170,50 +173,73 @@ void papr_rtas_pause(int status)
 	rtas_busy_delay(status);
 }
 
-struct papr_worker {
+static struct {
 	struct workqueue_struct *queue;
 	struct work_struct work;
-	void (*run)(void *context);
-	void *context;
-};
+	void (*run)(void);
+} worker;
 
 static void worker_run(struct work_struct *work)
 {
-	struct papr_worker *worker = container_of(work, struct papr_worker, work);
-
-	worker->run(worker->context);
+	worker.run();
 }
 
-struct papr_worker *papr_worker_create(void (*run)(void *context), void *context)
+int papr_worker_start(void (*run)(void))
 {
-	struct papr_worker *worker;
-
-	worker = kzalloc(sizeof(*worker), GFP_KERNEL);
-	if (!worker)
-		return ERR_PTR(-ENOMEM);
-
 	/* A refusal must be told also when memory is so short that no new worker can be made. */
-	worker->queue = alloc_ordered_workqueue("papr_unplug", WQ_MEM_RECLAIM);
-	if (!worker->queue) {
-		kfree(worker);
-		return ERR_PTR(-ENOMEM);
-	}
-	INIT_WORK(&worker->work, worker_run);
-	worker->run = run;
-	worker->context = context;
-	return worker;
+	worker.queue = alloc_ordered_workqueue("papr_unplug", WQ_MEM_RECLAIM);
+	if (!worker.queue)
+		return -ENOMEM;
+	INIT_WORK(&worker.work, worker_run);
+	worker.run = run;
+	return 0;
 }
 
-void papr_worker_wake(struct papr_worker *worker)
+void papr_worker_wake(void)
 {
-	queue_work(worker->queue, &worker->work);
+	queue_work(worker.queue, &worker.work);
 }
 NOKPROBE_SYMBOL(papr_worker_wake);
 
-void papr_worker_destroy(struct papr_worker *worker)
+void papr_worker_stop(void)
 {
-	destroy_workqueue(worker->queue);
-	kfree(worker);
+	destroy_workqueue(worker.queue);
+}
+
+static struct dentry *directory;
+
+void papr_directory_create(const char *name)
+{
+	directory = debugfs_create_dir(name, NULL);
+}
+
+static int file_show(struct seq_file *to, void *unused)
+{
+	void (*show)(struct seq_file *to) = to->private;
+
+	show(to);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(file);
+
+void papr_file_create(const char *name, void (*show)(struct seq_file *to))
+{
+	debugfs_create_file(name, 0444, directory, show, &file_fops);
+}
+
+void papr_text_write(struct seq_file *to, const char *text, size_t length)
+{
+	seq_write(to, text, length);
+}
+
+void papr_directory_remove(void)
+{
+	debugfs_remove_recursive(directory);
+}
+
+void papr_log(const char *level, const char *line, size_t length)
+{
+	printk("%s" pr_fmt("%.*s\n"), level, (int)length, line);
 }
 
 bool papr_may_log(void)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the module needs of the kernel and the kernel crate does not offer: return probes, a single RTAS call, a
- * workqueue that can be drained. No decision is made in C. Nothing here takes a type that only C can lay out, so that
- * Rust needs no generated bindings for it.
+ * All that the module's Rust needs of the kernel, whichever face it is built with. No decision is made in C. Nothing here
+ * takes a type that only C can lay out, so that Rust needs no generated bindings for it.
  */
 #ifndef PAPR_UNPLUG_SHIM_H
 #define PAPR_UNPLUG_SHIM_H
@@ -10,6 +9,7 @@
 #include <linux/types.h>
 
 struct pt_regs;
+struct seq_file;
 
 /* Whether this is a pseries guest, whether its RTAS knows DR connectors, whether the kernel has return probes. */
 bool papr_is_pseries(void);
@@ -22,9 +22,9 @@ bool papr_has_return_probes(void);
  * neither sleep nor allocate.
  */
 struct papr_probe;
-typedef bool (*papr_enter_fn)(void *observer, struct pt_regs *regs, unsigned long missed);
-typedef void (*papr_leave_fn)(void *observer, unsigned long ret);
-struct papr_probe *papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave, void *observer);
+typedef bool (*papr_enter_fn)(struct pt_regs *regs, unsigned long missed);
+typedef void (*papr_leave_fn)(unsigned long ret);
+int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave, struct papr_probe **probe);
 /* When it returns, neither handler runs, nor will. */
 void papr_probe_unregister(struct papr_probe *probe);
 /* How many calls of the function went by without the handlers. */
@@ -47,14 +47,23 @@ int papr_set_indicator(u32 indicator, u32 index, u32 state);
 /* Sleeps for as long as the busy status @status asks for. */
 void papr_rtas_pause(int status);
 
-/* A worker of the module's own: runs @run once or more after each wake. */
-struct papr_worker;
-struct papr_worker *papr_worker_create(void (*run)(void *context), void *context);
-/* In any context. */
-void papr_worker_wake(struct papr_worker *worker);
+/* The module's own worker: runs @run once or more after each wake. */
+int papr_worker_start(void (*run)(void));
+/* In any context, from when it was started on until it is stopped. */
+void papr_worker_wake(void);
 /* Waits until @run has done what it was last woken for. */
-void papr_worker_destroy(struct papr_worker *worker);
+void papr_worker_stop(void);
 
+/* The module's directory in debugfs. */
+void papr_directory_create(const char *name);
+/* A file in it; each reader is given what @show writes. */
+void papr_file_create(const char *name, void (*show)(struct seq_file *to));
+void papr_text_write(struct seq_file *to, const char *text, size_t length);
+/* Removes the directory; when it returns, no file is read any more. */
+void papr_directory_remove(void);
+
+/* One line for the kernel log, without its end, at a level such as KERN_ERR. */
+void papr_log(const char *level, const char *line, size_t length);
 /* Whether one more line may go to the kernel log now. */
 bool papr_may_log(void);
 

@@ -10,9 +10,9 @@ pub(crate) struct Probe {
     _opaque: [u8; 0],
 }
 
-/// `struct papr_worker`.
+/// `struct seq_file`.
 #[repr(C)]
-pub(crate) struct Worker {
+pub(crate) struct Text {
     _opaque: [u8; 0],
 }
 
@@ -29,10 +29,10 @@ extern "C" {
 
     pub(crate) fn papr_probe_register(
         symbol: *const c_char,
-        enter: unsafe extern "C" fn(*mut c_void, *mut Registers, c_ulong) -> bool,
-        leave: unsafe extern "C" fn(*mut c_void, c_ulong),
-        observer: *mut c_void,
-    ) -> *mut Probe;
+        enter: unsafe extern "C" fn(*mut Registers, c_ulong) -> bool,
+        leave: unsafe extern "C" fn(c_ulong),
+        probe: *mut *mut Probe,
+    ) -> c_int;
     pub(crate) fn papr_probe_unregister(probe: *mut Probe);
     pub(crate) fn papr_probe_missed(probe: *const Probe) -> c_ulong;
 
@@ -47,12 +47,15 @@ extern "C" {
     pub(crate) fn papr_set_indicator(indicator: u32, index: u32, state: u32) -> c_int;
     pub(crate) fn papr_rtas_pause(status: c_int);
 
-    pub(crate) fn papr_worker_create(
-        run: unsafe extern "C" fn(*mut c_void),
-        context: *mut c_void,
-    ) -> *mut Worker;
-    pub(crate) fn papr_worker_wake(worker: *mut Worker);
-    pub(crate) fn papr_worker_destroy(worker: *mut Worker);
+    pub(crate) fn papr_worker_start(run: unsafe extern "C" fn()) -> c_int;
+    pub(crate) fn papr_worker_wake();
+    pub(crate) fn papr_worker_stop();
 
+    pub(crate) fn papr_directory_create(name: *const c_char);
+    pub(crate) fn papr_file_create(name: *const c_char, show: unsafe extern "C" fn(*mut Text));
+    pub(crate) fn papr_text_write(to: *mut Text, text: *const c_char, length: usize);
+    pub(crate) fn papr_directory_remove();
+
+    pub(crate) fn papr_log(level: *const c_char, line: *const c_char, length: usize);
     pub(crate) fn papr_may_log() -> bool;
 }

@@ -6,7 +6,7 @@
 //! The kernel tries removals that the hypervisor asked for one after another, in the worker of an ordered workqueue.
 //! [`watch`] follows one such [`attempt`] from its entry to its return and gathers the evidence of what became of it;
 //! [`verdict`] judges the evidence; a refusal that the kernel kept to itself is told through [`rtas`]; and the
-//! [`journal`] and [`counters`] remember it as a [`refusal`].
+//! [`journal`] and [`counters`] remember it as a [`refusal`], which is also a [`line`] of the kernel log.
 //!
 //! Everything here runs with preemption off, as part of a probe, unless it says otherwise: nothing sleeps, allocates,
 //! locks or panics. Words that more than one CPU may see are atomics of `core`, because the kernel's own are not to be
@@ -21,6 +21,7 @@ pub mod attempt;
 pub mod counters;
 pub mod deferred;
 pub mod journal;
+pub mod line;
 pub mod refusal;
 pub mod rtas;
 pub mod verdict;

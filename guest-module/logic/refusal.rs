@@ -73,7 +73,7 @@ impl fmt::Display for Refusal {
 
 impl Refusal {
     /// Writes the members of a line of the `refusals` file of debugfs, as `name=value`.
-    pub fn write_members(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub fn write_members(&self, f: &mut impl fmt::Write) -> fmt::Result {
         write!(f, "resource={}", self.resource)?;
         if let Some(connector) = self.connector {
             write!(f, " connector={connector}")?;
