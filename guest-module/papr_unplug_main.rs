@@ -26,7 +26,8 @@ mod sentry;
 mod shim;
 mod worker;
 
-#[path = "face/kernel_crate.rs"]
+#[cfg_attr(CONFIG_RUST, path = "face/kernel_crate.rs")]
+#[cfg_attr(not(CONFIG_RUST), path = "face/freestanding.rs")]
 mod face;
 
 use crate::{

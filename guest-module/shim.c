@@ -249,5 +249,6 @@ bool papr_may_log(void)
 	return __ratelimit(&refusals);
 }
 
-/* The module! macro has no word for it. */
+/* The module! macro has no words for these. */
 MODULE_VERSION("0.1.0");
+MODULE_INFO(face, PAPR_UNPLUG_FACE);

@@ -22,6 +22,9 @@ pub struct Artifacts {
     pub initramfs: PathBuf,
     /// The guest module, which is also in the initramfs.
     pub module: PathBuf,
+    /// The same with its freestanding face, where the kernel can be shown another one; in the initramfs it is in
+    /// `/lib/modules/freestanding`.
+    pub module_freestanding: Option<PathBuf>,
     /// A `qemu-system-ppc64` that knows nothing of this project.
     pub qemu_stock: PathBuf,
     /// Its firmware directory.

@@ -76,6 +76,11 @@ impl Vm {
         self.guest.sh("insmod /lib/modules/papr_unplug.ko").map(drop)
     }
 
+    /// Loads it with the face that it shows to kernels without `CONFIG_RUST`.
+    pub fn load_freestanding_module(&mut self) -> Result<()> {
+        self.guest.sh("insmod /lib/modules/freestanding/papr_unplug.ko").map(drop)
+    }
+
     /// Unloads it.
     pub fn unload_module(&mut self) -> Result<()> {
         self.guest.sh("rmmod papr_unplug").map(drop)

@@ -10,8 +10,10 @@ pub(crate) mod kconfig;
 pub(crate) mod kernel;
 pub(crate) mod libvirt;
 pub(crate) mod module;
+pub(crate) mod object;
 pub(crate) mod patch;
 pub(crate) mod qemu;
+pub(crate) mod registers;
 pub(crate) mod root;
 pub(crate) mod source;
 pub(crate) mod untar;
@@ -26,7 +28,7 @@ use crate::artifacts::big_endian::BigEndian;
 use crate::artifacts::initramfs::{Initramfs, OwnTreeInitramfs};
 use crate::artifacts::kernel::{Flavour, Kernel};
 use crate::artifacts::libvirt::Libvirt;
-use crate::artifacts::module::{Module, OwnTreeModule};
+use crate::artifacts::module::{Face, Module, OwnTreeModule};
 use crate::artifacts::qemu::build::QemuBuild;
 use crate::artifacts::qemu::source::Line;
 use crate::artifacts::qemu::{Qemu, bundle};
@@ -60,6 +62,10 @@ pub(crate) struct Artifacts {
     pub(crate) initramfs: PathBuf,
     /// The module for that kernel, which is also in the initramfs.
     pub(crate) module: PathBuf,
+    /// The same module with its freestanding face, if it has another one for that kernel; in the initramfs it is in
+    /// `/lib/modules/freestanding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) module_freestanding: Option<PathBuf>,
     /// An executable `qemu-system-ppc64` that knows nothing of this project.
     pub(crate) qemu_stock: PathBuf,
     /// Its firmware directory, for `-L`.
@@ -81,16 +87,19 @@ impl Artifacts {
         // What the user has mistyped is to be said before any work.
         let own_qemu = own_qemu(settings)?;
         let mut held = Vec::new();
-        let (kernel, module, initramfs) = if let Some(tree) = &settings.kernel_tree {
+        let (kernel, module, module_freestanding, initramfs) = if let Some(tree) = &settings.kernel_tree {
             let vmlinux = tree.join("vmlinux");
             ensure!(vmlinux.exists(), "{KERNEL_TREE} names {}, which has no vmlinux in it", tree.display());
             let module = take(store, &mut held, &OwnTreeModule { tree: tree.clone() }, module::FILE)?;
             let initramfs = take(store, &mut held, &OwnTreeInitramfs::new(tree.clone(), flavour), initramfs::FILE)?;
-            (vmlinux, module, initramfs)
+            (vmlinux, module, None, initramfs)
         } else {
             let kernel = take(store, &mut held, &Kernel(flavour), Kernel::IMAGE)?;
             let module = take(store, &mut held, &Module::new(flavour), module::FILE)?;
-            (kernel, module, take(store, &mut held, &Initramfs::new(flavour), initramfs::FILE)?)
+            let freestanding = (flavour.face() != Face::Freestanding)
+                .then(|| take(store, &mut held, &Module::freestanding(flavour), module::FILE))
+                .transpose()?;
+            (kernel, module, freestanding, take(store, &mut held, &Initramfs::new(flavour), initramfs::FILE)?)
         };
         let (qemu_stock, qemu_data) = if let Some(own) = own_qemu {
             own
@@ -99,7 +108,7 @@ impl Artifacts {
             let data = qemu.with_file_name("").join(bundle::DATA);
             (qemu, data)
         };
-        Ok(Self { kernel, initramfs, module, qemu_stock, qemu_data, _held: held })
+        Ok(Self { kernel, initramfs, module, module_freestanding, qemu_stock, qemu_data, _held: held })
     }
 }
 

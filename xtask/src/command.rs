@@ -13,5 +13,6 @@ pub(crate) mod install;
 pub(crate) mod instructions;
 pub(crate) mod libvirt;
 pub(crate) mod model;
+pub(crate) mod object;
 pub(crate) mod suite;
 pub(crate) mod wire_targets;

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! root ──────┬──► source ──┬──► kernel ──┬──► module ──┬──► initramfs
-//! download ──┘             │             │             │
+//! download ──┘             ├──► object ──┤             │
 //! busybox ─────────────────┼─────────────┼─────────────┘
 //! root ────────────────────┴─────────────┘
 //! root ──► qemu
@@ -43,8 +43,8 @@ use crate::artifacts::qemu::source::Line;
 use crate::cache::store::Store;
 use crate::command::install::Install;
 use crate::command::{
-    bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, libvirt, model, suite,
-    wire_targets,
+    bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, libvirt, model, object,
+    suite, wire_targets,
 };
 use crate::settings::Settings;
 
@@ -66,6 +66,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Flavour::Default)]
         kernel: Flavour,
     },
+    /// Compile the module's Rust for kernels without CONFIG_RUST, and put it where Kbuild looks for it.
+    Object,
     /// Show what a host is told when guests refuse, on stock parts and on ours, side by side.
     Demo,
     /// Check format and lints, and run all tests; with arguments for nextest, only nextest.
@@ -162,6 +164,7 @@ fn run(command: Command) -> Result<()> {
                 print!("{}", listing(&artifacts)?);
             }
         }
+        Command::Object => object::run(&store)?,
         Command::Demo => demo::run(&Artifacts::ensure(&store, Flavour::Default)?, &store.progress)?,
         Command::Test { kernel, nextest } => suite::run(&store, kernel, &nextest)?,
         Command::Differential { sequences, first } => differential::run(&store, first, sequences)?,

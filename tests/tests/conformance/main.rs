@@ -4,6 +4,7 @@
 
 mod baseline;
 mod errands;
+mod faces;
 mod harness;
 mod lifecycle;
 mod loading;

@@ -20,6 +20,7 @@ use crate::settings::Settings;
 pub(crate) struct Initramfs {
     kernel: Kernel,
     module: Module,
+    freestanding: Module,
 }
 
 /// An initramfs for a kernel of the user's.
@@ -32,11 +33,14 @@ pub(crate) struct OwnTreeInitramfs {
 /// The file in either artifact. Not compressed: unpacking would take the guest longer than reading.
 pub(crate) const FILE: &str = "initramfs.cpio";
 
-const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "lib", "lib/modules", "proc", "root", "sys", "tmp"];
+/// Where the module is that shows its freestanding face, whatever the kernel.
+const FREESTANDING: &str = "lib/modules/freestanding";
+
+const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "lib", "lib/modules", FREESTANDING, "proc", "root", "sys", "tmp"];
 
 impl Initramfs {
     pub(crate) fn new(flavour: Flavour) -> Self {
-        Self { kernel: Kernel(flavour), module: Module::new(flavour) }
+        Self { kernel: Kernel(flavour), module: Module::new(flavour), freestanding: Module::freestanding(flavour) }
     }
 }
 
@@ -57,7 +61,7 @@ impl Recipe for Initramfs {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Busybox, &self.kernel, &self.module]
+        vec![&Busybox, &self.kernel, &self.module, &self.freestanding]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -69,10 +73,10 @@ impl Recipe for Initramfs {
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
-        let [busybox, kernel, module] = parts else { unreachable!("three parts are declared") };
+        let [busybox, kernel, module, freestanding] = parts else { unreachable!("four parts are declared") };
         let mut modules = vec![module.path(module::FILE)];
         modules.extend(self.kernel.modules(kernel));
-        pack(store, busybox, &modules, dir)
+        pack(store, busybox, &modules, Some(&freestanding.path(module::FILE)), dir)
     }
 }
 
@@ -113,12 +117,12 @@ impl Recipe for OwnTreeInitramfs {
                 store.progress.say(format!("    {name} is not in {}: tests that need it will fail", tree.display()));
             }
         }
-        pack(store, busybox, &modules, dir)
+        pack(store, busybox, &modules, None, dir)
     }
 }
 
 fn own_inputs(settings: &Settings) -> Result<Inputs> {
-    let inputs = Inputs::default().text("directories", DIRECTORIES.join(" ")).text("layout", "1");
+    let inputs = Inputs::default().text("directories", DIRECTORIES.join(" ")).text("layout", "2");
     inputs.file("init", &init(settings))
 }
 
@@ -126,7 +130,7 @@ fn init(settings: &Settings) -> PathBuf {
     settings.checkout.join("tests/guest/init")
 }
 
-fn pack(store: &Store, busybox: &Held, modules: &[PathBuf], dir: &Path) -> Result<Made> {
+fn pack(store: &Store, busybox: &Held, modules: &[PathBuf], freestanding: Option<&Path>, dir: &Path) -> Result<Made> {
     let busybox = read(&busybox.path(Busybox::PROGRAM))?;
     let path = dir.join(FILE);
     let write = || {
@@ -141,6 +145,9 @@ fn pack(store: &Store, busybox: &Held, modules: &[PathBuf], dir: &Path) -> Resul
         for module in modules {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
             archive.file(&format!("lib/modules/{name}"), 0o644, &read(module)?)?;
+        }
+        if let Some(module) = freestanding {
+            archive.file(&format!("{FREESTANDING}/{}", module::FILE), 0o644, &read(module)?)?;
         }
         archive.finish()?.flush()?;
         Ok::<_, anyhow::Error>(())

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
 use crate::artifacts::kconfig;
+use crate::artifacts::module::Face;
 use crate::artifacts::root::Root;
 use crate::artifacts::source::Source;
 use crate::cache::manifest::{Inputs, Made};
@@ -36,6 +37,13 @@ impl Flavour {
             Self::Default => "default",
             Self::Debug => "debug",
             Self::Bare => "bare",
+        }
+    }
+
+    /// The face that the module shows to it.
+    pub(crate) fn face(self) -> Face {
+        match self {
+            Self::Default | Self::Debug | Self::Bare => Face::KernelCrate,
         }
     }
 

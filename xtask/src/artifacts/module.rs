@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
 use crate::artifacts::kernel::{Flavour, Kernel, MAKE};
+use crate::artifacts::object::Object;
 use crate::artifacts::root::Root;
 use crate::artifacts::source::Source;
 use crate::cache::manifest::{Inputs, Made};
@@ -20,10 +21,30 @@ use crate::host::sandbox::{BUILD, WORK};
 use crate::settings::{KERNEL_TREE, Settings};
 use crate::work::step::Log;
 
+/// What the module shows to a kernel, see `docs/adr/0050-one-source-two-faces.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Face {
+    /// A module of the kernel crate.
+    KernelCrate,
+    /// One that needs no Rust of the kernel: it is linked from [`Object`].
+    Freestanding,
+}
+
+impl Face {
+    /// Its name, as Kbuild takes it and `modinfo` says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::KernelCrate => "kernel-crate",
+            Self::Freestanding => "freestanding",
+        }
+    }
+}
+
 /// The module, for one of our kernels.
 #[derive(Debug)]
 pub(crate) struct Module {
     kernel: Kernel,
+    face: Face,
 }
 
 /// The module, for a kernel tree of the user's, built with the user's tools.
@@ -37,7 +58,12 @@ pub(crate) const FILE: &str = "papr_unplug.ko";
 
 impl Module {
     pub(crate) fn new(flavour: Flavour) -> Self {
-        Self { kernel: Kernel(flavour) }
+        Self { kernel: Kernel(flavour), face: flavour.face() }
+    }
+
+    /// With this face, whatever the kernel.
+    pub(crate) fn freestanding(flavour: Flavour) -> Self {
+        Self { face: Face::Freestanding, ..Self::new(flavour) }
     }
 }
 
@@ -47,15 +73,18 @@ impl Recipe for Module {
     }
 
     fn title(&self) -> String {
-        format!("module ({})", self.kernel.0.name())
+        format!("module ({}, {})", self.kernel.0.name(), self.face.name())
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &Source, &self.kernel]
+        match self.face {
+            Face::KernelCrate => vec![&Root, &Source, &self.kernel],
+            Face::Freestanding => vec![&Root, &Source, &self.kernel, &Object],
+        }
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        with_sources(Inputs::default().text("make", MAKE.join(" ")), &settings.checkout)
+        with_sources(Inputs::default().text("make", MAKE.join(" ")).text("face", self.face.name()), &settings.checkout)
     }
 
     fn needs(&self) -> u64 {
@@ -63,13 +92,17 @@ impl Recipe for Module {
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
-        let [root, source, kernel] = parts else { unreachable!("three parts are declared") };
-        let mut log = Log::begin(store, &format!("module-{}", self.kernel.0.name()))?;
+        let [root, source, kernel, object @ ..] = parts else { unreachable!("three parts or more are declared") };
+        let mut log = Log::begin(store, &format!("module-{}-{}", self.kernel.0.name(), self.face.name()))?;
         let stage = dir.join("build");
         stage_sources(&store.settings.checkout, &stage)?;
+        for object in object {
+            Object::stage(object, &stage)?;
+        }
         let sandbox = Kernel::sandbox(root, source, kernel).fill(&stage, WORK);
         let mut make = sandbox.command(MAKE);
-        make.args(["-C", BUILD, &format!("M={WORK}"), &format!("-j{}", host::jobs()), "modules"]);
+        make.args(["-C", BUILD, &format!("M={WORK}"), &format!("PAPR_UNPLUG_FACE={}", self.face.name())]);
+        make.args([&format!("-j{}", host::jobs()), "modules"]);
         log.run(store, "building papr_unplug.ko", &mut make)?;
         let built = format!("{WORK}/{FILE}");
         log.run(store, "stripping papr_unplug.ko", &mut sandbox.command(["llvm-strip", "--strip-debug", &built]))?;
@@ -144,14 +177,14 @@ fn sources(checkout: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn with_sources(mut inputs: Inputs, checkout: &Path) -> Result<Inputs> {
+pub(crate) fn with_sources(mut inputs: Inputs, checkout: &Path) -> Result<Inputs> {
     for file in sources(checkout)? {
         inputs = inputs.file(file.display().to_string(), &checkout.join(&file))?;
     }
     Ok(inputs)
 }
 
-fn stage_sources(checkout: &Path, stage: &Path) -> Result<()> {
+pub(crate) fn stage_sources(checkout: &Path, stage: &Path) -> Result<()> {
     for file in sources(checkout)? {
         let to = stage.join(&file);
         fs::create_dir_all(to.parent().unwrap_or(stage))?;

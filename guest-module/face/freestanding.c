@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The module as a kernel without CONFIG_RUST sees it: what the kernel crate's module! does for other kernels.
+ */
+#include <linux/bug.h>
+#include <linux/init.h>
+#include <linux/module.h>
+
+/* The Rust object's, and for it. */
+int papr_load(void);
+void papr_unload(void);
+void __noreturn papr_bug(void);
+
+static int __init freestanding_init(void)
+{
+	return papr_load();
+}
+module_init(freestanding_init);
+
+static void __exit freestanding_exit(void)
+{
+	papr_unload();
+}
+module_exit(freestanding_exit);
+
+void __noreturn papr_bug(void)
+{
+	BUG();
+}
+
+MODULE_AUTHOR("The papr-unplug authors");
+MODULE_DESCRIPTION("Tells the hypervisor of a pseries guest which removals the guest refuses");
+MODULE_LICENSE("GPL");

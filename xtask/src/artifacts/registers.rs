@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which registers a program's instructions touch, as far as a kernel cares: integers only.
+
+use anyhow::{Result, bail, ensure};
+
+/// Looks through `llvm-objdump -d --no-show-raw-insn` of a powerpc object. The error lists what a kernel must not have.
+pub(crate) fn check(disassembly: &str) -> Result<()> {
+    let mut function = "";
+    let mut found = Vec::new();
+    let mut count = 0;
+    for line in disassembly.lines() {
+        if let Some((_, name)) = line.strip_suffix(">:").and_then(|line| line.split_once('<')) {
+            function = name;
+        } else if let Some(mnemonic) = mnemonic(line) {
+            count += 1;
+            if is_forbidden(mnemonic) {
+                found.push(format!("{mnemonic} in {function}"));
+            }
+        }
+    }
+    ensure!(count > 0, "the disassembly has no instruction in it");
+    if !found.is_empty() {
+        bail!("floating-point or vector instructions: {}", found.join(", "));
+    }
+    Ok(())
+}
+
+/// The instruction of a line such as `      14:      \tstd 0, 16(1)`.
+fn mnemonic(line: &str) -> Option<&str> {
+    let (address, instruction) = line.split_once(':')?;
+    let address = address.trim();
+    let is_address = !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_address.then(|| instruction.split_whitespace().next()).flatten()
+}
+
+/// Whether an instruction of the Power ISA (v3.1) touches a floating-point, vector, VSX or accumulator register, or their
+/// status. Their names are systematic: books I.4 to I.7.
+fn is_forbidden(mnemonic: &str) -> bool {
+    const INTEGER_X: &[&str] = &["xor", "xor.", "xori", "xoris"];
+    const BEGIN: &[&str] = &[
+        // Vector and VSX arithmetic; xor is the only integer one
+        "v", "x", // Loads and stores of all three, also with a prefix
+        "lf", "lv", "lxv", "lxs", "lxvd", "stf", "stv", "stxv", "stxs", "plf", "plxs", "plxv", "pstf", "pstxs",
+        "pstxv", // Floating and decimal arithmetic
+        "f", "dadd", "dsub", "dmul", "ddiv", "dcmp", "dtst", "dqua", "drint", "dctdp", "dctfix", "drsp", "dcffix",
+        "denbcd", "ddedpd", "dxex", "diex", "dscl", "dscr", // Moves to and from them, and their status
+        "mf", "mtv", "mtf", "mcrfs", "bcd", "pmx", "mtvsr",
+    ];
+    const INTEGER_MF: &[&str] = &["mfcr", "mfocrf", "mflr", "mfctr", "mfxer", "mfspr", "mftb", "mfmsr"];
+    let begins = BEGIN.iter().any(|begin| mnemonic.starts_with(begin));
+    begins && !INTEGER_X.contains(&mnemonic) && !INTEGER_MF.contains(&mnemonic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(instructions: &[&str]) -> String {
+        let mut text = "\nx.o:\tfile format elf64-powerpcle\n\n0000000000000000 <papr_load>:\n".to_owned();
+        for (at, instruction) in instructions.iter().enumerate() {
+            text += &format!("{:>8x}:      \t{instruction}\n", at * 4);
+        }
+        text
+    }
+
+    #[test]
+    fn integer_instructions_pass() {
+        check(&listing(&["mflr 0", "std 0, 16(1)", "xor 3, 4, 5", "divd 3, 4, 5", "dcbt 0, 3", "lwarx 5, 0, 3"]))
+            .unwrap();
+    }
+
+    #[test]
+    fn each_kind_of_register_that_is_not_an_integers_is_found() {
+        for instruction in [
+            "fadd 1, 2, 3",
+            "lfd 1, 8(3)",
+            "stfd 1, 8(3)",
+            "mffs 0",
+            "lvx 2, 0, 3",
+            "stvx 2, 0, 3",
+            "vaddudm 2, 3, 4",
+            "lxvd2x 34, 0, 3",
+            "stxvd2x 34, 0, 3",
+            "xxlxor 34, 34, 34",
+            "mtvsrd 34, 3",
+            "mfvsrd 3, 34",
+            "xvmuldp 0, 1, 2",
+            "pstxv 34, 0(3), 0",
+            "dadd 2, 4, 6",
+            "lxsd 2, 0(3)",
+            "mfvscr 2",
+            "mtvscr 2",
+        ] {
+            let error = check(&listing(&["nop", instruction])).unwrap_err().to_string();
+            let mnemonic = instruction.split(' ').next().unwrap();
+            assert_eq!(error, format!("floating-point or vector instructions: {mnemonic} in papr_load"));
+        }
+    }
+
+    #[test]
+    fn disassembly_of_nothing_is_an_error() {
+        check("\nx.o:\tfile format elf64-powerpcle\n").unwrap_err();
+    }
+}
