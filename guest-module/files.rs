@@ -13,6 +13,7 @@ use core::{
 pub(crate) fn create() {
     // SAFETY: The name is a C string for ever.
     unsafe { shim::papr_directory_create(c"papr_unplug".as_ptr()) };
+    create_file::<Promise>();
     create_file::<Counters>();
     create_file::<Refusals>();
     create_file::<Probes>();
@@ -54,6 +55,17 @@ impl Write for Text<'_> {
         // SAFETY: By the type's construction in `show`, the kernel is reading into `to`; the text is as long as is said.
         unsafe { shim::papr_text_write(self.to, text.as_ptr().cast(), text.len()) };
         Ok(())
+    }
+}
+
+/// What the hypervisor offers to take, and what of it is promised, in one line.
+struct Promise;
+
+impl File for Promise {
+    const NAME: &'static CStr = c"promise";
+
+    fn show(to: &mut Text<'_>) -> fmt::Result {
+        writeln!(to, "{}", WATCH.arming)
     }
 }
 

@@ -7,9 +7,11 @@ use crate::{
     shim,
     wire::{
         drc::DrcIndex,
+        offer::Offer,
         rtas::{EntitySense, Indicator, Status},
     },
 };
+use core::ffi::CStr;
 
 /// The RTAS of this machine. A call that it does not have fails like one that firmware rejects.
 pub(crate) struct Firmware;
@@ -21,6 +23,19 @@ impl Firmware {
         unsafe { shim::papr_has_dr_connectors() }
     }
 }
+
+impl Firmware {
+    /// The value of the property by which the hypervisor offers to take reports, as far as it is of interest; empty if
+    /// there is none. Sleeps.
+    pub(crate) fn offer(place: &mut [u8; Offer::SIZE]) -> &[u8] {
+        // SAFETY: The name is a C string for ever, and there is room for as much as is said.
+        let length = unsafe { shim::papr_rtas_property(OFFER.as_ptr(), place.as_mut_ptr().cast(), Offer::SIZE) };
+        place.get(..length).unwrap_or_default()
+    }
+}
+
+/// [`Offer::PROPERTY`]
+const OFFER: &CStr = c"papr-unplug,unplug-status";
 
 impl Rtas for Firmware {
     fn entity_sense(&self, connector: DrcIndex) -> Result<EntitySense, Status> {

@@ -21,6 +21,7 @@ mod firmware;
 mod log;
 mod place;
 mod probe;
+mod reboot;
 mod report;
 mod sentry;
 mod shim;
@@ -31,7 +32,14 @@ mod worker;
 mod face;
 
 use crate::{
-    errno::Errno, firmware::Firmware, logic::watch::Watch, place::Place, report::Report, sentry::Sentry, worker::Worker,
+    errno::Errno,
+    firmware::Firmware,
+    logic::watch::Watch,
+    place::Place,
+    report::Report,
+    sentry::Sentry,
+    wire::offer::{Classes, Offer},
+    worker::Worker,
 };
 
 /// The watch, which begins anew with each load of the module.
@@ -64,11 +72,18 @@ unsafe fn load() -> Result<(), Errno> {
     }
     // SAFETY: By the contract of this function, no other worker was started.
     let worker = unsafe { Worker::start::<Report>() }?;
+    WATCH.arming.discover(Firmware::offer(&mut [0; Offer::SIZE]));
     let sentry = Sentry::post(worker)?;
+    WATCH.promise(sentry.senses(), sentry.is_complete(), &Firmware);
     // SAFETY: Only the files use the place, and there are none yet.
     unsafe { SENTRY.fill(sentry) };
     files::create();
-    log::info(format_args!("watching removals; refusals are signalled by a null transition (level 0)"));
+    reboot::watch();
+    if WATCH.arming.armed().0 == Classes::NONE {
+        log::info(format_args!("watching removals; refusals are signalled by a null transition (level 0)"));
+    } else {
+        log::info(format_args!("watching removals; the hypervisor is promised an answer (level 1)"));
+    }
     Ok(())
 }
 
@@ -78,11 +93,13 @@ unsafe fn load() -> Result<(), Errno> {
 ///
 /// It is called once, after [`load`] has succeeded, and nothing else of this module at the same time.
 unsafe fn unload() {
+    reboot::unwatch();
     files::remove();
     // SAFETY: Only the files use the place, and there are none any more.
     let Some(sentry) = (unsafe { SENTRY.take() }) else { return };
     let missed = sentry.missed();
-    drop(sentry);
+    sentry.stand_down();
+    WATCH.withdraw_for_good(&Firmware);
     if missed != 0 {
         log::warn(format_args!("{missed} calls went by unseen; a refusal among them was not told"));
     }

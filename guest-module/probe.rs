@@ -40,17 +40,22 @@ impl Call<'_> {
 
     /// The `N` bytes at an address of the kernel; `None` if they cannot be read.
     pub(crate) fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
-        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
-        // SAFETY: `bytes` has room for `N` bytes, and the function takes any address to read from.
-        let read = unsafe { shim::papr_read_kernel(bytes.as_mut_ptr().cast(), address as c_ulong, N) };
-        // SAFETY: All `N` bytes were written.
-        read.then(|| unsafe { bytes.assume_init() })
+        read(address)
     }
 
     /// How many calls of the function went by unseen before this one.
     pub(crate) fn missed(&self) -> u64 {
         self.missed
     }
+}
+
+/// The `N` bytes at an address of the kernel; `None` if they cannot be read.
+pub(crate) fn read<const N: usize>(address: usize) -> Option<[u8; N]> {
+    let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+    // SAFETY: `bytes` has room for `N` bytes, and the function takes any address to read from.
+    let read = unsafe { shim::papr_read_kernel(bytes.as_mut_ptr().cast(), address as c_ulong, N) };
+    // SAFETY: All `N` bytes were written.
+    read.then(|| unsafe { bytes.assume_init() })
 }
 
 /// A return probe, in force for as long as this lives.

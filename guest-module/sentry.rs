@@ -2,21 +2,28 @@
 
 //! The probes on the kernel's removal path, each reporting to the watch.
 
+mod clue;
+mod event;
+mod request;
+mod step;
+
+use self::{
+    clue::Clues,
+    event::{Event, Traces},
+    request::Request,
+    step::{Lmb, Release, Unisolate},
+};
 use crate::{
     errno::Errno,
     firmware::Firmware,
     log,
-    logic::{
-        attempt::Task,
-        watch::{Afterwards, Follow, Origin},
-    },
-    probe::{Call, Observer, Probe},
+    logic::{attempt::Task, clues::Senses},
+    probe::{Observer, Probe},
     shim,
-    wire::{drc::DrcIndex, hotplug::HotplugRequest},
     worker::{self, Worker},
     WATCH,
 };
-use core::{ffi::CStr, fmt};
+use core::fmt;
 
 /// All probes, in force for as long as this lives.
 ///
@@ -26,41 +33,73 @@ use core::{ffi::CStr, fmt};
 pub(crate) struct Sentry {
     // The request comes last into force and goes first: while it is followed, so is all that happens on its way.
     request: Probe<Request>,
-    offline: Option<Probe<Offline>>,
+    event: Option<Probe<Event>>,
+    lmb: Option<Probe<Lmb>>,
     release: Option<Probe<Release>>,
     unisolate: Option<Probe<Unisolate>>,
+    clues: Clues,
+    traces: Option<Traces>,
     /// Last, because the probes wake it.
-    _worker: Worker,
+    worker: Worker,
 }
 
 impl Sentry {
     /// Puts the probes in place.
     pub(crate) fn post(worker: Worker) -> Result<Self, Errno> {
+        let traces = Traces::attach();
+        let clues = Clues::post();
         let unisolate = optional(Probe::register(), "this kernel tells no refusal by itself")?;
         let release = optional(Probe::register(), "a release that firmware refuses is not seen")?;
-        let offline = optional(Probe::register(), "log lines will not name the LMB that was busy")?;
+        let lmb = optional(Probe::register(), "log lines will not name the LMB that was busy")?;
+        let event = optional(Probe::register(), "no answer can be promised")?;
         let request = Probe::register().inspect_err(|err| {
             log::error(format_args!("cannot probe {}: {err}; without it no refusal can be seen", name::<Request>()));
         })?;
-        Ok(Self { request, offline, release, unisolate, _worker: worker })
+        Ok(Self { request, event, lmb, release, unisolate, clues, traces, worker })
+    }
+
+    /// What can be seen.
+    pub(crate) fn senses(&self) -> Senses {
+        let lmbs = self.lmb.as_ref().map_or(Senses::default(), |_| Senses::LMBS);
+        let states = self.traces.as_ref().map_or(Senses::default(), Traces::senses);
+        Senses(self.clues.senses().0 | lmbs.0 | states.0)
+    }
+
+    /// Whether every request is seen, and what becomes of it (PUE-G-011).
+    pub(crate) fn is_complete(&self) -> bool {
+        self.event.is_some() && self.traces.is_some()
+    }
+
+    /// The worker, which lives as long as this.
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// Takes the probes away, and has what they saw told before the worker ends. Sleeps.
+    pub(crate) fn stand_down(self) {
+        let Self { request, event, lmb, release, unisolate, clues, traces, worker } = self;
+        drop(request);
+        drop(event);
+        drop((lmb, release, unisolate, clues));
+        drop(traces);
+        WATCH.close(&Firmware);
+        wake();
+        drop(worker);
     }
 
     /// Writes a line for each probe.
     pub(crate) fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
         write_line(to, Some(&self.request))?;
-        write_line(to, self.offline.as_ref())?;
+        write_line(to, self.lmb.as_ref())?;
         write_line(to, self.release.as_ref())?;
-        write_line(to, self.unisolate.as_ref())
+        write_line(to, self.unisolate.as_ref())?;
+        write_line(to, self.event.as_ref())?;
+        self.clues.write(to)
     }
 
     /// How many calls went by unseen, of all functions.
     pub(crate) fn missed(&self) -> u64 {
-        let optional = [
-            self.offline.as_ref().map(Probe::missed),
-            self.release.as_ref().map(Probe::missed),
-            self.unisolate.as_ref().map(Probe::missed),
-        ];
-        optional.iter().flatten().fold(self.request.missed(), |sum, missed| sum.wrapping_add(*missed))
+        missed()
     }
 }
 
@@ -96,94 +135,19 @@ fn current_task() -> Task {
     Task(unsafe { shim::papr_current() } as usize)
 }
 
-fn origin() -> Origin {
-    // SAFETY: There is always a current task.
-    if unsafe { shim::papr_current_is_worker() } {
-        Origin::Hypervisor
-    } else {
-        Origin::Guest
-    }
+/// How many calls went by unseen, of all functions that are probed.
+fn missed() -> u64 {
+    // SAFETY: It only counts, over probes that stay while a request is followed or this is asked from outside of probes.
+    unsafe { shim::papr_probes_missed() }
 }
 
 fn wake() {
-    // SAFETY: Only probes of the sentry call this, and by its invariant the worker lives while they are in force.
+    // SAFETY: Only probes of the sentry call this, or the sentry itself; by its invariant the worker lives.
     unsafe { worker::wake() };
 }
 
-/// A whole request, from the hypervisor or from the guest's administrator.
-struct Request;
-
-impl Observer for Request {
-    const SYMBOL: &'static CStr = c"handle_dlpar_errorlog";
-
-    /// `int handle_dlpar_errorlog(struct pseries_hp_errorlog *hp_elog)`
-    fn enter(call: &Call<'_>) -> Follow {
-        if WATCH.counters.missed.raise_to(call.missed()) {
-            wake();
-        }
-        match call.read(call.argument(0)) {
-            Some(asked) => WATCH.request_begins(current_task(), origin(), &HotplugRequest::from(asked)),
-            None => Follow::Nothing,
-        }
-    }
-
-    fn leave(returned: i32) {
-        if WATCH.request_ends(current_task(), returned, &Firmware) == Afterwards::Settle {
-            wake();
-        }
-    }
-}
-
-/// One LMB that is taken offline and removed.
-struct Offline;
-
-impl Observer for Offline {
-    const SYMBOL: &'static CStr = c"dlpar_remove_lmb";
-
-    /// `static int dlpar_remove_lmb(struct drmem_lmb *lmb)`
-    fn enter(call: &Call<'_>) -> Follow {
-        // SAFETY: It only returns a constant.
-        let offset = unsafe { shim::papr_drmem_lmb_drc_index() };
-        match call.read(call.argument(0).wrapping_add(offset)) {
-            Some(index) => WATCH.offline_begins(current_task(), DrcIndex(u32::from_ne_bytes(index))),
-            None => Follow::Nothing,
-        }
-    }
-
-    fn leave(returned: i32) {
-        WATCH.offline_ends(current_task(), returned);
-    }
-}
-
-/// One connector that is given back.
-struct Release;
-
-impl Observer for Release {
-    const SYMBOL: &'static CStr = c"dlpar_release_drc";
-
-    /// `int dlpar_release_drc(u32 drc_index)`
-    fn enter(call: &Call<'_>) -> Follow {
-        // CAST: A `u32` is passed in the low half of the register.
-        WATCH.release_begins(current_task(), DrcIndex(call.argument(0) as u32))
-    }
-
-    fn leave(returned: i32) {
-        WATCH.release_ends(current_task(), returned);
-    }
-}
-
-/// The signal that the kernel sends by itself for some refusals, since 5.13.
-struct Unisolate;
-
-impl Observer for Unisolate {
-    const SYMBOL: &'static CStr = c"dlpar_unisolate_drc";
-
-    /// `int dlpar_unisolate_drc(u32 drc_index)`
-    fn enter(_call: &Call<'_>) -> Follow {
-        WATCH.unisolate_begins(current_task())
-    }
-
-    fn leave(returned: i32) {
-        WATCH.unisolate_ends(current_task(), returned);
+fn wake_if_unsettled() {
+    if WATCH.is_unsettled() {
+        wake();
     }
 }

@@ -4,14 +4,27 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cpu.h>
+#include <linux/cpumask.h>
 #include <linux/debugfs.h>
+#include <linux/device.h>
 #include <linux/kprobes.h>
+#include <linux/list.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/node.h>
+#include <linux/notifier.h>
+#include <linux/of.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
+#include <linux/reboot.h>
 #include <linux/sched.h>
+#include <linux/sched/isolation.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
@@ -42,6 +55,7 @@ bool papr_has_return_probes(void)
 }
 
 struct papr_probe {
+	struct list_head all;
 	struct kretprobe kretprobe;
 	papr_enter_fn enter;
 	papr_leave_fn leave;
@@ -52,6 +66,20 @@ unsigned long papr_probe_missed(const struct papr_probe *probe)
 	return READ_ONCE(probe->kretprobe.nmissed) + READ_ONCE(probe->kretprobe.kp.nmissed);
 }
 NOKPROBE_SYMBOL(papr_probe_missed);
+
+/* It changes only while no function is followed. */
+static LIST_HEAD(probes);
+
+unsigned long papr_probes_missed(void)
+{
+	const struct papr_probe *probe;
+	unsigned long missed = 0;
+
+	list_for_each_entry(probe, &probes, all)
+		missed += papr_probe_missed(probe);
+	return missed;
+}
+NOKPROBE_SYMBOL(papr_probes_missed);
 
 static struct papr_probe *probe_of(struct kretprobe_instance *instance)
 {
@@ -109,6 +137,7 @@ int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn l
 		kfree(probe);
 		return err;
 	}
+	list_add(&probe->all, &probes);
 	*registered = probe;
 	return 0;
 }
@@ -116,6 +145,7 @@ int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn l
 void papr_probe_unregister(struct papr_probe *probe)
 {
 	unregister_kretprobe(&probe->kretprobe);
+	list_del(&probe->all);
 	kfree(probe);
 }
 
@@ -137,6 +167,149 @@ size_t papr_drmem_lmb_drc_index(void)
 }
 NOKPROBE_SYMBOL(papr_drmem_lmb_drc_index);
 
+size_t papr_drmem_lmb_flags(void)
+{
+	return offsetof(struct drmem_lmb, flags);
+}
+NOKPROBE_SYMBOL(papr_drmem_lmb_flags);
+
+size_t papr_work_request(void)
+{
+	/* struct pseries_hp_work is private to dlpar.c. What is read there counts only if it leads to the request itself. */
+	struct hp_work {
+		struct work_struct work;
+		struct pseries_hp_errorlog *errlog;
+	};
+
+	return offsetof(struct hp_work, errlog);
+}
+NOKPROBE_SYMBOL(papr_work_request);
+
+bool papr_device_is_cpu(unsigned long dev, u32 *cpu)
+{
+	const struct device *device = (const struct device *)dev;
+
+	*cpu = device->id;
+	return device->bus == &cpu_subsys;
+}
+NOKPROBE_SYMBOL(papr_device_is_cpu);
+
+u64 papr_page_address(unsigned long page)
+{
+	return (u64)page_to_pfn((struct page *)page) << PAGE_SHIFT;
+}
+NOKPROBE_SYMBOL(papr_page_address);
+
+bool papr_memory_is_going(unsigned long action)
+{
+	return action == MEM_GOING_OFFLINE;
+}
+NOKPROBE_SYMBOL(papr_memory_is_going);
+
+bool papr_node_is_going(unsigned long action)
+{
+#ifdef NODE_REMOVING_LAST_MEMORY
+	return action == NODE_REMOVING_LAST_MEMORY;
+#else
+	return false;
+#endif
+}
+NOKPROBE_SYMBOL(papr_node_is_going);
+
+int papr_notifier_errno(int answer)
+{
+	return notifier_to_errno(answer);
+}
+NOKPROBE_SYMBOL(papr_notifier_errno);
+
+bool papr_is_last_cpu(void)
+{
+	return num_online_cpus() == 1;
+}
+NOKPROBE_SYMBOL(papr_is_last_cpu);
+
+bool papr_is_housekeeper_missing(void)
+{
+	return cpumask_any_and(cpu_online_mask, housekeeping_cpumask(HK_TYPE_DOMAIN)) >= nr_cpu_ids;
+}
+NOKPROBE_SYMBOL(papr_is_housekeeper_missing);
+
+static const struct papr_traces *traces;
+
+static void trace_queued(void *unused, int cpu, struct pool_workqueue *pwq, struct work_struct *work)
+{
+	traces->queued((unsigned long)work);
+}
+
+static void trace_done(void *unused, struct work_struct *work, work_func_t function)
+{
+	traces->done((unsigned long)work);
+}
+
+static void trace_cpu_state(void *unused, unsigned int cpu, int reached, int state, int ret)
+{
+	traces->cpu_state(cpu, state, ret);
+}
+
+/* The kernel exports none of these to modules by name. */
+static struct trace {
+	const char *name;
+	void *run;
+	bool required;
+	struct tracepoint *point;
+} points[] = {
+	{ .name = "workqueue_queue_work", .run = trace_queued, .required = true },
+	{ .name = "workqueue_execute_end", .run = trace_done, .required = true },
+	{ .name = "cpuhp_exit", .run = trace_cpu_state },
+};
+
+static void detach(struct trace *last)
+{
+	struct trace *trace;
+
+	for (trace = points; trace != last; trace++)
+		if (trace->point)
+			tracepoint_probe_unregister(trace->point, trace->run, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+static void find_point(struct tracepoint *point, void *unused)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		if (!strcmp(point->name, points[i].name))
+			points[i].point = point;
+}
+
+int papr_traces_attach(const struct papr_traces *handlers, bool *has_cpu_state)
+{
+	struct trace *trace;
+	int err = 0;
+
+	traces = handlers;
+#ifdef CONFIG_TRACEPOINTS
+	for_each_kernel_tracepoint(find_point, NULL);
+#endif
+	for (trace = points; trace != points + ARRAY_SIZE(points); trace++) {
+		if (trace->point)
+			err = tracepoint_probe_register(trace->point, trace->run, NULL);
+		else if (trace->required)
+			err = -ENOENT;
+		if (err) {
+			detach(trace);
+			return err;
+		}
+	}
+	*has_cpu_state = points[ARRAY_SIZE(points) - 1].point;
+	return 0;
+}
+
+void papr_traces_detach(void)
+{
+	detach(points + ARRAY_SIZE(points));
+}
+
 unsigned long papr_current(void)
 {
 	return (unsigned long)current;
@@ -148,6 +321,23 @@ bool papr_current_is_worker(void)
 	return current->flags & PF_WQ_WORKER;
 }
 NOKPROBE_SYMBOL(papr_current_is_worker);
+
+size_t papr_rtas_property(const char *name, void *to, size_t size)
+{
+	struct device_node *rtas;
+	const void *value;
+	size_t copied = 0;
+	int length;
+
+	rtas = of_find_node_by_path("/rtas");
+	value = of_get_property(rtas, name, &length);
+	if (value && length > 0) {
+		copied = min_t(size_t, length, size);
+		memcpy(to, value, copied);
+	}
+	of_node_put(rtas);
+	return copied;
+}
 
 int papr_get_sensor_state(u32 sensor, u32 index, u32 *state)
 {
@@ -201,9 +391,35 @@ void papr_worker_wake(void)
 }
 NOKPROBE_SYMBOL(papr_worker_wake);
 
+void papr_worker_flush(void)
+{
+	flush_workqueue(worker.queue);
+}
+
 void papr_worker_stop(void)
 {
 	destroy_workqueue(worker.queue);
+}
+
+static void (*going_down)(void);
+
+static int reboot_notify(struct notifier_block *block, unsigned long action, void *unused)
+{
+	going_down();
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block reboot_block = { .notifier_call = reboot_notify };
+
+int papr_reboot_watch(void (*down)(void))
+{
+	going_down = down;
+	return register_reboot_notifier(&reboot_block);
+}
+
+void papr_reboot_unwatch(void)
+{
+	unregister_reboot_notifier(&reboot_block);
 }
 
 static struct dentry *directory;

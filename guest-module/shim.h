@@ -27,20 +27,51 @@ typedef void (*papr_leave_fn)(unsigned long ret);
 int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave, struct papr_probe **probe);
 /* When it returns, neither handler runs, nor will. */
 void papr_probe_unregister(struct papr_probe *probe);
-/* How many calls of the function went by without the handlers. */
+/* How many calls of the function went by without the handlers, and of all probed functions together. */
 unsigned long papr_probe_missed(const struct papr_probe *probe);
+unsigned long papr_probes_missed(void);
 
 /* Argument @nr of the probed function, as a register's worth. */
 unsigned long papr_probe_argument(struct pt_regs *regs, unsigned int nr);
 /* Copies @size bytes from @from on; false if they cannot be read. Any address is safe, in any context. */
 bool papr_read_kernel(void *to, unsigned long from, size_t size);
-/* Where drc_index stands in the kernel's struct drmem_lmb. */
+/* Where drc_index and flags stand in the kernel's struct drmem_lmb. */
 size_t papr_drmem_lmb_drc_index(void);
+size_t papr_drmem_lmb_flags(void);
+/* Where the address of the request stands, behind a work item that the kernel has queued for one. */
+size_t papr_work_request(void);
+/* Whether a device is a CPU, and which. */
+bool papr_device_is_cpu(unsigned long dev, u32 *cpu);
+/* The physical address of a page, by that of its struct page. */
+u64 papr_page_address(unsigned long page);
+/* Whether memory and node notifiers are asked with this before memory goes, and the errno of their answer. */
+bool papr_memory_is_going(unsigned long action);
+bool papr_node_is_going(unsigned long action);
+int papr_notifier_errno(int answer);
+/* Whether one CPU only is online; whether none that is online does the kernel's housekeeping. */
+bool papr_is_last_cpu(void);
+bool papr_is_housekeeper_missing(void);
+
+/*
+ * Tracepoints. @queued runs when a work item is queued, before a worker can take it; @done when it has been done and may
+ * be gone; @cpu_state when a state of CPU hotplug has ended. None may sleep or allocate, and @queued runs with a lock of the
+ * workqueue. Without one of the first two, requests cannot be followed: -ENOENT. @cpu_state may be missing.
+ */
+struct papr_traces {
+	void (*queued)(unsigned long work);
+	void (*done)(unsigned long work);
+	void (*cpu_state)(u32 cpu, u32 state, int ret);
+};
+int papr_traces_attach(const struct papr_traces *traces, bool *has_cpu_state);
+/* When it returns, none of them runs, nor will. */
+void papr_traces_detach(void);
 
 /* The running task, and whether it is a workqueue's worker. */
 unsigned long papr_current(void);
 bool papr_current_is_worker(void);
 
+/* Copies at most @size bytes of a property of the /rtas node; returns how many. */
+size_t papr_rtas_property(const char *name, void *to, size_t size);
 /* get-sensor-state and set-indicator, once: the RTAS status, also when it is busy. In any context but NMI. */
 int papr_get_sensor_state(u32 sensor, u32 index, u32 *state);
 int papr_set_indicator(u32 indicator, u32 index, u32 state);
@@ -51,8 +82,13 @@ void papr_rtas_pause(int status);
 int papr_worker_start(void (*run)(void));
 /* In any context, from when it was started on until it is stopped. */
 void papr_worker_wake(void);
-/* Waits until @run has done what it was last woken for. */
+/* Waits until @run has done what it was last woken for; the latter also ends the worker. */
+void papr_worker_flush(void);
 void papr_worker_stop(void);
+
+/* Runs @down, which may sleep, before the kernel reboots, halts or starts another one. */
+int papr_reboot_watch(void (*down)(void));
+void papr_reboot_unwatch(void);
 
 /* The module's directory in debugfs. */
 void papr_directory_create(const char *name);

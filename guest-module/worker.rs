@@ -34,6 +34,14 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Waits until the job is done that it was last woken for. Sleeps.
+    pub(crate) fn flush(&self) {
+        // SAFETY: By the type invariant it was started and not stopped.
+        unsafe { shim::papr_worker_flush() };
+    }
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it was started, and this is its end.

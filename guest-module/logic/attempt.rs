@@ -2,37 +2,58 @@
 
 //! The removal that is being followed: whose it is, what was asked, what has been seen of it.
 
-use super::verdict::{Evidence, Failure};
-use crate::wire::{drc::DrcIndex, hotplug::HotplugRequest};
+use super::{
+    cause::{Cause, CauseCell},
+    clues::{Clues, CpusLeft, LmbFlags, Senses},
+    verdict::{Evidence, Failure, Range},
+};
+use crate::wire::{drc::DrcIndex, hotplug::HotplugRequest, reason::Reason, token::Token};
 use core::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicU8, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
 };
 
 /// A task of the kernel, known by an address that is its own while it runs. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task(pub usize);
 
-/// The one removal that is being followed, if any.
+impl Task {
+    /// No task of the kernel: who answers requests at which no attempt is seen.
+    pub const NONE: Self = Self(1);
+}
+
+/// The one removal that is being followed, if any. Who has it has the turn: to take arrivals, to put into the outbox, to
+/// write in the journal.
 ///
 /// # Invariants
 ///
-/// While `holder` is a task, only probes that run in that task touch the other fields. So they need no ordering of
-/// their own: a task sees what it wrote itself, whichever CPU it wakes up on, and `holder` orders one task's use after
-/// the other's.
+/// While `holder` is a task, only probes that run in that task touch the other fields, but for the states of CPU hotplug,
+/// which the task waits for. So they need no ordering of their own: a task sees what it wrote itself, whichever CPU it
+/// wakes up on, and `holder` orders one task's use after the other's.
 #[derive(Debug)]
 pub struct Attempt {
     /// The task that makes it, or 0.
     holder: AtomicUsize,
     asked: Asked,
+    token: AtomicU16,
+    /// What is seen of the LMB or CPU that goes offline at this moment.
+    pub clues: Clues,
     released: AtomicU32,
     unreleased: FailureCell,
     busy_lmb: FailureCell,
+    unrestored: FailureCell,
+    stuck_cpu: CauseCell,
+    cpus_offline: AtomicU32,
+    undetached: AtomicBool,
     unisolated: AtomicBool,
+    lmbs_tried: AtomicBool,
+    range: AtomicU8,
     /// The connector that is being given back at this moment.
     releasing: AtomicU32,
     /// The LMB that is being taken offline at this moment.
     removing: AtomicU32,
+    /// The LMB that is being put back at this moment.
+    restoring: AtomicU32,
 }
 
 impl Attempt {
@@ -40,27 +61,36 @@ impl Attempt {
     pub const fn new() -> Self {
         Self {
             holder: AtomicUsize::new(0),
-            asked: Asked { kind: AtomicU32::new(0), identifier: AtomicU64::new(0) },
+            asked: Asked::new(),
+            token: AtomicU16::new(0),
+            clues: Clues::new(),
             released: AtomicU32::new(0),
             unreleased: FailureCell::new(),
             busy_lmb: FailureCell::new(),
+            unrestored: FailureCell::new(),
+            stuck_cpu: CauseCell::new(),
+            cpus_offline: AtomicU32::new(0),
+            undetached: AtomicBool::new(false),
             unisolated: AtomicBool::new(false),
+            lmbs_tried: AtomicBool::new(false),
+            range: AtomicU8::new(0),
             releasing: AtomicU32::new(0),
             removing: AtomicU32::new(0),
+            restoring: AtomicU32::new(0),
         }
     }
 
-    /// Begins to follow a removal. Returns `false` if another task's is being followed.
-    pub fn begin(&self, task: Task, asked: &HotplugRequest) -> bool {
-        if self.holder.compare_exchange(0, task.0, Acquire, Relaxed).is_err() {
-            return false;
+    /// Takes the turn. The error is the task that has it.
+    pub fn take_turn(&self, task: Task) -> Result<(), Task> {
+        match self.holder.compare_exchange(0, task.0, SeqCst, Relaxed) {
+            Ok(_) => Ok(()),
+            Err(holder) => Err(Task(holder)),
         }
-        self.asked.set(asked);
-        self.released.store(0, Relaxed);
-        self.unreleased.clear();
-        self.busy_lmb.clear();
-        self.unisolated.store(false, Relaxed);
-        true
+    }
+
+    /// Gives the turn back, so that the next removal can be followed.
+    pub fn give_turn_back(&self) {
+        self.holder.store(0, SeqCst);
     }
 
     /// Whether the removal that is being followed is this task's.
@@ -68,25 +98,46 @@ impl Attempt {
         self.holder.load(Relaxed) == task.0
     }
 
-    /// What was asked. Only for the task whose removal it is.
-    pub fn asked(&self) -> HotplugRequest {
-        self.asked.get()
+    /// Begins to follow a removal. Only for who has the turn.
+    pub fn begin(&self, asked: &HotplugRequest, token: Token) {
+        self.asked.set(asked);
+        self.token.store(token.0, Relaxed);
+        self.clues.begin();
+        self.released.store(0, Relaxed);
+        self.unreleased.clear();
+        self.busy_lmb.clear();
+        self.unrestored.clear();
+        self.stuck_cpu.clear();
+        self.cpus_offline.store(0, Relaxed);
+        self.undetached.store(false, Relaxed);
+        self.unisolated.store(false, Relaxed);
+        self.lmbs_tried.store(false, Relaxed);
+        self.range.store(Range::NotAsked as u8, Relaxed);
     }
 
-    /// What was seen, now that the removal has returned. Only for the task whose removal it is.
-    pub fn seen(&self, returned: i32) -> Evidence {
+    /// What was asked, and its token. Only for who has the turn.
+    pub fn asked(&self) -> (HotplugRequest, Token) {
+        (self.asked.get(), Token(self.token.load(Relaxed)))
+    }
+
+    /// What was seen, now that the removal has returned. Only for who has the turn.
+    pub fn seen(&self, returned: i32, left: CpusLeft, senses: Senses, blind: bool) -> Evidence {
         Evidence {
             returned,
             released: self.released.load(Relaxed),
             unreleased: self.unreleased.get(),
             busy_lmb: self.busy_lmb.get(),
+            unrestored: self.unrestored.get(),
+            stuck_cpu: self.stuck_cpu.get(),
+            cpus_offline: self.cpus_offline.load(Relaxed),
+            undetached: self.undetached.load(Relaxed),
             unisolated: self.unisolated.load(Relaxed),
+            lmbs_tried: self.lmbs_tried.load(Relaxed),
+            range: Range::of(self.range.load(Relaxed)),
+            left,
+            senses,
+            blind,
         }
-    }
-
-    /// Stops following, so that the next removal can be.
-    pub fn end(&self) {
-        self.holder.store(0, Release);
     }
 
     /// The kernel begins to give a connector back.
@@ -99,22 +150,60 @@ impl Attempt {
         if returned == 0 {
             self.released.fetch_add(1, Relaxed);
         } else if self.unreleased.get().is_none() {
-            let connector = DrcIndex(self.releasing.load(Relaxed));
-            self.unreleased.set(Failure { connector, errno: returned });
+            let cause = Cause::of(Reason::FIRMWARE_REFUSED, returned);
+            self.unreleased.set(&Failure { connector: DrcIndex(self.releasing.load(Relaxed)), cause });
         }
     }
 
     /// The kernel begins to take an LMB offline.
-    pub fn offline_begins(&self, lmb: DrcIndex) {
+    pub fn lmb_begins(&self, lmb: DrcIndex, flags: LmbFlags) {
+        self.lmbs_tried.store(true, Relaxed);
         self.removing.store(lmb.0, Relaxed);
+        self.clues.lmb_begins(flags);
     }
 
     /// It has done so, or failed to.
-    pub fn offline_ends(&self, returned: i32) {
+    pub fn lmb_ends(&self, returned: i32) {
         if returned != 0 {
-            let connector = DrcIndex(self.removing.load(Relaxed));
-            self.busy_lmb.set(Failure { connector, errno: returned });
+            let cause = self.cause(returned);
+            self.busy_lmb.set(&Failure { connector: DrcIndex(self.removing.load(Relaxed)), cause });
         }
+    }
+
+    /// The kernel begins to put an LMB back that it had taken offline.
+    pub fn restoring_begins(&self, lmb: DrcIndex) {
+        self.restoring.store(lmb.0, Relaxed);
+    }
+
+    /// It has done so, or failed to.
+    pub fn restoring_ends(&self, returned: i32) {
+        if returned != 0 && self.unrestored.get().is_none() {
+            let cause = Cause::of(Reason::ROLLBACK_FAILED, returned);
+            self.unrestored.set(&Failure { connector: DrcIndex(self.restoring.load(Relaxed)), cause });
+        }
+    }
+
+    /// The kernel has taken a device offline, or failed to; `is_cpu` tells CPUs from memory.
+    pub fn device_ends(&self, is_cpu: bool, returned: i32, senses: Senses) {
+        if returned < 0 {
+            self.clues.device_ends(returned, senses);
+        }
+        if is_cpu && returned == 0 {
+            self.cpus_offline.fetch_add(1, Relaxed);
+        } else if is_cpu && self.stuck_cpu.get().is_none() {
+            self.stuck_cpu.set(&self.cause(returned));
+        }
+    }
+
+    /// A device node could not be detached.
+    pub fn is_undetached(&self) {
+        self.undetached.store(true, Relaxed);
+    }
+
+    /// The kernel looked for the LMBs of a request by index and count, and returned 0 if it found them.
+    pub fn range_ends(&self, returned: i32) {
+        let range = if returned == 0 { Range::Found } else { Range::Missing };
+        self.range.store(range as u8, Relaxed);
     }
 
     /// The kernel tried to signal a refusal, and returned 0 if it did.
@@ -123,11 +212,17 @@ impl Attempt {
             self.unisolated.store(true, Relaxed);
         }
     }
+
+    /// What the clues say, with the error that came of it.
+    fn cause(&self, returned: i32) -> Cause {
+        let seen = self.clues.cause().unwrap_or(Cause::of(Reason::UNATTRIBUTED, returned));
+        Cause { errno: returned, ..seen }
+    }
 }
 
 /// A request, as words that several CPUs may see.
 #[derive(Debug)]
-struct Asked {
+pub struct Asked {
     /// Resource, action, identifier type and capability.
     kind: AtomicU32,
     /// The identifier.
@@ -135,13 +230,20 @@ struct Asked {
 }
 
 impl Asked {
-    fn set(&self, asked: &HotplugRequest) {
+    /// One of zeros.
+    pub const fn new() -> Self {
+        Self { kind: AtomicU32::new(0), identifier: AtomicU64::new(0) }
+    }
+
+    /// It is this.
+    pub fn set(&self, asked: &HotplugRequest) {
         let HotplugRequest { resource, action, identifier_type, capability, identifier: [first, second] } = *asked;
         self.kind.store(u32::from_be_bytes([resource.0, action.0, identifier_type.0, capability]), Relaxed);
         self.identifier.store(u64::from(first.get()) << 32 | u64::from(second.get()), Relaxed);
     }
 
-    fn get(&self) -> HotplugRequest {
+    /// What it is.
+    pub fn get(&self) -> HotplugRequest {
         let mut bytes = [0; HotplugRequest::SIZE];
         let (kind, identifier) = bytes.split_at_mut(4);
         kind.copy_from_slice(&self.kind.load(Relaxed).to_be_bytes());
@@ -150,30 +252,29 @@ impl Asked {
     }
 }
 
-/// Room for a [`Failure`]; an errno of 0 is none.
+/// Room for a [`Failure`], or none.
 #[derive(Debug)]
 struct FailureCell {
     connector: AtomicU32,
-    errno: AtomicI32,
+    cause: CauseCell,
 }
 
 impl FailureCell {
     const fn new() -> Self {
-        Self { connector: AtomicU32::new(0), errno: AtomicI32::new(0) }
+        Self { connector: AtomicU32::new(0), cause: CauseCell::new() }
     }
 
-    fn set(&self, failure: Failure) {
+    fn set(&self, failure: &Failure) {
         self.connector.store(failure.connector.0, Relaxed);
-        self.errno.store(failure.errno, Relaxed);
+        self.cause.set(&failure.cause);
     }
 
     fn get(&self) -> Option<Failure> {
-        let errno = self.errno.load(Relaxed);
-        (errno != 0).then(|| Failure { connector: DrcIndex(self.connector.load(Relaxed)), errno })
+        self.cause.get().map(|cause| Failure { connector: DrcIndex(self.connector.load(Relaxed)), cause })
     }
 
     fn clear(&self) {
-        self.errno.store(0, Relaxed);
+        self.cause.clear();
     }
 }
 
@@ -184,60 +285,99 @@ mod tests {
     const WORKER: Task = Task(0x1000);
     const OTHER: Task = Task(0x2000);
     const LMB: DrcIndex = DrcIndex(0x8000_0009);
+    const ASSIGNED: LmbFlags = LmbFlags::ASSIGNED;
 
     fn dimm() -> HotplugRequest {
         HotplugRequest::from([2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8])
     }
 
-    #[test]
-    fn request_comes_back_byte_for_byte() {
+    fn begun() -> Attempt {
         let attempt = Attempt::new();
-        assert!(attempt.begin(WORKER, &dimm()));
-        assert_eq!(attempt.asked(), dimm());
+        assert_eq!(attempt.take_turn(WORKER), Ok(()));
+        attempt.begin(&dimm(), Token(7));
+        attempt
+    }
+
+    fn seen(attempt: &Attempt, returned: i32) -> Evidence {
+        attempt.seen(returned, CpusLeft::default(), Senses::default(), false)
+    }
+
+    #[test]
+    fn request_comes_back_byte_for_byte_with_its_token() {
+        assert_eq!(begun().asked(), (dimm(), Token(7)));
     }
 
     #[test]
     fn second_removal_waits_until_the_first_ends() {
-        let attempt = Attempt::new();
-        assert!(attempt.begin(WORKER, &dimm()));
+        let attempt = begun();
         assert!(attempt.is_of(WORKER) && !attempt.is_of(OTHER));
-        assert!(!attempt.begin(OTHER, &dimm()));
-        attempt.end();
-        assert!(attempt.begin(OTHER, &dimm()));
+        assert_eq!(attempt.take_turn(OTHER), Err(WORKER));
+        attempt.give_turn_back();
+        assert_eq!(attempt.take_turn(OTHER), Ok(()));
         assert!(attempt.is_of(OTHER) && !attempt.is_of(WORKER));
     }
 
     #[test]
     fn evidence_is_what_was_seen_and_nothing_of_the_attempt_before() {
-        let attempt = Attempt::new();
-        assert!(attempt.begin(WORKER, &dimm()));
-        attempt.offline_begins(LMB);
-        attempt.offline_ends(-16);
+        let attempt = begun();
+        attempt.range_ends(0);
+        attempt.lmb_begins(LMB, ASSIGNED);
+        attempt.clues.notifiers_end(-16);
+        attempt.lmb_ends(-16);
+        attempt.restoring_begins(LMB);
+        attempt.restoring_ends(-12);
         attempt.release_begins(LMB);
         attempt.release_ends(-1);
         attempt.release_begins(DrcIndex(1));
         attempt.release_ends(-2);
         attempt.release_ends(0);
+        attempt.is_undetached();
         attempt.unisolate_ends(0);
-        let seen = Evidence {
+        let failure = |reason, errno| Some(Failure { connector: LMB, cause: Cause::of(reason, errno) });
+        let expected = Evidence {
             returned: -22,
             released: 1,
-            unreleased: Some(Failure { connector: LMB, errno: -1 }),
-            busy_lmb: Some(Failure { connector: LMB, errno: -16 }),
+            unreleased: failure(Reason::FIRMWARE_REFUSED, -1),
+            busy_lmb: failure(Reason::MEMORY_VETO, -16),
+            unrestored: failure(Reason::ROLLBACK_FAILED, -12),
+            undetached: true,
             unisolated: true,
+            lmbs_tried: true,
+            range: Range::Found,
+            ..Evidence::default()
         };
-        assert_eq!(attempt.seen(-22), seen);
+        assert_eq!(seen(&attempt, -22), expected);
 
-        attempt.end();
-        assert!(attempt.begin(WORKER, &dimm()));
-        assert_eq!(attempt.seen(0), Evidence::default());
+        attempt.begin(&dimm(), Token::NONE);
+        assert_eq!(seen(&attempt, 0), Evidence::default());
+    }
+
+    #[test]
+    fn cpu_that_stays_is_counted_apart_from_those_that_went() {
+        let attempt = begun();
+        attempt.clues.cpu_begins(2);
+        attempt.device_ends(true, 0, Senses::default());
+        attempt.clues.cpu_begins(3);
+        attempt.clues.cpu_state_fails(3, 150, -11);
+        attempt.device_ends(true, -11, Senses::default());
+        let evidence = seen(&attempt, -22);
+        assert_eq!(evidence.cpus_offline, 1);
+        assert_eq!(evidence.stuck_cpu.map(|cause| (cause.reason, cause.errno)), Some((Reason::CPU_VETO, -11)));
+    }
+
+    #[test]
+    fn lmb_that_is_busy_for_no_known_reason_is_unattributed_with_its_errno() {
+        let attempt = begun();
+        attempt.lmb_begins(LMB, ASSIGNED);
+        attempt.lmb_ends(-5);
+        let cause = seen(&attempt, -22).busy_lmb.map(|failure| failure.cause);
+        assert_eq!(cause, Some(Cause::of(Reason::UNATTRIBUTED, -5)));
     }
 
     #[test]
     fn signal_that_the_kernel_withheld_does_not_count() {
-        let attempt = Attempt::new();
-        assert!(attempt.begin(WORKER, &dimm()));
+        let attempt = begun();
         attempt.unisolate_ends(-1);
-        assert!(!attempt.seen(-22).unisolated);
+        assert!(!seen(&attempt, -22).unisolated);
     }
 }

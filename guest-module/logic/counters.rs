@@ -47,7 +47,9 @@ pub struct Counters {
     pub released: Counter,
     /// And what it kept.
     pub refused: Counter,
-    /// Refusals that this module told the hypervisor.
+    /// Refusals that this module reported to the hypervisor.
+    pub reported: Counter,
+    /// Refusals that this module signalled to the hypervisor.
     pub told_by_module: Counter,
     /// Refusals that the kernel told the hypervisor by itself.
     pub told_by_kernel: Counter,
@@ -59,6 +61,14 @@ pub struct Counters {
     pub overlapped: Counter,
     /// Calls that no probe saw: among them may be refusals that nobody told.
     pub missed: Counter,
+    /// Requests whose arrival no probe saw.
+    pub missed_events: Counter,
+    /// Requests that the kernel lost for want of memory.
+    pub dropped: Counter,
+    /// Requests whose attempt no probe saw.
+    pub unseen: Counter,
+    /// How often the promise was withdrawn because it could not be kept.
+    pub withdrawn: Counter,
     /// Refusals that left the journal before they came to the kernel log.
     pub log_overruns: Counter,
 }
@@ -70,12 +80,17 @@ impl Counters {
             requests: Counter::new(),
             released: Counter::new(),
             refused: Counter::new(),
+            reported: Counter::new(),
             told_by_module: Counter::new(),
             told_by_kernel: Counter::new(),
             not_told: Counter::new(),
             guest_initiated: Counter::new(),
             overlapped: Counter::new(),
             missed: Counter::new(),
+            missed_events: Counter::new(),
+            dropped: Counter::new(),
+            unseen: Counter::new(),
+            withdrawn: Counter::new(),
             log_overruns: Counter::new(),
         }
     }
@@ -88,12 +103,17 @@ impl fmt::Display for Counters {
             ("requests", &self.requests),
             ("released", &self.released),
             ("refused", &self.refused),
+            ("reported", &self.reported),
             ("told_by_module", &self.told_by_module),
             ("told_by_kernel", &self.told_by_kernel),
             ("not_told", &self.not_told),
             ("guest_initiated", &self.guest_initiated),
             ("overlapped", &self.overlapped),
             ("missed", &self.missed),
+            ("missed_events", &self.missed_events),
+            ("dropped", &self.dropped),
+            ("unseen", &self.unseen),
+            ("withdrawn", &self.withdrawn),
             ("log_overruns", &self.log_overruns),
         ];
         lines.iter().try_for_each(|(name, counter)| writeln!(f, "{name} {}", counter.get()))
@@ -112,8 +132,8 @@ mod tests {
         counters.log_overruns.add(7);
         assert_eq!(
             counters.to_string(),
-            "requests 0\nreleased 0\nrefused 1\ntold_by_module 0\ntold_by_kernel 0\nnot_told 0\nguest_initiated 0\n\
-             overlapped 0\nmissed 0\nlog_overruns 7\n"
+            "requests 0\nreleased 0\nrefused 1\nreported 0\ntold_by_module 0\ntold_by_kernel 0\nnot_told 0\n\
+             guest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\nunseen 0\nwithdrawn 0\nlog_overruns 7\n"
         );
     }
 }

@@ -2,8 +2,11 @@
 
 //! The last refusals, in room that is set aside once.
 
-use super::refusal::{Refusal, Told};
-use crate::wire::{drc::DrcIndex, hotplug::Resource, rtas::Status};
+use super::{
+    cause::Place,
+    refusal::{Refusal, Told},
+};
+use crate::wire::{drc::DrcIndex, hotplug::Resource, reason::Reason, token::Token};
 use core::sync::atomic::{
     fence, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -20,6 +23,8 @@ pub struct Journal {
     slots: [Slot; CAPACITY],
 }
 
+const WORDS: usize = 4;
+
 /// Room for one refusal.
 ///
 /// # Invariants
@@ -29,9 +34,9 @@ pub struct Journal {
 #[derive(Debug)]
 struct Slot {
     number: AtomicU64,
-    /// What was refused: the words of [`What`].
-    what: [AtomicU64; 2],
-    /// Who told the hypervisor: the word of [`Told`], which changes once if firmware was busy.
+    /// What was refused and why, see [`what_words`].
+    what: [AtomicU64; WORDS],
+    /// Who told the hypervisor: the bits of [`Told`], which changes once if firmware was busy.
     told: AtomicU64,
 }
 
@@ -42,7 +47,7 @@ impl Journal {
         Self {
             newest: AtomicU64::new(0),
             slots: [const {
-                Slot { number: AtomicU64::new(0), what: [const { AtomicU64::new(0) }; 2], told: AtomicU64::new(0) }
+                Slot { number: AtomicU64::new(0), what: [const { AtomicU64::new(0) }; WORDS], told: AtomicU64::new(0) }
             }; CAPACITY],
         }
     }
@@ -66,7 +71,7 @@ impl Journal {
             for (word, value) in slot.what.iter().zip(what_words(refusal)) {
                 word.store(value, Relaxed);
             }
-            slot.told.store(told_word(refusal.told), Relaxed);
+            slot.told.store(refusal.told.bits(), Relaxed);
             slot.number.store(number, Release);
         }
         self.newest.store(number, Release);
@@ -79,7 +84,7 @@ impl Journal {
         if number == 0 || slot.number.load(Acquire) != number {
             return None;
         }
-        let what = [slot.what[0].load(Relaxed), slot.what[1].load(Relaxed)];
+        let what = slot.what.each_ref().map(|word| word.load(Relaxed));
         let told = slot.told.load(Relaxed);
         fence(Acquire); // the words were read before the number is read again
         (slot.number.load(Relaxed) == number).then(|| refusal(what, told))
@@ -88,9 +93,9 @@ impl Journal {
     /// Notes who told the hypervisor of refusal `number` in the end. Nothing happens if it is no longer here.
     pub fn settle(&self, number: u64, before: Told, after: Told) {
         let Some(slot) = self.slot(number).filter(|slot| slot.number.load(Acquire) == number) else { return };
-        // If a newer refusal takes the slot at this moment, this changes nothing, unless that one waits for the same
-        // connector: then the journal says a little early what its own signal is about to make true.
-        let _ = slot.told.compare_exchange(told_word(before), told_word(after), AcqRel, Relaxed);
+        // If a newer refusal takes the slot at this moment, this changes nothing, unless that one waits as well:
+        // then the journal says a little early what is about to become true.
+        let _ = slot.told.compare_exchange(before.bits(), after.bits(), AcqRel, Relaxed);
     }
 
     fn slot(&self, number: u64) -> Option<&Slot> {
@@ -101,55 +106,41 @@ impl Journal {
 const HAS_CONNECTOR: u64 = 1 << 8;
 const HAS_LMB: u64 = 1 << 9;
 
-/// Resource in bits 0 to 7, what is known in 8 and 9, errno in 32 to 63; then connector and LMB.
-fn what_words(refusal: &Refusal) -> [u64; 2] {
+/// Resource in bits 0 to 7, what is known in 8 and 9, the reason in 16 to 23, errno in 32 to 63; then connector and LMB;
+/// then the kind of place and the token; then the place.
+fn what_words(refusal: &Refusal) -> [u64; WORDS] {
     let known = refusal.connector.map_or(0, |_| HAS_CONNECTOR) | refusal.lmb.map_or(0, |_| HAS_LMB);
     let index = |drc: Option<DrcIndex>| u64::from(drc.unwrap_or_default().0);
+    let (kind, place) = refusal.place.words();
     [
-        u64::from(refusal.resource.0) | known | u64::from(refusal.errno as u32) << 32,
+        u64::from(refusal.resource.0)
+            | known
+            | u64::from(refusal.reason.0) << 16
+            | u64::from(refusal.errno as u32) << 32,
         index(refusal.connector) << 32 | index(refusal.lmb),
+        u64::from(kind) << 32 | u64::from(refusal.token.0),
+        place,
     ]
 }
 
-fn refusal(what: [u64; 2], told: u64) -> Refusal {
-    let [first, second] = what;
+fn refusal(what: [u64; WORDS], told: u64) -> Refusal {
+    let [first, second, third, place] = what;
     Refusal {
         resource: Resource(first as u8),
         connector: (first & HAS_CONNECTOR != 0).then_some(DrcIndex((second >> 32) as u32)),
         lmb: (first & HAS_LMB != 0).then_some(DrcIndex(second as u32)),
+        reason: Reason((first >> 16) as u8),
         errno: (first >> 32) as i32,
-        told: told_of(told),
-    }
-}
-
-/// Which in bits 0 to 31, the connector or status that belongs to it in 32 to 63.
-fn told_word(told: Told) -> u64 {
-    let (which, with) = match told {
-        Told::ByKernel => (0, 0),
-        Told::ByModule => (1, 0),
-        Told::Pending(connector) => (2, connector.0),
-        Told::Failed(status) => (3, status.0 as u32),
-        Told::Unnamed => (4, 0),
-        Told::Absent => (5, 0),
-    };
-    u64::from(with) << 32 | which
-}
-
-fn told_of(word: u64) -> Told {
-    let with = (word >> 32) as u32;
-    match word as u32 {
-        0 => Told::ByKernel,
-        1 => Told::ByModule,
-        2 => Told::Pending(DrcIndex(with)),
-        3 => Told::Failed(Status(with as i32)),
-        4 => Told::Unnamed,
-        _ => Told::Absent,
+        place: Place::of_words(((third >> 32) as u32, place)),
+        token: Token(third as u16),
+        told: Told::of_bits(told),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::rtas::Status;
     use std::{sync::atomic::AtomicBool, thread, vec::Vec};
 
     fn nth(n: u32) -> Refusal {
@@ -157,8 +148,11 @@ mod tests {
             resource: Resource::MEMORY,
             connector: Some(DrcIndex(n)),
             lmb: Some(DrcIndex(n)),
+            reason: Reason(n as u8),
             errno: -(n as i32),
-            told: Told::Pending(DrcIndex(n)),
+            place: Place::Address(n.into()),
+            token: Token(n as u16),
+            told: Told::Pending,
         }
     }
 
@@ -176,14 +170,17 @@ mod tests {
         let told = [
             Told::ByKernel,
             Told::ByModule,
-            Told::Pending(DrcIndex(u32::MAX)),
+            Told::Reported,
+            Told::Pending,
             Told::Unnamed,
             Told::Absent,
             Told::Failed(Status(-9004)),
         ];
         for told in told {
             for (connector, lmb) in [(None, None), (Some(DrcIndex(0)), None), (None, Some(DrcIndex(u32::MAX)))] {
-                let refusal = Refusal { resource: Resource(0xff), connector, lmb, errno: i32::MIN, told };
+                let (reason, place, token) = (Reason(0xff), Place::CpuState(u32::MAX), Token(0xffff));
+                let resource = Resource(0xff);
+                let refusal = Refusal { resource, connector, lmb, reason, errno: i32::MIN, place, token, told };
                 let number = journal.add(&refusal);
                 assert_eq!(journal.get(number), Some(refusal));
             }

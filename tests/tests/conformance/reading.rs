@@ -39,13 +39,20 @@ fn module_functions_take_little_of_the_stack() {
 #[test]
 fn counters_and_probes_are_there_from_the_start_and_gone_at_the_end() {
     story(Pairing::OURS_ON_STOCK, |vm| {
-        let probes = ["handle_dlpar_errorlog", "dlpar_remove_lmb", "dlpar_release_drc", "dlpar_unisolate_drc"];
+        let probes = [
+            "handle_dlpar_errorlog",
+            "dlpar_remove_lmb",
+            "dlpar_release_drc",
+            "dlpar_unisolate_drc",
+            "queue_hotplug_event",
+        ];
         let active = |symbol: &str| Probe { symbol: symbol.into(), state: "active missed=0".into() };
-        assert_eq!(vm.probes()?, probes.map(active));
+        assert_eq!(vm.probes()?[..probes.len()], probes.map(active));
+        assert_eq!(vm.guest.sh("cat /sys/kernel/debug/papr_unplug/promise")?, "offered none\n");
         assert_eq!(
             vm.guest.sh("cat /sys/kernel/debug/papr_unplug/counters")?,
-            "requests 0\nreleased 0\nrefused 0\ntold_by_module 0\ntold_by_kernel 0\nnot_told 0\nguest_initiated 0\n\
-             overlapped 0\nmissed 0\nlog_overruns 0\n"
+            "requests 0\nreleased 0\nrefused 0\nreported 0\ntold_by_module 0\ntold_by_kernel 0\nnot_told 0\n\
+             guest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\nunseen 0\nwithdrawn 0\nlog_overruns 0\n"
         );
         vm.unload_module()?;
         assert_eq!(vm.guest.run("ls /sys/kernel/debug/papr_unplug")?.status, 1);
@@ -69,9 +76,9 @@ fn refusals_are_listed_in_order_with_what_refused_and_why() {
         assert_eq!(
             vm.guest.sh("cat /sys/kernel/debug/papr_unplug/refusals")?,
             format!(
-                "seq=1 resource=memory connector={} lmb={} errno=-16 told=kernel\n\
-                 seq=2 resource=memory connector={} lmb={} errno=-16 told=module\n\
-                 seq=3 resource=cpu connector={} errno=-22 told=kernel\n",
+                "seq=1 resource=memory connector={} lmb={} reason=memory-veto errno=-16 told=kernel\n\
+                 seq=2 resource=memory connector={} lmb={} reason=memory-veto errno=-16 told=module\n\
+                 seq=3 resource=cpu connector={} reason=last-cpu errno=-16 told=kernel\n",
                 late.connector(0),
                 late.connector(1),
                 early.connector(0),
@@ -93,7 +100,7 @@ fn refusal_is_one_line_of_the_kernel_log() {
         let log = vm.kernel_log()?;
         let lines: Vec<_> = log.iter().filter_map(|line| line.split_once("] papr_unplug: refused: ")).collect();
         let lmb = dimm.connector(0);
-        let expected = format!("memory {lmb}, LMB {lmb}, error -16; the hypervisor was told");
+        let expected = format!("memory {lmb}, LMB {lmb}, memory-veto, error -16; the hypervisor was told");
         assert_eq!(lines.iter().map(|(_, refusal)| *refusal).collect::<Vec<_>>(), [expected]);
         Ok(())
     });

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A whole request, from its beginning to its end.
+
+use super::{current_task, missed, wake_if_unsettled};
+use crate::{
+    firmware::Firmware,
+    logic::{
+        clues::CpusLeft,
+        watch::{Ending, Follow, Origin},
+    },
+    probe::{Call, Observer},
+    shim,
+    wire::hotplug::HotplugRequest,
+    WATCH,
+};
+use core::{
+    ffi::CStr,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// How many calls had gone by unseen when the request that is followed began.
+static MISSED_BEFORE: AtomicU64 = AtomicU64::new(0);
+
+/// From the hypervisor or from the guest's administrator.
+pub(super) struct Request;
+
+impl Observer for Request {
+    const SYMBOL: &'static CStr = c"handle_dlpar_errorlog";
+
+    /// `int handle_dlpar_errorlog(struct pseries_hp_errorlog *hp_elog)`
+    fn enter(call: &Call<'_>) -> Follow {
+        let copy = call.argument(0);
+        let Some(asked) = call.read(copy) else { return Follow::Nothing };
+        let asked = HotplugRequest::from(asked);
+        let follow = WATCH.request_begins(current_task(), origin(), copy, &asked, call.missed(), &Firmware);
+        if follow == Follow::Return {
+            MISSED_BEFORE.store(missed(), Relaxed);
+        }
+        wake_if_unsettled();
+        follow
+    }
+
+    fn leave(returned: i32) {
+        let blind = missed() != MISSED_BEFORE.load(Relaxed);
+        WATCH.request_ends(current_task(), Ending { returned, left: cpus_left(), blind }, &Firmware);
+        wake_if_unsettled();
+    }
+}
+
+fn origin() -> Origin {
+    // SAFETY: There is always a current task.
+    if unsafe { shim::papr_current_is_worker() } {
+        Origin::Hypervisor
+    } else {
+        Origin::Guest
+    }
+}
+
+/// How many CPUs are left.
+pub(super) fn cpus_left() -> CpusLeft {
+    // SAFETY: They only look at the kernel's masks of CPUs.
+    let (last_online, no_housekeeping) = unsafe { (shim::papr_is_last_cpu(), shim::papr_is_housekeeper_missing()) };
+    CpusLeft { last_online, no_housekeeping }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The hypervisor: the host crate, with a firmware that can be made busy or deaf.
+
+use papr_unplug::{
+    event::{Ask, Event, Outcome, RequestId},
+    offer,
+    wire::{
+        drc::DrcIndex,
+        hotplug::Resource,
+        offer::{Classes, Features},
+        rtas::{EntitySense, Indicator, IsolationState, Status},
+    },
+    Config, Span, Tracker,
+};
+use papr_unplug_guest::logic::rtas::Rtas;
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
+
+/// A DIMM of two LMBs.
+pub(crate) const DIMM: DrcIndex = DrcIndex(0x8000_0008);
+/// Its second LMB.
+pub(crate) const SECOND: DrcIndex = DrcIndex(0x8000_0009);
+/// Another one.
+pub(crate) const OTHER_DIMM: DrcIndex = DrcIndex(0x8000_0010);
+/// A CPU core.
+pub(crate) const CORE: DrcIndex = DrcIndex(0x1000_0008);
+
+const REPORTS: Indicator = Indicator(9142);
+
+/// The host crate's machine, and what came of it.
+pub(crate) struct Hypervisor {
+    tracker: RefCell<Tracker>,
+    events: RefCell<Vec<Event>>,
+    /// What the guest is to be asked, oldest first.
+    pub(crate) asks: RefCell<VecDeque<Ask>>,
+    /// How requests ended, oldest first.
+    pub(crate) outcomes: RefCell<Vec<Outcome>>,
+    /// The calls of the guest that did not meet a busy firmware.
+    pub(crate) calls: RefCell<Vec<(u32, u32, u32)>>,
+    /// How many calls from now on find firmware busy.
+    pub(crate) busy: Cell<u32>,
+    /// How often the guest waited for it.
+    pub(crate) pauses: Cell<u32>,
+}
+
+impl Hypervisor {
+    /// One that offers all there is.
+    pub(crate) fn new() -> Self {
+        let all = Classes::CPU | Classes::MEMORY | Classes::PMEM | Classes::PCI;
+        Self::offering(all, Features::TOKEN | Features::STARTED)
+    }
+
+    /// One that offers these.
+    pub(crate) fn offering(classes: Classes, features: Features) -> Self {
+        let mut tracker = Tracker::new(Config { offer: offer(REPORTS, classes, features), ..Config::default() });
+        for (resource, first, count) in
+            [(Resource::MEMORY, DIMM, 2), (Resource::MEMORY, OTHER_DIMM, 1), (Resource::CPU, CORE, 1)]
+        {
+            let span = Span::new(first, count).unwrap();
+            tracker.add_connectors(resource, span).unwrap();
+            tracker.plug(span).unwrap();
+            tracker.boot(first);
+        }
+        Self {
+            tracker: RefCell::new(tracker),
+            events: RefCell::default(),
+            asks: RefCell::default(),
+            outcomes: RefCell::default(),
+            calls: RefCell::default(),
+            busy: Cell::new(0),
+            pauses: Cell::new(0),
+        }
+    }
+
+    /// The value of the offer's property, empty if there is none.
+    pub(crate) fn property(&self) -> Vec<u8> {
+        use zerocopy::IntoBytes as _;
+        self.tracker.borrow().offered().map_or(Vec::new(), |offer| offer.as_bytes().to_vec())
+    }
+
+    /// `device_del`; `None` if there is no such device any more.
+    pub(crate) fn device_del(&self, first: DrcIndex) -> Option<RequestId> {
+        let request = self.tracker.borrow_mut().request(first, &mut *self.events.borrow_mut()).ok();
+        self.deliver();
+        request
+    }
+
+    /// Migrates to a hypervisor that offers what this one does, and knows nothing of what was armed.
+    pub(crate) fn forget_what_is_armed(&self) {
+        self.report_by_hand(0x4000_0000);
+    }
+
+    /// Migrates to a hypervisor that takes no reports.
+    pub(crate) fn take_no_reports(&self) {
+        self.tracker.borrow_mut().set_offer(None, &mut *self.events.borrow_mut());
+        self.deliver();
+    }
+
+    /// What is armed.
+    pub(crate) fn armed(&self) -> (Classes, Features) {
+        self.tracker.borrow().armed()
+    }
+
+    /// The requests that are open.
+    pub(crate) fn open(&self) -> Vec<RequestId> {
+        self.tracker.borrow().requests().iter().map(|request| request.id).collect()
+    }
+
+    /// The requests that are open and promised an answer.
+    pub(crate) fn promised(&self) -> Vec<RequestId> {
+        self.tracker.borrow().requests().iter().filter(|request| request.promised).map(|request| request.id).collect()
+    }
+
+    /// The requests that the guest is known to have begun with.
+    pub(crate) fn started(&self) -> Vec<RequestId> {
+        self.tracker.borrow().requests().iter().filter(|request| request.started).map(|request| request.id).collect()
+    }
+
+    /// The reports that the guest has made, without the connectors.
+    pub(crate) fn reports(&self) -> Vec<u32> {
+        self.calls.borrow().iter().filter(|call| call.0 == REPORTS.0).map(|call| call.2).collect()
+    }
+
+    /// The connectors that the guest has unisolated.
+    pub(crate) fn hints(&self) -> Vec<u32> {
+        let hint = (Indicator::ISOLATION_STATE.0, IsolationState::UNISOLATE.0);
+        self.calls.borrow().iter().filter(|call| (call.0, call.2) == hint).map(|call| call.1).collect()
+    }
+
+    fn report_by_hand(&self, word: u32) {
+        self.tracker.borrow_mut().set_indicator(&[REPORTS.0, 0, word], &mut *self.events.borrow_mut());
+        self.deliver();
+    }
+
+    fn deliver(&self) {
+        for event in self.events.take() {
+            match event {
+                Event::Ask(ask) => self.asks.borrow_mut().push_back(ask),
+                Event::Ended(outcome) => self.outcomes.borrow_mut().push(outcome),
+                Event::Deleted(_) => {}
+            }
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let busy = self.busy.get();
+        self.busy.set(busy.saturating_sub(1));
+        busy != 0
+    }
+}
+
+impl Rtas for Hypervisor {
+    fn entity_sense(&self, connector: DrcIndex) -> Result<EntitySense, Status> {
+        if self.is_busy() {
+            return Err(Status(9900));
+        }
+        match self.tracker.borrow().get_sensor_state(&[EntitySense::SENSOR, connector.0]) {
+            (Status::SUCCESS, sense) => Ok(sense),
+            (status, _) => Err(status),
+        }
+    }
+
+    fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
+        if self.is_busy() {
+            return Status::BUSY;
+        }
+        let words = [indicator.0, connector.0, state];
+        self.calls.borrow_mut().push(words.into());
+        let status = self.tracker.borrow_mut().set_indicator(&words, &mut *self.events.borrow_mut());
+        self.deliver();
+        status
+    }
+
+    fn pause(&self, busy: Status) {
+        assert!(busy.is_busy());
+        self.pauses.set(self.pauses.get() + 1);
+    }
+}
