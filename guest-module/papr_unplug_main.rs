@@ -74,6 +74,7 @@ unsafe fn load() -> Result<(), Errno> {
     let worker = unsafe { Worker::start::<Report>() }?;
     WATCH.arming.discover(Firmware::offer(&mut [0; Offer::SIZE]));
     let sentry = Sentry::post(worker)?;
+    log::info(format_args!("CPU, memory and PMEM removals pass probes on {sentry}"));
     WATCH.promise(sentry.senses(), sentry.is_complete(), &Firmware);
     // SAFETY: Only the files use the place, and there are none yet.
     unsafe { SENTRY.fill(sentry) };

@@ -103,6 +103,20 @@ impl Sentry {
     }
 }
 
+/// The names of the functions that are probed.
+impl fmt::Display for Sentry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name::<Request>())?;
+        let others = [
+            self.event.as_ref().map(|_| name::<Event>()),
+            self.lmb.as_ref().map(|_| name::<Lmb>()),
+            self.release.as_ref().map(|_| name::<Release>()),
+            self.unisolate.as_ref().map(|_| name::<Unisolate>()),
+        ];
+        others.iter().flatten().try_for_each(|name| write!(f, ", {name}"))
+    }
+}
+
 fn write_line<O: Observer>(to: &mut impl fmt::Write, probe: Option<&Probe<O>>) -> fmt::Result {
     match probe {
         Some(probe) => writeln!(to, "{} active missed={}", name::<O>(), probe.missed()),

@@ -43,10 +43,15 @@ bool papr_is_pseries(void)
 	return machine_is(pseries);
 }
 
+/* Firmware's tokens for the two calls. Kernels before 6.3 have no table of them, so they are looked up once. */
+static int set_indicator = RTAS_UNKNOWN_SERVICE;
+static int get_sensor_state = RTAS_UNKNOWN_SERVICE;
+
 bool papr_has_dr_connectors(void)
 {
-	return rtas_function_token(RTAS_FN_SET_INDICATOR) != RTAS_UNKNOWN_SERVICE &&
-	       rtas_function_token(RTAS_FN_GET_SENSOR_STATE) != RTAS_UNKNOWN_SERVICE;
+	set_indicator = rtas_token("set-indicator");
+	get_sensor_state = rtas_token("get-sensor-state");
+	return set_indicator != RTAS_UNKNOWN_SERVICE && get_sensor_state != RTAS_UNKNOWN_SERVICE;
 }
 
 bool papr_has_return_probes(void)
@@ -151,7 +156,8 @@ void papr_probe_unregister(struct papr_probe *probe)
 
 unsigned long papr_probe_argument(struct pt_regs *regs, unsigned int nr)
 {
-	return regs_get_kernel_argument(regs, nr);
+	/* Not regs_get_kernel_argument(), which is younger than kernels that people run. */
+	return nr < 8 ? regs->gpr[3 + nr] : 0;
 }
 NOKPROBE_SYMBOL(papr_probe_argument);
 
@@ -345,7 +351,7 @@ int papr_get_sensor_state(u32 sensor, u32 index, u32 *state)
 	int status;
 
 	/* Not rtas_get_sensor(): it sleeps when firmware is busy. */
-	status = rtas_call(rtas_function_token(RTAS_FN_GET_SENSOR_STATE), 2, 2, &output, sensor, index);
+	status = rtas_call(get_sensor_state, 2, 2, &output, sensor, index);
 	*state = output;
 	return status;
 }
@@ -354,7 +360,7 @@ NOKPROBE_SYMBOL(papr_get_sensor_state);
 int papr_set_indicator(u32 indicator, u32 index, u32 state)
 {
 	/* Not rtas_set_indicator(): it sleeps when firmware is busy, and hides the status. */
-	return rtas_call(rtas_function_token(RTAS_FN_SET_INDICATOR), 3, 1, NULL, indicator, index, state);
+	return rtas_call(set_indicator, 3, 1, NULL, indicator, index, state);
 }
 NOKPROBE_SYMBOL(papr_set_indicator);
 

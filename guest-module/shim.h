@@ -11,7 +11,10 @@
 struct pt_regs;
 struct seq_file;
 
-/* Whether this is a pseries guest, whether its RTAS knows DR connectors, whether the kernel has return probes. */
+/*
+ * Whether this is a pseries guest, whether its RTAS knows DR connectors (to be asked before the first call), whether the
+ * kernel has return probes.
+ */
 bool papr_is_pseries(void);
 bool papr_has_dr_connectors(void);
 bool papr_has_return_probes(void);

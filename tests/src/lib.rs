@@ -64,3 +64,4 @@ pub mod demo;
 pub mod median;
 pub mod scenario;
 pub mod story;
+pub mod survey;

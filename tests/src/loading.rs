@@ -32,7 +32,9 @@ impl Loading {
     /// What the module said of itself, each line once: busybox tries two ways to load a module.
     pub fn module_said(&self) -> Vec<&str> {
         let mut said: Vec<_> = self.0.iter().filter_map(|line| Some(line.split_once("] papr_unplug: ")?.1)).collect();
-        said.retain(|line| !line.starts_with("loading out-of-tree module"));
+        // These the kernel says of it.
+        let kernels = ["loading out-of-tree module", "module verification failed"];
+        said.retain(|line| !kernels.iter().any(|begin| line.starts_with(begin)));
         said.dedup();
         said
     }
@@ -54,6 +56,7 @@ mod tests {
     fn refusal_is_read_once_from_the_console() {
         let lines = [
             "[    4.0] papr_unplug: loading out-of-tree module taints kernel.",
+            "[    4.0] papr_unplug: module verification failed: signature and/or required key missing - tainting kernel",
             "[    4.1] papr_unplug: not here",
             "[    4.2] papr_unplug: not here",
             "insmod: can't insert '/lib/modules/papr_unplug.ko': No such device",

@@ -13,13 +13,17 @@ use papr_unplug_wire::wire::{
 use std::collections::VecDeque;
 
 /// Has the kernel trace the return of `handle_dlpar_errorlog`, which ends every attempt to add or remove something, and
-/// the RTAS calls of one name. Descriptor 3 of the shell is what reads it.
+/// the RTAS calls of one name. Kernels before 6.3 have no tracepoint for these, so a probe takes its place there: the
+/// arguments of the call follow those of `rtas_call()`. Descriptor 3 of the shell is what reads it.
 const SETUP: &[&str] = &[
     "cd /sys/kernel/tracing",
     "echo 'r:papr_test/attempt handle_dlpar_errorlog errno=$retval:s32' > kprobe_events",
-    "echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter",
+    "if [ -e events/powerpc/rtas_input ]; then \
+     echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter; echo 1 > events/powerpc/rtas_input/enable; else \
+     echo 'p:papr_test/call rtas_call token=%gpr3:x32 indicator=%gpr7:x32 connector=%gpr8:x32 state=%gpr9:x32' \
+     >> kprobe_events && token=$(hexdump -e '4/1 \"%02x\"' /proc/device-tree/rtas/set-indicator) && \
+     echo token == 0x$token > events/papr_test/call/filter && echo 1 > events/papr_test/call/enable; fi",
     "echo 1 > events/papr_test/attempt/enable",
-    "echo 1 > events/powerpc/rtas_input/enable",
     "exec 3< trace_pipe",
     "cd /root",
 ];
@@ -140,6 +144,17 @@ impl Step {
                 connector: DrcIndex(words.next()??),
                 state: words.next()??,
             }))
+        } else if let Some((_, rest)) = line.split_once(": call: (rtas_call+") {
+            let member = |name: &str| {
+                let value = rest.split_once(name)?.1.split(' ').next()?;
+                hexadecimal(value)
+            };
+            Some(Self::Call(SetIndicator {
+                indicator: Indicator(member(" indicator=")?),
+                connector: DrcIndex(member(" connector=")?),
+                state: member(" state=")?,
+                task,
+            }))
         } else if let Some((_, rest)) = line.split_once(": attempt: (") {
             // The hypervisor's requests are taken up by a kernel worker. The caller's name would say it as well, but not
             // where a second probe of the function hides it.
@@ -195,6 +210,14 @@ mod tests {
         };
         assert!(call.is_unisolate());
         assert_eq!(Step::parse(line), Some(Step::Call(call)));
+    }
+
+    #[test]
+    fn call_that_a_probe_has_seen_is_the_same() {
+        let call = |rest: &str| Step::parse(&format!("  kworker/0:1-10  [000] d....     6.720952: {rest}"));
+        let probed = "call: (rtas_call+0x8/0x3c0) token=0x2009 indicator=0x2329 connector=0x80000008 state=0x1";
+        assert_eq!(call(probed), call("rtas_input: set-indicator arguments: {0x2329,0x80000008,0x1}"));
+        assert!(call(probed).is_some());
     }
 
     #[test]

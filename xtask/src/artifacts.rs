@@ -4,6 +4,7 @@
 pub(crate) mod big_endian;
 pub(crate) mod busybox;
 pub(crate) mod cpio;
+pub(crate) mod debian;
 pub(crate) mod download;
 pub(crate) mod initramfs;
 pub(crate) mod kconfig;
@@ -25,6 +26,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::artifacts::big_endian::BigEndian;
+use crate::artifacts::debian::initramfs::DebianInitramfs;
+use crate::artifacts::debian::kernel::DebianKernel;
+use crate::artifacts::debian::module::DebianModule;
 use crate::artifacts::initramfs::{Initramfs, OwnTreeInitramfs};
 use crate::artifacts::kernel::{Flavour, Kernel};
 use crate::artifacts::libvirt::Libvirt;
@@ -32,6 +36,7 @@ use crate::artifacts::module::{Face, Module, OwnTreeModule};
 use crate::artifacts::qemu::build::QemuBuild;
 use crate::artifacts::qemu::source::Line;
 use crate::artifacts::qemu::{Qemu, bundle};
+use crate::cache::manifest::Manifest;
 use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
 use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings};
@@ -46,6 +51,9 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
         if let Some(tree) = &settings.kernel_tree {
             recipes.push(Box::new(OwnTreeInitramfs::new(tree.clone(), *flavour)));
         }
+    }
+    for kernel in DebianKernel::value_variants() {
+        recipes.push(Box::new(DebianInitramfs::new(*kernel)));
     }
     for line in Line::value_variants() {
         recipes.push(Box::new(QemuBuild::stock(*line)));
@@ -101,15 +109,38 @@ impl Artifacts {
                 .transpose()?;
             (kernel, module, freestanding, take(store, &mut held, &Initramfs::new(flavour), initramfs::FILE)?)
         };
-        let (qemu_stock, qemu_data) = if let Some(own) = own_qemu {
-            own
-        } else {
-            let qemu = take(store, &mut held, &Qemu, bundle::PROGRAM)?;
-            let data = qemu.with_file_name("").join(bundle::DATA);
-            (qemu, data)
-        };
+        let (qemu_stock, qemu_data) = stock_qemu(store, own_qemu, &mut held)?;
         Ok(Self { kernel, initramfs, module, module_freestanding, qemu_stock, qemu_data, _held: held })
     }
+
+    /// The same with one of Debian's kernels, and what is known of that kernel.
+    pub(crate) fn of_debian(store: &Store, kernel: DebianKernel) -> Result<(Self, Manifest)> {
+        Self::collect_debian(store, kernel)?;
+        Self::collect_debian(store, kernel)
+    }
+
+    fn collect_debian(store: &Store, kernel: DebianKernel) -> Result<(Self, Manifest)> {
+        let own_qemu = own_qemu(&store.settings)?;
+        let made = store.ensure(&kernel)?;
+        let (image, manifest) = (made.path(DebianKernel::IMAGE), made.manifest.clone());
+        let mut held = vec![made];
+        let module = take(store, &mut held, &DebianModule(kernel), module::FILE)?;
+        let initramfs = take(store, &mut held, &DebianInitramfs::new(kernel), initramfs::FILE)?;
+        let (qemu_stock, qemu_data) = stock_qemu(store, own_qemu, &mut held)?;
+        let artifacts =
+            Self { kernel: image, initramfs, module, module_freestanding: None, qemu_stock, qemu_data, _held: held };
+        Ok((artifacts, manifest))
+    }
+}
+
+/// The stock QEMU and its firmware directory.
+fn stock_qemu(store: &Store, own: Option<(PathBuf, PathBuf)>, held: &mut Vec<Held>) -> Result<(PathBuf, PathBuf)> {
+    if let Some(own) = own {
+        return Ok(own);
+    }
+    let qemu = take(store, held, &Qemu, bundle::PROGRAM)?;
+    let data = qemu.with_file_name("").join(bundle::DATA);
+    Ok((qemu, data))
 }
 
 /// The user's QEMU and its firmware directory.

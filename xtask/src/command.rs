@@ -11,6 +11,7 @@ pub(crate) mod drill;
 pub(crate) mod fuzz;
 pub(crate) mod install;
 pub(crate) mod instructions;
+pub(crate) mod kernels;
 pub(crate) mod libvirt;
 pub(crate) mod model;
 pub(crate) mod object;

@@ -36,6 +36,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::artifacts::Artifacts;
+use crate::artifacts::debian::kernel::DebianKernel;
 use crate::artifacts::kernel::Flavour;
 use crate::artifacts::qemu::build::QemuBuild;
 use crate::artifacts::qemu::bundle;
@@ -43,8 +44,8 @@ use crate::artifacts::qemu::source::Line;
 use crate::cache::store::Store;
 use crate::command::install::Install;
 use crate::command::{
-    bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, libvirt, model, object,
-    suite, wire_targets,
+    bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt, model,
+    object, suite, wire_targets,
 };
 use crate::settings::Settings;
 
@@ -116,6 +117,14 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         first: u64,
     },
+    /// Run the conformance tests on Debian's kernels, see what stock guests do there, and say so in target/kernels.json.
+    Kernels {
+        /// Only these; all that the mirror has if none is named.
+        only: Vec<DebianKernel>,
+        /// Write the results to tests/kernels.json, and the README's table from them, instead of running anything.
+        #[arg(long, conflicts_with = "only")]
+        accept: bool,
+    },
     /// Test what libvirt makes of it: a real daemon, a guest that refuses, and the events that its users get.
     Libvirt,
     /// Build a QEMU from source, with nothing of ours in it, and tell where it is.
@@ -181,6 +190,8 @@ fn run(command: Command) -> Result<()> {
         Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,
         Command::WireTargets => wire_targets::run(&store)?,
         Command::Install(install) => install::run(&store, &install)?,
+        Command::Kernels { accept: true, .. } => kernels::accept(&store.settings.checkout)?,
+        Command::Kernels { only, .. } => kernels::run(&store, &only)?,
         Command::Libvirt => libvirt::run(&store)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
         Command::Drill { slow } => drill::run(&store.progress, slow)?,

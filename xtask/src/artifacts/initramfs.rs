@@ -121,7 +121,7 @@ impl Recipe for OwnTreeInitramfs {
     }
 }
 
-fn own_inputs(settings: &Settings) -> Result<Inputs> {
+pub(crate) fn own_inputs(settings: &Settings) -> Result<Inputs> {
     let inputs = Inputs::default().text("directories", DIRECTORIES.join(" ")).text("layout", "2");
     inputs.file("init", &init(settings))
 }
@@ -130,7 +130,13 @@ fn init(settings: &Settings) -> PathBuf {
     settings.checkout.join("tests/guest/init")
 }
 
-fn pack(store: &Store, busybox: &Held, modules: &[PathBuf], freestanding: Option<&Path>, dir: &Path) -> Result<Made> {
+pub(crate) fn pack(
+    store: &Store,
+    busybox: &Held,
+    modules: &[PathBuf],
+    freestanding: Option<&Path>,
+    dir: &Path,
+) -> Result<Made> {
     let busybox = read(&busybox.path(Busybox::PROGRAM))?;
     let path = dir.join(FILE);
     let write = || {

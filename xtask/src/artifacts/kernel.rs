@@ -26,6 +26,8 @@ pub(crate) enum Flavour {
     Default,
     /// Checks locking, RCU, memory and contexts as it runs.
     Debug,
+    /// Checks every access to memory, and has no Rust.
+    Kasan,
     /// Lacks what the module stands on, and also runs on a machine that has no hypervisor.
     Bare,
 }
@@ -36,6 +38,7 @@ impl Flavour {
         match self {
             Self::Default => "default",
             Self::Debug => "debug",
+            Self::Kasan => "kasan",
             Self::Bare => "bare",
         }
     }
@@ -44,6 +47,7 @@ impl Flavour {
     pub(crate) fn face(self) -> Face {
         match self {
             Self::Default | Self::Debug | Self::Bare => Face::KernelCrate,
+            Self::Kasan => Face::Freestanding,
         }
     }
 
@@ -52,6 +56,7 @@ impl Flavour {
         match self {
             Self::Default => &["default.config"],
             Self::Debug => &["default.config", "debug.config"],
+            Self::Kasan => &["default.config", "kasan.config"],
             Self::Bare => &["default.config", "bare.config"],
         }
     }
@@ -59,7 +64,7 @@ impl Flavour {
     /// Modules of the kernel's own that tests load, below the build tree.
     pub(crate) fn modules(self) -> &'static [&'static str] {
         match self {
-            Self::Default => &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"],
+            Self::Default | Self::Kasan => &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"],
             Self::Debug => &[
                 "lib/notifier-error-inject.ko",
                 "lib/memory-notifier-error-inject.ko",

@@ -155,7 +155,7 @@ impl Recipe for OwnTreeModule {
 }
 
 /// Moves the module out of the build, and forgets the build.
-fn take(stage: &Path, dir: &Path) -> Result<Made> {
+pub(crate) fn take(stage: &Path, dir: &Path) -> Result<Made> {
     fs::rename(stage.join(FILE), dir.join(FILE)).with_context(|| format!("the build made no {FILE}"))?;
     fs::remove_dir_all(stage)?;
     Ok(Made { files: vec![FILE.into()], ..Made::default() })

@@ -16,7 +16,7 @@ use crate::work::step::Log;
 const SONAME: &str = "libpapr_unplug.so.0";
 
 /// What the linker finds by `-lpapr_unplug`.
-const LINK_NAME: &str = "libpapr_unplug.so";
+pub(crate) const LINK_NAME: &str = "libpapr_unplug.so";
 
 const STATIC: &str = "libpapr_unplug.a";
 

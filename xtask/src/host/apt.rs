@@ -188,7 +188,7 @@ APT::Sandbox::User "";
 }
 
 /// Orders versions by the rules of Debian, for which dpkg is asked.
-fn newer_first(a: &str, b: &str) -> Ordering {
+pub(crate) fn newer_first(a: &str, b: &str) -> Ordering {
     let is = |relation| {
         let status = Command::new("dpkg").args(["--compare-versions", a, relation, b]).status();
         status.is_ok_and(|status| status.success())
