@@ -15,5 +15,6 @@ pub(crate) mod kernels;
 pub(crate) mod libvirt;
 pub(crate) mod model;
 pub(crate) mod object;
+pub(crate) mod package;
 pub(crate) mod suite;
 pub(crate) mod wire_targets;

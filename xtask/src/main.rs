@@ -45,7 +45,7 @@ use crate::cache::store::Store;
 use crate::command::install::Install;
 use crate::command::{
     bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt, model,
-    object, suite, wire_targets,
+    object, package, suite, wire_targets,
 };
 use crate::settings::Settings;
 
@@ -69,6 +69,8 @@ enum Command {
     },
     /// Compile the module's Rust for kernels without CONFIG_RUST, and put it where Kbuild looks for it.
     Object,
+    /// Make Debian packages of the module, the program and the library, in target/packages.
+    Package,
     /// Show what a host is told when guests refuse, on stock parts and on ours, side by side.
     Demo,
     /// Check format and lints, and run all tests; with arguments for nextest, only nextest.
@@ -174,6 +176,7 @@ fn run(command: Command) -> Result<()> {
             }
         }
         Command::Object => object::run(&store)?,
+        Command::Package => package::run(&store)?,
         Command::Demo => demo::run(&Artifacts::ensure(&store, Flavour::Default)?, &store.progress)?,
         Command::Test { kernel, nextest } => suite::run(&store, kernel, &nextest)?,
         Command::Differential { sequences, first } => differential::run(&store, first, sequences)?,

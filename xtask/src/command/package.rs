@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask package`: Debian packages of the module, the program and the library.
+
+mod deb;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::artifacts::object::{self, Object};
+use crate::cache::store::Store;
+use crate::command::install::{self, Install};
+use crate::command::package::deb::{Deb, put};
+use crate::host;
+use crate::work::step::Log;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What of the checkout a kernel without Rust builds the module from.
+const SOURCES: [&str; 5] =
+    ["Kbuild", "Makefile", "guest-module/shim.c", "guest-module/shim.h", "guest-module/face/freestanding.c"];
+
+/// What any program of Rust's needs of Debian: the C library of the machine that it was linked on, or a newer one.
+const RUNTIME: &str = "libc6 (>= 2.34), libgcc-s1";
+
+/// Makes all packages, and says where they are.
+pub(crate) fn run(store: &Store) -> Result<()> {
+    let mut log = Log::begin(store, "package")?;
+    let into = store.settings.checkout.join("target/packages");
+    fs::create_dir_all(&into)?;
+    let mut made = vec![dkms(store, &mut log, &into, VERSION)?, program(store, &mut log, &into)?];
+    made.extend(library(store, &mut log, &into)?);
+    for file in &made {
+        println!("{}", file.display());
+    }
+    Ok(())
+}
+
+/// An empty directory for the files of a package.
+fn stage(into: &Path, name: &str) -> Result<PathBuf> {
+    let stage = into.join("stage").join(name);
+    if stage.exists() {
+        fs::remove_dir_all(&stage)?;
+    }
+    fs::create_dir_all(&stage).with_context(|| format!("cannot make {}", stage.display()))?;
+    Ok(stage)
+}
+
+fn dkms(store: &Store, log: &mut Log, into: &Path, version: &str) -> Result<PathBuf> {
+    const NAME: &str = "papr-unplug-dkms";
+    let checkout = &store.settings.checkout;
+    let object = store.ensure(&Object)?;
+    let stage = stage(into, NAME)?;
+    let own = |name: &str| -> Result<String> {
+        let file = checkout.join("packaging/dkms").join(name);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(text.replace("@version@", version))
+    };
+    let sources = stage.join(format!("usr/src/papr-unplug-{version}"));
+    for source in SOURCES {
+        put(&sources.join(source), fs::read(checkout.join(source))?, 0o644)?;
+    }
+    put(&sources.join("guest-module").join(object::FILE), fs::read(object.path(object::FILE))?, 0o644)?;
+    put(&sources.join("dkms.conf"), own("dkms.conf")?, 0o644)?;
+    put(&stage.join("usr/lib/modules-load.d/papr-unplug.conf"), own("modules-load.conf")?, 0o644)?;
+    let deb = Deb {
+        name: NAME,
+        version: version.to_owned(),
+        architecture: "ppc64el",
+        section: "kernel",
+        depends: "dkms, make, kmod".to_owned(),
+        description: (
+            "tells the hypervisor which removals this guest refuses",
+            "A kernel module for pseries guests: when the guest refuses to give a CPU or memory back, it tells the\n \
+             hypervisor at once. Building it takes no Rust.",
+        ),
+        scripts: vec![("postinst", own("postinst")?), ("prerm", own("prerm")?)],
+    };
+    deb.make(store, log, &stage, into)
+}
+
+fn program(store: &Store, log: &mut Log, into: &Path) -> Result<PathBuf> {
+    const NAME: &str = "papr-unplug";
+    let checkout = &store.settings.checkout;
+    let target = checkout.join("target/install");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--locked", "--package", "papr-unplug-cli", "--profile", "dist", "--target-dir"]);
+    log.run(store, "building the program", cargo.arg(&target).current_dir(checkout))?;
+    let stage = stage(into, NAME)?;
+    put(&stage.join("usr/bin").join(NAME), fs::read(target.join("dist").join(NAME))?, 0o755)?;
+    for page in fs::read_dir(checkout.join("cli/man"))? {
+        let page = page?;
+        put(&stage.join("usr/share/man/man1").join(page.file_name()), fs::read(page.path())?, 0o644)?;
+    }
+    let deb = Deb {
+        name: NAME,
+        version: VERSION.to_owned(),
+        architecture: host::arch()?.debian,
+        section: "admin",
+        depends: RUNTIME.to_owned(),
+        description: (
+            "asks a guest for a device, and says what became of it",
+            "A program for hosts that asks a virtual machine's guest for a CPU or memory over QMP, waits for the outcome\n \
+             without a timeout, and explains refusals.",
+        ),
+        scripts: Vec::new(),
+    };
+    deb.make(store, log, &stage, into)
+}
+
+fn library(store: &Store, log: &mut Log, into: &Path) -> Result<[PathBuf; 2]> {
+    let arch = host::arch()?;
+    let libdir = Path::new("lib").join(arch.triplet);
+    let development = stage(into, "libpapr-unplug-dev")?;
+    let destdir = Some(development.clone());
+    install::into(store, log, &Install { prefix: "/usr".into(), libdir: libdir.clone(), destdir, is_static: false })?;
+
+    // What programs run with goes into a package of its own, so that one of another version can stand beside it.
+    let running = stage(into, "libpapr-unplug0")?;
+    let to = running.join("usr").join(&libdir);
+    fs::create_dir_all(&to)?;
+    for entry in fs::read_dir(development.join("usr").join(&libdir))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&format!("{}.", install::LINK_NAME)) {
+            fs::rename(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    let deb = |name, section, depends, description| Deb {
+        name,
+        version: VERSION.to_owned(),
+        architecture: arch.debian,
+        section,
+        depends,
+        description,
+        scripts: Vec::new(),
+    };
+    let about = "The DR connectors of a PAPR machine for a VMM to build in: it takes RTAS calls and device_del, and gives\n \
+                 statuses and one outcome for each request.";
+    let running = deb("libpapr-unplug0", "libs", RUNTIME.to_owned(), ("DR connectors for VMMs, C library", about))
+        .make(store, log, &running, into)?;
+    let depends = format!("libpapr-unplug0 (= {VERSION})");
+    let development =
+        deb("libpapr-unplug-dev", "libdevel", depends, ("DR connectors for VMMs, C header and static library", about))
+            .make(store, log, &development, into)?;
+    Ok([running, development])
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One Debian package, made of a directory.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::cache::store::Store;
+use crate::work::step::Log;
+
+/// What Debian is told of a package.
+#[derive(Debug)]
+pub(crate) struct Deb {
+    pub(crate) name: &'static str,
+    pub(crate) version: String,
+    pub(crate) architecture: &'static str,
+    pub(crate) section: &'static str,
+    pub(crate) depends: String,
+    /// One line, then a longer text.
+    pub(crate) description: (&'static str, &'static str),
+    /// Names and texts of maintainer scripts.
+    pub(crate) scripts: Vec<(&'static str, String)>,
+}
+
+impl Deb {
+    /// Makes the package of the files in `stage`, which are where they are to be installed; gives its file.
+    pub(crate) fn make(&self, store: &Store, log: &mut Log, stage: &Path, into: &Path) -> Result<PathBuf> {
+        put(&stage.join("usr/share/doc").join(self.name).join("copyright"), COPYRIGHT, 0o644)?;
+        put(&stage.join("DEBIAN/control"), self.control(), 0o644)?;
+        for (name, text) in &self.scripts {
+            put(&stage.join("DEBIAN").join(name), text, 0o755)?;
+        }
+        let file = into.join(format!("{}_{}_{}.deb", self.name, self.version, self.architecture));
+        let mut build = Command::new("dpkg-deb");
+        // The same files make the same package.
+        build.env("SOURCE_DATE_EPOCH", "0").args(["--root-owner-group", "--build"]).arg(stage).arg(&file);
+        log.run(store, &format!("packing {}", self.name), &mut build)?;
+        Ok(file)
+    }
+
+    fn control(&self) -> String {
+        let (short, long) = self.description;
+        let Self { name, version, architecture, section, depends, .. } = self;
+        let depends = if depends.is_empty() { String::new() } else { format!("Depends: {depends}\n") };
+        format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nSection: {section}\nPriority: optional\n\
+             Maintainer: The papr-unplug authors <papr-unplug@invalid>\n{depends}Description: {short}\n {long}\n"
+        )
+    }
+}
+
+const COPYRIGHT: &str = "\
+The guest module is GPL-2.0-only; everything else is MIT or Apache-2.0, at your choice. Every file says so in an SPDX line.
+On Debian systems the texts of the GPL and of the Apache License are in /usr/share/common-licenses.
+";
+
+/// Writes a file, and makes the directories it is in.
+pub(crate) fn put(to: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    let dir = to.parent().context("a file without a directory")?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode)).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_names_what_dpkg_needs() {
+        let deb = Deb {
+            name: "a-b",
+            version: "1.0".into(),
+            architecture: "all",
+            section: "kernel",
+            depends: String::new(),
+            description: ("does it", "At length."),
+            scripts: Vec::new(),
+        };
+        let control = deb.control();
+        assert!(control.starts_with("Package: a-b\nVersion: 1.0\nArchitecture: all\n"), "{control}");
+        assert!(
+            control.ends_with("\nDescription: does it\n At length.\n") && !control.contains("Depends"),
+            "{control}"
+        );
+    }
+}
