@@ -3,6 +3,7 @@
 
 pub(crate) mod big_endian;
 pub(crate) mod busybox;
+pub(crate) mod c_library;
 pub(crate) mod cpio;
 pub(crate) mod debian;
 pub(crate) mod download;
@@ -35,7 +36,7 @@ use crate::artifacts::libvirt::Libvirt;
 use crate::artifacts::module::{Face, Module, OwnTreeModule};
 use crate::artifacts::qemu::build::QemuBuild;
 use crate::artifacts::qemu::source::Line;
-use crate::artifacts::qemu::{Qemu, bundle};
+use crate::artifacts::qemu::{OurQemu, Qemu, bundle};
 use crate::cache::manifest::Manifest;
 use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
@@ -57,6 +58,7 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
     }
     for line in Line::value_variants() {
         recipes.push(Box::new(QemuBuild::stock(*line)));
+        recipes.push(Box::new(OurQemu::new(*line)));
     }
     recipes
 }
@@ -78,6 +80,10 @@ pub(crate) struct Artifacts {
     pub(crate) qemu_stock: PathBuf,
     /// Its firmware directory, for `-L`.
     pub(crate) qemu_data: PathBuf,
+    /// An executable `qemu-system-ppc64` that speaks this project's protocol. There is none where the user brings a QEMU:
+    /// then nothing is to be built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) qemu: Option<PathBuf>,
     #[serde(skip)]
     _held: Vec<Held>,
 }
@@ -109,8 +115,8 @@ impl Artifacts {
                 .transpose()?;
             (kernel, module, freestanding, take(store, &mut held, &Initramfs::new(flavour), initramfs::FILE)?)
         };
-        let (qemu_stock, qemu_data) = stock_qemu(store, own_qemu, &mut held)?;
-        Ok(Self { kernel, initramfs, module, module_freestanding, qemu_stock, qemu_data, _held: held })
+        let Qemus { stock: qemu_stock, data: qemu_data, ours: qemu } = Qemus::collect(store, own_qemu, &mut held)?;
+        Ok(Self { kernel, initramfs, module, module_freestanding, qemu_stock, qemu_data, qemu, _held: held })
     }
 
     /// The same with one of Debian's kernels, and what is known of that kernel.
@@ -126,21 +132,39 @@ impl Artifacts {
         let mut held = vec![made];
         let module = take(store, &mut held, &DebianModule(kernel), module::FILE)?;
         let initramfs = take(store, &mut held, &DebianInitramfs::new(kernel), initramfs::FILE)?;
-        let (qemu_stock, qemu_data) = stock_qemu(store, own_qemu, &mut held)?;
-        let artifacts =
-            Self { kernel: image, initramfs, module, module_freestanding: None, qemu_stock, qemu_data, _held: held };
+        let Qemus { stock, data, ours } = Qemus::collect(store, own_qemu, &mut held)?;
+        let artifacts = Self {
+            kernel: image,
+            initramfs,
+            module,
+            module_freestanding: None,
+            qemu_stock: stock,
+            qemu_data: data,
+            qemu: ours,
+            _held: held,
+        };
         Ok((artifacts, manifest))
     }
 }
 
-/// The stock QEMU and its firmware directory.
-fn stock_qemu(store: &Store, own: Option<(PathBuf, PathBuf)>, held: &mut Vec<Held>) -> Result<(PathBuf, PathBuf)> {
-    if let Some(own) = own {
-        return Ok(own);
+/// What guests are booted in.
+struct Qemus {
+    stock: PathBuf,
+    data: PathBuf,
+    ours: Option<PathBuf>,
+}
+
+impl Qemus {
+    /// The user's QEMU and nothing else, or ours and a stock one.
+    fn collect(store: &Store, own: Option<(PathBuf, PathBuf)>, held: &mut Vec<Held>) -> Result<Self> {
+        if let Some((stock, data)) = own {
+            return Ok(Self { stock, data, ours: None });
+        }
+        let stock = take(store, held, &Qemu, bundle::PROGRAM)?;
+        let data = stock.with_file_name("").join(bundle::DATA);
+        let ours = take(store, held, &OurQemu::new(Line::Stable), bundle::PROGRAM)?;
+        Ok(Self { stock, data, ours: Some(ours) })
     }
-    let qemu = take(store, held, &Qemu, bundle::PROGRAM)?;
-    let data = qemu.with_file_name("").join(bundle::DATA);
-    Ok((qemu, data))
 }
 
 /// The user's QEMU and its firmware directory.

@@ -13,12 +13,18 @@ use crate::cache::store::Store;
 use crate::work::step::Log;
 
 /// Goes up when a program that was linked against the library no longer runs with it.
-const SONAME: &str = "libpapr_unplug.so.0";
+pub(crate) const SONAME: &str = "libpapr_unplug.so.0";
 
 /// What the linker finds by `-lpapr_unplug`.
 pub(crate) const LINK_NAME: &str = "libpapr_unplug.so";
 
-const STATIC: &str = "libpapr_unplug.a";
+pub(crate) const STATIC: &str = "libpapr_unplug.a";
+
+/// The versions of its symbols, in the C library's directory.
+pub(crate) const MAP: &str = "papr_unplug.map";
+
+/// The C library's directory, below the checkout.
+pub(crate) const SOURCES: &str = "host-vmm/capi";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -64,7 +70,7 @@ pub(crate) fn run(store: &Store, install: &Install) -> Result<()> {
 
 /// The same, as a step of something larger.
 pub(crate) fn into(store: &Store, log: &mut Log, install: &Install) -> Result<()> {
-    let library = store.settings.checkout.join("host-vmm/capi");
+    let library = store.settings.checkout.join(SOURCES);
     let libdir = install.place(&install.libdir);
     let (headers, pkgconfig) = (install.place(Path::new("include")), libdir.join("pkgconfig"));
     for dir in [&headers, &pkgconfig] {
@@ -93,15 +99,11 @@ fn build(store: &Store, log: &mut Log) -> Result<PathBuf> {
     Ok(target.join("dist/libpapr_unplug_capi.a"))
 }
 
-/// Links the shared library from the static one. rustc would do so with a version script that names no versions.
+/// Links the shared library from the static one.
 fn link_shared(store: &Store, log: &mut Log, library: &Path, archive: &Path, libdir: &Path) -> Result<()> {
     let file = format!("{LINK_NAME}.{VERSION}");
     let mut cc = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
-    cc.arg("-shared").arg("-o").arg(libdir.join(&file));
-    cc.arg(format!("-Wl,-soname,{SONAME}"));
-    cc.arg(format!("-Wl,--version-script={}", library.join("papr_unplug.map").display()));
-    cc.arg("-Wl,--whole-archive").arg(archive).arg("-Wl,--no-whole-archive");
-    cc.args(["-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,-z,defs", "-Wl,-z,relro", "-Wl,-z,now"]).args(SYSTEM);
+    cc.args(shared_library(&library.join(MAP), archive, &libdir.join(&file)));
     log.run(store, "linking the shared library", &mut cc).context("a C compiler links it: `cc`, or what CC names")?;
     for (link, to) in [(SONAME, file.as_str()), (LINK_NAME, SONAME)] {
         let link = libdir.join(link);
@@ -111,6 +113,15 @@ fn link_shared(store: &Store, log: &mut Log, library: &Path, archive: &Path, lib
         symlink(to, &link).with_context(|| format!("cannot make {}", link.display()))?;
     }
     Ok(())
+}
+
+/// What a C compiler is told to link the shared library. rustc would do so with a version script that names no versions.
+pub(crate) fn shared_library(map: &Path, archive: &Path, library: &Path) -> Vec<String> {
+    let [map, archive, library] = [map, archive, library].map(|path| path.display().to_string());
+    let (soname, map) = (format!("-Wl,-soname,{SONAME}"), format!("-Wl,--version-script={map}"));
+    let inputs = ["-shared", "-o", &library, &soname, &map, "-Wl,--whole-archive", &archive, "-Wl,--no-whole-archive"];
+    let flags = ["-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,-z,defs", "-Wl,-z,relro", "-Wl,-z,now"];
+    inputs.into_iter().chain(flags).chain(SYSTEM).map(str::to_owned).collect()
 }
 
 /// The pkg-config file. Whoever links the static library links what it needs, too: without a shared one that is everybody.

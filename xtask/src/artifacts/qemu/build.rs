@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! QEMU for pseries machines, built from source.
+//! QEMU for pseries machines, built from source: as it was released, or with this project's patches.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::artifacts::c_library::CLibrary;
+use crate::artifacts::patch::Patch;
 use crate::artifacts::qemu::bundle;
 use crate::artifacts::qemu::root::QemuRoot;
 use crate::artifacts::qemu::source::{Line, QemuSource};
@@ -29,37 +31,63 @@ const OPTIONS: &[&str] = &[
     "--disable-install-blobs",
 ];
 
+/// What the patches add to that.
+const OURS: &str = "--enable-papr-unplug";
+
+/// Where the patches are, below the checkout.
+const PATCHES: &str = "packaging/qemu";
+
 /// A QEMU built here.
 #[derive(Debug)]
 pub(crate) struct QemuBuild {
     source: QemuSource,
+    is_ours: bool,
 }
 
 impl QemuBuild {
     /// As it was released.
     pub(crate) fn stock(line: Line) -> Self {
-        Self { source: QemuSource(line) }
+        Self { source: QemuSource(line), is_ours: false }
+    }
+
+    /// With our patches. It is not complete: [`OurQemu`] puts the C library beside it, which can change without this.
+    ///
+    /// [`OurQemu`]: crate::artifacts::qemu::OurQemu
+    pub(crate) fn ours(line: Line) -> Self {
+        Self { source: QemuSource(line), is_ours: true }
+    }
+
+    fn patches(&self, settings: &Settings) -> Result<Vec<Patch>> {
+        if self.is_ours { Patch::series(&settings.checkout.join(PATCHES)) } else { Ok(Vec::new()) }
     }
 }
 
 impl Recipe for QemuBuild {
     fn kind(&self) -> &'static str {
-        match self.source.0 {
-            Line::Stable => "qemu-stable",
-            Line::Newest => "qemu-newest",
+        match (self.source.0, self.is_ours) {
+            (Line::Stable, false) => "qemu-stable",
+            (Line::Newest, false) => "qemu-newest",
+            (Line::Stable, true) => "qemu-stable-patched",
+            (Line::Newest, true) => "qemu-newest-patched",
         }
     }
 
     fn title(&self) -> String {
-        format!("QEMU, built from source ({})", self.source.0.name())
+        let patched = if self.is_ours { " with our patches" } else { "" };
+        format!("QEMU{patched}, built from source ({})", self.source.0.name())
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
         vec![&QemuRoot, &self.source]
     }
 
-    fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default().text("options", OPTIONS.join(" ")).text("wrapper", bundle::WRAPPER).text("layout", "1"))
+    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        let mut inputs =
+            Inputs::default().text("options", OPTIONS.join(" ")).text("wrapper", bundle::WRAPPER).text("layout", "1");
+        if self.is_ours {
+            inputs = CLibrary::interface(inputs.text("our options", OURS), &settings.checkout)?;
+        }
+        self.patches(settings)?.iter().try_fold(inputs, |inputs, patch| inputs.file(patch.name(), &patch.path))
     }
 
     fn needs(&self) -> u64 {
@@ -72,8 +100,15 @@ impl Recipe for QemuBuild {
         let (tree, build) = (dir.join("tree"), dir.join("build"));
         fs::create_dir(&build)?;
         unpack(store, &mut log, root, source, &tree)?;
-        let sandbox = Root::sandbox(root).fill(&tree, SOURCE).fill(&build, BUILD);
-        compile(store, &mut log, &sandbox)?;
+        let mut sandbox = Root::sandbox(root).fill(&tree, SOURCE).fill(&build, BUILD);
+        let mut options = OPTIONS.to_vec();
+        let library = self.is_ours.then(|| store.ensure(&CLibrary)).transpose()?;
+        if let Some(library) = &library {
+            carry(store, &mut log, root, &self.patches(&store.settings)?, &tree)?;
+            sandbox = CLibrary::shown(library, sandbox);
+            options.push(OURS);
+        }
+        compile(store, &mut log, &sandbox, &options)?;
 
         fs::create_dir(dir.join("lib"))?;
         let keep = Root::sandbox(root).see(&build, BUILD).fill(dir, WORK);
@@ -87,7 +122,7 @@ impl Recipe for QemuBuild {
         log.run(store, "stripping QEMU", &mut keep.command(strip))?;
         fs::remove_dir_all(&tree)?;
         fs::remove_dir_all(&build)?;
-        bundle::complete(root, dir)
+        bundle::complete(root, dir, &library.iter().map(CLibrary::shared).collect::<Vec<_>>())
     }
 }
 
@@ -118,15 +153,24 @@ fn unpack(store: &Store, log: &mut Log, root: &Held, source: &Held, tree: &Path)
     Ok(())
 }
 
+/// Applies those of our patches that the source in `tree` still needs.
+fn carry(store: &Store, log: &mut Log, root: &Held, patches: &[Patch], tree: &Path) -> Result<()> {
+    let sandbox = Root::sandbox(root).see(&store.settings.checkout.join(PATCHES), WORK).fill(tree, SOURCE);
+    patches
+        .iter()
+        .filter(|patch| patch.is_needed(tree))
+        .try_for_each(|patch| apply(store, log, &sandbox, &patch.name(), &format!("{WORK}/{}", patch.name())))
+}
+
 fn apply(store: &Store, log: &mut Log, sandbox: &Sandbox, name: &str, path: &str) -> Result<()> {
     let words = ["patch", "-d", SOURCE, "-p1", "--forward", "--no-backup-if-mismatch", "-i", path];
     log.run(store, &format!("applying {name}"), &mut sandbox.command(words))
 }
 
-fn compile(store: &Store, log: &mut Log, sandbox: &Sandbox) -> Result<()> {
-    let script = format!("cd {BUILD} && exec {SOURCE}/configure \"$@\"");
+fn compile(store: &Store, log: &mut Log, sandbox: &Sandbox, options: &[&str]) -> Result<()> {
+    let script = format!("cd {BUILD} && export PKG_CONFIG_PATH={WORK}/lib/pkgconfig && exec {SOURCE}/configure \"$@\"");
     let mut configure = sandbox.command(["sh", "-c", &script, "configure"]);
-    log.run(store, "configuring QEMU", configure.args(OPTIONS))?;
+    log.run(store, "configuring QEMU", configure.args(options))?;
     let jobs = host::jobs().to_string();
     log.run(store, "building QEMU", &mut sandbox.command(["ninja", "-C", BUILD, "-j", &jobs, bundle::PROGRAM]))
 }

@@ -33,21 +33,30 @@ export QEMU_MODULE_DIR="$here/lib/qemu"
 exec "$here/lib/ld.so" --library-path "$here/lib" --argv0 "$0" "$here/lib/qemu-system-ppc64" -L "$here/share/qemu" "$@"
 "#;
 
-/// Completes `dir`, which has [`BINARY`] in it, with the loader, libraries and firmware of a root.
-pub(crate) fn complete(root: &Held, dir: &Path) -> Result<Made> {
+/// Completes `dir`, which has [`BINARY`] in it, with these libraries, and with the loader, libraries and firmware of a root.
+pub(crate) fn complete(root: &Held, dir: &Path, own: &[PathBuf]) -> Result<Made> {
     let tree = Root::tree(root);
     let lib = dir.join("lib");
     let loader = host::arch()?.loader;
     copy(&in_tree(&tree, loader), &lib.join("ld.so"))?;
-    let list = sandbox(root, dir).command([loader, "--list", &format!("{WORK}/{BINARY}")]);
-    for (name, path) in libraries(&output_of(&mut { list })?) {
+    for library in own {
+        copy(library, &lib.join(library.file_name().context("a library without a name")?))?;
+    }
+    let binary = format!("{WORK}/{BINARY}");
+    let list = sandbox(root, dir).command([loader, "--library-path", &format!("{WORK}/lib"), "--list", &binary]);
+    for (name, path) in libraries(&output_of(&mut { list })?).filter(|(_, path)| !path.starts_with(WORK)) {
         copy(&in_tree(&tree, path), &lib.join(name))?;
     }
     copy_firmware(&tree.join("usr/share/qemu"), &tree, &dir.join(DATA))?;
     let program = dir.join(PROGRAM);
     fs::write(&program, WRAPPER)?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    whole(dir)
+}
 
+/// All that is in `dir`, which runs as it is.
+pub(crate) fn whole(dir: &Path) -> Result<Made> {
+    let program = dir.join(PROGRAM);
     let mut made = Made::default();
     for entry in WalkDir::new(dir) {
         let entry = entry?;
