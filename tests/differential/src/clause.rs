@@ -4,11 +4,16 @@
 
 use crate::{
     answer::{Answer, Said, Told, What},
-    in_process::REPORTS,
     machine::Device,
-    step::{Step, indicator},
+    step::{
+        Step,
+        indicator::{self, REPORTS},
+    },
 };
 use std::collections::BTreeMap;
+
+/// LoPAR's hotplug action of an event that asks for a device.
+const REMOVE: u8 = 2;
 
 /// A requirement that stock QEMU does not meet, and how that shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +114,8 @@ impl Clause {
             (Step::Set(indicator::ALLOCATION, _, 1), (Said::Status(-3), Said::Status(0))) if is_lmb && wanted => {
                 clause("PUE-V-063", "stock loses an LMB that was given back from its DIMM")
             }
-            (Step::TakeEvent, (Said::Event(_), Said::NoEvent)) if past.at_once => {
+            // Ours has the next one, if there is one.
+            (Step::TakeEvent, (Said::Event(event), _)) if past.at_once && event.get(1) == Some(&REMOVE) => {
                 clause("PUE-V-054", "stock asks the guest for what is gone already")
             }
             _ => None,

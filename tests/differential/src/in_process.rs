@@ -6,7 +6,7 @@ use crate::{
     answer::{Answer, MORE, Said, Told, What},
     machine::{Device, OTHERS},
     party::Party,
-    step::Step,
+    step::{Step, indicator::REPORTS},
 };
 use anyhow::{Context as _, Result};
 use papr_unplug::{
@@ -23,9 +23,6 @@ use papr_unplug::{
     },
 };
 use std::collections::{BTreeSet, VecDeque};
-
-/// The indicator that the VMM takes reports on.
-pub const REPORTS: u32 = 9100;
 
 /// A machine of connectors and nothing else.
 #[derive(Debug)]
@@ -121,8 +118,16 @@ impl InProcess {
 }
 
 impl Party for InProcess {
+    /// Requests and tokens go on where they were, as in a VMM that runs on.
     fn renew(&mut self) -> Result<()> {
-        *self = Self::new()?;
+        self.play(&Step::DISARM)?;
+        for device in Device::ALL {
+            let first = DrcIndex(device.first());
+            self.tracker.unplug(first, &mut self.events);
+            self.tracker.plug(span(device.first(), device.count())?)?;
+            self.tracker.boot(first);
+        }
+        (self.queue, self.events, self.begun) = (VecDeque::new(), Vec::new(), BTreeSet::new());
         Ok(())
     }
 

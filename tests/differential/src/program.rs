@@ -40,6 +40,11 @@ impl Program {
         Self::of(&Artifacts::find()?, Side::Stock)
     }
 
+    /// The one that speaks this project's protocol.
+    pub fn ours() -> Result<Self> {
+        Self::of(&Artifacts::find()?, Side::Ours)
+    }
+
     /// One of the artifacts.
     pub fn of(artifacts: &Artifacts, side: Side) -> Result<Self> {
         Ok(Self::new(artifacts.vmm(side)?, &artifacts.qemu_data))
@@ -121,6 +126,18 @@ impl Process {
     /// A directory that goes when the process does.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The memory that it occupies, in KiB.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it occupies no memory")?;
+        line.trim().trim_end_matches(" kB").parse().context("an unexpected amount of memory")
+    }
+
+    /// All that it said.
+    pub(crate) fn output(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.dir.join("output"))?)
     }
 
     /// Waits until it has ended, which it must be about to do, and gives the last it said.

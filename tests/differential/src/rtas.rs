@@ -60,14 +60,23 @@ impl Qtest {
     }
 
     fn rtas<const N: usize>(&mut self, name: &str, arguments: &[u32]) -> Result<[u32; N], QtestError> {
-        let bytes: Vec<u8> = arguments.iter().flat_map(|cell| cell.to_be_bytes()).collect();
-        let call = format!("rtas {name} {} {ARGUMENTS:#x} {N} {RESULTS:#x}", arguments.len());
-        let bytes =
-            qtest::bytes(self.ask(&[&qtest::write(ARGUMENTS, &bytes), &call, &qtest::read(RESULTS, 4 * N)])?)?;
+        let [write, call] = questions(name, arguments, N);
+        let bytes = qtest::bytes(self.ask(&[&write, &call, &qtest::read(RESULTS, 4 * N)])?)?;
         let mut results = [0; N];
         for (result, cell) in results.iter_mut().zip(bytes.as_chunks::<4>().0) {
             *result = u32::from_be_bytes(*cell);
         }
         Ok(results)
     }
+}
+
+/// The questions of a `set-indicator` call whose status nobody wants to know.
+pub fn set_indicator(indicator: u32, index: u32, value: u32) -> [String; 2] {
+    questions("set-indicator", &[indicator, index, value], 1)
+}
+
+fn questions(name: &str, arguments: &[u32], results: usize) -> [String; 2] {
+    let bytes: Vec<u8> = arguments.iter().flat_map(|cell| cell.to_be_bytes()).collect();
+    let call = format!("rtas {name} {} {ARGUMENTS:#x} {results} {RESULTS:#x}", arguments.len());
+    [qtest::write(ARGUMENTS, &bytes), call]
 }

@@ -40,6 +40,35 @@ pub fn of_seed(seed: u64) -> Vec<Step> {
     steps
 }
 
+/// The sequence that a seed stands for, by a guest that reports: rightly, wrongly, and about what it was not asked for.
+pub fn of_reporting_seed(seed: u64) -> Vec<Step> {
+    let mut dice = Dice::of(!seed);
+    let mut steps = vec![Step::ARM];
+    for step in of_seed(seed) {
+        let device = step.device().unwrap_or(dice.pick(&QUICK));
+        steps.push(step);
+        if dice.one_in(2) {
+            steps.push(any_report(&mut dice, device));
+        }
+    }
+    steps
+}
+
+fn any_report(dice: &mut Dice, device: Device) -> Step {
+    let index = if dice.one_in(8) { anywhere(dice, device) } else { connector(dice, device) };
+    // Few requests are open at a time, and their tokens follow one another.
+    let token = if dice.one_in(3) { 0 } else { dice.below(64) as u16 };
+    match dice.below(8) {
+        0 => Step::Set(indicator::REPORTS, 0, 0x2000_0000 | dice.below(4) << 16 | dice.below(8)),
+        1 => Step::DISARM,
+        2 => Step::started(index, token),
+        3..=4 => Step::refused(index, dice.below(32) as u8, dice.below(256) as u8, token),
+        5 => Step::done(index, token),
+        6 => Step::ARM,
+        _ => Step::Set(indicator::REPORTS, index, dice.bits() as u32),
+    }
+}
+
 /// What a guest does to give a device back, wholly or, if it finds a reason, in part.
 fn give_back(steps: &mut Vec<Step>, dice: &mut Dice, device: Device) {
     let some = if dice.one_in(3) { 1 + dice.below(device.count()) } else { device.count() };

@@ -13,6 +13,8 @@ pub mod indicator {
     pub const LIGHT: u32 = 9002;
     /// Allocation state.
     pub const ALLOCATION: u32 = 9003;
+    /// Reports, where a VMM takes them. There is no fixed number; all VMMs here happen to use the same.
+    pub const REPORTS: u32 = 9100;
 }
 
 /// A step.
@@ -42,6 +44,29 @@ impl Step {
             Self::Remove(device) | Self::Add(device) => Some(device),
             Self::Sense(..) | Self::TakeEvent | Self::Reset => None,
         }
+    }
+}
+
+impl Step {
+    /// The guest promises to answer each request for a CPU or for memory that has a token, and to say when it begins.
+    pub const ARM: Self = Self::Set(indicator::REPORTS, 0, 0x2003_0006);
+    /// The guest promises nothing any more.
+    pub const DISARM: Self = Self::Set(indicator::REPORTS, 0, 0x4000_0000);
+
+    /// The guest says that it has begun with the request that has this token.
+    pub const fn started(index: u32, token: u16) -> Self {
+        Self::Set(indicator::REPORTS, index, 0x6000_0000 | token as u32)
+    }
+
+    /// The guest refuses at this connector, for a reason and with an errno.
+    pub const fn refused(index: u32, reason: u8, errno: u8, token: u16) -> Self {
+        let word = 0x8000_0000 | (reason as u32) << 24 | (errno as u32) << 16 | token as u32;
+        Self::Set(indicator::REPORTS, index, word)
+    }
+
+    /// The guest thinks that it has given all back.
+    pub const fn done(index: u32, token: u16) -> Self {
+        Self::Set(indicator::REPORTS, index, 0xA000_0000 | token as u32)
     }
 }
 

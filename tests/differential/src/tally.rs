@@ -7,6 +7,7 @@ use crate::{
     compare::{Difference, compare},
     party::Party,
     sequence::of_seed,
+    step::Step,
 };
 use anyhow::{Context as _, Result};
 use std::{collections::BTreeMap, fmt, ops::Range};
@@ -32,9 +33,19 @@ pub struct Tally {
 impl Tally {
     /// Plays the sequences of these seeds to both.
     pub fn of(seeds: Range<u64>, first: &mut dyn Party, second: &mut dyn Party) -> Result<Self> {
+        Self::of_sequences(seeds, of_seed, first, second)
+    }
+
+    /// The same with sequences of another kind.
+    pub fn of_sequences(
+        seeds: Range<u64>,
+        sequence: impl Fn(u64) -> Vec<Step>,
+        first: &mut dyn Party,
+        second: &mut dyn Party,
+    ) -> Result<Self> {
         let mut tally = Self::default();
         for seed in seeds {
-            let found = compare(&of_seed(seed), first, second).with_context(|| format!("sequence {seed}"))?;
+            let found = compare(&sequence(seed), first, second).with_context(|| format!("sequence {seed}"))?;
             tally.count(seed, found);
         }
         Ok(tally)

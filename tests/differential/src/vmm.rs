@@ -24,6 +24,8 @@ pub struct Vmm {
     plugged: BTreeSet<Device>,
     /// What may not be any more as it was at the beginning.
     touched: BTreeSet<Device>,
+    /// What it told about devices during the last step.
+    heard: Vec<Event>,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,8 @@ impl Vmm {
     /// Starts it.
     pub fn start(program: &Program) -> Result<Self> {
         let running = Some(Running::start(program)?);
-        Ok(Self { program: program.clone(), running, plugged: Device::ALL.into(), touched: BTreeSet::new() })
+        let (plugged, touched) = (Device::ALL.into(), BTreeSet::new());
+        Ok(Self { program: program.clone(), running, plugged, touched, heard: Vec::new() })
     }
 
     /// Migrates it to another, which has the same devices plugged. This one is gone then.
@@ -61,7 +64,7 @@ impl Vmm {
     fn await_migration(&mut self) -> Result<()> {
         loop {
             let reply = self.execute("query-migrate", json!({}))?;
-            let Reply::Done(state) = &reply else { bail!("the VMM ended in the middle of a migration") };
+            let Reply::Done(state) = &reply else { bail!("in the middle of a migration, {}", self.bury()?) };
             match state["status"].as_str() {
                 Some("completed") => return Ok(()),
                 Some("failed") => bail!("the migration failed: {state}"),
@@ -76,6 +79,22 @@ impl Vmm {
             Some(running) => running.monitor.execute(command, arguments),
             None => Ok(Reply::Gone),
         }
+    }
+
+    /// What it told during the last step, whole.
+    pub fn heard(&self) -> &[Event] {
+        &self.heard
+    }
+
+    /// Its connection to qtest, for what is no step.
+    pub fn qtest(&mut self) -> Result<&mut Qtest> {
+        self.running.as_mut().map(|running| &mut running.qtest).context("the VMM is gone")
+    }
+
+    /// The memory that it occupies, in KiB, and all that it wrote.
+    pub fn footprint(&self) -> Result<(u64, String)> {
+        let process = &self.running.as_ref().context("the VMM is gone")?.process;
+        Ok((process.resident()?, process.output()?))
     }
 
     /// The devices that are plugged, as far as the host was told.
@@ -118,7 +137,8 @@ impl Vmm {
 
     fn told(&mut self) -> Result<Vec<Told>> {
         let Some(running) = &mut self.running else { return Ok(Vec::new()) };
-        let told: Vec<Told> = running.monitor.take_events()?.iter().filter_map(told).collect();
+        self.heard = running.monitor.take_events()?;
+        let told: Vec<Told> = self.heard.iter().filter_map(told).collect();
         let is_gone = |device: &Device| told.contains(&Told { device: *device, what: What::Deleted });
         self.plugged.retain(|device| !is_gone(device));
         Ok(told)
@@ -169,6 +189,8 @@ impl Party for Vmm {
         if self.running.is_none() {
             return self.restart();
         }
+        // A request that the guest is asked with a token would shift the tokens of those that follow.
+        self.play(&Step::DISARM)?;
         for device in std::mem::take(&mut self.touched) {
             if !self.replace(device)? {
                 return self.restart();

@@ -67,7 +67,7 @@ fn stock_partial_release_refusal_and_another_device_del_abort() -> Result<()> {
         (Remove(Dimm2), "accepted"),
         (Step::Isolate(LMB), "0"),
         (Step::Unusable(LMB), "0"),
-        (Step::Unisolate(LMB + 1), "0, dimm2 refused"),
+        (Step::Unisolate(LMB + 1), "0, dimm2 refused, dimm2 refused"),
         (Remove(Dimm2), "the VMM ended (signal: 6 (SIGABRT)"),
     ])
 }

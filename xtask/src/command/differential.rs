@@ -4,21 +4,23 @@
 use std::thread;
 
 use anyhow::{Result, anyhow, ensure};
-use papr_unplug_differential::in_process::InProcess;
 use papr_unplug_differential::program::Program;
 use papr_unplug_differential::tally::Tally;
 use papr_unplug_differential::vmm::Vmm;
 
-use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::store::Store;
+use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::{OurQemu, Qemu, bundle};
+use crate::cache::store::{Held, Store};
 use crate::host;
 
 /// Plays that many sequences, from a first seed on.
 pub(crate) fn run(store: &Store, first: u64, sequences: u64) -> Result<()> {
-    let qemu = store.ensure(&Qemu)?;
-    let stock = Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA));
-    store.progress.say(format!("==> {sequences} sequences on stock QEMU and on the crate, from seed {first} on"));
-    let tally = spread(first, sequences, |seeds| Tally::of(seeds, &mut Vmm::start(&stock)?, &mut InProcess::new()?))?;
+    let (stock, ours) = (store.ensure(&Qemu)?, store.ensure(&OurQemu::new(Line::Stable))?);
+    let program = |qemu: &Held| Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA));
+    store.progress.say(format!("==> {sequences} sequences on stock QEMU and on ours, from seed {first} on"));
+    let tally = spread(first, sequences, |seeds| {
+        Tally::of(seeds, &mut Vmm::start(&program(&stock))?, &mut Vmm::start(&program(&ours))?)
+    })?;
     print!("{tally}");
     ensure!(tally.unexplained == 0, "{} sequences part for no documented reason", tally.unexplained);
     Ok(())

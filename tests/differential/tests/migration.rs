@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A request that is pending while the machine migrates, from and to each kind of QEMU.
+
+use anyhow::{Result, ensure};
+use papr_unplug_differential::{
+    machine::Device::{Core, Dimm2, Pci},
+    monitor::Reply,
+    play::play,
+    program::Program,
+    step::Step::{self, Remove},
+    vmm::Vmm,
+};
+use serde_json::{Value, json};
+
+const CORE: u32 = Core.first();
+const LMB: u32 = Dimm2.first();
+
+/// Ours may be an older QEMU than the stock one. So it is the newest machine that both have, and without a virtio device: what
+/// QEMU 10.0 migrates of one QEMU 11.1 does not take.
+fn common(program: Program) -> Program {
+    program.with(&["-machine", "pseries-10.0"]).without(Pci)
+}
+
+fn ours() -> Result<Program> {
+    Ok(common(Program::ours()?))
+}
+
+fn stock() -> Result<Program> {
+    Ok(common(Program::stock()?))
+}
+
+/// Has a scene played, and gives the VMM without being renewed before.
+fn begin(program: &Program, scene: &[(Step, &str)]) -> Result<Vmm> {
+    let mut vmm = Vmm::start(program)?;
+    play(&mut vmm, scene)?;
+    Ok(vmm)
+}
+
+fn proceed(vmm: &mut Vmm, scene: &[(Step, &str)]) -> Result<()> {
+    use papr_unplug_differential::party::Party as _;
+    for (step, expected) in scene {
+        let answer = vmm.play(step)?.to_string();
+        ensure!(answer == *expected, "{step} came to `{answer}`, not `{expected}`");
+    }
+    Ok(())
+}
+
+fn pending(vmm: &mut Vmm) -> Result<Value> {
+    match vmm.execute("query-device-unplug-requests", json!({}))? {
+        Reply::Done(answer) => Ok(answer),
+        other => anyhow::bail!("no answer: {other:?}"),
+    }
+}
+
+/// PUE-V-080, PUE-V-081, PUE-V-101: identity, token, promise and progress go along.
+#[test]
+fn promised_request_goes_from_ours_to_ours_and_is_answered_there() -> Result<()> {
+    let mut source = begin(
+        &ours()?,
+        &[
+            (Step::ARM, "0"),
+            (Remove(Core), "accepted"),
+            (Remove(Dimm2), "accepted"),
+            (Step::refused(CORE, 1, 16, 1), "0, core1 refused"),
+            (Step::Isolate(LMB), "0"),
+            (Step::Unusable(LMB), "0"),
+            (Step::started(LMB, 2), "0"),
+        ],
+    )?;
+    let expected = json!({
+        "offered": ["cpu", "memory"], "armed": ["cpu", "memory"], "last-request": 2,
+        "requests": [{ "request": 2, "device": "dimm2", "path": "/machine/peripheral/dimm2", "class": "memory",
+                       "promised": true, "started": true, "hint": false }],
+    });
+    assert_eq!(pending(&mut source)?, expected);
+
+    let mut destination = source.migrate(&ours()?)?;
+    assert_eq!(pending(&mut destination)?, expected);
+    proceed(&mut destination, &[(Step::refused(LMB + 1, 6, 16, 2), "0, dimm2 refused")])?;
+    let [event] = destination.heard() else { panic!("{:?}", destination.heard()) };
+    let told = ["request", "source", "errno", "drc", "address"].map(|member| event.data(member).cloned());
+    let address = u64::from((LMB + 1) & 0x0fff_ffff) << 28;
+    let expected = [json!(2), json!("reported-by-token"), json!(16), json!(LMB + 1), json!(address)];
+    assert_eq!(told, expected.map(Some));
+    proceed(
+        &mut destination,
+        &[
+            (Step::refused(LMB + 1, 6, 16, 2), "9000"),
+            (Remove(Dimm2), "accepted"),
+            (Step::Isolate(LMB + 1), "0"),
+            (Step::Unusable(LMB + 1), "0, dimm2 deleted"),
+        ],
+    )
+}
+
+/// PUE-V-083: the user says before that the destination knows no reports.
+#[test]
+fn pending_request_goes_from_ours_to_stock_when_reports_are_switched_off() -> Result<()> {
+    let mut source = begin(&ours()?, &[(Step::ARM, "0"), (Remove(Core), "accepted")])?;
+    let off = json!({ "path": "/machine", "property": "unplug-reports", "value": false });
+    assert!(matches!(source.execute("qom-set", off)?, Reply::Done(_)));
+    proceed(&mut source, &[(Step::ARM, "-3")])?;
+
+    let mut destination = source.migrate(&stock()?)?;
+    proceed(
+        &mut destination,
+        &[(Step::ARM, "-3"), (Step::Isolate(CORE), "0"), (Step::Unusable(CORE), "0, core1 deleted")],
+    )
+}
+
+/// A machine of which nothing is wanted migrates as it always did, without a word from the user.
+#[test]
+fn idle_machine_goes_from_ours_to_stock_and_back() -> Result<()> {
+    let source = begin(
+        &ours()?,
+        &[(Remove(Core), "accepted"), (Step::Isolate(CORE), "0"), (Step::Unusable(CORE), "0, core1 deleted")],
+    )?;
+    let middle = source.migrate(&stock()?)?;
+    let mut destination = middle.migrate(&ours()?)?;
+    proceed(&mut destination, &[(Step::Sense(9003, CORE), "0, state 2"), (Remove(Dimm2), "accepted")])
+}
+
+/// PUE-V-082: stock QEMU aborts at the refusal.
+#[test]
+fn pending_request_goes_from_stock_to_ours_and_is_answered_there() -> Result<()> {
+    let source =
+        begin(&stock()?, &[(Remove(Dimm2), "accepted"), (Step::Isolate(LMB), "0"), (Step::Unusable(LMB), "0")])?;
+    let mut destination = source.migrate(&ours()?)?;
+    let answer = pending(&mut destination)?;
+    assert_eq!((&answer["armed"], &answer["requests"][0]["promised"]), (&json!([]), &json!(false)), "{answer}");
+    proceed(
+        &mut destination,
+        &[
+            (Step::Unisolate(LMB + 1), "0, dimm2 refused"),
+            (Remove(Dimm2), "accepted"),
+            (Step::Isolate(LMB + 1), "0"),
+            (Step::Unusable(LMB + 1), "0, dimm2 deleted"),
+        ],
+    )
+}
