@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// The pairings that are shown, stock first.
-pub const PAIRINGS: [Pairing; 2] = [Pairing::STOCK, Pairing::OURS_ON_STOCK];
+pub const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
 
 /// How often more the last online CPU is asked for in each pairing, in turns: latencies are compared by it.
 const ROUNDS: usize = 101;
@@ -33,7 +33,7 @@ pub struct Row {
     pub outcome: Outcome,
     /// How many events told it.
     pub events: usize,
-    /// The guest's reason, where a host can know it. At level 0 none does.
+    /// The guest's reason, where the VMM tells one. `unattributed` says that the guest gave none.
     pub reason: Option<String>,
     /// From asking to the first event; the median if there are several samples.
     pub latency_ms: Option<f64>,
@@ -45,8 +45,10 @@ pub struct Row {
 
 /// Plays it all; `progress` is told what is going on.
 pub fn play(artifacts: &Artifacts, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
-    progress("booting a stock guest and one with the module");
-    let booting: Vec<Booting> = PAIRINGS.iter().map(|pairing| launch(artifacts, *pairing)).collect::<Result<_>>()?;
+    progress("booting stock guests and guests with the module");
+    // Who brings a QEMU of their own has none of ours.
+    let pairings = PAIRINGS.into_iter().filter(|pairing| artifacts.vmm(pairing.vmm).is_ok());
+    let booting: Vec<Booting> = pairings.map(|pairing| launch(artifacts, pairing)).collect::<Result<_>>()?;
     let mut vms: Vec<Vm> = booting.into_iter().map(Booting::up).collect::<Result<_>>()?;
 
     let mut rows = Vec::new();
@@ -93,8 +95,9 @@ fn row(scenario: Scenario, vm: &mut Vm, stage: &Stage) -> Result<Row> {
     let Removal { outcome, events, latency, .. } = vm.remove(stage)?;
     let latency_samples_ms: Vec<f64> = latency.into_iter().map(milliseconds).collect();
     let latency_ms = median(&latency_samples_ms);
+    let reason = events.first().and_then(|event| event.body.data("reason")?.as_str()).map(str::to_owned);
     let events = events.len();
-    Ok(Row { scenario, guest, vmm, outcome, events, reason: None, latency_ms, latency_samples_ms, retry: None })
+    Ok(Row { scenario, guest, vmm, outcome, events, reason, latency_ms, latency_samples_ms, retry: None })
 }
 
 /// Asks many times more, in turns.

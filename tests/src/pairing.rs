@@ -37,6 +37,10 @@ impl Pairing {
     pub const STOCK: Self = Self { guest: Side::Stock, vmm: Side::Stock };
     /// Our guest in the VMM that everyone has.
     pub const OURS_ON_STOCK: Self = Self { guest: Side::Ours, vmm: Side::Stock };
+    /// The guest that everyone has in our VMM.
+    pub const STOCK_ON_OURS: Self = Self { guest: Side::Stock, vmm: Side::Ours };
+    /// Both ours.
+    pub const OURS: Self = Self { guest: Side::Ours, vmm: Side::Ours };
 }
 
 impl Serialize for Side {

@@ -5,17 +5,15 @@
 use crate::program::Program;
 use papr_unplug_tests::{
     dimm::{ONE_LMB, TWO_LMBS},
-    pairing::{Pairing, Side},
+    pairing::Pairing,
     removal::{Device as _, Outcome},
     story::story,
 };
 
-const OURS: Pairing = Pairing { guest: Side::Ours, vmm: Side::Ours };
-
 #[test]
-#[ignore = "the artifacts have no QEMU that speaks the protocol yet"]
+#[ignore = "the guest module does not report yet"]
 fn busy_dimm_is_refused_with_its_reason_and_released_when_it_is_asked_for_again() {
-    story(OURS, |vm| {
+    story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(TWO_LMBS)?;
         vm.veto_offlining()?;
         let refused = Program::run(vm.spare_monitor(), &["unplug", dimm.id()])?;
@@ -36,9 +34,9 @@ fn busy_dimm_is_refused_with_its_reason_and_released_when_it_is_asked_for_again(
 }
 
 #[test]
-#[ignore = "the artifacts have no QEMU that speaks the protocol yet"]
+#[ignore = "the guest module does not report yet"]
 fn watch_shows_each_outcome_once() {
-    story(OURS, |vm| {
+    story(Pairing::OURS, |vm| {
         let mut watch = Program::start(vm.spare_monitor(), &["watch"])?;
         assert_eq!(watch.note()?, "papr-unplug: following the VM\n");
         let dimm = vm.plug_dimm(ONE_LMB)?;
@@ -59,9 +57,9 @@ fn watch_shows_each_outcome_once() {
 }
 
 #[test]
-#[ignore = "the artifacts have no QEMU that speaks the protocol yet"]
+#[ignore = "the guest module does not report yet"]
 fn list_shows_what_the_guest_is_at() {
-    story(OURS, |vm| {
+    story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         let holder = vm.hold_pages()?;
         let asked = vm.ask(&dimm)??;

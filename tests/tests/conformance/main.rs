@@ -8,5 +8,6 @@ mod faces;
 mod harness;
 mod lifecycle;
 mod loading;
+mod our_vmm;
 mod reading;
 mod refusals;
