@@ -29,13 +29,14 @@ pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {
 /// The rows as a table, with what there is to say about it.
 fn rendered(rows: &[Row]) -> String {
     let mut text = String::from("\n");
-    let mut line = |cells: [&str; 7]| {
-        let [asked, guest, vmm, told, after, events, retry] = cells;
-        let line = format!("{asked:<31} {guest:<12} {vmm:<6} {told:<14} {after:>9}  {events:>6}  {retry}");
+    let mut line = |cells: [&str; 8]| {
+        let [asked, guest, vmm, told, after, events, reason, retry] = cells;
+        let line =
+            format!("{asked:<31} {guest:<12} {vmm:<12} {told:<14} {after:>9}  {events:>6}  {reason:<12}  {retry}");
         text += line.trim_end();
         text.push('\n');
     };
-    line(["the host asks for", "guest", "VMM", "and is told", "after", "events", "retry"]);
+    line(["the host asks for", "guest", "VMM", "and is told", "after", "events", "reason", "retry"]);
     let mut before = None;
     for row in rows {
         let again = before.replace(row.scenario) == Some(row.scenario);
@@ -46,6 +47,7 @@ fn rendered(rows: &[Row]) -> String {
             told(row.outcome),
             &row.latency_ms.map_or_else(String::new, |latency| format!("{latency:.2} ms")),
             &row.events.to_string(),
+            row.reason.as_deref().unwrap_or_default(),
             &row.retry.map_or_else(String::new, |retry| retry.to_string()),
         ]);
     }
@@ -64,19 +66,31 @@ fn told(outcome: Outcome) -> &'static str {
     }
 }
 
-/// How the refusal that a stock guest tells by itself fares with the module loaded.
+/// How the refusal that a stock guest tells by itself fares with our parts.
 fn ratio(rows: &[Row]) -> Option<String> {
-    let cpu = |guest| {
-        let is_it = |row: &&Row| (row.scenario, row.guest, row.vmm) == (Scenario::CpuLastOnline, guest, Side::Stock);
-        rows.iter().find(is_it)
+    let is_cpu = |row: &&Row| row.scenario == Scenario::CpuLastOnline;
+    let is_stock = |row: &&Row| (row.guest, row.vmm) == (Side::Stock, Side::Stock);
+    let cpu: Vec<&Row> = rows.iter().filter(is_cpu).collect();
+    let stock = cpu.iter().copied().find(|row| is_stock(row))?;
+    let against = |row: &Row| {
+        let ratio = row.latency_ms? / stock.latency_ms?;
+        Some(format!("{ratio:.2} with {}", ours(row)))
     };
-    let (stock, ours) = (cpu(Side::Stock)?, cpu(Side::Ours)?);
-    Some(format!(
-        "The last online CPU: {:.2} times as long as in a stock guest (medians of {} and {}, taken in turns).",
-        ours.latency_ms? / stock.latency_ms?,
-        ours.latency_samples_ms.len(),
-        stock.latency_samples_ms.len()
-    ))
+    let ratios: Vec<String> = cpu.iter().filter(|row| !is_stock(row)).filter_map(|row| against(row)).collect();
+    (!ratios.is_empty()).then(|| {
+        let samples = stock.latency_samples_ms.len();
+        let ratios = ratios.join(", ");
+        format!("The last online CPU, in times of stock parts (medians of {samples} each, taken in turns): {ratios}.")
+    })
+}
+
+fn ours(row: &Row) -> &'static str {
+    match (row.guest, row.vmm) {
+        (Side::Stock, Side::Stock) => "nothing of ours",
+        (Side::Ours, Side::Stock) => "our guest",
+        (Side::Stock, Side::Ours) => "our VMM",
+        (Side::Ours, Side::Ours) => "both",
+    }
 }
 
 fn silence(rows: &[Row]) -> Option<String> {
@@ -119,14 +133,14 @@ mod tests {
             row(Scenario::DimmRemovable, Side::Ours, Outcome::Released, 1, Some(100.0)),
         ];
         let expected = "
-the host asks for               guest        VMM    and is told        after  events  retry
-the last online CPU             stock        stock  refused          2.00 ms       1  accepted
-                                papr-unplug  stock  refused          2.10 ms       1  accepted
-a DIMM whose first LMB is busy  stock        stock  nothing, ever                  0  rejected
-                                papr-unplug  stock  refused         31.25 ms       2  accepted
-a DIMM that can go              papr-unplug  stock  released       100.00 ms       1
+the host asks for               guest        VMM          and is told        after  events  reason        retry
+the last online CPU             stock        stock        refused          2.00 ms       1                accepted
+                                papr-unplug  stock        refused          2.10 ms       1                accepted
+a DIMM whose first LMB is busy  stock        stock        nothing, ever                  0                rejected
+                                papr-unplug  stock        refused         31.25 ms       2                accepted
+a DIMM that can go              papr-unplug  stock        released       100.00 ms       1
 
-The last online CPU: 1.05 times as long as in a stock guest (medians of 1 and 1, taken in turns).
+The last online CPU, in times of stock parts (medians of 1 each, taken in turns): 1.05 with our guest.
 
 Nothing, ever: the guest had ended its attempt and answered once more, then the VMM had answered, and no event was among all that.
 
