@@ -11,7 +11,6 @@ use papr_unplug_tests::{
 };
 
 #[test]
-#[ignore = "the guest module does not report yet"]
 fn busy_dimm_is_refused_with_its_reason_and_released_when_it_is_asked_for_again() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(TWO_LMBS)?;
@@ -34,7 +33,6 @@ fn busy_dimm_is_refused_with_its_reason_and_released_when_it_is_asked_for_again(
 }
 
 #[test]
-#[ignore = "the guest module does not report yet"]
 fn watch_shows_each_outcome_once() {
     story(Pairing::OURS, |vm| {
         let mut watch = Program::start(vm.spare_monitor(), &["watch"])?;
@@ -57,7 +55,6 @@ fn watch_shows_each_outcome_once() {
 }
 
 #[test]
-#[ignore = "the guest module does not report yet"]
 fn list_shows_what_the_guest_is_at() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;

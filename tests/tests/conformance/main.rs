@@ -2,6 +2,7 @@
 
 //! What a guest and its VMM do when the host asks for a device. Each test boots its own VM.
 
+mod armed;
 mod baseline;
 mod errands;
 mod faces;

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Our guest in our VMM: what it promised it keeps, with the reason, about the request that was meant.
+
+use anyhow::{Context as _, Result};
+use papr_unplug_tests::{
+    dimm::{ONE_LMB, TWO_LMBS},
+    pairing::Pairing,
+    removal::{Outcome, Removal},
+    scenario::Scenario,
+    story::story,
+    vm::Vm,
+};
+use serde_json::{Value, json};
+
+/// PUE-G-010, PUE-G-020, PUE-G-022, PUE-G-036
+#[test]
+fn last_cpu_is_reported_with_its_reason_by_the_token_of_its_request() {
+    story(Pairing::OURS, |vm| {
+        assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
+        let cpu = Scenario::CpuLastOnline.arrange(vm)?;
+        let expected = json!({ "request": 1, "source": "reported-by-token", "reason": "last-cpu", "errno": 16 });
+        assert_eq!(told(&vm.remove(&cpu)?)?, expected);
+        Ok(())
+    });
+}
+
+/// PUE-G-032, PUE-V-041: the kernel hints at the same refusal, which is then no outcome of its own.
+#[test]
+fn dimm_with_later_lmb_busy_is_reported_once_at_that_lmb() {
+    story(Pairing::OURS, |vm| {
+        let dimm = vm.plug_dimm(TWO_LMBS)?;
+        vm.put_first_lmb_offline(&dimm)?;
+        vm.veto_offlining()?;
+        let removal = vm.remove(&dimm)?;
+        assert_eq!(removal.events.len(), 1);
+        assert_eq!(removal.events[0].body.data("drc"), Some(&json!(dimm.connector(1).0)));
+        assert_eq!(removal.events[0].body.data("source"), Some(&json!("reported-by-token")));
+        Ok(())
+    });
+}
+
+/// PUE-G-035, PUE-V-032
+#[test]
+fn two_requests_for_one_dimm_are_each_refused_by_name() {
+    story(Pairing::OURS, |vm| {
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        for request in [1, 2] {
+            let expected = json!({
+                "request": request, "source": "reported-by-token", "reason": "memory-veto", "errno": 16,
+            });
+            assert_eq!(told(&vm.remove(&dimm)?)?, expected);
+        }
+        Ok(())
+    });
+}
+
+/// PUE-G-060, PUE-V-016: a promise does not outlive the module, nor what the next one makes of it.
+#[test]
+fn module_unloaded_takes_its_promise_back_and_a_reloaded_one_promises_anew() {
+    story(Pairing::OURS, |vm| {
+        vm.unload_module()?;
+        assert_eq!(armed(vm)?, json!([]));
+        let dimm = vm.plug_dimm(TWO_LMBS)?;
+        vm.veto_offlining()?;
+        assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Silent);
+
+        vm.load_module()?;
+        assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
+        let removal = vm.remove(&dimm)?;
+        // The answer to the second request ends the first one too, which nobody had answered (PUE-V-037).
+        let ended: Vec<_> = removal.events.iter().map(|event| event.body.data("request").cloned()).collect();
+        assert_eq!(ended, [Some(json!(1)), Some(json!(2))]);
+        Ok(())
+    });
+}
+
+/// Request, source, reason and errno of the one event that there was.
+fn told(removal: &Removal) -> Result<Value> {
+    assert_eq!((removal.outcome, removal.events.len()), (Outcome::Refused, 1));
+    let event = removal.events.first().context("no event")?;
+    let member = |name| event.body.data(name).cloned().unwrap_or_default();
+    Ok(json!({
+        "request": member("request"), "source": member("source"), "reason": member("reason"), "errno": member("errno"),
+    }))
+}
+
+fn armed(vm: &mut Vm) -> Result<Value> {
+    Ok(vm.qmp.execute("query-device-unplug-requests", json!({}))?["armed"].take())
+}
