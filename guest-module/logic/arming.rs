@@ -108,13 +108,21 @@ impl Arming {
         said.map(|_| ())
     }
 
-    /// Promises nothing any more, for now. If firmware is busy, nothing is promised, but that is not yet said.
+    /// Promises nothing any more, for now. If firmware is busy, what was promised is kept until it can be said: an armed
+    /// guest's hypervisor takes two hints for one device for one.
     pub fn disarm(&self, rtas: &impl Rtas) -> Result<(), Busy> {
-        self.armed.store(0, SeqCst);
-        match self.offered() {
-            Some((indicator, ..)) => say(rtas, indicator, Report::Disarm.word()).map(|_| ()),
-            None => Ok(()),
+        let armed = self.armed.swap(0, SeqCst);
+        let Some((indicator, ..)) = self.offered() else { return Ok(()) };
+        let said = say(rtas, indicator, Report::Disarm.word());
+        if said.is_err() && !self.stopped.load(SeqCst) {
+            // Whoever has armed meanwhile, or has said DISARM, is right; in the latter case the next report is answered by
+            // -9006, and a hint follows.
+            let _ = self.armed.compare_exchange(0, armed, SeqCst, Relaxed);
+            if self.stopped.load(SeqCst) {
+                self.armed.store(0, SeqCst);
+            }
         }
+        said.map(|_| ())
     }
 
     /// Nothing is to be promised any more. DISARM is still to be said.

@@ -246,6 +246,25 @@ fn busy_firmware_is_asked_again_in_order_and_nothing_overtakes() {
     assert_eq!(hypervisor.reports()[2..], [0x6000_0001, 0x8610_0001, 0x6000_0002, 0x8710_0002]);
 }
 
+/// PUE-G-012, PUE-G-031: two hints to a hypervisor that still takes the guest for armed would be one.
+#[test]
+fn requests_lost_before_the_promise_can_be_taken_back_are_each_answered() {
+    let hypervisor = Hypervisor::new();
+    let mut guest = Guest::load(&hypervisor);
+    for _ in 0..3 {
+        hypervisor.device_del(DIMM);
+    }
+    guest.interrupt(&hypervisor, Arrival::QueuedUnseen);
+    hypervisor.busy.set(1);
+    guest.interrupt(&hypervisor, Arrival::Dropped);
+    guest.interrupt(&hypervisor, Arrival::Dropped);
+    guest.settle(&hypervisor);
+    guest.work(&hypervisor, REFUSE);
+    assert_eq!(hypervisor.open(), []);
+    let by_name: Vec<_> = refusals(&hypervisor).into_iter().filter(|refusal| refusal.3 == Evidence::Token).collect();
+    assert_eq!(by_name.len(), 2, "{by_name:?}");
+}
+
 /// PUE-G-012
 #[test]
 fn answers_that_firmware_takes_too_long_for_are_no_longer_promised() {
