@@ -15,7 +15,6 @@ pub(crate) mod module;
 pub(crate) mod object;
 pub(crate) mod patch;
 pub(crate) mod qemu;
-pub(crate) mod registers;
 pub(crate) mod root;
 pub(crate) mod source;
 pub(crate) mod untar;
