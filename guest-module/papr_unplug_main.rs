@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Tells the hypervisor of a pseries guest when the guest refuses to give a CPU or memory back.
+//! Tells the hypervisor of a pseries guest what became of each removal that it asked for, and why the guest refuses one.
 //!
 //! PAPR lets a hypervisor ask for a removal and gives the guest no way to say no; stock Linux hints at some refusals
-//! and keeps silent about the others. This module watches the kernel's removal path and breaks that silence, with the
-//! same hint (level 0 of the protocol in `spec/`).
+//! and keeps silent about the others. This module watches the kernel's removal path and breaks that silence: to a
+//! hypervisor that takes reports it promises an answer to every request, and gives it with the reason (level 1 of the
+//! protocol in `spec/`); to any other one it gives the same hint as the kernel, where the kernel gives none (level 0).
 //!
 //! In the order that data flows: [`sentry`] puts a [`probe`] on each function of the path; each reports to the watch in
 //! [`logic`], which decides; a refusal is told through [`firmware`]; what a probe must not do is left to a [`worker`]

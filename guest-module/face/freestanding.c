@@ -29,5 +29,5 @@ void __noreturn papr_bug(void)
 }
 
 MODULE_AUTHOR("The papr-unplug authors");
-MODULE_DESCRIPTION("Tells the hypervisor of a pseries guest which removals the guest refuses");
+MODULE_DESCRIPTION("Tells the hypervisor of a pseries guest what became of each removal, and why the guest refuses one");
 MODULE_LICENSE("GPL");

@@ -9,7 +9,7 @@ module! {
     type: PaprUnplug,
     name: "papr_unplug",
     authors: ["The papr-unplug authors"],
-    description: "Tells the hypervisor of a pseries guest which removals the guest refuses",
+    description: "Tells the hypervisor of a pseries guest what became of each removal, and why the guest refuses one",
     license: "GPL",
 }
 

@@ -25,7 +25,7 @@ fn module_file_says_what_it_is() {
     assert_eq!(modinfo.get("version"), Some(env!("CARGO_PKG_VERSION")));
     assert_eq!(
         modinfo.get("description"),
-        Some("Tells the hypervisor of a pseries guest which removals the guest refuses")
+        Some("Tells the hypervisor of a pseries guest what became of each removal, and why the guest refuses one")
     );
 }
 
