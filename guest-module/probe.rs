@@ -17,6 +17,9 @@ pub(crate) trait Observer: 'static {
     /// The function.
     const SYMBOL: &'static CStr;
 
+    /// Its name in some kernels, if that is another one.
+    const OTHER_SYMBOL: Option<&'static CStr> = None;
+
     /// It was entered.
     fn enter(call: &Call<'_>) -> Follow;
 
@@ -74,15 +77,28 @@ unsafe impl<O: Observer> Send for Probe<O> {}
 unsafe impl<O: Observer> Sync for Probe<O> {}
 
 impl<O: Observer> Probe<O> {
-    /// Puts a probe on the function. Fails with `ENOENT` if the kernel has no function of that name.
+    /// Puts a probe on the function. Fails with `ENOENT` if the kernel has no such function.
     pub(crate) fn register() -> Result<Self, Errno> {
+        match (Self::register_on(O::SYMBOL), O::OTHER_SYMBOL) {
+            (Err(Errno::ENOENT), Some(other)) => Self::register_on(other),
+            (registered, _) => registered,
+        }
+    }
+
+    fn register_on(symbol: &'static CStr) -> Result<Self, Errno> {
         let mut raw = ptr::null_mut();
         let enter = enter::<O>;
         let leave = leave::<O>;
         // SAFETY: The symbol is a C string for ever, the handlers may be called for ever, and `raw` has room for a pointer.
-        Errno::check(unsafe { shim::papr_probe_register(O::SYMBOL.as_ptr(), enter, leave, &mut raw) })?;
+        Errno::check(unsafe { shim::papr_probe_register(symbol.as_ptr(), enter, leave, &mut raw) })?;
         // INVARIANT: It was registered just now for this observer.
         Ok(Self { raw: NonNull::new(raw).ok_or(Errno::ENOENT)?, _observer: PhantomData })
+    }
+
+    /// The function's name in this kernel.
+    pub(crate) fn symbol(&self) -> &'static CStr {
+        // SAFETY: By the type invariant it is registered, by one of the observer's names, which are C strings for ever.
+        unsafe { CStr::from_ptr(shim::papr_probe_symbol(self.raw.as_ptr())) }
     }
 
     /// How many calls of the function went by unseen.

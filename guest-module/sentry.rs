@@ -6,12 +6,14 @@ mod clue;
 mod event;
 mod request;
 mod step;
+mod work;
 
 use self::{
     clue::Clues,
     event::{Event, Traces},
     request::Request,
     step::{Lmb, Release, Unisolate},
+    work::Work,
 };
 use crate::{
     errno::Errno,
@@ -32,7 +34,7 @@ use core::fmt;
 /// While a probe is in force, the worker lives.
 pub(crate) struct Sentry {
     // The request comes last into force and goes first: while it is followed, so is all that happens on its way.
-    request: Probe<Request>,
+    request: Attempts,
     event: Option<Probe<Event>>,
     lmb: Option<Probe<Lmb>>,
     release: Option<Probe<Release>>,
@@ -41,6 +43,54 @@ pub(crate) struct Sentry {
     traces: Option<Traces>,
     /// Last, because the probes wake it.
     worker: Worker,
+}
+
+/// By what the attempts at a request are seen.
+enum Attempts {
+    /// By the function that makes them.
+    Whole(Probe<Request>),
+    /// By the work that the kernel makes of a request.
+    Work(Work),
+}
+
+impl Attempts {
+    /// Puts the probes in place: the function's, or where the kernel has no such function, those on its work.
+    fn post() -> Result<Self, Errno> {
+        // SAFETY: It only looks at what the module was told.
+        if unsafe { shim::papr_is_to_go_by_work() } {
+            return Work::post().map(Self::Work);
+        }
+        match Probe::register() {
+            Ok(whole) => Ok(Self::Whole(whole)),
+            Err(Errno::ENOENT) => {
+                log::notice(format_args!(
+                    "this kernel has no {}: requests are followed by its work on them instead",
+                    name::<Request>()
+                ));
+                Work::post().map(Self::Work)
+            }
+            Err(err) => {
+                log::error(format_args!("cannot probe {}: {err}", name::<Request>()));
+                Err(err)
+            }
+        }
+    }
+
+    fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
+        match self {
+            Self::Whole(probe) => write_line(to, Some(probe)),
+            Self::Work(work) => work.write(to),
+        }
+    }
+}
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(_) => f.write_str(name::<Request>()),
+            Self::Work(work) => work.fmt(f),
+        }
+    }
 }
 
 impl Sentry {
@@ -52,9 +102,7 @@ impl Sentry {
         let release = optional(Probe::register(), "a release that firmware refuses is not seen")?;
         let lmb = optional(Probe::register(), "log lines will not name the LMB that was busy")?;
         let event = optional(Probe::register(), "no answer can be promised")?;
-        let request = Probe::register().inspect_err(|err| {
-            log::error(format_args!("cannot probe {}: {err}; without it no refusal can be seen", name::<Request>()));
-        })?;
+        let request = Attempts::post()?;
         Ok(Self { request, event, lmb, release, unisolate, clues, traces, worker })
     }
 
@@ -89,7 +137,7 @@ impl Sentry {
 
     /// Writes a line for each probe.
     pub(crate) fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
-        write_line(to, Some(&self.request))?;
+        self.request.write(to)?;
         write_line(to, self.lmb.as_ref())?;
         write_line(to, self.release.as_ref())?;
         write_line(to, self.unisolate.as_ref())?;
@@ -106,7 +154,7 @@ impl Sentry {
 /// The names of the functions that are probed.
 impl fmt::Display for Sentry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name::<Request>())?;
+        self.request.fmt(f)?;
         let others = [
             self.event.as_ref().map(|_| name::<Event>()),
             self.lmb.as_ref().map(|_| name::<Lmb>()),
@@ -119,7 +167,9 @@ impl fmt::Display for Sentry {
 
 fn write_line<O: Observer>(to: &mut impl fmt::Write, probe: Option<&Probe<O>>) -> fmt::Result {
     match probe {
-        Some(probe) => writeln!(to, "{} active missed={}", name::<O>(), probe.missed()),
+        Some(probe) => {
+            writeln!(to, "{} active missed={}", probe.symbol().to_str().unwrap_or_default(), probe.missed())
+        }
         None => writeln!(to, "{} absent", name::<O>()),
     }
 }

@@ -33,6 +33,7 @@
 #include <asm/ptrace.h>
 #include <asm/rtas.h>
 
+#include "older.h"
 #include "shim.h"
 
 /* The part of the hot plug event that handle_dlpar_errorlog() is given; wire::hotplug::HotplugRequest. */
@@ -59,12 +60,26 @@ bool papr_has_return_probes(void)
 	return IS_ENABLED(CONFIG_KRETPROBES);
 }
 
+static bool by_work;
+module_param(by_work, bool, 0444);
+MODULE_PARM_DESC(by_work, "Follow requests by the kernel's work on them, as where handle_dlpar_errorlog() is not to be had");
+
+bool papr_is_to_go_by_work(void)
+{
+	return by_work;
+}
+
 struct papr_probe {
 	struct list_head all;
 	struct kretprobe kretprobe;
 	papr_enter_fn enter;
 	papr_leave_fn leave;
 };
+
+const char *papr_probe_symbol(const struct papr_probe *probe)
+{
+	return probe->kretprobe.kp.symbol_name;
+}
 
 unsigned long papr_probe_missed(const struct papr_probe *probe)
 {

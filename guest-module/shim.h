@@ -19,6 +19,9 @@ bool papr_is_pseries(void);
 bool papr_has_dr_connectors(void);
 bool papr_has_return_probes(void);
 
+/* Whether requests are to be followed by the kernel's work on them, also where there is a better way. */
+bool papr_is_to_go_by_work(void);
+
 /*
  * A return probe. @enter runs when the function is entered and says whether its return is of interest; @missed calls of
  * it went by unseen so far. @leave runs when the function has returned @ret. Both run with preemption off and must
@@ -30,6 +33,8 @@ typedef void (*papr_leave_fn)(unsigned long ret);
 int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave, struct papr_probe **probe);
 /* When it returns, neither handler runs, nor will. */
 void papr_probe_unregister(struct papr_probe *probe);
+/* The name that it was registered by. */
+const char *papr_probe_symbol(const struct papr_probe *probe);
 /* How many calls of the function went by without the handlers, and of all probed functions together. */
 unsigned long papr_probe_missed(const struct papr_probe *probe);
 unsigned long papr_probes_missed(void);

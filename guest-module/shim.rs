@@ -34,6 +34,7 @@ extern "C" {
     pub(crate) fn papr_is_pseries() -> bool;
     pub(crate) fn papr_has_dr_connectors() -> bool;
     pub(crate) fn papr_has_return_probes() -> bool;
+    pub(crate) fn papr_is_to_go_by_work() -> bool;
 
     pub(crate) fn papr_probe_register(
         symbol: *const c_char,
@@ -42,6 +43,7 @@ extern "C" {
         probe: *mut *mut Probe,
     ) -> c_int;
     pub(crate) fn papr_probe_unregister(probe: *mut Probe);
+    pub(crate) fn papr_probe_symbol(probe: *const Probe) -> *const c_char;
     pub(crate) fn papr_probe_missed(probe: *const Probe) -> c_ulong;
     pub(crate) fn papr_probes_missed() -> c_ulong;
 

@@ -4,12 +4,12 @@
 
 use super::{
     cause::{Cause, CauseCell},
-    clues::{Clues, CpusLeft, LmbFlags, Senses},
+    clues::{errno, Clues, CpusLeft, LmbFlags, Senses},
     verdict::{Evidence, Failure, Range},
 };
 use crate::wire::{drc::DrcIndex, hotplug::HotplugRequest, reason::Reason, token::Token};
 use core::sync::atomic::{
-    AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicU8, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicU8, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
 
@@ -21,6 +21,9 @@ impl Task {
     /// No task of the kernel: who answers requests at which no attempt is seen.
     pub const NONE: Self = Self(1);
 }
+
+/// No errno, and no success.
+const NOT_RETURNED: i32 = i32::MIN;
 
 /// The one removal that is being followed, if any. Who has it has the turn: to take arrivals, to put into the outbox, to
 /// write in the journal.
@@ -47,6 +50,8 @@ pub struct Attempt {
     undetached: AtomicBool,
     unisolated: AtomicBool,
     lmbs_tried: AtomicBool,
+    /// What the function returned that does what is asked for one kind of resource; [`NOT_RETURNED`] if none has.
+    handled: AtomicI32,
     range: AtomicU8,
     /// The connector that is being given back at this moment.
     releasing: AtomicU32,
@@ -73,6 +78,7 @@ impl Attempt {
             undetached: AtomicBool::new(false),
             unisolated: AtomicBool::new(false),
             lmbs_tried: AtomicBool::new(false),
+            handled: AtomicI32::new(NOT_RETURNED),
             range: AtomicU8::new(0),
             releasing: AtomicU32::new(0),
             removing: AtomicU32::new(0),
@@ -112,6 +118,7 @@ impl Attempt {
         self.undetached.store(false, Relaxed);
         self.unisolated.store(false, Relaxed);
         self.lmbs_tried.store(false, Relaxed);
+        self.handled.store(NOT_RETURNED, Relaxed);
         self.range.store(Range::NotAsked as u8, Relaxed);
     }
 
@@ -137,6 +144,20 @@ impl Attempt {
             left,
             senses,
             blind,
+        }
+    }
+
+    /// The function has returned that does what is asked for one kind of resource.
+    pub fn handler_ends(&self, returned: i32) {
+        self.handled.store(returned, Relaxed);
+    }
+
+    /// What the removal returned, where only the functions were seen that do what is asked: 0 or a negative errno. Where
+    /// none of them was called, the kernel knows no such resource.
+    pub fn returned(&self) -> i32 {
+        match self.handled.load(Relaxed) {
+            NOT_RETURNED => errno::EINVAL,
+            returned => returned,
         }
     }
 
@@ -300,6 +321,16 @@ mod tests {
 
     fn seen(attempt: &Attempt, returned: i32) -> Evidence {
         attempt.seen(returned, CpusLeft::default(), Senses::default(), false)
+    }
+
+    #[test]
+    fn removal_returned_what_the_function_for_its_resource_did_if_there_is_one() {
+        let attempt = begun();
+        assert_eq!(attempt.returned(), errno::EINVAL);
+        attempt.handler_ends(0);
+        assert_eq!(attempt.returned(), 0);
+        attempt.begin(&dimm(), Token(8));
+        assert_eq!(attempt.returned(), errno::EINVAL);
     }
 
     #[test]

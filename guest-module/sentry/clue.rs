@@ -13,9 +13,10 @@ use core::{
     fmt,
 };
 
-/// A function, what its entry says of the attempt, and what its return does. The entry is of no interest in other tasks.
+/// A function (and its other name in some kernels), what its entry says of the attempt, and what its return does. The entry is
+/// of no interest in other tasks.
 macro_rules! clues {
-    ($($field:ident: $observer:ident on $symbol:literal $(for $sense:ident)?,
+    ($($field:ident: $observer:ident on $symbol:literal $(or $other:literal)? $(for $sense:ident)?,
         |$attempt:ident, $call:pat_param| $enter:expr, |$left:pat_param, $returned:pat_param| $leave:expr;)*) => {
         /// The probes that there are.
         pub(super) struct Clues {
@@ -48,6 +49,7 @@ macro_rules! clues {
 
             impl Observer for $observer {
                 const SYMBOL: &'static CStr = $symbol;
+                $(const OTHER_SYMBOL: Option<&'static CStr> = Some($other);)?
 
                 fn enter(call: &Call<'_>) -> Follow {
                     let Some($attempt) = WATCH.followed(current_task()) else { return Follow::Nothing };
@@ -114,7 +116,7 @@ clues! {
         // SAFETY: It only compares.
         |_attempt, call| Follow::if_true(unsafe { shim::papr_node_is_going(call.argument(0) as c_ulong) }),
         |attempt, returned| if errno_of(returned) != 0 { notified(attempt, returned) };
-    huge_pages: HugePages on c"dissolve_free_hugetlb_folios",
+    huge_pages: HugePages on c"dissolve_free_hugetlb_folios" or c"dissolve_free_huge_pages",
         |_attempt, _| Follow::Return,
         |attempt, returned| attempt.clues.huge_pages_end(returned);
     cpu_device: CpuDevice on c"cpu_device_down" for CPU_DEVICE,
@@ -123,7 +125,8 @@ clues! {
             Follow::Return
         },
         |attempt, returned| attempt.clues.cpu_device_ends(returned, cpus_left(), WATCH.senses());
-    cpu_down: CpuDown on c"_cpu_down" for CPU_DOWN,
+    // Where the compiler sees that all callers pass the same second argument, it leaves that one out.
+    cpu_down: CpuDown on c"_cpu_down" or c"_cpu_down.constprop.0" for CPU_DOWN,
         |attempt, call| {
             // CAST: An `unsigned int` is passed in the low half of the register.
             attempt.clues.cpu_down_begins(call.argument(0) as u32);

@@ -32,20 +32,31 @@ impl Observer for Request {
     fn enter(call: &Call<'_>) -> Follow {
         let copy = call.argument(0);
         let Some(asked) = call.read(copy) else { return Follow::Nothing };
-        let asked = HotplugRequest::from(asked);
-        let follow = WATCH.request_begins(current_task(), origin(), copy, &asked, call.missed(), &Firmware);
-        if follow == Follow::Return {
-            MISSED_BEFORE.store(missed(), Relaxed);
-        }
+        let follow = begins(origin(), copy, &HotplugRequest::from(asked), call.missed());
         wake_if_unsettled();
         follow
     }
 
     fn leave(returned: i32) {
-        let blind = missed() != MISSED_BEFORE.load(Relaxed);
-        WATCH.request_ends(current_task(), Ending { returned, left: cpus_left(), blind }, &Firmware);
+        ends(returned);
         wake_if_unsettled();
     }
+}
+
+/// The kernel begins with a request, whose copy stands at this address; so many calls of the function that is probed for
+/// that went by unseen before.
+pub(super) fn begins(origin: Origin, copy: usize, asked: &HotplugRequest, missed_before: u64) -> Follow {
+    let follow = WATCH.request_begins(current_task(), origin, copy, asked, missed_before, &Firmware);
+    if follow == Follow::Return {
+        MISSED_BEFORE.store(missed(), Relaxed);
+    }
+    follow
+}
+
+/// It has ended it, with 0 or a negative errno.
+pub(super) fn ends(returned: i32) {
+    let blind = missed() != MISSED_BEFORE.load(Relaxed);
+    WATCH.request_ends(current_task(), Ending { returned, left: cpus_left(), blind }, &Firmware);
 }
 
 fn origin() -> Origin {

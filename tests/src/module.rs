@@ -76,6 +76,11 @@ impl Vm {
         self.guest.sh("insmod /lib/modules/papr_unplug.ko").map(drop)
     }
 
+    /// Loads it with these parameters.
+    pub fn load_module_with(&mut self, parameters: &str) -> Result<()> {
+        self.guest.sh(&format!("insmod /lib/modules/papr_unplug.ko {parameters}")).map(drop)
+    }
+
     /// Loads it with the face that it shows to kernels without `CONFIG_RUST`.
     pub fn load_freestanding_module(&mut self) -> Result<()> {
         self.guest.sh("insmod /lib/modules/freestanding/papr_unplug.ko").map(drop)

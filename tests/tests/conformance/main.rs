@@ -4,6 +4,7 @@
 
 mod armed;
 mod baseline;
+mod by_work;
 mod errands;
 mod faces;
 mod harness;

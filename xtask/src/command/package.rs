@@ -20,8 +20,14 @@ use crate::work::step::Log;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What of the checkout a kernel without Rust builds the module from.
-const SOURCES: [&str; 5] =
-    ["Kbuild", "Makefile", "guest-module/shim.c", "guest-module/shim.h", "guest-module/face/freestanding.c"];
+const SOURCES: [&str; 6] = [
+    "Kbuild",
+    "Makefile",
+    "guest-module/older.h",
+    "guest-module/shim.c",
+    "guest-module/shim.h",
+    "guest-module/face/freestanding.c",
+];
 
 /// What any program of Rust's needs of Debian: the C library of the machine that it was linked on, or a newer one.
 const RUNTIME: &str = "libc6 (>= 2.34), libgcc-s1";

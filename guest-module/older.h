@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What older kernels call otherwise, or have not yet. Distributions take such things into older kernels, so Kbuild looks
+ * for them in the headers; a version says little.
+ */
+#ifndef PAPR_UNPLUG_OLDER_H
+#define PAPR_UNPLUG_OLDER_H
+
+#include <linux/kprobes.h>
+
+/* Since 5.1. */
+#ifndef static_assert
+#define static_assert(condition) _Static_assert(condition, #condition)
+#endif
+
+/* Since 5.8. */
+#ifndef PAPR_HAS_COPY_FROM_KERNEL_NOFAULT
+#define copy_from_kernel_nofault probe_kernel_read
+#endif
+
+/* Since 5.11; before that, an instance does not outlive its probe. */
+#if defined(CONFIG_KRETPROBES) && !defined(PAPR_HAS_GET_KRETPROBE)
+static inline struct kretprobe *get_kretprobe(struct kretprobe_instance *instance)
+{
+	return instance->rp;
+}
+#endif
+
+/* Since 5.18. */
+#ifndef PAPR_HAS_HK_TYPE_DOMAIN
+#define HK_TYPE_DOMAIN HK_FLAG_DOMAIN
+#endif
+
+#endif
