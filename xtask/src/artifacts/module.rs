@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
 use crate::artifacts::kernel::{Flavour, Kernel, MAKE};
@@ -51,6 +51,14 @@ pub(crate) struct Module {
 #[derive(Debug)]
 pub(crate) struct OwnTreeModule {
     pub(crate) tree: PathBuf,
+}
+
+impl OwnTreeModule {
+    /// What Kbuild chooses there.
+    fn face(&self) -> Face {
+        let config = fs::read_to_string(self.tree.join(".config")).unwrap_or_default();
+        if config.lines().any(|line| line == "CONFIG_RUST=y") { Face::KernelCrate } else { Face::Freestanding }
+    }
 }
 
 /// The module's file in either artifact.
@@ -119,6 +127,13 @@ impl Recipe for OwnTreeModule {
         format!("module (for {})", self.tree.display())
     }
 
+    fn parts(&self) -> Vec<&dyn Recipe> {
+        match self.face() {
+            Face::KernelCrate => Vec::new(),
+            Face::Freestanding => vec![&Object],
+        }
+    }
+
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
         let mut inputs = Inputs::default().text("tree", self.tree.display().to_string());
         // Too large to read each time. It changes with every build, and the module's idea of the kernel may have, too.
@@ -127,7 +142,7 @@ impl Recipe for OwnTreeModule {
         inputs = inputs.text("vmlinux", format!("{} bytes of {}.{}", found.len(), found.mtime(), found.mtime_nsec()));
         for name in [".config", "Module.symvers", "include/config/kernel.release"] {
             inputs = inputs.file(name, &self.tree.join(name)).with_context(|| {
-                format!("{KERNEL_TREE} must name the build directory of a kernel of 7.3 or newer, configured and built")
+                format!("{KERNEL_TREE} must name the build directory of a kernel, configured and built")
             })?;
         }
         with_sources(inputs, &settings.checkout)
@@ -137,12 +152,14 @@ impl Recipe for OwnTreeModule {
         50
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, object: &[Held], dir: &Path) -> Result<Made> {
         let config = fs::read_to_string(self.tree.join(".config"))?;
-        ensure!(config.contains("CONFIG_RUST=y"), "the kernel in {} is built without CONFIG_RUST", self.tree.display());
         let mut log = Log::begin(store, "own-module")?;
         let stage = dir.join("build");
         stage_sources(&store.settings.checkout, &stage)?;
+        for object in object {
+            Object::stage(object, &stage)?;
+        }
         let mut make = Command::new("make");
         make.arg("-C").arg(&self.tree).arg(format!("M={}", stage.display())).arg("ARCH=powerpc");
         // Which LLVM it is to be, the user may have said in the environment.
