@@ -26,7 +26,7 @@ use crate::wire::{
 };
 use core::{
     hint,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
 };
 
 /// Who asked for a removal.
@@ -76,6 +76,8 @@ pub struct Watch {
     pub arming: Arming,
     arrivals: Arrivals,
     attempt: Attempt,
+    /// The worker that is doing some work at whose attempt it was seen, or 0.
+    seen_at_work: AtomicUsize,
     /// What happened how often.
     pub counters: Counters,
     /// The last refusals.
@@ -104,6 +106,7 @@ impl Watch {
             arming: Arming::new(),
             arrivals: Arrivals::new(),
             attempt: Attempt::new(),
+            seen_at_work: AtomicUsize::new(0),
             counters: Counters::new(),
             journal: Journal::new(),
             outbox: Outbox::new(),
@@ -177,9 +180,14 @@ impl Watch {
         self.answer_lost(rtas);
     }
 
-    /// Some work has been done. If it was a request's, and no attempt was seen, nobody will answer it later. Returns whether
+    /// A task has done some work. If it was a request's, and no attempt was seen, nobody will answer it later. Returns whether
     /// it was.
-    pub fn work_ends(&self, work: usize, rtas: &impl Rtas) -> bool {
+    pub fn work_ends(&self, task: Task, work: usize, rtas: &impl Rtas) -> bool {
+        if self.seen_at_work.load(Relaxed) == task.0 {
+            // The kernel has freed the work by now, and a later request may have been put there.
+            self.seen_at_work.store(0, Relaxed);
+            return false;
+        }
         if self.arrivals.is_empty() || self.arrivals.before_work(work).is_none() || !self.take_turn(Task::NONE) {
             return false;
         }
@@ -205,6 +213,9 @@ impl Watch {
         if self.counters.missed.raise_to(missed) {
             // Each was answered if its arrival was seen. If not, it must not be relied on (PUE-G-012).
             self.renew(rtas);
+        }
+        if origin == Origin::Hypervisor {
+            self.seen_at_work.store(task.0, Relaxed);
         }
         if asked.action != Action::REMOVE {
             return Follow::Nothing;

@@ -87,7 +87,7 @@ unsafe extern "C" fn queued(work: c_ulong) {
 }
 
 unsafe extern "C" fn done(work: c_ulong) {
-    if WATCH.work_ends(work as usize, &Firmware) {
+    if WATCH.work_ends(current_task(), work as usize, &Firmware) {
         wake_if_unsettled();
     }
 }

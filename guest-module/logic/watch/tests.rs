@@ -13,6 +13,7 @@ use std::{cell::RefCell, string::ToString, vec, vec::Vec};
 
 const WORKER: Task = Task(0x1000);
 const WRITER: Task = Task(0x2000);
+const INTERRUPTED: Task = Task(0x3000);
 const FIRST: DrcIndex = DrcIndex(0x8000_0008);
 const SECOND: DrcIndex = DrcIndex(0x8000_0009);
 /// A connector that is not the guest's.
@@ -180,6 +181,32 @@ fn busy_firmware_is_asked_again_afterwards_until_it_has_heard() {
     assert_eq!(*firmware.signals.borrow(), [FIRST; 4]);
     assert_eq!(watch.journal.get(1).map(|refusal| refusal.told), Some(Told::ByModule));
     assert_eq!(watch.counters.told_by_module.get(), 1);
+}
+
+/// The kernel takes a request and keeps it there.
+fn arrive(watch: &Watch, place: Queued, firmware: &Firmware) {
+    assert_eq!(watch.event_begins(INTERRUPTED, &dimm(), Token::NONE, 0, firmware), Follow::Return);
+    watch.work_begins(INTERRUPTED, || Some((place, dimm())));
+    watch.event_ends(INTERRUPTED, firmware);
+}
+
+/// The kernel frees a request before it says that its work is done.
+#[test]
+fn request_that_comes_to_stand_where_the_one_before_stood_is_not_answered_in_its_stead() {
+    let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
+    let place = Queued { work: 0x5000, copy: 0x5080 };
+    arrive(&watch, place, &firmware);
+    for requests in [1, 2] {
+        watch.request_begins(WORKER, Origin::Hypervisor, place.copy, &dimm(), 0, &firmware);
+        lmb(&watch, FIRST, -16);
+        end(&watch, WORKER, -22, &firmware);
+        arrive(&watch, place, &firmware);
+        assert!(!watch.work_ends(WORKER, place.work, &firmware));
+        assert_eq!((watch.counters.requests.get(), watch.counters.unseen.get()), (requests, 0));
+    }
+    // This one's attempt was not seen.
+    assert!(watch.work_ends(WORKER, place.work, &firmware));
+    assert_eq!((watch.counters.requests.get(), watch.counters.unseen.get()), (3, 1));
 }
 
 #[test]

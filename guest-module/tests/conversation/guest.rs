@@ -147,7 +147,7 @@ impl Guest {
         if is_seen {
             self.watch.request_ends(WORKER, Ending { returned, ..Ending::default() }, hypervisor);
         }
-        self.watch.work_ends(queued.work, hypervisor);
+        self.watch.work_ends(WORKER, queued.work, hypervisor);
         Some(request)
     }
 
