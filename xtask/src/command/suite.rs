@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::kernel::Flavour;
+use crate::artifacts::module::Face;
 use crate::cache::store::Store;
 use crate::host;
 use crate::work::step::Log;
@@ -36,7 +37,10 @@ pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Resu
     if whole && flavour == Flavour::Default {
         cargo(store, &["test", "--quiet", "--doc", "--workspace"])?;
     }
-    let arguments: Vec<OsString> = scope(flavour).iter().map(Into::into).chain(nextest.iter().cloned()).collect();
+    let mut arguments: Vec<OsString> = scope(flavour).iter().map(Into::into).chain(nextest.iter().cloned()).collect();
+    if whole && flavour.face() == Face::Freestanding {
+        arguments.extend(["-E", ONE_FACE].map(Into::into));
+    }
     self::nextest(store, &artifacts, &arguments, &[])
 }
 
@@ -84,18 +88,9 @@ fn scope(flavour: Flavour) -> &'static [&'static str] {
         Flavour::Debug => {
             &["--package", VM_TESTS, "--test", "conformance", "--test", "debug_kernel", "--run-ignored", "all"]
         }
-        Flavour::Kasan => &[
-            "--package",
-            VM_TESTS,
-            "--test",
-            "conformance",
-            "--test",
-            "kasan_kernel",
-            "--run-ignored",
-            "all",
-            "-E",
-            ONE_FACE,
-        ],
+        Flavour::Kasan => {
+            &["--package", VM_TESTS, "--test", "conformance", "--test", "kasan_kernel", "--run-ignored", "all"]
+        }
         Flavour::Bare => &["--package", VM_TESTS, "--test", "bare_kernel", "--run-ignored", "all"],
     }
 }
