@@ -21,6 +21,11 @@ impl Console {
         Ok(Self { lines: Lines::of(stream, |_| {})?, log: Vec::new() })
     }
 
+    /// The same console, after its guest has gone to another VMM, which has it on this stream.
+    pub fn move_to(self, stream: &UnixStream) -> io::Result<Self> {
+        Ok(Self { lines: Lines::of(stream, |_| {})?, ..self })
+    }
+
     /// Waits for a line with this text in it.
     pub fn wait_for(&mut self, text: &str) -> Result<(), NoLine> {
         let deadline = Deadline::start();

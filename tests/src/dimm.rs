@@ -8,7 +8,7 @@ use papr_unplug_wire::wire::drc::DrcIndex;
 use serde_json::{Value, json};
 
 /// A logical memory block, in bytes. QEMU's are of 256 MiB, and the guest's memory blocks are as large.
-const LMB: u64 = 256 << 20;
+pub const LMB: u64 = 256 << 20;
 /// The smallest DIMM.
 pub const ONE_LMB: u64 = LMB;
 /// A DIMM of which the guest can take one half and refuse the other.
@@ -41,6 +41,11 @@ impl Dimm {
     }
 }
 
+/// The id of what is behind a DIMM.
+fn backend(dimm: &str) -> String {
+    format!("{dimm}-ram")
+}
+
 impl Vm {
     /// Adds a DIMM of so many bytes and waits until the guest has it online.
     pub fn plug_dimm(&mut self, size: u64) -> Result<Dimm> {
@@ -51,11 +56,21 @@ impl Vm {
     pub fn plug_dimm_into(&mut self, node: u32, size: u64) -> Result<Dimm> {
         self.devices += 1;
         let id = format!("dimm{}", self.devices);
-        let backend = format!("{id}-ram");
+        let backend = backend(&id);
         self.qmp.execute("object-add", json!({ "qom-type": "memory-backend-ram", "id": backend, "size": size }))?;
         self.plug(json!({ "driver": "pc-dimm", "id": id, "memdev": backend, "node": node }))?;
         let address = self.address_of(&id)?;
         Ok(Dimm { id, address })
+    }
+
+    /// Forgets what was behind a device that is gone.
+    pub fn forget(&mut self, device: &(impl Device + ?Sized)) -> Result<()> {
+        let backend = backend(device.id());
+        let objects = self.qmp.execute("qom-list", json!({ "path": "/objects" }))?;
+        if objects.as_array().into_iter().flatten().any(|object| object["name"] == *backend) {
+            self.qmp.execute("object-del", json!({ "id": backend }))?;
+        }
+        Ok(())
     }
 
     /// Adds a device and waits until the guest has taken it into use.

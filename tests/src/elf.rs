@@ -9,13 +9,18 @@ pub struct Section<'a> {
     pub name: &'a [u8],
     /// Whether there are instructions in it.
     pub is_code: bool,
-    /// What is in it.
+    /// Whether it is loaded.
+    pub is_loaded: bool,
+    /// How large it is.
+    pub size: u64,
+    /// What is in it; nothing, if that is nothing but zeros.
     pub contents: &'a [u8],
 }
 
-/// The sections of a file that have contents; `None` if it is no whole little-endian ELF64 file.
+/// The sections of a file; `None` if it is no whole little-endian ELF64 file.
 pub fn sections(elf: &[u8]) -> Option<Vec<Section<'_>>> {
     const NOBITS: usize = 8;
+    const ALLOC: usize = 2;
     const EXECINSTR: usize = 4;
     let half = |at: usize| Some(usize::from(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?)));
     let word = |at: usize| Some(u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?) as usize);
@@ -29,11 +34,15 @@ pub fn sections(elf: &[u8]) -> Option<Vec<Section<'_>>> {
     let mut sections = Vec::new();
     for index in 0..count {
         let header = header(index)?;
-        if word(header + 4)? != NOBITS {
-            let name = names.get(word(header)?..)?.split(|byte| *byte == 0).next()?;
-            let is_code = long(header + 8)? & EXECINSTR != 0;
-            sections.push(Section { name, is_code, contents: contents(header)? });
-        }
+        let name = names.get(word(header)?..)?.split(|byte| *byte == 0).next()?;
+        let flags = long(header + 8)?;
+        sections.push(Section {
+            name,
+            is_code: flags & EXECINSTR != 0,
+            is_loaded: flags & ALLOC != 0,
+            size: long(header + 0x20)? as u64,
+            contents: if word(header + 4)? == NOBITS { &[] } else { contents(header)? },
+        });
     }
     Some(sections)
 }
@@ -69,7 +78,10 @@ pub(crate) mod tests {
         let file = elf(".text", true, b"code");
         let sections = sections(&file).unwrap();
         assert_eq!(sections.len(), 3);
-        assert_eq!(sections[2], Section { name: b".text", is_code: true, contents: b"code" });
+        assert_eq!(
+            sections[2],
+            Section { name: b".text", is_code: true, is_loaded: false, size: 4, contents: b"code" }
+        );
         assert!(!sections[1].is_code);
     }
 

@@ -38,13 +38,26 @@ impl Guest {
     pub fn greet(stream: UnixStream, journal: Journal) -> Result<Self> {
         let witness = journal.clone();
         let lines = Lines::of(&stream, move |line| witness.add(line))?;
-        let deadline = Deadline::start();
-        while !lines.next(deadline).context("waiting for the guest's shell")?.text.contains(READY) {}
         let mut guest =
             Self { stream, lines, journal, reader: Reader::default(), started: 0, ended: BTreeMap::default() };
-        // Commands themselves read from nowhere, and the terminal is where they write.
-        guest.sh("stty -echo <&1; PS1=")?;
+        guest.greet_again()?;
         Ok(guest)
+    }
+
+    /// Waits for the guest to say that it has another shell. What was started in the one before is forgotten.
+    pub fn greet_again(&mut self) -> Result<()> {
+        let deadline = Deadline::start();
+        while !self.lines.next(deadline).context("waiting for the guest's shell")?.text.contains(READY) {}
+        self.reader = Reader::default();
+        // Commands themselves read from nowhere, and the terminal is where they write.
+        self.sh("stty -echo <&1; PS1=").map(drop)
+    }
+
+    /// The same shell, after it has gone to another VMM, which has it on this stream.
+    pub fn move_to(self, stream: UnixStream) -> Result<Self> {
+        let witness = self.journal.clone();
+        let lines = Lines::of(&stream, move |line| witness.add(line))?;
+        Ok(Self { stream, lines, ..self })
     }
 
     /// Runs a command to its end.

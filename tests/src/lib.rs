@@ -31,6 +31,7 @@ pub mod artifacts;
 pub mod pairing;
 
 pub mod deadline;
+pub mod dice;
 pub mod journal;
 pub mod lines;
 pub mod machine;
@@ -50,6 +51,7 @@ pub mod administrator;
 pub mod busy;
 pub mod cpu;
 pub mod dimm;
+pub mod migration;
 
 pub mod elf;
 pub mod frames;

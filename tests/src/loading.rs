@@ -8,7 +8,7 @@ use crate::{
     console::Console,
     machine::Machine,
     pairing::Side,
-    qemu::Qemu,
+    qemu::{Qemu, Start},
     vm::{fresh, logs},
 };
 use anyhow::{Context as _, Result};
@@ -23,7 +23,8 @@ pub struct Loading(Vec<String>);
 impl Loading {
     /// Boots such a guest, to its end. Its logs go to `target/vm/NAME`.
     pub fn watch(artifacts: &Artifacts, machine: Machine, name: &str) -> Result<Self> {
-        let qemu = Qemu::start(artifacts, Side::Stock, machine, ALONE, &fresh(&logs(name))?)?;
+        let start = Start::with_kernel_arguments(ALONE);
+        let qemu = Qemu::start(artifacts, Side::Stock, machine, &start, &fresh(&logs(name))?)?;
         let mut console = Console::of(&qemu.console)?;
         console.wait_for_end().context("waiting for the guest to end")?;
         Ok(Self(console.log().to_vec()))

@@ -7,17 +7,25 @@
 pub enum Machine {
     /// A hypervisor's guest.
     Pseries,
-    /// The same, with firmware that has no `set-indicator`.
+    /// The same, in which CPUs can come and go more often.
+    PseriesForLong,
+    /// The same as the first, with firmware that has no `set-indicator`.
     PseriesWithoutSetIndicator,
     /// A whole machine, with no hypervisor below it.
     Powernv,
 }
 
-/// What the guest is given: one CPU of four, 2 GiB, four slots for DIMMs, and a second NUMA node that is empty until a
-/// DIMM comes.
+/// What the guest is given: one CPU of many, 2 GiB, four slots for DIMMs, and a second NUMA node that is empty until a
+/// DIMM comes. QEMU has room for as many threads of TCG as there can be CPUs and gives none of it back, so that the
+/// number is also how many CPUs can come in the life of a QEMU, less one.
 const PSERIES: &str = "\
-    -machine pseries -cpu power9 -smp 1,maxcpus=4 -m 2G,slots=4,maxmem=8G \
-    -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-3,memdev=ram0 -numa node,nodeid=1";
+    -machine pseries -cpu power9 -smp 1,maxcpus=8 -m 2G,slots=4,maxmem=8G \
+    -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-7,memdev=ram0 -numa node,nodeid=1";
+
+/// The same for 63 CPUs to come.
+const PSERIES_FOR_LONG: &str = "\
+    -machine pseries -cpu power9 -smp 1,maxcpus=64 -m 2G,slots=4,maxmem=8G \
+    -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-63,memdev=ram0 -numa node,nodeid=1";
 
 /// One with a BMC, without which its firmware can neither reboot nor end.
 const POWERNV: &str = "\
@@ -39,6 +47,7 @@ impl Machine {
     pub fn options(self) -> impl Iterator<Item = &'static str> {
         let (machine, firmware): (_, &[_]) = match self {
             Self::Pseries => (PSERIES, &[]),
+            Self::PseriesForLong => (PSERIES_FOR_LONG, &[]),
             Self::PseriesWithoutSetIndicator => (PSERIES, &WITHOUT_SET_INDICATOR),
             Self::Powernv => (POWERNV, &[]),
         };
@@ -49,7 +58,7 @@ impl Machine {
     /// skiboot.
     pub fn serial_lines(self) -> [&'static str; 2] {
         match self {
-            Self::Pseries | Self::PseriesWithoutSetIndicator => ["console", "shell"],
+            Self::Pseries | Self::PseriesForLong | Self::PseriesWithoutSetIndicator => ["console", "shell"],
             Self::Powernv => ["shell", "console"],
         }
     }

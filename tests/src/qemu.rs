@@ -18,10 +18,46 @@ use std::{
 };
 
 /// For every machine. A guest that panics or resets ends the VMM (`-no-reboot`), and so every wait.
-const OPTIONS: [&str; 5] = ["-accel", "tcg,thread=multi", "-nodefaults", "-nographic", "-no-reboot"];
+const OPTIONS: [&str; 3] = ["-nodefaults", "-nographic", "-no-reboot"];
 
 /// The kernel log on the first console, and the first oops ends it all.
 const KERNEL_ARGUMENTS: &str = "console=hvc0 oops=panic panic=-1";
+
+/// How a VMM is started, as far as that varies.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Arguments for the kernel besides those that all have.
+    pub kernel_arguments: &'static str,
+    /// Options of the VMM besides those that all have.
+    pub options: Vec<String>,
+    /// Whether instructions are counted, for which all of the guest's CPUs share a thread.
+    pub counts_instructions: bool,
+}
+
+impl Start {
+    /// With these arguments for the kernel.
+    pub fn with_kernel_arguments(kernel_arguments: &'static str) -> Self {
+        Self { kernel_arguments, ..Self::default() }
+    }
+
+    /// With these options of the VMM.
+    pub fn with_options<S: Into<String>>(options: impl IntoIterator<Item = S>) -> Self {
+        Self { options: options.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// With instructions counted. Each takes the guest a nanosecond of its time, and no time passes while it waits.
+    pub fn counting_instructions() -> Self {
+        Self { counts_instructions: true, ..Self::default() }
+    }
+
+    fn accelerator(&self) -> &'static [&'static str] {
+        if self.counts_instructions {
+            &["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+        } else {
+            &["-accel", "tcg,thread=multi"]
+        }
+    }
+}
 
 /// A running VMM. It is killed when this is dropped, and by the kernel when the thread that started it ends.
 #[derive(Debug)]
@@ -38,15 +74,8 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// Starts a VMM whose guest boots at once, with these arguments for its kernel besides those that all have. `logs` gets
-    /// the VMM's output, the kernel log, and the command line.
-    pub fn start(
-        artifacts: &Artifacts,
-        vmm: Side,
-        machine: Machine,
-        kernel_arguments: &str,
-        logs: &Path,
-    ) -> Result<Self> {
+    /// Starts a VMM whose guest boots at once. `logs` gets the VMM's output, the kernel log, and the command line.
+    pub fn start(artifacts: &Artifacts, vmm: Side, machine: Machine, start: &Start, logs: &Path) -> Result<Self> {
         let console = Plug::new("console")?;
         let shell = Plug::new("shell")?;
         let monitor = Plug::new("monitor")?;
@@ -55,9 +84,9 @@ impl Qemu {
 
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.vmm(vmm)?).arg("-L").arg(&artifacts.qemu_data);
-        command.args(machine.options()).args(OPTIONS);
+        command.args(machine.options()).args(start.accelerator()).args(OPTIONS).args(&start.options);
         command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd").arg(&artifacts.initramfs);
-        command.args(["-append", format!("{KERNEL_ARGUMENTS} {kernel_arguments}").trim_end()]);
+        command.args(["-append", format!("{KERNEL_ARGUMENTS} {}", start.kernel_arguments).trim_end()]);
         command.args(["-chardev", &format!("{},id=console,logfile={log}", console.chardev())]);
         command.args(["-chardev", &format!("{},id=shell", shell.chardev())]);
         for line in machine.serial_lines() {
@@ -81,6 +110,11 @@ impl Qemu {
                 Err(error)
             }
         }
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// How it ended, if it has.

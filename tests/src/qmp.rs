@@ -95,6 +95,11 @@ impl Qmp {
         self.execute("query-status", json!({})).map(drop)
     }
 
+    /// When the talk began.
+    pub fn begin(&self) -> Moment {
+        Moment(0)
+    }
+
     /// Now.
     pub fn moment(&self) -> Moment {
         Moment(self.events.len())

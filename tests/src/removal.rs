@@ -100,13 +100,13 @@ impl Removal {
 
 impl Vm {
     /// Asks for a device and watches what comes of it.
-    pub fn remove(&mut self, device: &impl Device) -> Result<Removal> {
+    pub fn remove(&mut self, device: &(impl Device + ?Sized)) -> Result<Removal> {
         let asked = self.ask(device)?.with_context(|| format!("the VMM does not ask for {}", device.id()))?;
         self.watch(asked)
     }
 
     /// Asks once more for a device that was refused. Where the VMM takes the request, it must end in a release.
-    pub fn retry(&mut self, device: &impl Device) -> Result<Retry> {
+    pub fn retry(&mut self, device: &(impl Device + ?Sized)) -> Result<Retry> {
         let Ok(asked) = self.ask(device)? else { return Ok(Retry::Rejected) };
         match self.watch(asked)?.outcome {
             Outcome::Released => Ok(Retry::Accepted),
@@ -115,7 +115,7 @@ impl Vm {
     }
 
     /// Asks for a device and does not wait. The inner error is the VMM's: it may not take the request.
-    pub fn ask(&mut self, device: &impl Device) -> Result<Result<Asked, CommandError>> {
+    pub fn ask(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Asked, CommandError>> {
         if self.asked == 0 {
             // Leave behind whatever the guest did before.
             self.trace.so_far(&mut self.guest)?;
@@ -139,7 +139,7 @@ impl Vm {
 
     /// Asks for a device and waits until the host is told something. Quicker than [`Vm::remove`], and of no use where the
     /// host may be told nothing.
-    pub fn remove_unwatched(&mut self, device: &impl Device) -> Result<Told> {
+    pub fn remove_unwatched(&mut self, device: &(impl Device + ?Sized)) -> Result<Told> {
         self.qmp.round_trip()?;
         let asked = self.send(device)?.with_context(|| format!("the VMM does not ask for {}", device.id()))?;
         self.qmp.wait_for(asked.before, "what comes of a removal", |event| asked.is_told_by(event))?;
@@ -148,7 +148,7 @@ impl Vm {
         Ok(Told { outcome: outcome(first), latency })
     }
 
-    fn send(&mut self, device: &impl Device) -> Result<Result<Asked, CommandError>> {
+    fn send(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Asked, CommandError>> {
         let id = device.id().to_owned();
         let before = self.qmp.moment();
         let sent = Instant::now();

@@ -47,6 +47,8 @@ pub enum Step {
 pub struct SetIndicator {
     /// The task that made it, as `name-pid`.
     pub task: String,
+    /// The CPU on which it did.
+    pub cpu: u32,
     /// What it set.
     pub indicator: Indicator,
     /// Where.
@@ -135,11 +137,14 @@ impl Trace {
 impl Step {
     /// Reads a line of the trace; `None` if it tells of something else.
     fn parse(line: &str) -> Option<Self> {
-        let task = line.split_whitespace().next()?.to_owned();
+        let mut words = line.split_whitespace();
+        let task = words.next()?.to_owned();
+        let cpu = words.next().and_then(|word| word.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
         if let Some((_, words)) = line.split_once(": rtas_input: set-indicator arguments: {") {
             let mut words = words.trim_end_matches('}').split(',').map(hexadecimal);
             Some(Self::Call(SetIndicator {
                 task,
+                cpu: cpu?,
                 indicator: Indicator(words.next()??),
                 connector: DrcIndex(words.next()??),
                 state: words.next()??,
@@ -154,6 +159,7 @@ impl Step {
                 connector: DrcIndex(member(" connector=")?),
                 state: member(" state=")?,
                 task,
+                cpu: cpu?,
             }))
         } else if let Some((_, rest)) = line.split_once(": attempt: (") {
             // The hypervisor's requests are taken up by a kernel worker. The caller's name would say it as well, but not
@@ -204,6 +210,7 @@ mod tests {
                     {0x2329,0x80000008,0x1}";
         let call = SetIndicator {
             task: "kworker/u16:0-10".into(),
+            cpu: 0,
             indicator: Indicator(9001),
             connector: DrcIndex(0x8000_0008),
             state: 1,

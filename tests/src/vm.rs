@@ -10,11 +10,12 @@ use crate::{
     lines::NoLine,
     machine::Machine,
     pairing::{Pairing, Side},
-    qemu::Qemu,
+    qemu::{Qemu, Start},
     qmp::Qmp,
     trace::Trace,
 };
 use anyhow::{Context as _, Result};
+use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -39,7 +40,7 @@ pub struct Vm {
     pub(crate) asked: u32,
     /// How many marks are in the kernel log.
     marks: u32,
-    qemu: Qemu,
+    pub(crate) qemu: Qemu,
 }
 
 /// A VM whose guest is on its way up.
@@ -59,8 +60,19 @@ pub fn logs(name: &str) -> PathBuf {
 impl Vm {
     /// Starts a VM and does not wait for it. Its logs go to `target/vm/NAME`.
     pub fn launch(artifacts: &Artifacts, pairing: Pairing, name: &str) -> Result<Booting> {
+        Self::launch_as(artifacts, pairing, Machine::Pseries, &Start::default(), name)
+    }
+
+    /// The same on this machine, started like this.
+    pub fn launch_as(
+        artifacts: &Artifacts,
+        pairing: Pairing,
+        machine: Machine,
+        start: &Start,
+        name: &str,
+    ) -> Result<Booting> {
         let logs = fresh(&logs(name))?;
-        let qemu = Qemu::start(artifacts, pairing.vmm, Machine::Pseries, "", &logs)?;
+        let qemu = Qemu::start(artifacts, pairing.vmm, machine, start, &logs)?;
         let console = Console::of(&qemu.console)?;
         Ok(Booting { pairing, logs, qemu, console })
     }
@@ -68,6 +80,22 @@ impl Vm {
     /// The name of an abstract socket where QMP can be had beside [`Vm::qmp`].
     pub fn spare_monitor(&self) -> &str {
         &self.qemu.spare_monitor
+    }
+
+    /// Has the guest boot anew, and waits until it is up. The module is not loaded.
+    pub fn reset(&mut self) -> Result<()> {
+        self.qmp.execute("set-action", json!({ "reboot": "reset" }))?;
+        self.qmp.execute("system_reset", json!({}))?;
+        self.await_boot()
+    }
+
+    /// Waits until the guest has booted anew, which it must be about to do. (A VMM ends with its guest's boot unless it was
+    /// told otherwise, with `set-action`.)
+    pub fn await_boot(&mut self) -> Result<()> {
+        self.guest.greet_again()?;
+        self.asked = 0;
+        self.trace = settle_in(&mut self.guest)?;
+        Ok(())
     }
 
     /// Whether this error means that the VMM ended by itself.
@@ -102,15 +130,21 @@ impl Booting {
         let journal = |name| Journal::create(&logs.join(name)).with_context(|| format!("cannot write {name}"));
         let qmp = Qmp::greet(qemu.monitor.try_clone()?, journal("qmp.log")?)?;
         let mut guest = Guest::greet(qemu.shell.try_clone()?, journal("shell.log")?)?;
-        let trace = Trace::start(&mut guest)?;
+        let trace = settle_in(&mut guest)?;
         let mut vm = Vm { pairing, guest, qmp, trace, console, devices: 0, asked: 0, marks: 0, qemu };
-        // DIMMs that come later are to be removable, unless a story makes them busy.
-        vm.guest.sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks")?;
         if vm.pairing.guest == Side::Ours {
             vm.load_module()?;
         }
         Ok(vm)
     }
+}
+
+/// Has a guest that has booted be what tests expect.
+fn settle_in(guest: &mut Guest) -> Result<Trace> {
+    let trace = Trace::start(guest)?;
+    // DIMMs that come later are to be removable, unless a story makes them busy.
+    guest.sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks")?;
+    Ok(trace)
 }
 
 /// An empty directory.

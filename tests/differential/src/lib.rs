@@ -23,7 +23,6 @@
 pub mod machine;
 pub mod step;
 
-pub mod dice;
 pub mod sequence;
 
 pub mod answer;

@@ -3,10 +3,10 @@
 //! Strings of steps: some as a guest would take them, some at random, most of them both.
 
 use crate::{
-    dice::Dice,
     machine::{Device, OTHERS},
     step::{Step, indicator},
 };
+use papr_unplug_tests::dice::Dice;
 
 /// The longest sequence.
 pub const LONGEST: u32 = 24;

@@ -5,7 +5,6 @@
 use anyhow::Result;
 use papr_unplug_differential::{
     answer::Said,
-    dice::Dice,
     machine::{Device, OTHERS},
     party::Party as _,
     program::Program,
@@ -13,6 +12,7 @@ use papr_unplug_differential::{
     step::{Step, indicator},
     vmm::Vmm,
 };
+use papr_unplug_tests::dice::Dice;
 
 /// How often it does.
 const CALLS: u32 = 1_000_000;
