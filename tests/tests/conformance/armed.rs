@@ -76,6 +76,27 @@ fn module_unloaded_takes_its_promise_back_and_a_reloaded_one_promises_anew() {
     });
 }
 
+/// PUE-V-010
+#[test]
+fn reports_are_taken_from_each_processor() {
+    story(Pairing::OURS, |vm| {
+        let cpu = vm.plug_cpu(1)?;
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        for only in [0, 1] {
+            let other = 1 - only;
+            vm.guest.sh(&format!("echo 0 > /sys/devices/system/cpu/cpu{other}/online"))?;
+            let removal = vm.remove(&dimm)?;
+            assert_eq!(told(&removal)?["source"], json!("reported-by-token"));
+            assert_eq!(removal.calls.iter().map(|call| call.cpu).collect::<Vec<_>>(), [only; 2]);
+            vm.guest.sh(&format!("echo 1 > /sys/devices/system/cpu/cpu{other}/online"))?;
+        }
+        vm.allow_offlining()?;
+        assert_eq!(vm.remove(&cpu)?.outcome, Outcome::Released);
+        Ok(())
+    });
+}
+
 /// Request, source, reason and errno of the one event that there was.
 fn told(removal: &Removal) -> Result<Value> {
     assert_eq!((removal.outcome, removal.events.len()), (Outcome::Refused, 1));
@@ -86,6 +107,12 @@ fn told(removal: &Removal) -> Result<Value> {
     }))
 }
 
-fn armed(vm: &mut Vm) -> Result<Value> {
+/// The classes that are armed.
+pub(crate) fn armed(vm: &mut Vm) -> Result<Value> {
     Ok(vm.qmp.execute("query-device-unplug-requests", json!({}))?["armed"].take())
+}
+
+/// The requests that are open.
+pub(crate) fn pending(vm: &mut Vm) -> Result<Value> {
+    Ok(vm.qmp.execute("query-device-unplug-requests", json!({}))?["requests"].take())
 }

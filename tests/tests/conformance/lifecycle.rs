@@ -115,7 +115,7 @@ fn module_reloaded_counts_from_zero() {
 }
 
 /// A DIMM of two LMBs that is asked for, while pages in its first one are held.
-fn removal_under_way(vm: &mut Vm) -> anyhow::Result<(Dimm, Holder, Asked)> {
+pub(crate) fn removal_under_way(vm: &mut Vm) -> anyhow::Result<(Dimm, Holder, Asked)> {
     let dimm = vm.plug_dimm(TWO_LMBS)?;
     let second = dimm.first_block() + 1;
     vm.set_block(second, "offline")?;

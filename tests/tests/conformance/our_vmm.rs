@@ -3,6 +3,7 @@
 //! What our VMM makes of guests that do not report: each refusal that they hint at is one event, which says that it is
 //! inferred; and a device can be asked for again whatever the guest did.
 
+use super::armed::pending;
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
     pairing::Pairing,
@@ -10,7 +11,6 @@ use papr_unplug_tests::{
     removal::{Device as _, Outcome, Removal, Retry},
     scenario::Scenario,
     story::story,
-    vm::Vm,
 };
 use serde_json::{Value, json};
 
@@ -66,8 +66,4 @@ fn refused_once(removal: Removal) -> Result<Event> {
 fn told(event: &Event) -> (Value, Value, Value) {
     let member = |name| event.body.data(name).cloned().unwrap_or_default();
     (member("request"), member("source"), member("reason"))
-}
-
-fn pending(vm: &mut Vm) -> Result<Value> {
-    Ok(vm.qmp.execute("query-device-unplug-requests", json!({}))?["requests"].take())
 }

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Requests that are open while the guest, or the VMM under it, comes to an end of some kind.
+
+use super::{
+    armed::{armed, pending},
+    lifecycle::removal_under_way,
+};
+use papr_unplug_tests::{dimm::ONE_LMB, pairing::Pairing, removal::Outcome, story::story};
+use serde_json::json;
+
+/// PUE-V-016, PUE-V-070, PUE-G-061: and the guest that boots then has promised nothing, until it loads the module.
+#[test]
+fn request_in_the_middle_of_an_attempt_is_closed_by_a_reset() {
+    story(Pairing::OURS, |vm| {
+        let (dimm, _holder, asked) = removal_under_way(vm)?;
+        assert_eq!(pending(vm)?[0]["started"], json!(true));
+        vm.reset()?;
+        let told: Vec<_> = vm.told(&asked)?.iter().map(|event| event.body.name().to_owned()).collect();
+        assert_eq!(told, ["DEVICE_DELETED"]);
+        assert_eq!((armed(vm)?, pending(vm)?), (json!([]), json!([])));
+
+        vm.forget(&dimm)?;
+        vm.load_module()?;
+        assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
+        let next = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        let removal = vm.remove(&next)?;
+        assert_eq!((removal.outcome, removal.events.len()), (Outcome::Refused, 1));
+        assert_eq!(removal.events[0].body.data("source"), Some(&json!("reported-by-token")));
+        Ok(())
+    });
+}
+
+/// PUE-V-070: the one that a guest had refused in silence, too, before it had the module.
+#[test]
+fn request_that_nobody_answered_is_closed_when_the_guest_reboots() {
+    story(Pairing::STOCK_ON_OURS, |vm| {
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        let asked = vm.ask(&dimm)??;
+        vm.trace.attempt(&mut vm.guest)?;
+        vm.load_module()?;
+        assert_eq!(pending(vm)?[0]["promised"], json!(false));
+
+        vm.qmp.execute("set-action", json!({ "reboot": "reset" }))?;
+        let _gone = vm.guest.start("reboot -f")?;
+        vm.await_boot()?;
+        let told: Vec<_> = vm.told(&asked)?.iter().map(|event| event.body.name().to_owned()).collect();
+        assert_eq!(told, ["DEVICE_DELETED"]);
+        assert_eq!((armed(vm)?, pending(vm)?), (json!([]), json!([])));
+        Ok(())
+    });
+}
+
+/// PUE-G-060: the VMM stops where it would reset, so that only the guest itself can have taken its promise back.
+#[test]
+fn guest_that_reboots_takes_its_promise_back_first() {
+    story(Pairing::OURS, |vm| {
+        assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
+        vm.qmp.execute("set-action", json!({ "reboot": "shutdown", "shutdown": "pause" }))?;
+        let moment = vm.qmp.moment();
+        let _gone = vm.guest.start("reboot -f")?;
+        vm.qmp.wait_for(moment, "the guest to reboot", |event| event.name() == "STOP")?;
+        assert_eq!(armed(vm)?, json!([]));
+
+        vm.qmp.execute("set-action", json!({ "reboot": "reset" }))?;
+        vm.qmp.execute("system_reset", json!({}))?;
+        vm.qmp.execute("cont", json!({}))?;
+        vm.await_boot()
+    });
+}
