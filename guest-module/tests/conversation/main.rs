@@ -4,6 +4,7 @@
 
 mod guest;
 mod hypervisor;
+mod levels;
 mod sequences;
 
 use guest::{Arrival, Guest, Plan};
