@@ -12,9 +12,13 @@
 //! that makes the [`report`]; and [`files`] shows it all in debugfs, as the kernel [`log`] does. [`shim`] is the little C
 //! that this takes of the kernel. How a kernel loads it is the [`face`]'s affair.
 
-pub mod logic;
+// Neither is to be seen from outside: what nobody calls is left out of the module, and what one function calls becomes a
+// part of it.
+#[expect(dead_code, reason = "tests, and the hypervisor's side, use more of them")]
+mod logic;
+#[expect(dead_code, reason = "tests, and the hypervisor's side, use more of them")]
 #[path = "../spec/wire/src/wire/mod.rs"]
-pub mod wire;
+mod wire;
 
 mod errno;
 mod files;

@@ -25,7 +25,7 @@ use crate::{
     worker::{self, Worker},
     WATCH,
 };
-use core::fmt;
+use core::{ffi::CStr, fmt};
 
 /// All probes, in force for as long as this lives.
 ///
@@ -76,7 +76,7 @@ impl Attempts {
         }
     }
 
-    fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
+    fn write(&self, to: &mut dyn fmt::Write) -> fmt::Result {
         match self {
             Self::Whole(probe) => write_line(to, Some(probe)),
             Self::Work(work) => work.write(to),
@@ -136,7 +136,7 @@ impl Sentry {
     }
 
     /// Writes a line for each probe.
-    pub(crate) fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
+    pub(crate) fn write(&self, to: &mut dyn fmt::Write) -> fmt::Result {
         self.request.write(to)?;
         write_line(to, self.lmb.as_ref())?;
         write_line(to, self.release.as_ref())?;
@@ -165,18 +165,28 @@ impl fmt::Display for Sentry {
     }
 }
 
-fn write_line<O: Observer>(to: &mut impl fmt::Write, probe: Option<&Probe<O>>) -> fmt::Result {
-    match probe {
-        Some(probe) => {
-            writeln!(to, "{} active missed={}", probe.symbol().to_str().unwrap_or_default(), probe.missed())
-        }
-        None => writeln!(to, "{} absent", name::<O>()),
+fn write_line<O: Observer>(to: &mut dyn fmt::Write, probe: Option<&Probe<O>>) -> fmt::Result {
+    write_state(to, probe.map_or(O::SYMBOL, Probe::symbol), probe.map(Probe::missed))
+}
+
+/// Apart, so that there is one of it and not one for each probe.
+#[inline(never)]
+fn write_state(to: &mut dyn fmt::Write, symbol: &CStr, missed: Option<u64>) -> fmt::Result {
+    let name = text(symbol);
+    match missed {
+        Some(missed) => writeln!(to, "{name} active missed={missed}"),
+        None => writeln!(to, "{name} absent"),
     }
 }
 
 /// The function that is probed.
 fn name<O: Observer>() -> &'static str {
-    O::SYMBOL.to_str().unwrap_or_default()
+    text(O::SYMBOL)
+}
+
+#[inline(never)]
+fn text(symbol: &CStr) -> &str {
+    symbol.to_str().unwrap_or_default()
 }
 
 /// A probe on a function that not every kernel has.

@@ -20,49 +20,65 @@ use crate::wire::{
 const COMPANY: [u8; 4] = *b"IBM\0";
 /// How far before the hot plug section the header may end; what VMMs write there is two sections of 72 bytes in all.
 const FARTHEST: usize = 512;
+/// How much of it is looked at in one go: each goes through the kernel's own function for reading what may not be there.
+const GLANCE: usize = 32;
 /// The shortest section: its header.
 const SHORTEST: usize = 8;
 
 /// The token of the hot plug section at the address `section` (PUE-G-020), [`Token::NONE`] if it has none that can be
-/// believed (PUE-G-021). `read` reads 4 bytes anywhere, or says that they cannot be read.
-pub fn token(section: usize, read: impl Fn(usize) -> Option<[u8; 4]>) -> Token {
-    find(section, read).unwrap_or(Token::NONE)
+/// believed (PUE-G-021).
+pub fn token(section: usize, memory: &impl Memory) -> Token {
+    find(section, memory).unwrap_or(Token::NONE)
 }
 
-fn find(section: usize, read: impl Fn(usize) -> Option<[u8; 4]>) -> Option<Token> {
+/// What the log stands in.
+pub trait Memory {
+    /// The bytes at this address; `None` if they cannot be read.
+    fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]>;
+}
+
+fn find(section: usize, memory: &impl Memory) -> Option<Token> {
     let mut bytes = [0; TokenSection::SIZE];
     let (header, token) = bytes.split_at_mut(HotplugSection::SIZE);
-    for (index, word) in header.chunks_exact_mut(4).enumerate() {
-        word.copy_from_slice(&read(section.wrapping_add(index.wrapping_mul(4)))?);
-    }
+    header.copy_from_slice(&memory.read::<{ HotplugSection::SIZE }>(section)?);
     let length = length(header)?;
-    if length < TokenSection::SIZE || section.wrapping_add(length) > end(section, &read)? {
+    if length < TokenSection::SIZE || section.wrapping_add(length) > end(section, memory)? {
         return None;
     }
-    token.copy_from_slice(&read(section.wrapping_add(length).wrapping_sub(4))?);
+    token.copy_from_slice(&memory.read::<4>(section.wrapping_add(length).wrapping_sub(4))?);
     // What stands between the request and the token is left out.
     bytes[2..4].copy_from_slice(&(TokenSection::SIZE as u16).to_be_bytes());
     Some(HotplugSection::token(&bytes))
 }
 
 /// Where the log ends that has a section at this address: its header is looked for, and must lead to the section.
-fn end(section: usize, read: &impl Fn(usize) -> Option<[u8; 4]>) -> Option<usize> {
-    let company = (4..=FARTHEST)
-        .step_by(4)
-        .map(|back| section.wrapping_sub(back))
-        .find(|address| read(*address) == Some(COMPANY))?;
+fn end(section: usize, memory: &impl Memory) -> Option<usize> {
+    let company = company(section, memory)?;
     let mut at = company.wrapping_add(4);
     while at < section {
-        let length = length(&read(at)?)?;
+        let length = length(&memory.read::<4>(at)?)?;
         if length < SHORTEST {
             return None;
         }
         at = at.wrapping_add(length);
     }
     // The rest of the log begins 12 bytes before the company, and its length 4 bytes before that.
-    let length = u32::from_be_bytes(read(company.wrapping_sub(16))?);
+    let length = u32::from_be_bytes(memory.read(company.wrapping_sub(16))?);
     let end = company.wrapping_sub(12).wrapping_add(length as usize);
     (at == section).then_some(end)
+}
+
+/// Where the header ends with the company, before the section at this address.
+fn company(section: usize, memory: &impl Memory) -> Option<usize> {
+    let mut from = section;
+    while section.wrapping_sub(from) < FARTHEST {
+        from = from.wrapping_sub(GLANCE);
+        let glance: [u8; GLANCE] = memory.read(from)?;
+        if let Some(word) = glance.chunks_exact(4).rposition(|word| word == COMPANY) {
+            return Some(from.wrapping_add(word.wrapping_mul(4)));
+        }
+    }
+    None
 }
 
 /// The length in a section's header.
@@ -94,10 +110,17 @@ mod tests {
     }
 
     fn token_in(log: &[u8]) -> Token {
-        token(BASE + SECTION, |address| {
+        token(BASE + SECTION, &Only(log))
+    }
+
+    /// There is nothing but this in memory, from [`BASE`] on.
+    struct Only<'a>(&'a [u8]);
+
+    impl Memory for Only<'_> {
+        fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
             let at = address.checked_sub(BASE)?;
-            log.get(at..at + 4)?.try_into().ok()
-        })
+            self.0.get(at..at + N)?.try_into().ok()
+        }
     }
 
     /// PUE-G-020

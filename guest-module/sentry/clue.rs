@@ -38,7 +38,7 @@ macro_rules! clues {
             }
 
             /// Writes a line for each.
-            pub(super) fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
+            pub(super) fn write(&self, to: &mut dyn fmt::Write) -> fmt::Result {
                 $(write_line(to, self.$field.as_ref())?;)*
                 Ok(())
             }

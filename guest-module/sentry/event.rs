@@ -17,6 +17,15 @@ use core::ffi::{c_int, c_ulong, CStr};
 /// The bytes of a hot plug section before what `queue_hotplug_event` is given.
 const HEADER: usize = 8;
 
+/// The kernel's memory.
+struct Kernel;
+
+impl event_log::Memory for Kernel {
+    fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
+        read(address)
+    }
+}
+
 /// The kernel takes an event, in an interrupt, under a lock.
 pub(super) struct Event;
 
@@ -27,7 +36,7 @@ impl Observer for Event {
     fn enter(call: &Call<'_>) -> Follow {
         let address = call.argument(0);
         let Some(asked) = call.read(address) else { return Follow::Nothing };
-        let token = event_log::token(address.wrapping_sub(HEADER), read);
+        let token = event_log::token(address.wrapping_sub(HEADER), &Kernel);
         let asked = HotplugRequest::from(asked);
         let follow = WATCH.event_begins(current_task(), &asked, token, call.missed(), &Firmware);
         wake_if_unsettled();

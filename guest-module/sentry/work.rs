@@ -37,7 +37,7 @@ impl Work {
     }
 
     /// Writes a line for each.
-    pub(super) fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
+    pub(super) fn write(&self, to: &mut dyn fmt::Write) -> fmt::Result {
         write_line(to, Some(&self.whole))?;
         write_line(to, Some(&self.memory))?;
         write_line(to, Some(&self.cpu))?;

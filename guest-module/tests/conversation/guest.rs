@@ -245,8 +245,20 @@ impl Guest {
 
 /// The token, read as the module reads it: where firmware wrote the log.
 fn token_of(section: &[u8]) -> papr_unplug::wire::token::Token {
-    let mut log = vec![6, 0xE5, 0, 0xE5, 0, 0, 0, 16 + section.len() as u8];
+    // The log is not the first thing in memory.
+    let mut log = vec![0; 64];
+    log.extend([6, 0xE5, 0, 0xE5, 0, 0, 0, 16 + section.len() as u8]);
     log.extend([0x82, 0, 0x8E, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'I', b'B', b'M', 0]);
+    let at = log.len();
     log.extend(section);
-    event_log::token(24, |at| log.get(at..at + 4).map(|word| word.try_into().unwrap()))
+    event_log::token(at, &Log(log))
+}
+
+/// What is in memory.
+struct Log(Vec<u8>);
+
+impl event_log::Memory for Log {
+    fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
+        self.0.get(address..address.checked_add(N)?)?.try_into().ok()
+    }
 }

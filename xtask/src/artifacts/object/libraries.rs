@@ -44,7 +44,8 @@ pub(super) const COMPILE: &[&str] = &[
     "-Cforce-unwind-tables=n",
     "-Ccodegen-units=1",
     "-Coverflow-checks=y",
-    "-Copt-level=2",
+    // It stays in memory for good, and what it does is short.
+    "-Copt-level=s",
     "-Zfunction-sections=n",
     "--sysroot=/dev/null",
 ];
