@@ -62,6 +62,7 @@ pub mod removal;
 
 pub mod libvirt;
 
+pub mod cost;
 pub mod demo;
 pub mod median;
 pub mod scenario;

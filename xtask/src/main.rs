@@ -94,7 +94,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Measure what was promised about speed and size, beside stock QEMU; the table is also in target/bench-host.json.
+    /// Measure what was promised about speed and size, beside stock parts; the table is also in target/bench-WHAT.json.
     Bench {
         /// What is measured.
         #[arg(value_enum)]

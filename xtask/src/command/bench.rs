@@ -1,266 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench host`: what the host crate costs, beside what was promised, and beside stock QEMU.
-//!
-//! Instructions are counted by callgrind: they are the same on a busy machine, so a regression is one.
+//! `cargo xtask bench`: what this project's parts cost, beside what was promised, and beside stock parts.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod guest;
+mod host;
+mod table;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 use clap::ValueEnum;
-use serde::Serialize;
 
-use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::source::Line;
 use crate::cache::store::Store;
-use crate::command::instructions;
-use crate::host;
-use crate::work::step::{Log, output_of};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bench {
     /// The crate that a VMM builds in.
     Host,
+    /// The module, in a guest.
+    Guest,
 }
 
-/// The package, and its bench that is counted; another is timed, for people.
-const PACKAGE: &str = "papr-unplug";
-const COUNTED: &str = "instructions";
-const TIMED: &str = "wall";
-
-/// The machines that a call has to cost the same in.
-const CONNECTORS: [u32; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
-/// The DIMMs that are released.
-const LMBS: [u32; 5] = [1, 16, 256, 4_096, 65_536];
-/// Rounds of calls to QEMU: enough that one more or less does not matter.
-const ROUNDS: u32 = 250;
-
-/// One line of the table.
-#[derive(Debug, Serialize)]
-struct Row {
-    what: String,
-    value: f64,
-    unit: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<Target>,
-}
-
-/// What was promised.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Target {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-impl Row {
-    fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { what: what.into(), value, unit, target: None }
-    }
-
-    fn promised(self, target: Target) -> Self {
-        Self { target: Some(target), ..self }
-    }
-
-    fn is_met(&self) -> bool {
-        match self.target {
-            None => true,
-            Some(Target::AtMost(most)) => self.value <= most,
-            Some(Target::AtLeast(least)) => self.value >= least,
-        }
-    }
-
-    fn line(&self) -> String {
-        let Self { what, value, unit, target } = self;
-        let promise = match target {
-            None => String::new(),
-            Some(Target::AtMost(most)) => format!("at most {most}"),
-            Some(Target::AtLeast(least)) => format!("at least {least}"),
-        };
-        let missed = if self.is_met() { "" } else { "  MISSED" };
-        format!("{what:<58} {value:>10.1} {unit:<26} {promise}{missed}").trim_end().to_owned()
-    }
-}
-
-/// Measures, prints the table, and writes it to `target/bench-host.json`.
+/// Measures, prints the table, and writes it to `target/bench-WHAT.json`.
 pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
-    let Bench::Host = bench;
-    host::require_test_tools(&store.progress)?;
-    let program = Program::build(store)?;
-    let mut rows = Vec::new();
-    rows.extend(program.calls()?);
-    rows.extend(program.releases()?);
-    rows.extend(program.creations()?);
-    rows.extend(program.beside_qemu(store)?);
-    let file = store.settings.checkout.join("target/bench-host.json");
-    fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    rows.iter().for_each(|row| println!("{}", row.line()));
-    println!("The table is in {}", file.display());
-
-    store.progress.say(format!("==> cargo bench --package {PACKAGE} --bench {TIMED}"));
-    let mut timed = cargo(store);
-    timed.args(["bench", "--package", PACKAGE, "--bench", TIMED, "--"]);
-    timed.args(["--noplot", "--warm-up-time", "0.5", "--measurement-time", "1", "--sample-size", "10"]);
-    ensure!(timed.status().context("cannot run cargo")?.success(), "`cargo bench` failed");
-    let missed: Vec<_> = rows.iter().filter(|row| !row.is_met()).map(|row| row.what.as_str()).collect();
-    ensure!(missed.is_empty(), "not what was promised: {}", missed.join("; "));
-    Ok(())
-}
-
-fn cargo(store: &Store) -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&store.settings.checkout);
-    cargo
-}
-
-/// The bench that is counted.
-#[derive(Debug)]
-struct Program(PathBuf);
-
-/// What one run of it says.
-#[derive(Debug)]
-struct Said {
-    times: f64,
-    nanoseconds: f64,
-    bytes: f64,
-}
-
-impl Program {
-    fn build(store: &Store) -> Result<Self> {
-        let build = || {
-            let mut build = cargo(store);
-            build.args(["bench", "--package", PACKAGE, "--bench", COUNTED, "--no-run"]);
-            build
-        };
-        Log::begin(store, "bench")?.run(store, "building the bench", &mut build())?;
-        let messages = output_of(build().args(["--quiet", "--message-format=json"]))?;
-        let program = messages.lines().filter_map(|line| executable(line, COUNTED)).next_back();
-        Ok(Self(program.context("cargo says no place of the bench")?))
-    }
-
-    fn run(&self, scenario: &str, size: u32) -> Result<Said> {
-        said(&output_of(Command::new(&self.0).args([scenario, &size.to_string()]))?)
-    }
-
-    /// Instructions that one of `scenario`'s repetitions takes.
-    fn count(&self, scenario: &str, size: u32) -> Result<f64> {
-        let directory = tempfile::tempdir()?;
-        let file = directory.path().join("counted");
-        let mut valgrind = Command::new("valgrind");
-        // The function's name, whichever way it is mangled.
-        valgrind.args(["--quiet", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*measured*"]);
-        valgrind.arg(format!("--callgrind-out-file={}", file.display()));
-        let said = said(&output_of(valgrind.arg(&self.0).args([scenario, &size.to_string()]))?)?;
-        let total = instructions::total(&fs::read_to_string(file)?).context("callgrind printed no totals")?;
-        ensure!(total > 0, "callgrind did not see the work that it was to count");
-        Ok(total as f64 / said.times)
-    }
-
-    fn calls(&self) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        for (scenario, what) in
-            [("null", "null transition"), ("move", "transition"), ("report", "report about nothing, ARM")]
-        {
-            let counts = CONNECTORS.map(|size| Ok((size, self.count(scenario, size)?)));
-            let counts = counts.into_iter().collect::<Result<Vec<(u32, f64)>>>()?;
-            for (size, count) in &counts {
-                rows.push(Row::new(format!("set-indicator, {what}, {size} connectors"), *count, "instructions"));
-            }
-            let spread = spread(counts.iter().map(|(_, count)| *count));
-            let what = format!("set-indicator, {what}, dearest over cheapest");
-            rows.push(Row::new(what, spread, "times").promised(Target::AtMost(1.2)));
-        }
-        Ok(rows)
-    }
-
-    fn releases(&self) -> Result<Vec<Row>> {
-        let counts = LMBS.map(|size| Ok((size, self.count("release", size)?)));
-        let counts = counts.into_iter().collect::<Result<Vec<(u32, f64)>>>()?;
-        let row = |(size, count): &(u32, f64)| {
-            Row::new(format!("request and release of a DIMM, {size} LMBs"), *count, "instructions for an LMB")
-        };
-        let mut rows: Vec<_> = counts.iter().map(row).collect();
-        // What a request costs by itself weighs nothing where there are many LMBs.
-        let spread = spread(counts.iter().filter(|(size, _)| *size >= 256).map(|(_, count)| *count));
-        let what = "request and release of a DIMM, from 256 LMBs on";
-        rows.push(Row::new(what, spread, "times").promised(Target::AtMost(1.2)));
-        Ok(rows)
-    }
-
-    fn creations(&self) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        // The last but one is where a hash table has just grown, and is emptiest.
-        for size in [10, 1_000, 917_505, 1_000_000] {
-            let said = self.run("create", size)?;
-            let bytes = Row::new(format!("idle connector, of {size}"), said.bytes / said.times, "bytes");
-            rows.push(bytes.promised(Target::AtMost(64.0)));
-            if size == 1_000_000 {
-                let made = Row::new(format!("{size} connectors made"), said.nanoseconds / 1e6, "ms of a processor");
-                rows.push(made.promised(Target::AtMost(1000.0)));
-            }
-        }
-        Ok(rows)
-    }
-
-    fn beside_qemu(&self, store: &Store) -> Result<Vec<Row>> {
-        let ours = self.count("null", 1_000)?;
-        let stock = instructions::per_set_indicator(store, &QemuBuild::stock(Line::Stable), ROUNDS)?;
-        let times = Row::new("set-indicator, stock QEMU over this crate", stock / ours, "times");
-        Ok(vec![
-            Row::new("set-indicator, stock QEMU, the same calls", stock, "instructions"),
-            Row::new("set-indicator, this crate, the same calls", ours, "instructions"),
-            times.promised(Target::AtLeast(10.0)),
-        ])
-    }
-}
-
-/// The place of a bench, if this message of cargo's tells it.
-fn executable(message: &str, name: &str) -> Option<PathBuf> {
-    let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    let is_it = message["target"]["name"] == name && message["target"]["kind"][0] == "bench";
-    is_it.then(|| message["executable"].as_str().map(|path| Path::new(path).to_path_buf()))?
-}
-
-fn said(output: &str) -> Result<Said> {
-    let numbers: Vec<f64> = output.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    match numbers[..] {
-        [times, nanoseconds, bytes] => Ok(Said { times, nanoseconds, bytes }),
-        _ => bail!("the bench said `{output}`, which is not three numbers"),
-    }
-}
-
-/// How many times the least the most is.
-fn spread(counts: impl Iterator<Item = f64> + Clone) -> f64 {
-    counts.clone().fold(0.0, f64::max) / counts.fold(f64::INFINITY, f64::min)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn row_that_misses_its_promise_says_so() {
-        let row = |value| Row::new("idle connector", value, "bytes").promised(Target::AtMost(64.0));
-        assert!(row(64.0).is_met() && !row(64.1).is_met());
-        assert!(row(64.1).line().ends_with("at most 64  MISSED"));
-        assert!(!Row::new("ratio", 9.9, "times").promised(Target::AtLeast(10.0)).is_met());
-    }
-
-    #[test]
-    fn spread_is_the_most_over_the_least() {
-        assert!((spread([3.0, 2.0, 2.5].into_iter()) - 1.5).abs() < 1e-9);
-    }
-
-    #[test]
-    fn executable_is_that_of_the_bench() {
-        let message =
-            r#"{"reason":"compiler-artifact","target":{"kind":["bench"],"name":"wall"},"executable":"/t/wall-1"}"#;
-        assert_eq!(executable(message, "wall"), Some(PathBuf::from("/t/wall-1")));
-        assert_eq!(executable(message, "instructions"), None);
-        assert_eq!(executable("not json", "wall"), None);
+    match bench {
+        Bench::Host => host::run(store),
+        Bench::Guest => guest::run(store),
     }
 }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask bench guest`: what the module costs.
+//!
+//! How long a host waits to hear of a refusal is measured, in turns with stock parts. What the module's probes take of a
+//! removal is counted in the guest's instructions.
+
+use anyhow::{Context, Result};
+use papr_unplug_tests::artifacts as harness;
+use papr_unplug_tests::cost::{self, Instructions, Latencies, Removals, Size};
+use papr_unplug_tests::median::median;
+use papr_unplug_tests::pairing::{Pairing, Side};
+
+use crate::artifacts::Artifacts;
+use crate::artifacts::kernel::Flavour;
+use crate::cache::store::Store;
+use crate::command::bench::table::{self, Row, Target};
+
+/// How often the last CPU is asked for in each pairing.
+const REFUSALS: usize = 201;
+/// How often a device is removed with the module, and without.
+const REMOVALS: usize = 11;
+/// How large the module may be, in KiB.
+const LARGEST: f64 = 64.0;
+
+/// Stock first.
+const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
+
+/// Measures, and shows the table.
+pub(super) fn run(store: &Store) -> Result<()> {
+    let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+    let artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
+    store.progress.say("loading the module");
+    let mut rows = sizes(&artifacts)?;
+    store.progress.say("asking for the last CPU, in each pairing in turns");
+    rows.extend(refusals(&cost::refusals(&artifacts, REFUSALS, &PAIRINGS)?)?);
+    store.progress.say("counting the instructions of removals");
+    rows.extend(removals(&cost::removals(&artifacts, REMOVALS)?)?);
+    table::show(&rows, &store.settings.checkout.join("target/bench-guest.json"))?;
+    table::judge(&rows)
+}
+
+/// The module's size, and what it is made of.
+fn sizes(artifacts: &harness::Artifacts) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for Size { face, content, empty, loaded, file } in cost::sizes(artifacts)? {
+        let row = |what, bytes| Row::new(format!("module, {face}, {what}"), kib(bytes), "KiB");
+        rows.push(row("code and data", content).promised(Target::AtMost(LARGEST)));
+        rows.push(row("of that room for what happens", empty));
+        rows.push(row("loaded, with its names, in whole pages", loaded));
+        rows.push(row("its file, stripped of debugging information", file));
+    }
+    Ok(rows)
+}
+
+fn kib(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0
+}
+
+fn refusals(latencies: &[Latencies]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut medians = Vec::new();
+    for Latencies { pairing, samples } in latencies {
+        let milliseconds = median(samples).context("nothing was measured")?;
+        medians.push((*pairing, milliseconds));
+        let what = format!("refusal told, {}, median of {}", parts(*pairing), samples.len());
+        rows.push(Row::new(what, milliseconds * 1e3, "us"));
+    }
+    let of = |pairing| medians.iter().find(|(one, _)| *one == pairing).map(|(_, median)| *median);
+    let against = [
+        ("armed, over a stock guest on the same VMM", Pairing::OURS, Pairing::STOCK_ON_OURS),
+        ("armed, over stock parts alone", Pairing::OURS, Pairing::STOCK),
+        ("level 0, over a stock guest on the same VMM", Pairing::OURS_ON_STOCK, Pairing::STOCK),
+    ];
+    for (what, ours, stock) in against {
+        if let (Some(ours), Some(stock)) = (of(ours), of(stock)) {
+            let row = Row::new(format!("refusal told, {what}"), ours / stock, "times");
+            rows.push(row.promised(Target::AtMost(1.2)));
+        }
+    }
+    Ok(rows)
+}
+
+fn parts(Pairing { guest, vmm }: Pairing) -> String {
+    let whose = |side| if side == Side::Ours { "our" } else { "stock" };
+    format!("{} guest, {} VMM", whose(guest), whose(vmm))
+}
+
+fn removals(Removals { dimm, last_cpu, cpu_by_hand }: &Removals) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut added = |what: &str, Instructions { without, with }: &Instructions| {
+        let without = median(without).context("nothing was counted")?;
+        let added = median(with).context("nothing was counted")? - without;
+        rows.push(Row::new(format!("{what}, without the module"), without, "instructions"));
+        rows.push(Row::new(format!("{what}, the module adds"), added, "instructions"));
+        Ok::<_, anyhow::Error>((without, added))
+    };
+    let (dimm, of_dimm) = added("removal of a DIMM of four LMBs", dimm)?;
+    let (_, of_request) = added("refusal of the last CPU", last_cpu)?;
+    let (cpu, of_cpu) = added("removal of a CPU by the administrator", cpu_by_hand)?;
+    // Of the latter the module follows nothing, but its probes are on the way; what it does for a request comes on top.
+    let shares = [("a DIMM of four LMBs", of_dimm / dimm), ("a CPU", (of_cpu + of_request) / cpu)];
+    rows.extend(shares.map(|(what, share)| {
+        Row::new(format!("the module's share of the removal of {what}"), share * 100.0, "%")
+            .promised(Target::AtMost(1.0))
+    }));
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_compared_with_those_of_stock_guests() {
+        let samples = |pairing, median: f64| Latencies { pairing, samples: vec![median; 3] };
+        let latencies =
+            [samples(Pairing::STOCK, 1.0), samples(Pairing::STOCK_ON_OURS, 2.0), samples(Pairing::OURS, 3.0)];
+        let rows = refusals(&latencies).unwrap();
+        let lines: Vec<_> = rows.iter().map(Row::line).collect();
+        assert_eq!(lines.len(), 5);
+        assert!(lines[3].contains("1.50 times") && lines[3].ends_with("at most 1.2  MISSED"), "{}", lines[3]);
+        assert!(lines[4].contains("3.00 times"), "{}", lines[4]);
+    }
+
+    #[test]
+    fn share_of_the_module_is_what_comes_on_top() {
+        let counts = |without, with| Instructions { without: vec![without], with: vec![with] };
+        let [dimm, last_cpu, cpu_by_hand] = [counts(1000.0, 1005.0), counts(100.0, 106.0), counts(1000.0, 1001.0)];
+        let rows = removals(&Removals { dimm, last_cpu, cpu_by_hand }).unwrap();
+        let lines: Vec<_> = rows.iter().map(Row::line).collect();
+        assert!(lines[6].contains("0.50 %") && lines[7].contains("0.70 %"), "{lines:?}");
+    }
+}

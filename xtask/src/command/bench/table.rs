@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What was measured, beside what was promised.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+/// One line of the table.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    what: String,
+    value: f64,
+    unit: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Target>,
+}
+
+/// What was promised.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Row {
+    pub(super) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), value, unit, target: None }
+    }
+
+    pub(super) fn promised(self, target: Target) -> Self {
+        Self { target: Some(target), ..self }
+    }
+
+    pub(super) fn is_met(&self) -> bool {
+        match self.target {
+            None => true,
+            Some(Target::AtMost(most)) => self.value <= most,
+            Some(Target::AtLeast(least)) => self.value >= least,
+        }
+    }
+
+    pub(super) fn line(&self) -> String {
+        let Self { what, value, unit, target } = self;
+        let promise = match target {
+            None => String::new(),
+            Some(Target::AtMost(most)) => format!("at most {most}"),
+            Some(Target::AtLeast(least)) => format!("at least {least}"),
+        };
+        let missed = if self.is_met() { "" } else { "  MISSED" };
+        let digits = if *value < 10.0 { 2 } else { 1 };
+        format!("{what:<58} {value:>10.digits$} {unit:<26} {promise}{missed}").trim_end().to_owned()
+    }
+}
+
+/// Prints the rows, and writes them to a file for programs.
+pub(super) fn show(rows: &[Row], file: &Path) -> Result<()> {
+    fs::write(file, serde_json::to_string_pretty(rows)? + "\n")
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    rows.iter().for_each(|row| println!("{}", row.line()));
+    println!("The table is in {}", file.display());
+    Ok(())
+}
+
+/// Fails if a promise was not kept.
+pub(super) fn judge(rows: &[Row]) -> Result<()> {
+    let missed: Vec<_> = rows.iter().filter(|row| !row.is_met()).map(|row| row.what.as_str()).collect();
+    ensure!(missed.is_empty(), "not what was promised: {}", missed.join("; "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_that_misses_its_promise_says_so() {
+        let row = |value| Row::new("idle connector", value, "bytes").promised(Target::AtMost(64.0));
+        assert!(row(64.0).is_met() && !row(64.1).is_met());
+        assert!(row(64.1).line().ends_with("at most 64  MISSED"));
+        assert!(!Row::new("ratio", 9.9, "times").promised(Target::AtLeast(10.0)).is_met());
+    }
+}
