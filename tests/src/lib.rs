@@ -66,5 +66,6 @@ pub mod cost;
 pub mod demo;
 pub mod median;
 pub mod scenario;
+pub mod soak;
 pub mod story;
 pub mod survey;

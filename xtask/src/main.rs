@@ -31,7 +31,9 @@ mod artifacts;
 
 mod command;
 
+use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
+use std::hash::BuildHasher as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -47,7 +49,7 @@ use crate::cache::store::Store;
 use crate::command::install::Install;
 use crate::command::{
     bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt, model,
-    object, package, suite, wire_targets,
+    object, package, soak, suite, wire_targets,
 };
 use crate::settings::Settings;
 
@@ -99,6 +101,18 @@ enum Command {
         /// What is measured.
         #[arg(value_enum)]
         what: bench::Bench,
+    },
+    /// Have a guest under stress asked for CPUs and DIMMs, thousands of times, and see that each request ends once.
+    Soak {
+        /// For how long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// What decides what happens; at random if it is not given.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Which kernel.
+        #[arg(long, value_enum, default_value_t = Flavour::Debug)]
+        kernel: Flavour,
     },
     /// Attack the host crate with random input for a while, and say what of its state machine that reached.
     Fuzz {
@@ -191,6 +205,10 @@ fn run(command: Command) -> Result<()> {
         Command::Clauses => clauses::run(&store.settings.checkout)?,
         Command::Model { arguments } => model::run(&store.settings.checkout, &arguments)?,
         Command::Bench { what } => bench::run(&store, what)?,
+        Command::Soak { minutes, seed, kernel } => {
+            let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(minutes) >> 32);
+            soak::run(&Artifacts::ensure(&store, kernel)?, minutes, seed, &store.progress)?;
+        }
         Command::Coverage => coverage::run(&store)?,
         Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,
         Command::WireTargets => wire_targets::run(&store)?,

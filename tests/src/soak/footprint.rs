@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a VMM and its guest's kernel occupy, which must not grow for ever.
+
+use crate::vm::Vm;
+use anyhow::{Context as _, Result};
+use std::{fmt, fs};
+
+/// A mapping of this size, in KiB, holds the guest's memory or translated code, both of which have bounds of their own.
+const LARGE: u64 = 128 << 10;
+
+/// What is occupied, in KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// By the VMM, apart from large mappings.
+    pub vmm: u64,
+    /// By the slab allocator of the guest's kernel.
+    pub slab: u64,
+}
+
+impl Footprint {
+    /// Takes it.
+    pub fn of(vm: &mut Vm) -> Result<Self> {
+        let smaps = fs::read_to_string(format!("/proc/{}/smaps", vm.qemu.pid())).context("the VMM is gone")?;
+        // What the kernel could give back at any time is no growth.
+        let meminfo = vm.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches; cat /proc/meminfo")?;
+        let slab = meminfo.lines().find_map(|line| kib(line, "Slab:")).context("the guest knows of no slab")?;
+        Ok(Self { vmm: small_mappings(&smaps), slab })
+    }
+
+    /// How much more it is than another one.
+    pub fn growth_since(self, other: Self) -> (u64, u64) {
+        (self.vmm.saturating_sub(other.vmm), self.slab.saturating_sub(other.slab))
+    }
+}
+
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VMM {} KiB, guest's slab {} KiB", self.vmm, self.slab)
+    }
+}
+
+fn kib(line: &str, name: &str) -> Option<u64> {
+    line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// The resident memory of all mappings that are not large. (Linux `Documentation/filesystems/proc.rst`: of each mapping,
+/// `Size` comes before `Rss`.)
+fn small_mappings(smaps: &str) -> u64 {
+    let mut size = 0;
+    let mut sum = 0;
+    for line in smaps.lines() {
+        if let Some(kib) = kib(line, "Size:") {
+            size = kib;
+        } else if let Some(kib) = kib(line, "Rss:") {
+            sum += if size < LARGE { kib } else { 0 };
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_mappings_are_not_counted() {
+        let smaps = "7f00-7f01 rw-p\nSize:        2097152 kB\nRss:          900000 kB\n\
+                     5500-5501 rw-p [heap]\nSize:           4096 kB\nKernelPageSize:        4 kB\nRss:            3000 kB\n\
+                     5600-5601 r-xp qemu\nSize:          30000 kB\nRss:           12000 kB\n";
+        assert_eq!(small_mappings(smaps), 15_000);
+    }
+}
