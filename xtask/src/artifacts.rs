@@ -8,6 +8,7 @@ pub(crate) mod cpio;
 pub(crate) mod debian;
 pub(crate) mod download;
 pub(crate) mod initramfs;
+pub(crate) mod installed_root;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
 pub(crate) mod libvirt;
@@ -30,6 +31,7 @@ use crate::artifacts::debian::initramfs::DebianInitramfs;
 use crate::artifacts::debian::kernel::DebianKernel;
 use crate::artifacts::debian::module::DebianModule;
 use crate::artifacts::initramfs::{Initramfs, OwnTreeInitramfs};
+use crate::artifacts::installed_root::InstalledRoot;
 use crate::artifacts::kernel::{Flavour, Kernel};
 use crate::artifacts::libvirt::Libvirt;
 use crate::artifacts::module::{Face, Module, OwnTreeModule};
@@ -45,7 +47,13 @@ use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings};
 ///
 /// [`clean`]: crate::command::clean
 pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
-    let mut recipes: Vec<Box<dyn Recipe>> = vec![Box::new(Qemu), Box::new(BigEndian), Box::new(Libvirt)];
+    let mut recipes: Vec<Box<dyn Recipe>> = vec![
+        Box::new(Qemu),
+        Box::new(BigEndian),
+        Box::new(Libvirt),
+        Box::new(InstalledRoot::Guest),
+        Box::new(InstalledRoot::Host),
+    ];
     for flavour in Flavour::value_variants() {
         recipes.push(Box::new(Initramfs::new(*flavour)));
         if let Some(tree) = &settings.kernel_tree {

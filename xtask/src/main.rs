@@ -74,7 +74,11 @@ enum Command {
     /// Compile the module's Rust for kernels without CONFIG_RUST, and put it where Kbuild looks for it.
     Object,
     /// Make Debian packages of the module, the program and the library, in target/packages.
-    Package,
+    Package {
+        /// Also install, upgrade and remove them in a guest's Debian, which is emulated, and in a host's.
+        #[arg(long)]
+        trial: bool,
+    },
     /// Show what a host is told when guests refuse, on stock parts and on ours, side by side.
     Demo,
     /// Check format and lints, and run all tests; with arguments for nextest, only nextest.
@@ -192,7 +196,8 @@ fn run(command: Command) -> Result<()> {
             }
         }
         Command::Object => object::run(&store)?,
-        Command::Package => package::run(&store)?,
+        Command::Package { trial: false } => package::run(&store)?,
+        Command::Package { trial: true } => package::try_them(&store)?,
         Command::Demo => demo::run(&Artifacts::ensure(&store, Flavour::Default)?, &store.progress)?,
         Command::Test { kernel, nextest } => suite::run(&store, kernel, &nextest)?,
         Command::Differential { sequences, first } => differential::run(&store, first, sequences)?,

@@ -137,8 +137,9 @@ pub(crate) fn furniture(packages: &[&str]) -> Result<Inputs> {
         .text("made by hand", "1"))
 }
 
-/// Unpacks all packages; `base-files` first, because it makes the links such as `/lib` that others unpack through.
-fn unpack(store: &Store, log: &Log, debs: &[PathBuf], tree: &Path) -> Result<()> {
+/// Unpacks all packages; `base-files` first, because it makes the links such as `/lib` that others unpack through. Links to
+/// directories that are there already stay.
+pub(crate) fn unpack(store: &Store, log: &Log, debs: &[PathBuf], tree: &Path) -> Result<()> {
     let is_first =
         |deb: &&PathBuf| deb.file_name().is_some_and(|name| name.to_string_lossy().starts_with("base-files_"));
     let first = debs.iter().find(is_first).context("no base-files among the packages of the build root")?;
@@ -171,7 +172,7 @@ fn unpack_one(log: &Log, deb: &Path, tree: &Path) -> Result<()> {
         .spawn()?;
     let pipe = source.stdout.take().context("dpkg-deb has no output")?;
     let mut tar = Command::new("tar");
-    tar.arg("-C").arg(tree).args(untar::arguments(EXCLUDED));
+    tar.arg("-C").arg(tree).arg("--keep-directory-symlink").args(untar::arguments(EXCLUDED));
     let status = tar.stdin(pipe).stdout(log.descriptor()?).stderr(log.descriptor()?).status()?;
     let source = source.wait()?;
     if source.success() && status.success() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask package`: Debian packages of the module, the program and the library.
+//! `cargo xtask package`: Debian packages of the module, the program and the library, and a trial of them.
 
 mod deb;
+mod trial;
 
 use std::env;
 use std::fs;
@@ -14,6 +15,7 @@ use crate::artifacts::object::{self, Object};
 use crate::cache::store::Store;
 use crate::command::install::{self, Install};
 use crate::command::package::deb::{Deb, put};
+use crate::command::package::trial::Packages;
 use crate::host;
 use crate::work::step::Log;
 
@@ -32,17 +34,60 @@ const SOURCES: [&str; 6] = [
 /// What any program of Rust's needs of Debian: the C library of the machine that it was linked on, or a newer one.
 const RUNTIME: &str = "libc6 (>= 2.34), libgcc-s1";
 
+/// A version that any of ours is an upgrade to.
+const HIGHER: &str = "99";
+
 /// Makes all packages, and says where they are.
 pub(crate) fn run(store: &Store) -> Result<()> {
     let mut log = Log::begin(store, "package")?;
-    let into = store.settings.checkout.join("target/packages");
-    fs::create_dir_all(&into)?;
-    let mut made = vec![dkms(store, &mut log, &into, VERSION)?, program(store, &mut log, &into)?];
-    made.extend(library(store, &mut log, &into)?);
-    for file in &made {
+    for file in all(store, &mut log)? {
         println!("{}", file.display());
     }
     Ok(())
+}
+
+/// Makes all packages, and tries them; prints what was typed and said. It is also in `target/packages/trial.txt`.
+pub(crate) fn try_them(store: &Store) -> Result<()> {
+    let mut log = Log::begin(store, "package")?;
+    let dir = store.settings.checkout.join("target/trial/packages");
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
+    }
+    fs::create_dir_all(&dir)?;
+    let made = all(store, &mut log)?;
+    let mut hosts = Vec::new();
+    for file in &made {
+        hosts.push(bring(file, &dir)?);
+    }
+    let (dkms, hosts) = hosts.split_first().context("no packages")?;
+    let higher = self::dkms(store, &mut log, &dir, HIGHER)?;
+    let packages = Packages { dkms: [dkms.clone(), name(&higher)], hosts: hosts.to_vec(), dir };
+    let transcript = trial::run(store, &mut log, &packages)?;
+    let file = store.settings.checkout.join("target/packages/trial.txt");
+    fs::write(&file, &transcript).with_context(|| format!("cannot write {}", file.display()))?;
+    print!("{transcript}");
+    println!("\nall packages could be installed, upgraded and removed: {}", file.display());
+    Ok(())
+}
+
+/// Makes all packages, the one for guests first.
+fn all(store: &Store, log: &mut Log) -> Result<Vec<PathBuf>> {
+    let into = store.settings.checkout.join("target/packages");
+    fs::create_dir_all(&into)?;
+    let mut made = vec![dkms(store, log, &into, VERSION)?, program(store, log, &into)?];
+    made.extend(library(store, log, &into)?);
+    Ok(made)
+}
+
+/// Copies a package; gives its name.
+fn bring(file: &Path, to: &Path) -> Result<String> {
+    let name = name(file);
+    fs::copy(file, to.join(&name)).with_context(|| format!("cannot copy {}", file.display()))?;
+    Ok(name)
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// An empty directory for the files of a package.

@@ -23,26 +23,47 @@ const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(
 #[derive(Debug)]
 pub(crate) struct Apt {
     dir: PathBuf,
+    /// The architecture of that machine.
+    machine: &'static str,
 }
 
 impl Apt {
     /// Sets apt up in `dir` for `(suite, architecture)` pairs, and fetches the package lists.
     pub(crate) fn new(store: &Store, log: &mut Log, dir: PathBuf, sources: &[(&str, &str)]) -> Result<Self> {
-        Self::with(store, log, dir, "deb", sources)
+        Self::with(store, log, dir, host::arch()?.debian, "deb", sources)
+    }
+
+    /// Sets apt up in `dir` for an empty machine of another architecture, and fetches the package lists of these suites.
+    pub(crate) fn of_machine(
+        store: &Store,
+        log: &mut Log,
+        dir: PathBuf,
+        machine: &'static str,
+        suites: &[&str],
+    ) -> Result<Self> {
+        let sources: Vec<(&str, &str)> = suites.iter().map(|suite| (*suite, machine)).collect();
+        Self::with(store, log, dir, machine, "deb", &sources)
     }
 
     /// Sets apt up in `dir` for the source packages of these suites, and fetches the package lists.
     pub(crate) fn for_sources(store: &Store, log: &mut Log, dir: PathBuf, suites: &[&str]) -> Result<Self> {
         let native = host::arch()?.debian;
         let sources: Vec<(&str, &str)> = suites.iter().map(|suite| (*suite, native)).collect();
-        Self::with(store, log, dir, "deb-src", &sources)
+        Self::with(store, log, dir, native, "deb-src", &sources)
     }
 
-    fn with(store: &Store, log: &mut Log, dir: PathBuf, what: &str, sources: &[(&str, &str)]) -> Result<Self> {
+    fn with(
+        store: &Store,
+        log: &mut Log,
+        dir: PathBuf,
+        machine: &'static str,
+        what: &str,
+        sources: &[(&str, &str)],
+    ) -> Result<Self> {
         for sub in ["etc/apt.conf.d", "etc/preferences.d", "lists/partial", "archives/partial"] {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("cannot make {}", dir.display()))?;
         }
-        let apt = Self { dir };
+        let apt = Self { dir, machine };
         let mirror = mirror::address(&store.settings)?;
         let keyring = host::keyring()?;
         let lines = sources
@@ -148,7 +169,7 @@ impl Apt {
 
     fn configuration(&self, sources: &[(&str, &str)]) -> Result<String> {
         let dir = self.dir.display();
-        let native = host::arch()?.debian;
+        let native = self.machine;
         let mut arches = vec![native];
         arches.extend(sources.iter().map(|(_, arch)| *arch).filter(|arch| *arch != native));
         let arches: String = arches.iter().map(|arch| format!("\"{arch}\"; ")).collect();

@@ -20,12 +20,13 @@ pub(crate) struct Sandbox {
     root: PathBuf,
     root_flag: &'static str,
     mounts: Vec<(&'static str, PathBuf, &'static str)>,
+    capabilities: &'static [&'static str],
 }
 
 impl Sandbox {
     /// The build root, read-only.
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), root_flag: "--ro-bind", mounts: Vec::new() }
+        Self { root: root.to_path_buf(), root_flag: "--ro-bind", mounts: Vec::new(), capabilities: &[] }
     }
 
     /// The build root while it is being made.
@@ -47,6 +48,12 @@ impl Sandbox {
         self
     }
 
+    /// Lets commands do what root may, to the files and in the namespaces of the sandbox.
+    #[must_use]
+    pub(crate) fn with_roots_powers(self) -> Self {
+        Self { capabilities: &["--cap-add", "ALL"], ..self }
+    }
+
     /// A command that runs inside. Everything it starts ends with it, and it ends with this process.
     pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new("bwrap");
@@ -66,7 +73,7 @@ impl Sandbox {
         for (flag, from, at) in &self.mounts {
             command.arg(flag).arg(from).arg(at);
         }
-        command.arg("--clearenv");
+        command.args(self.capabilities).arg("--clearenv");
         for (name, value) in ENVIRONMENT {
             command.args(["--setenv", name, value]);
         }

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The packages, tried where they are for: installed, upgraded and removed by dpkg in a Debian for ppc64el, whose programs
+//! are emulated, and in one of this machine's architecture.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::artifacts::installed_root::InstalledRoot;
+use crate::cache::store::{Held, Store};
+use crate::host::sandbox::Sandbox;
+use crate::work::step::Log;
+
+/// Where the packages are seen.
+const PACKAGES: &str = "/packages";
+/// Where the emulator is seen.
+const EMULATOR: &str = "/emulator";
+
+/// What the administrator has set. An initramfs would take the emulator minutes, and nobody boots it.
+const VARIABLES: &str = "HOME=/root DEBIAN_FRONTEND=noninteractive INITRD=No";
+
+/// Tells the kernel how a guest's programs are run, in this namespace and nowhere else (Linux 6.7 or newer), then runs one: its
+/// shell. Up to there, each is run by the emulator by name.
+const EMULATED: &str = r#"
+/emulator/qemu-ppc64le /usr/bin/mount -t binfmt_misc formats /home
+magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x15\x00'
+mask='\xff\xff\xff\xff\xff\xff\xff\xfc\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\x00'
+printf '%s' ":ppc64le:M::$magic:$mask:/emulator/qemu-ppc64le:F" > /home/register
+exec /bin/sh -c "$1"
+"#;
+
+/// A Debian that packages are tried in, and what was typed and said there.
+pub(crate) struct Trial<'a> {
+    store: &'a Store,
+    sandbox: Sandbox,
+    is_emulated: bool,
+    transcript: String,
+    /// What `uname -r` says there.
+    release: String,
+}
+
+impl<'a> Trial<'a> {
+    /// A fresh copy of this root, in `scratch`, that sees these packages.
+    pub(crate) fn begin(
+        store: &'a Store,
+        log: &mut Log,
+        installed: &Held,
+        scratch: &Path,
+        packages: &Path,
+    ) -> Result<Self> {
+        let tree = scratch.join("tree");
+        if scratch.exists() {
+            fs::remove_dir_all(scratch)?;
+        }
+        fs::create_dir_all(scratch)?;
+        let mut copy = Command::new("cp");
+        copy.args(["-a", "--reflink=auto"]).arg(installed.path(InstalledRoot::TREE)).arg(&tree);
+        log.run(store, "copying the root", &mut copy)?;
+        let mut sandbox = Sandbox::writable(&tree).see(packages, PACKAGES).with_roots_powers();
+        let emulator = installed.path(InstalledRoot::EMULATOR);
+        let is_emulated = emulator.exists();
+        if is_emulated {
+            sandbox = sandbox.see(&emulator, EMULATOR);
+        }
+        let release = fs::read_dir(tree.join("usr/lib/modules")).ok().into_iter().flatten().next();
+        let release = release.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        let release = release.transpose()?.unwrap_or_default();
+        Ok(Self { store, sandbox, is_emulated, transcript: String::new(), release })
+    }
+
+    /// The release of the kernel whose headers are there.
+    pub(crate) fn release(&self) -> &str {
+        &self.release
+    }
+
+    /// All that was typed and said so far.
+    pub(crate) fn transcript(&self) -> &str {
+        &self.transcript
+    }
+
+    /// Types a command, which must succeed; gives what it says.
+    pub(crate) fn types(&mut self, command: &str) -> Result<String> {
+        let (said, succeeded) = self.tries(command)?;
+        ensure!(succeeded, "`{command}` failed:\n{said}");
+        Ok(said)
+    }
+
+    /// Types a command; gives what it says, and whether it succeeded.
+    pub(crate) fn tries(&mut self, command: &str) -> Result<(String, bool)> {
+        let _task = self.store.progress.task(command);
+        let script = format!("exec 2>&1; export QEMU_UNAME={} {VARIABLES}; {command}", self.release);
+        let emulator = format!("{EMULATOR}/{}", InstalledRoot::PROGRAM);
+        let mut enter = if self.is_emulated {
+            self.sandbox.command([&*emulator, "/bin/sh", "-ec", EMULATED, "sh", &script])
+        } else {
+            self.sandbox.command(["/bin/sh", "-c", &script])
+        };
+        let output = enter.stdin(Stdio::null()).output().context("cannot run bwrap")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        self.transcript += &format!("# {command}\n{said}");
+        Ok((said, output.status.success()))
+    }
+}
+
+/// The packages that are tried.
+pub(crate) struct Packages {
+    /// Where they are.
+    pub(crate) dir: PathBuf,
+    /// The DKMS package, and one of a higher version.
+    pub(crate) dkms: [String; 2],
+    /// Those for hosts.
+    pub(crate) hosts: Vec<String>,
+}
+
+/// Tries them all; gives the transcript.
+pub(crate) fn run(store: &Store, log: &mut Log, packages: &Packages) -> Result<String> {
+    let (guest, host) = (store.ensure(&InstalledRoot::Guest)?, store.ensure(&InstalledRoot::Host)?);
+    let mut headers = Vec::new();
+    for entry in fs::read_dir(guest.path(InstalledRoot::MORE))? {
+        let entry = entry?;
+        fs::copy(entry.path(), packages.dir.join(entry.file_name()))?;
+        headers.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    headers.sort();
+    let scratch = store.settings.checkout.join("target/trial");
+    let mut trial = Trial::begin(store, log, &guest, &scratch.join("guest"), &packages.dir)?;
+    let tried = in_guest(&mut trial, &packages.dkms, &headers);
+    let transcript = trial.transcript().to_owned();
+    tried.with_context(|| format!("in a guest:\n{transcript}"))?;
+
+    let mut trial = Trial::begin(store, log, &host, &scratch.join("host"), &packages.dir)?;
+    let tried = on_host(&mut trial, &packages.hosts);
+    let all = transcript + trial.transcript();
+    tried.with_context(|| format!("on a host:\n{}", trial.transcript()))?;
+    fs::remove_dir_all(scratch)?;
+    Ok(all)
+}
+
+/// Anything of ours, but for what dpkg and DKMS have logged.
+const OURS: &str =
+    "find / -xdev \\( -name '*papr*unplug*' -o -path '*/dkms/papr*' \\) -not -path '/packages*' -not -path '/proc/*'";
+
+fn in_guest(trial: &mut Trial<'_>, [first, higher]: &[String; 2], headers: &[String]) -> Result<()> {
+    let release = trial.release().to_owned();
+    let module = |release: &str| format!("/lib/modules/{release}/updates/dkms/papr_unplug.ko*");
+    trial.types("uname -rm")?;
+    let (_, has_rust) = trial.tries("command -v rustc")?;
+    ensure!(!has_rust, "there is a Rust in the guest");
+
+    trial.types(&format!("dpkg -i /packages/{first}"))?;
+    let status = trial.types("dkms status")?;
+    ensure!(is_installed(&status, version(first), &release), "DKMS has not installed the module: {status}");
+    let face = trial.types(&format!("modinfo -F face {}", module(&release)))?;
+    ensure!(face == "freestanding\n", "the module shows another face: {face}");
+    trial.types("cat /usr/lib/modules-load.d/papr-unplug.conf")?;
+
+    let sources = format!("/usr/src/papr-unplug-{}", version(first));
+    trial.types(&format!("cp -r {sources} /root/sources && rm /root/sources/guest-module/*_shipped"))?;
+    let (said, built) = trial.tries(&format!("make -C /lib/modules/{release}/build M=/root/sources modules"))?;
+    ensure!(!built && said.contains("cargo xtask object"), "make does not say what is missing: {said}");
+    trial.types("rm -r /root/sources")?;
+
+    trial.types(&format!("dpkg -i /packages/{higher}"))?;
+    let status = trial.types("dkms status")?;
+    ensure!(is_installed(&status, version(higher), &release), "the upgrade was not built: {status}");
+    ensure!(!status.contains(&format!("papr-unplug/{},", version(first))), "the old version has stayed: {status}");
+
+    let all: Vec<String> = headers.iter().map(|deb| format!("/packages/{deb}")).collect();
+    trial.types(&format!("dpkg -i {}", all.join(" ")))?;
+    let status = trial.types("dkms status")?;
+    let newer = status.lines().filter_map(|line| line.split(", ").nth(1)).find(|found| *found != release);
+    let newer = newer.context("the module was not built for the kernel that came later")?.to_owned();
+    ensure!(is_installed(&status, version(higher), &newer), "it was not installed there: {status}");
+    ensure!(is_installed(&status, version(higher), &release), "it has gone from the first kernel: {status}");
+    trial.types(&format!("modinfo -F vermagic {}", module(&newer)))?;
+
+    trial.types("dpkg --purge papr-unplug-dkms")?;
+    let left = trial.types("dkms status")?;
+    ensure!(left.is_empty(), "DKMS still knows of it: {left}");
+    nothing_is_left(trial)?;
+    let (_, is_named) = trial.tries("grep -l papr_unplug /lib/modules/*/modules.dep")?;
+    ensure!(!is_named, "depmod still names the module");
+    Ok(())
+}
+
+fn on_host(trial: &mut Trial<'_>, packages: &[String]) -> Result<()> {
+    let all: Vec<String> = packages.iter().map(|deb| format!("/packages/{deb}")).collect();
+    trial.types(&format!("dpkg -i {}", all.join(" ")))?;
+    let explained = trial.types("papr-unplug explain last-cpu")?;
+    ensure!(explained.contains("last-cpu"), "this explains nothing: {explained}");
+    let library = trial.types("ldconfig -p | grep papr")?;
+    ensure!(library.contains("libpapr_unplug"), "the loader does not find the library: {library}");
+    trial.types("pkg-config --modversion papr-unplug")?;
+    trial.types("dpkg --purge libpapr-unplug-dev libpapr-unplug0 papr-unplug")?;
+    nothing_is_left(trial)
+}
+
+fn nothing_is_left(trial: &mut Trial<'_>) -> Result<()> {
+    let left = trial.types(OURS)?;
+    ensure!(left.is_empty(), "this is left: {left}");
+    Ok(())
+}
+
+/// Whether `dkms status` has the module installed.
+fn is_installed(status: &str, version: &str, release: &str) -> bool {
+    let begin = format!("papr-unplug/{version}, {release}, ");
+    status.lines().any(|line| line.starts_with(&begin) && line.ends_with(": installed"))
+}
+
+/// The version in a package's file name.
+fn version(deb: &str) -> &str {
+    deb.split('_').nth(1).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_of_dkms_is_read_by_version_and_kernel() {
+        let status = "papr-unplug/0.1.0, 6.12.48-powerpc64le, ppc64le: installed\n\
+                      papr-unplug/0.1.0, 6.12.57-powerpc64le, ppc64le: built\n";
+        assert!(is_installed(status, "0.1.0", "6.12.48-powerpc64le"));
+        assert!(!is_installed(status, "0.1.0", "6.12.57-powerpc64le"));
+        assert!(!is_installed(status, "0.1", "6.12.48-powerpc64le"));
+        assert_eq!(version("papr-unplug-dkms_0.1.0_ppc64el.deb"), "0.1.0");
+    }
+}
