@@ -17,8 +17,8 @@ use std::time::Duration;
 /// The pairings that are shown, stock first.
 pub const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
 
-/// How often more the last online CPU is asked for in each pairing, in turns: latencies are compared by it.
-const ROUNDS: usize = 101;
+/// How often more the last online CPU is asked for in each pairing, in turns, where latencies are compared by it.
+pub const ROUNDS: usize = 101;
 
 /// What one scenario came to in one pairing.
 #[derive(Clone, Debug, Serialize)]
@@ -43,18 +43,18 @@ pub struct Row {
     pub retry: Option<Retry>,
 }
 
-/// Plays it all; `progress` is told what is going on.
-pub fn play(artifacts: &Artifacts, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
+/// Plays it all in these pairings, and that much more of it for latencies; `progress` is told what is going on.
+pub fn play(artifacts: &Artifacts, pairings: &[Pairing], rounds: usize, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
     progress("booting stock guests and guests with the module");
     // Who brings a QEMU of their own has none of ours.
-    let pairings = PAIRINGS.into_iter().filter(|pairing| artifacts.vmm(pairing.vmm).is_ok());
-    let booting: Vec<Booting> = pairings.map(|pairing| launch(artifacts, pairing)).collect::<Result<_>>()?;
+    let pairings = pairings.iter().filter(|pairing| artifacts.vmm(pairing.vmm).is_ok());
+    let booting: Vec<Booting> = pairings.map(|pairing| launch(artifacts, *pairing)).collect::<Result<_>>()?;
     let mut vms: Vec<Vm> = booting.into_iter().map(Booting::up).collect::<Result<_>>()?;
 
     let mut rows = Vec::new();
     for scenario in Scenario::ALL {
         progress(&format!("asking for {}", scenario.asked()));
-        rows.extend(side_by_side(scenario, &mut vms).with_context(|| told_where(scenario))?);
+        rows.extend(side_by_side(scenario, &mut vms, rounds).with_context(|| told_where(scenario))?);
         for vm in vms.iter_mut().filter_map(|vm| vm.has_ended().then_some(vm)) {
             progress("a VMM ended by itself; booting again");
             *vm = launch(artifacts, vm.pairing)?.up()?;
@@ -73,12 +73,12 @@ fn launch(artifacts: &Artifacts, pairing: Pairing) -> Result<Booting> {
     Vm::launch(artifacts, pairing, &format!("demo.{guest}-guest.{vmm}-vmm"))
 }
 
-fn side_by_side(scenario: Scenario, vms: &mut [Vm]) -> Result<Vec<Row>> {
+fn side_by_side(scenario: Scenario, vms: &mut [Vm], rounds: usize) -> Result<Vec<Row>> {
     let stages: Vec<Stage> = vms.iter_mut().map(|vm| scenario.arrange(vm)).collect::<Result<_>>()?;
     let mut rows: Vec<Row> =
         vms.iter_mut().zip(&stages).map(|(vm, stage)| row(scenario, vm, stage)).collect::<Result<_>>()?;
     if scenario == Scenario::CpuLastOnline && rows.iter().all(|row| row.outcome == Outcome::Refused) {
-        measure(vms, &stages, &mut rows)?;
+        measure(vms, &stages, &mut rows, rounds)?;
     }
     for ((vm, stage), row) in vms.iter_mut().zip(&stages).zip(&mut rows) {
         if matches!(row.outcome, Outcome::Refused | Outcome::Silent) {
@@ -101,8 +101,8 @@ fn row(scenario: Scenario, vm: &mut Vm, stage: &Stage) -> Result<Row> {
 }
 
 /// Asks many times more, in turns.
-fn measure(vms: &mut [Vm], stages: &[Stage], rows: &mut [Row]) -> Result<()> {
-    for _ in 0..ROUNDS {
+fn measure(vms: &mut [Vm], stages: &[Stage], rows: &mut [Row], rounds: usize) -> Result<()> {
+    for _ in 0..rounds {
         for ((vm, stage), row) in vms.iter_mut().zip(stages).zip(&mut *rows) {
             let told = vm.remove_unwatched(stage)?;
             ensure!(

@@ -13,22 +13,31 @@ pub struct Survey {
     pub release: String,
     /// The size of a page, in KiB.
     pub page_kib: u32,
+    /// Whether the kernel has a tracepoint for RTAS calls.
+    pub traces_rtas: bool,
     /// The face that the module shows.
     pub face: String,
     /// The functions that the module has a probe on.
     pub probed: Vec<String>,
     /// Those that it looked for and did not find.
     pub absent: Vec<String>,
-    /// What the module said of itself as it was loaded.
+    /// Whose VMM it was.
+    pub vmm: String,
+    /// What the module said of itself there as it was loaded.
     pub said: String,
-    /// The size of its file, in bytes.
+    /// The module's version, as the kernel has it.
+    pub srcversion: String,
+    /// The size of its file without what debuggers read, in bytes.
     pub module_bytes: u64,
+    /// What it takes of the guest's memory, in bytes.
+    pub loaded_bytes: u64,
 }
 
 impl Survey {
-    /// Boots such a guest and asks it. Its logs go to `target/vm/survey`.
+    /// Boots such a guest and asks it, in our VMM if there is one. Its logs go to `target/vm/survey`.
     pub fn take(artifacts: &Artifacts) -> Result<Self> {
-        let mut vm = Vm::launch(artifacts, Pairing::OURS_ON_STOCK, "survey")?.up()?;
+        let pairing = if artifacts.qemu.is_some() { Pairing::OURS } else { Pairing::OURS_ON_STOCK };
+        let mut vm = Vm::launch(artifacts, pairing, "survey")?.up()?;
         let (probed, absent): (Vec<_>, Vec<_>) =
             vm.probes()?.into_iter().partition(|probe| probe.state.starts_with("active"));
         let symbols = |probes: Vec<crate::module::Probe>| probes.into_iter().map(|probe| probe.symbol).collect();
@@ -39,10 +48,14 @@ impl Survey {
         let survey = Self {
             release: vm.guest.sh("uname -r")?.trim().to_owned(),
             page_kib: pages.trim().parse().context("this is no page size")?,
+            traces_rtas: vm.guest.run("[ -e /sys/kernel/tracing/events/powerpc/rtas_input ]")?.status == 0,
             face: Modinfo::read(&artifacts.module)?.get("face").unwrap_or_default().to_owned(),
             probed: symbols(probed),
             absent: symbols(absent),
+            vmm: pairing.vmm.to_string(),
             said,
+            srcversion: vm.guest.sh("cat /sys/module/papr_unplug/srcversion")?.trim().to_owned(),
+            loaded_bytes: vm.guest.sh("cat /sys/module/papr_unplug/coresize")?.trim().parse()?,
             module_bytes: artifacts.module.metadata()?.len(),
         };
         vm.inspect()?;

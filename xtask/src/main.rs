@@ -139,11 +139,12 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         first: u64,
     },
-    /// Run the conformance tests on Debian's kernels, see what stock guests do there, and say so in target/kernels.json.
+    /// Run the conformance tests on Debian's kernels, or on one in PAPR_UNPLUG_KERNEL_TREE, see what stock guests do there, and
+    /// say so in target/kernels.json.
     Kernels {
-        /// Only these; all that the mirror has if none is named.
+        /// Only these of Debian's; all if none is named.
         only: Vec<DebianKernel>,
-        /// Write the results to tests/kernels.json, and the README's table from them, instead of running anything.
+        /// Take the results over into tests/kernels.json, and the README's table from there, instead of running anything.
         #[arg(long, conflicts_with = "only")]
         accept: bool,
     },

@@ -6,7 +6,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use papr_unplug_tests::artifacts as harness;
-use papr_unplug_tests::demo::{self, Row};
+use papr_unplug_tests::demo::{self, PAIRINGS, ROUNDS, Row};
 use papr_unplug_tests::pairing::Side;
 use papr_unplug_tests::removal::Outcome;
 use papr_unplug_tests::scenario::Scenario;
@@ -17,7 +17,7 @@ use crate::work::progress::Progress;
 /// Plays it, prints a table, and writes the same to `target/demo.json`.
 pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {
     let artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
-    let rows = demo::play(&artifacts, &|line| progress.say(line))?;
+    let rows = demo::play(&artifacts, &PAIRINGS, ROUNDS, &|line| progress.say(line))?;
     let file = harness::target().join("demo.json");
     fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")
         .with_context(|| format!("cannot write {}", file.display()))?;

@@ -146,16 +146,21 @@ impl Recipe for DebianKernel {
         fs::remove_dir_all(&unpacked)?;
 
         let config = fs::read_to_string(dir.join(Self::TREE).join(&headers).join(".config"))?;
-        let gcc = config.lines().find_map(|line| line.strip_prefix("CONFIG_GCC_VERSION="));
-        let gcc: u32 = gcc.context("the kernel does not say which gcc it was built with")?.parse()?;
+        let gcc = gcc(&config).context("the kernel does not say which gcc it was built with")?;
         let mut made = Made { files: vec![Self::IMAGE.into()], trees: vec![Self::TREE.into()], ..Made::default() };
         made.files.extend(modules().map(|name| Path::new(Self::MODULES).join(name)));
         made.fact("release", release);
         made.fact("version", packages.version);
-        made.fact("gcc", (gcc / 10_000).to_string());
+        made.fact("gcc", gcc.to_string());
         made.fact("headers", headers);
         Ok(made)
     }
+}
+
+/// The major version of the gcc that a kernel of this configuration was built with.
+pub(crate) fn gcc(config: &str) -> Option<u32> {
+    let version: u32 = config.lines().find_map(|line| line.strip_prefix("CONFIG_GCC_VERSION="))?.parse().ok()?;
+    (version != 0).then_some(version / 10_000)
 }
 
 /// What was fetched.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use papr_unplug_tests::demo::Row;
-use papr_unplug_tests::pairing::Side;
+use papr_unplug_tests::pairing::Pairing;
+use papr_unplug_tests::scenario;
 use papr_unplug_tests::survey::Survey;
 use serde::{Deserialize, Serialize};
 
@@ -19,16 +20,19 @@ pub(crate) struct Record {
     pub(crate) version: String,
     /// The major version of the gcc that it and the module were built with.
     pub(crate) gcc: String,
+    /// The last commit that had changed the module, with `-dirty` if there were changes to it since.
+    pub(crate) commit: String,
     pub(crate) survey: Survey,
     pub(crate) scenarios: Vec<Scenario>,
     pub(crate) suite: Suite,
 }
 
-/// What one scenario came to, with the stock guest and with the module, on stock QEMU.
+/// What one scenario came to: with the stock guest and with the module on stock QEMU, and with the module on ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) stock: Told,
+    pub(crate) ours_on_stock: Told,
     pub(crate) ours: Told,
 }
 
@@ -36,6 +40,8 @@ pub(crate) struct Scenario {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Told {
     pub(crate) outcome: String,
+    pub(crate) events: usize,
+    pub(crate) reason: Option<String>,
     pub(crate) retry: Option<String>,
 }
 
@@ -59,20 +65,28 @@ impl Suite {
     }
 }
 
-/// The scenarios of a demonstration, each with both guests.
+/// The pairings that scenarios are played in.
+pub(crate) const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::OURS];
+
+/// The scenarios of a demonstration in [`PAIRINGS`].
 pub(crate) fn scenarios(rows: &[Row]) -> Vec<Scenario> {
-    let told = |row: &Row| Told { outcome: row.outcome.to_string(), retry: row.retry.map(|retry| retry.to_string()) };
-    let stock = rows.iter().filter(|row| row.guest == Side::Stock);
-    stock
-        .map(|row| {
-            let ours = rows.iter().find(|other| other.guest == Side::Ours && other.scenario == row.scenario);
-            Scenario {
-                name: row.scenario.asked().to_owned(),
-                stock: told(row),
-                ours: ours.map(told).unwrap_or_default(),
-            }
+    let told = |scenario, Pairing { guest, vmm }: Pairing| {
+        let row = rows.iter().find(|row| row.scenario == scenario && row.guest == guest && row.vmm == vmm);
+        row.map_or_else(Told::default, |row| Told {
+            outcome: row.outcome.to_string(),
+            events: row.events,
+            reason: row.reason.clone(),
+            retry: row.retry.map(|retry| retry.to_string()),
         })
-        .collect()
+    };
+    let [stock, ours_on_stock, ours] = PAIRINGS;
+    let play = |scenario: scenario::Scenario| Scenario {
+        name: scenario.asked().to_owned(),
+        stock: told(scenario, stock),
+        ours_on_stock: told(scenario, ours_on_stock),
+        ours: told(scenario, ours),
+    };
+    scenario::Scenario::ALL.map(play).into()
 }
 
 /// All results in a file; none if there is no such file.
@@ -83,13 +97,20 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Record>> {
     serde_json::from_str(&fs::read_to_string(file)?).with_context(|| format!("{} is malformed", file.display()))
 }
 
-/// Puts one kernel's results among the others, in the place of older ones.
-pub(crate) fn keep(file: &Path, record: Record) -> Result<()> {
-    let mut records = read(file)?;
-    records.retain(|other| other.kernel != record.kernel);
-    records.push(record);
+/// Puts the results of kernels among those in a file, in the place of older ones, and gives all.
+pub(crate) fn keep(file: &Path, newer: impl IntoIterator<Item = Record>) -> Result<Vec<Record>> {
+    let records = merged(read(file)?, newer);
+    fs::write(file, written(&records)?).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(records)
+}
+
+fn merged(mut records: Vec<Record>, newer: impl IntoIterator<Item = Record>) -> Vec<Record> {
+    for record in newer {
+        records.retain(|other| other.kernel != record.kernel);
+        records.push(record);
+    }
     records.sort_by(|a, b| series(a).cmp(&series(b)).then(a.kernel.cmp(&b.kernel)));
-    fs::write(file, written(&records)?).with_context(|| format!("cannot write {}", file.display()))
+    records
 }
 
 /// As a file.
@@ -106,6 +127,39 @@ fn series(record: &Record) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn record(kernel: &str, version: &str, commit: &str) -> Record {
+        Record {
+            kernel: kernel.into(),
+            version: version.into(),
+            gcc: "12".into(),
+            commit: commit.into(),
+            survey: Survey {
+                release: version.into(),
+                page_kib: 4,
+                traces_rtas: true,
+                face: "freestanding".into(),
+                probed: Vec::new(),
+                absent: Vec::new(),
+                vmm: "stock".into(),
+                said: String::new(),
+                srcversion: String::new(),
+                module_bytes: 1,
+                loaded_bytes: 1,
+            },
+            scenarios: Vec::new(),
+            suite: Suite { tests: 1, failed: 0, seconds: 1 },
+        }
+    }
+
+    #[test]
+    fn newer_results_of_a_kernel_replace_older_ones_and_leave_those_of_others() {
+        let before = vec![record("a", "6.12.9-1", "1"), record("b", "7.3-1", "1")];
+        let newer = [record("a", "6.12.11-1", "2"), record("c", "6.1.2-1", "2")];
+        let all = merged(before, newer);
+        let found: Vec<_> = all.iter().map(|record| (record.kernel.as_str(), record.commit.as_str())).collect();
+        assert_eq!(found, [("c", "2"), ("a", "2"), ("b", "1")]);
+    }
 
     #[test]
     fn suite_is_read_from_nextests_report() {

@@ -5,7 +5,13 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
+use papr_unplug_tests::survey::Survey;
+
+use crate::command::kernels::left_out;
 use crate::command::kernels::record::{Record, Told};
+
+/// How long a line of text may be.
+const COLUMNS: usize = 120;
 
 /// What the table stands between in the README.
 const BEGIN: &str = "<!-- Generated from tests/kernels.json by `cargo xtask kernels --accept`; do not edit. -->\n";
@@ -14,58 +20,103 @@ const END: &str = "<!-- End of what is generated. -->\n";
 /// The tables.
 pub(crate) fn of(records: &[Record]) -> String {
     let mut text = String::from(
-        "| Debian's kernel | pages | face | probes | level | tests passed | module |\n|---|---|---|---|---|---|---|\n",
+        "| kernel | pages | face | level | interception points | tests passed | module |\n|---|---|---|---|---|---|---|\n",
     );
-    for Record { version, survey, suite, .. } in records {
-        let probes = match survey.absent.as_slice() {
-            [] => format!("all {}", survey.probed.len()),
-            absent => format!("{}, without {}", survey.probed.len(), absent.join(", ")),
-        };
-        let passed = suite.tests - suite.failed;
+    for Record { version, survey, suite, commit, .. } in records {
         let _ = writeln!(
             text,
-            "| {version} | {} KiB | {} | {probes} | {} | {passed} of {} in {} min | {} KB |",
+            "| {version} | {} KiB | {} | {} | {} | {} of {} in {} | {commit}, {} KB, loaded {} KB |",
             survey.page_kib,
             survey.face,
             level(&survey.said),
+            points(survey),
+            suite.tests - suite.failed,
             suite.tests,
-            suite.seconds.div_ceil(60),
+            duration(suite.seconds),
             survey.module_bytes.div_ceil(1000),
+            survey.loaded_bytes.div_ceil(1000),
         );
     }
-    text += "\nWhat a host is told there by the stock guest, and with the module (and what it is told when it asks again once the \
-             cause is gone):\n\n| the host asks for | Debian's kernel | stock guest | with the module |\n|---|---|---|---|\n";
+    let mut out = Vec::new();
+    for (_, why) in records.iter().flat_map(|record| left_out(&record.survey)) {
+        if !out.contains(&why) {
+            out.push(why);
+        }
+    }
+    text += &wrapped(&format!(
+        "\nKernels are Debian's, unless it says otherwise. *Level* is what the module reaches on our QEMU; on stock QEMU it is 0. \
+         *Module* is the last commit that had changed it, the size of its file without debugging information, and what it takes \
+         in memory. *Interception points* are functions of the kernel: {}. The *tests* are the conformance tests of what becomes of each \
+         removal, with reports and without, and of the module's coming and going; left out of these were {}.",
+        names(records).join(", "),
+        out.join("; "),
+    ));
+
+    text += "\nWhat a host is told there (and what it is told when it asks again once the cause is gone):\n\n\
+             | the host asks for | kernel | stock guest, stock QEMU | with the module, stock QEMU | with the module, our QEMU \
+             |\n|---|---|---|---|---|\n";
     let names = records.first().map(|record| &record.scenarios[..]).unwrap_or_default();
     for name in names.iter().map(|scenario| &scenario.name) {
-        for (kernels, stock, ours) in alike(records, name) {
-            let _ = writeln!(text, "| {name} | {} | {} | {} |", kernels.join(", "), told(stock), told(ours));
+        for (kernels, cells) in alike(records, name) {
+            let _ = writeln!(text, "| {name} | {} | {} |", kernels.join(", "), cells.map(told).join(" | "));
         }
     }
     text
 }
 
+/// Which functions the module has a probe on.
+fn points(survey: &Survey) -> String {
+    match (survey.probed.len(), survey.absent.as_slice()) {
+        (all, []) => format!("all {all}"),
+        (found, absent) => format!("{found}, without {}", quoted(absent).join(", ")),
+    }
+}
+
+/// All functions that the module has a probe on in any of these kernels.
+fn names(records: &[Record]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in records.iter().flat_map(|record| &record.survey.probed) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    quoted(&names)
+}
+
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("`{name}`")).collect()
+}
+
 /// Who was told what in one scenario; kernels that do the same are in one row.
-fn alike<'a>(records: &'a [Record], name: &str) -> Vec<(Vec<String>, &'a Told, &'a Told)> {
-    let mut rows: Vec<(Vec<String>, &Told, &Told)> = Vec::new();
+fn alike<'a>(records: &'a [Record], name: &str) -> Vec<(Vec<String>, [&'a Told; 3])> {
+    let mut rows: Vec<(Vec<String>, [&Told; 3])> = Vec::new();
     for record in records {
         let kernel = format!("{} ({} KiB)", record.version, record.survey.page_kib);
         let Some(scenario) = record.scenarios.iter().find(|scenario| scenario.name == name) else { continue };
-        match rows.iter_mut().find(|(_, stock, ours)| **stock == scenario.stock && **ours == scenario.ours) {
-            Some((kernels, ..)) => kernels.push(kernel),
-            None => rows.push((vec![kernel], &scenario.stock, &scenario.ours)),
+        let cells = [&scenario.stock, &scenario.ours_on_stock, &scenario.ours];
+        match rows.iter_mut().find(|(_, other)| *other == cells) {
+            Some((kernels, _)) => kernels.push(kernel),
+            None => rows.push((vec![kernel], cells)),
         }
     }
-    if let [(kernels, ..)] = &mut rows[..] {
+    if let [(kernels, _)] = &mut rows[..] {
         *kernels = vec!["each".to_owned()];
     }
     rows
 }
 
 fn told(told: &Told) -> String {
-    match &told.retry {
-        Some(retry) => format!("{} ({retry})", told.outcome),
-        None => told.outcome.clone(),
+    let mut text = told.outcome.clone();
+    if told.events > 1 {
+        let _ = write!(text, ", {} times", told.events);
     }
+    if let Some(reason) = &told.reason {
+        let _ = write!(text, ": {reason}");
+    }
+    if let Some(retry) = &told.retry {
+        let _ = write!(text, " ({retry})");
+    }
+    text
 }
 
 /// The protocol's level, from what the module said as it was loaded.
@@ -73,9 +124,58 @@ fn level(said: &str) -> &str {
     said.split_once("(level ").and_then(|(_, rest)| rest.split(')').next()).unwrap_or("?")
 }
 
+/// A paragraph in lines.
+fn wrapped(paragraph: &str) -> String {
+    let mut text = String::new();
+    let mut line = String::new();
+    for word in paragraph.split(' ') {
+        if !line.is_empty() && line.trim_start().len() + 1 + word.len() > COLUMNS {
+            text += &line;
+            text.push('\n');
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    text + &line + "\n"
+}
+
+fn duration(seconds: u32) -> String {
+    format!("{}:{:02} min", seconds / 60, seconds % 60)
+}
+
 /// A text with the tables in their place.
 pub(crate) fn placed(text: &str, records: &[Record]) -> Result<String> {
     let (before, rest) = text.split_once(BEGIN).context("README.md has no place for the table of kernels")?;
     let (_, after) = rest.split_once(END).context("README.md does not say where the table of kernels ends")?;
     Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", of(records)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cell_says_what_was_told_how_often_why_and_what_came_of_asking_again() {
+        let cell = |events, reason: Option<&str>| {
+            told(&Told {
+                outcome: "refused".into(),
+                events,
+                reason: reason.map(str::to_owned),
+                retry: Some("accepted".into()),
+            })
+        };
+        assert_eq!(cell(1, Some("last-cpu")), "refused: last-cpu (accepted)");
+        assert_eq!(cell(2, None), "refused, 2 times (accepted)");
+    }
+
+    #[test]
+    fn paragraph_is_broken_at_blanks_and_loses_none_of_its_words() {
+        let paragraph = "word ".repeat(60) + &"x".repeat(COLUMNS + 1) + " end";
+        let text = wrapped(&paragraph);
+        assert!(text.lines().all(|line| line.len() <= COLUMNS || !line.contains(' ')));
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>(), paragraph.split_whitespace().collect::<Vec<_>>());
+    }
 }
