@@ -7,9 +7,14 @@ use super::{
     clues::{errno, Clues, CpusLeft, LmbFlags, Senses},
     verdict::{Evidence, Failure, Range},
 };
-use crate::wire::{drc::DrcIndex, hotplug::HotplugRequest, reason::Reason, token::Token};
+use crate::wire::{
+    drc::DrcIndex,
+    hotplug::{Action, HotplugRequest, IdentifierType, Resource},
+    reason::Reason,
+    token::Token,
+};
 use core::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicU8, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU8, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
 
@@ -246,30 +251,36 @@ impl Attempt {
 pub struct Asked {
     /// Resource, action, identifier type and capability.
     kind: AtomicU32,
-    /// The identifier.
-    identifier: AtomicU64,
+    /// The identifier. In halves, because there are many of these, and so they have no gaps.
+    identifier: [AtomicU32; 2],
 }
 
 impl Asked {
     /// One of zeros.
     pub const fn new() -> Self {
-        Self { kind: AtomicU32::new(0), identifier: AtomicU64::new(0) }
+        Self { kind: AtomicU32::new(0), identifier: [const { AtomicU32::new(0) }; 2] }
     }
 
     /// It is this.
     pub fn set(&self, asked: &HotplugRequest) {
-        let HotplugRequest { resource, action, identifier_type, capability, identifier: [first, second] } = *asked;
+        let HotplugRequest { resource, action, identifier_type, capability, identifier } = *asked;
         self.kind.store(u32::from_be_bytes([resource.0, action.0, identifier_type.0, capability]), Relaxed);
-        self.identifier.store(u64::from(first.get()) << 32 | u64::from(second.get()), Relaxed);
+        let ([first, second], [to_first, to_second]) = (identifier, &self.identifier);
+        to_first.store(first.get(), Relaxed);
+        to_second.store(second.get(), Relaxed);
     }
 
     /// What it is.
     pub fn get(&self) -> HotplugRequest {
-        let mut bytes = [0; HotplugRequest::SIZE];
-        let (kind, identifier) = bytes.split_at_mut(4);
-        kind.copy_from_slice(&self.kind.load(Relaxed).to_be_bytes());
-        identifier.copy_from_slice(&self.identifier.load(Relaxed).to_be_bytes());
-        HotplugRequest::from(bytes)
+        let [resource, action, identifier_type, capability] = self.kind.load(Relaxed).to_be_bytes();
+        let [first, second] = &self.identifier;
+        HotplugRequest {
+            resource: Resource(resource),
+            action: Action(action),
+            identifier_type: IdentifierType(identifier_type),
+            capability,
+            identifier: [first.load(Relaxed).into(), second.load(Relaxed).into()],
+        }
     }
 }
 
