@@ -6,13 +6,13 @@ use crate::vm::Vm;
 use anyhow::{Context as _, Result};
 use std::{fmt, fs};
 
-/// A mapping of this size, in KiB, holds the guest's memory or translated code, both of which have bounds of their own.
+/// A mapping of this size, in KiB, holds the guest's memory.
 const LARGE: u64 = 128 << 10;
 
 /// What is occupied, in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// By the VMM, apart from large mappings.
+    /// By the VMM, apart from the guest's memory and translated code, which have bounds of their own.
     pub vmm: u64,
     /// By the slab allocator of the guest's kernel.
     pub slab: u64,
@@ -25,7 +25,7 @@ impl Footprint {
         // What the kernel could give back at any time is no growth.
         let meminfo = vm.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches; cat /proc/meminfo")?;
         let slab = meminfo.lines().find_map(|line| kib(line, "Slab:")).context("the guest knows of no slab")?;
-        Ok(Self { vmm: small_mappings(&smaps), slab })
+        Ok(Self { vmm: own(&smaps), slab })
     }
 
     /// How much more it is than another one.
@@ -44,16 +44,22 @@ fn kib(line: &str, name: &str) -> Option<u64> {
     line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// The resident memory of all mappings that are not large. (Linux `Documentation/filesystems/proc.rst`: of each mapping,
-/// `Size` comes before `Rss`.)
-fn small_mappings(smaps: &str) -> u64 {
+/// The resident memory of all mappings that are not large, and not of code that was made as it was needed: those can be
+/// written to and executed. (Linux `Documentation/filesystems/proc.rst`: each mapping begins with a line that has its
+/// addresses and permissions; `Size` comes before `Rss`.)
+fn own(smaps: &str) -> u64 {
+    let mut is_code = false;
     let mut size = 0;
     let mut sum = 0;
     for line in smaps.lines() {
         if let Some(kib) = kib(line, "Size:") {
             size = kib;
         } else if let Some(kib) = kib(line, "Rss:") {
-            sum += if size < LARGE { kib } else { 0 };
+            sum += if size < LARGE && !is_code { kib } else { 0 };
+        } else if let Some((range, permissions)) = line.split_once(' ')
+            && range.contains('-')
+        {
+            is_code = permissions.starts_with("rwx");
         }
     }
     sum
@@ -64,10 +70,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_mappings_are_not_counted() {
+    fn large_mappings_and_translated_code_are_not_counted() {
         let smaps = "7f00-7f01 rw-p\nSize:        2097152 kB\nRss:          900000 kB\n\
+                     7e00-7e01 rwxp 0\nSize:          16000 kB\nRss:           16000 kB\n\
                      5500-5501 rw-p [heap]\nSize:           4096 kB\nKernelPageSize:        4 kB\nRss:            3000 kB\n\
                      5600-5601 r-xp qemu\nSize:          30000 kB\nRss:           12000 kB\n";
-        assert_eq!(small_mappings(smaps), 15_000);
+        assert_eq!(own(smaps), 15_000);
     }
 }
