@@ -249,11 +249,16 @@ bool papr_is_last_cpu(void)
 }
 NOKPROBE_SYMBOL(papr_is_last_cpu);
 
-bool papr_is_housekeeper_missing(void)
+bool papr_is_housekeeper_but(u32 cpu)
 {
-	return cpumask_any_and(cpu_online_mask, housekeeping_cpumask(HK_TYPE_DOMAIN)) >= nr_cpu_ids;
+	unsigned int other;
+
+	for_each_cpu_and(other, cpu_online_mask, housekeeping_cpumask(HK_TYPE_DOMAIN))
+		if (other != cpu)
+			return true;
+	return false;
 }
-NOKPROBE_SYMBOL(papr_is_housekeeper_missing);
+NOKPROBE_SYMBOL(papr_is_housekeeper_but);
 
 static const struct papr_traces *traces;
 
@@ -269,7 +274,7 @@ static void trace_done(void *unused, struct work_struct *work, work_func_t funct
 
 static void trace_cpu_state(void *unused, unsigned int cpu, int reached, int state, int ret)
 {
-	traces->cpu_state(cpu, state, ret);
+	traces->cpu_state(cpu, reached, state, ret);
 }
 
 /* The kernel exports none of these to modules by name. */

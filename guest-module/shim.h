@@ -56,19 +56,20 @@ u64 papr_page_address(unsigned long page);
 bool papr_memory_is_going(unsigned long action);
 bool papr_node_is_going(unsigned long action);
 int papr_notifier_errno(int answer);
-/* Whether one CPU only is online; whether none that is online does the kernel's housekeeping. */
+/* Whether one CPU only is online; whether another one than @cpu is and does the kernel's housekeeping. */
 bool papr_is_last_cpu(void);
-bool papr_is_housekeeper_missing(void);
+bool papr_is_housekeeper_but(u32 cpu);
 
 /*
  * Tracepoints. @queued runs when a work item is queued, before a worker can take it; @done when it has been done and may
- * be gone; @cpu_state when a state of CPU hotplug has ended. None may sleep or allocate, and @queued runs with a lock of the
- * workqueue. Without one of the first two, requests cannot be followed: -ENOENT. @cpu_state may be missing.
+ * be gone; @cpu_state when a state of CPU hotplug has ended, with the one that the CPU had reached by then. None may sleep
+ * or allocate, and @queued runs with a lock of the workqueue. Without one of the first two, requests cannot be followed:
+ * -ENOENT. @cpu_state may be missing.
  */
 struct papr_traces {
 	void (*queued)(unsigned long work);
 	void (*done)(unsigned long work);
-	void (*cpu_state)(u32 cpu, u32 state, int ret);
+	void (*cpu_state)(u32 cpu, u32 reached, u32 state, int ret);
 };
 int papr_traces_attach(const struct papr_traces *traces, bool *has_cpu_state);
 /* When it returns, none of them runs, nor will. */

@@ -27,7 +27,7 @@ pub(crate) struct Registers {
 pub(crate) struct Traces {
     pub(crate) queued: unsafe extern "C" fn(c_ulong),
     pub(crate) done: unsafe extern "C" fn(c_ulong),
-    pub(crate) cpu_state: unsafe extern "C" fn(u32, u32, c_int),
+    pub(crate) cpu_state: unsafe extern "C" fn(u32, u32, u32, c_int),
 }
 
 extern "C" {
@@ -58,7 +58,7 @@ extern "C" {
     pub(crate) fn papr_node_is_going(action: c_ulong) -> bool;
     pub(crate) fn papr_notifier_errno(answer: c_int) -> c_int;
     pub(crate) fn papr_is_last_cpu() -> bool;
-    pub(crate) fn papr_is_housekeeper_missing() -> bool;
+    pub(crate) fn papr_is_housekeeper_but(cpu: u32) -> bool;
 
     pub(crate) fn papr_traces_attach(traces: *const Traces, has_cpu_state: *mut bool) -> c_int;
     pub(crate) fn papr_traces_detach();

@@ -189,9 +189,15 @@ impl Attempt {
     }
 
     /// It has done so, or failed to.
-    pub fn lmb_ends(&self, returned: i32) {
-        if returned != 0 {
-            let cause = self.cause(returned);
+    pub fn lmb_ends(&self, returned: i32, senses: Senses) {
+        if returned == 0 {
+            return;
+        }
+        self.clues.lmb_ends(returned, senses);
+        let cause = self.cause(returned);
+        // By count, the kernel comes to every LMB, and to most of them in vain.
+        let in_vain = [Reason::LMB_RESERVED, Reason::LMB_NOT_ASSIGNED].contains(&cause.reason);
+        if !in_vain || self.busy_lmb.get().is_none() {
             self.busy_lmb.set(&Failure { connector: DrcIndex(self.removing.load(Relaxed)), cause });
         }
     }
@@ -206,6 +212,13 @@ impl Attempt {
         if returned != 0 && self.unrestored.get().is_none() {
             let cause = Cause::of(Reason::ROLLBACK_FAILED, returned);
             self.unrestored.set(&Failure { connector: DrcIndex(self.restoring.load(Relaxed)), cause });
+        }
+    }
+
+    /// The kernel has taken the CPUs online again that it had taken offline, or failed to.
+    pub fn cpus_return(&self, returned: i32) {
+        if let (true, Some(connector)) = (returned != 0, self.asked.get().target().connector()) {
+            self.unrestored.set(&Failure { connector, cause: Cause::of(Reason::ROLLBACK_FAILED, returned) });
         }
     }
 
@@ -365,7 +378,7 @@ mod tests {
         attempt.range_ends(0);
         attempt.lmb_begins(LMB, ASSIGNED);
         attempt.clues.notifiers_end(-16);
-        attempt.lmb_ends(-16);
+        attempt.lmb_ends(-16, Senses::default());
         attempt.restoring_begins(LMB);
         attempt.restoring_ends(-12);
         attempt.release_begins(LMB);
@@ -400,7 +413,7 @@ mod tests {
         attempt.clues.cpu_begins(2);
         attempt.device_ends(true, 0, Senses::default());
         attempt.clues.cpu_begins(3);
-        attempt.clues.cpu_state_fails(3, 150, -11);
+        attempt.clues.cpu_state_fails(3, 149, 150, -11);
         attempt.device_ends(true, -11, Senses::default());
         let evidence = seen(&attempt, -22);
         assert_eq!(evidence.cpus_offline, 1);
@@ -411,9 +424,34 @@ mod tests {
     fn lmb_that_is_busy_for_no_known_reason_is_unattributed_with_its_errno() {
         let attempt = begun();
         attempt.lmb_begins(LMB, ASSIGNED);
-        attempt.lmb_ends(-5);
+        attempt.lmb_ends(-5, Senses::default());
         let cause = seen(&attempt, -22).busy_lmb.map(|failure| failure.cause);
         assert_eq!(cause, Some(Cause::of(Reason::UNATTRIBUTED, -5)));
+    }
+
+    /// PUE-G-032
+    #[test]
+    fn lmb_that_is_nobodys_does_not_hide_the_one_that_is_busy() {
+        let attempt = begun();
+        let ends = |lmb, flags, returned| {
+            attempt.lmb_begins(DrcIndex(lmb), LmbFlags(flags));
+            attempt.lmb_ends(returned, Senses::default());
+            seen(&attempt, -22).busy_lmb.map(|failure| failure.connector)
+        };
+        assert_eq!(ends(0x8000_0001, 0x80, -22), Some(DrcIndex(0x8000_0001)));
+        assert_eq!(ends(0x8000_0009, 0x08, -16), Some(LMB));
+        assert_eq!(ends(0x8000_000A, 0, -22), Some(LMB));
+    }
+
+    /// PUE-G-032, PUE-G-036
+    #[test]
+    fn core_that_does_not_come_back_is_lost() {
+        let attempt = begun();
+        attempt.cpus_return(0);
+        assert_eq!(seen(&attempt, -5).unrestored, None);
+        attempt.cpus_return(-12);
+        let lost = Failure { connector: DrcIndex(0x8000_0008), cause: Cause::of(Reason::ROLLBACK_FAILED, -12) };
+        assert_eq!(seen(&attempt, -5).unrestored, Some(lost));
     }
 
     #[test]

@@ -46,6 +46,10 @@ impl Senses {
     pub const LMBS: Self = Self(32);
     /// `get_lmb_range`
     pub const LMB_RANGE: Self = Self(64);
+    /// `device_offline`
+    pub const DEVICE: Self = Self(128);
+    /// `offline_pages`
+    pub const PAGES: Self = Self(256);
 
     /// Whether all of these can be seen.
     pub const fn has(self, others: Self) -> bool {
@@ -73,7 +77,7 @@ impl LmbFlags {
 pub struct CpusLeft {
     /// Only one is online.
     pub last_online: bool,
-    /// None that is online does housekeeping.
+    /// None that is online does housekeeping, but perhaps the one that is to go.
     pub no_housekeeping: bool,
 }
 
@@ -98,6 +102,10 @@ const NOTIFIERS_AGREED: u32 = 4;
 const CPU_DEVICE: u32 = 8;
 /// `_cpu_down` was called for the CPU.
 const CPU_DOWN: u32 = 16;
+/// `device_offline` was called for the memory block.
+const BLOCK: u32 = 32;
+/// `offline_pages` was called.
+const PAGES: u32 = 64;
 
 impl Clues {
     /// None.
@@ -132,6 +140,19 @@ impl Clues {
         if is_fadump {
             self.cause.set_first(&Cause::of(Reason::LMB_FADUMP, errno::EINVAL));
         }
+    }
+
+    /// `dlpar_remove_lmb` failed.
+    pub fn lmb_ends(&self, returned: i32, senses: Senses) {
+        // The kernel has asked its table, and then looks for the memory block.
+        if returned == errno::EINVAL && senses.has(Senses::DEVICE) && !self.has(BLOCK) {
+            self.cause.set_first(&Cause::by_exclusion(Reason::NO_SUCH_RESOURCE, returned));
+        }
+    }
+
+    /// `device_offline` was entered for a memory block.
+    pub fn block_begins(&self) {
+        self.see(BLOCK);
     }
 
     /// `device_offline` was entered; for a CPU's device, with the CPU's number.
@@ -177,6 +198,11 @@ impl Clues {
         }
     }
 
+    /// `offline_pages` was entered.
+    pub fn pages_begin(&self) {
+        self.see(PAGES);
+    }
+
     /// `offline_pages` returned.
     pub fn pages_end(&self, returned: i32, senses: Senses) {
         match returned {
@@ -203,10 +229,13 @@ impl Clues {
         }
     }
 
-    /// A state of CPU hotplug failed for this CPU; the state's own end comes before those that contain it.
-    pub fn cpu_state_fails(&self, cpu: u32, state: u32, errno: i32) {
+    /// A state of CPU hotplug failed for this CPU; the state's own end comes before those that contain it. By then the CPU
+    /// had `reached` another state, unless this is the end of all states together, from where they began: then none of them
+    /// had run when the kernel said no.
+    pub fn cpu_state_fails(&self, cpu: u32, reached: u32, state: u32, errno: i32) {
         if self.is_about(cpu) {
-            self.cause.set_first(&Cause { place: Place::CpuState(state), ..Cause::of(Reason::CPU_VETO, errno) });
+            let place = if reached == state { Place::Unknown } else { Place::CpuState(state) };
+            self.cause.set_first(&Cause { place, ..Cause::of(Reason::CPU_VETO, errno) });
         }
     }
 
@@ -215,14 +244,17 @@ impl Clues {
         let reached = self.has(CPU_DOWN);
         match returned {
             errno::EOPNOTSUPP => self.cause.set_first(&Cause::of(Reason::CPU_HOTPLUG_DISABLED, returned)),
-            errno::EBUSY if !reached && senses.has(Senses::CPU_DOWN) => {
-                self.cause.set_first(&Cause::by_exclusion(Reason::CPU_HOTPLUG_DISABLED, returned));
-            }
             errno::EBUSY if reached && senses.has(Senses::CPU_STATES) && left.last_online => {
                 self.cause.set_first(&Cause::by_exclusion(Reason::LAST_CPU, returned));
             }
             errno::EBUSY if reached && senses.has(Senses::CPU_STATES) && left.no_housekeeping => {
                 self.cause.set_first(&Cause::by_exclusion(Reason::LAST_HOUSEKEEPING_CPU, returned));
+            }
+            // Some kernels look for other housekeepers before they come to `_cpu_down`.
+            errno::EBUSY if !reached && senses.has(Senses::CPU_DOWN) => {
+                let reason =
+                    if left.no_housekeeping { Reason::LAST_HOUSEKEEPING_CPU } else { Reason::CPU_HOTPLUG_DISABLED };
+                self.cause.set_first(&Cause::by_exclusion(reason, returned));
             }
             _ => {}
         }
@@ -234,9 +266,18 @@ impl Clues {
         if is_cpu && returned == errno::EPERM && senses.has(Senses::CPU_DEVICE) && !self.has(CPU_DEVICE) {
             self.cause.set_first(&Cause::by_exclusion(Reason::CPU_HOTPLUG_DISABLED, returned));
         }
+        if !is_cpu && returned == errno::EINVAL && senses.has(Senses::PAGES) && !self.has(PAGES) {
+            // The block has no zone.
+            self.cause.set_first(&Cause::by_exclusion(Reason::MEMORY_LAYOUT, returned));
+        }
         if returned == errno::ENOMEM {
             self.cause.set_first(&Cause::of(Reason::NO_MEMORY, returned));
         }
+    }
+
+    /// The number of the CPU that it is about.
+    pub fn cpu(&self) -> u32 {
+        self.cpu.load(Relaxed).wrapping_sub(1)
     }
 
     /// Whether it is about a CPU, and not about memory.
@@ -347,6 +388,51 @@ mod tests {
     const TWO: CpusLeft = CpusLeft { last_online: false, no_housekeeping: false };
     const ONE: CpusLeft = CpusLeft { last_online: true, no_housekeeping: false };
 
+    /// PUE-G-036
+    #[test]
+    fn lmb_whose_block_is_not_even_asked_has_none_if_that_can_be_seen() {
+        let ends = |asked: bool, senses| {
+            found(|clues| {
+                clues.lmb_begins(ASSIGNED);
+                if asked {
+                    clues.block_begins();
+                }
+                clues.lmb_ends(-22, senses);
+            })
+        };
+        assert_eq!(ends(false, ALL), Some((Reason::NO_SUCH_RESOURCE, -22)));
+        assert_eq!(ends(true, ALL), None);
+        assert_eq!(ends(false, Senses::default()), None);
+    }
+
+    /// PUE-G-036
+    #[test]
+    fn block_whose_pages_are_not_even_tried_has_the_wrong_layout_if_that_can_be_seen() {
+        let ends = |tried: bool, senses| {
+            found(|clues| {
+                clues.lmb_begins(ASSIGNED);
+                clues.block_begins();
+                if tried {
+                    clues.pages_begin();
+                }
+                clues.device_ends(-22, senses);
+            })
+        };
+        assert_eq!(ends(false, ALL), Some((Reason::MEMORY_LAYOUT, -22)));
+        assert_eq!(ends(true, ALL), None);
+        assert_eq!(ends(false, Senses::default()), None);
+    }
+
+    /// PUE-G-036
+    #[test]
+    fn cpu_that_the_kernel_keeps_without_running_a_state_has_a_veto_of_no_state() {
+        let clues = Clues::new();
+        clues.cpu_begins(3);
+        clues.cpu_state_fails(3, 250, 250, -11);
+        let cause = clues.cause().unwrap();
+        assert_eq!((cause.reason, cause.errno, cause.place), (Reason::CPU_VETO, -11, Place::Unknown));
+    }
+
     fn cpu(down: bool, state: Option<(u32, u32, i32)>, returned: i32, left: CpusLeft) -> Option<Cause> {
         let clues = Clues::new();
         clues.cpu_begins(3);
@@ -355,8 +441,8 @@ mod tests {
             clues.cpu_down_begins(3);
         }
         if let Some((cpu, state, errno)) = state {
-            clues.cpu_state_fails(cpu, state, errno);
-            clues.cpu_state_fails(cpu, 200, errno);
+            clues.cpu_state_fails(cpu, state - 1, state, errno);
+            clues.cpu_state_fails(cpu, 250, 250, errno);
         }
         clues.cpu_device_ends(returned, left, ALL);
         clues.device_ends(returned, ALL);
@@ -380,6 +466,7 @@ mod tests {
         assert_eq!(reason(false, -95, TWO), Some(Reason::CPU_HOTPLUG_DISABLED));
         assert_eq!(reason(true, -16, ONE), Some(Reason::LAST_CPU));
         assert_eq!(reason(true, -16, none), Some(Reason::LAST_HOUSEKEEPING_CPU));
+        assert_eq!(reason(false, -16, none), Some(Reason::LAST_HOUSEKEEPING_CPU));
         assert_eq!(reason(true, -16, TWO), None);
         assert_eq!(reason(true, -12, TWO), Some(Reason::NO_MEMORY));
     }

@@ -247,9 +247,9 @@ impl Watch {
     }
 
     /// A state of CPU hotplug ended for this CPU, in any task.
-    pub fn cpu_state_ends(&self, cpu: u32, state: u32, returned: i32) {
+    pub fn cpu_state_ends(&self, cpu: u32, reached: u32, state: u32, returned: i32) {
         if returned < 0 {
-            self.attempt.clues.cpu_state_fails(cpu, state, returned);
+            self.attempt.clues.cpu_state_fails(cpu, reached, state, returned);
         }
     }
 

@@ -4,7 +4,11 @@
 
 use super::{current_task, request::cpus_left, step::lmb_index, write_line};
 use crate::{
-    logic::{attempt::Attempt, clues::Senses, watch::Follow},
+    logic::{
+        attempt::Attempt,
+        clues::{CpusLeft, Senses},
+        watch::Follow,
+    },
     probe::{Call, Observer, Probe},
     shim, WATCH,
 };
@@ -78,22 +82,29 @@ clues! {
             Follow::Return
         }),
         |attempt, returned| attempt.restoring_ends(returned);
+    returning: Returning on c"dlpar_online_cpu",
+        |_attempt, _| Follow::Return,
+        |attempt, returned| attempt.cpus_return(returned);
     detaching: Detaching on c"dlpar_detach_node",
         |_attempt, _| Follow::Return,
         |attempt, returned| if returned != 0 { attempt.is_undetached() };
     fadump: Fadump on c"is_fadump_memory_area",
         |_attempt, _| Follow::Return,
         |attempt, returned| attempt.clues.fadump_ends(returned != 0);
-    device: Device on c"device_offline",
+    device: Device on c"device_offline" for DEVICE,
         |attempt, call| {
-            if let Some(cpu) = cpu_of(call.argument(0)) {
-                attempt.clues.cpu_begins(cpu);
+            match cpu_of(call.argument(0)) {
+                Some(cpu) => attempt.clues.cpu_begins(cpu),
+                None => attempt.clues.block_begins(),
             }
             Follow::Return
         },
         |attempt, returned| attempt.device_ends(attempt.clues.is_about_a_cpu(), returned, WATCH.senses());
-    pages: Pages on c"offline_pages",
-        |_attempt, _| Follow::Return,
+    pages: Pages on c"offline_pages" for PAGES,
+        |attempt, _| {
+            attempt.clues.pages_begin();
+            Follow::Return
+        },
         |attempt, returned| attempt.clues.pages_end(returned, WATCH.senses());
     isolation: Isolation on c"start_isolate_page_range" for ISOLATION,
         |attempt, _| {
@@ -124,7 +135,7 @@ clues! {
             attempt.clues.cpu_device_begins();
             Follow::Return
         },
-        |attempt, returned| attempt.clues.cpu_device_ends(returned, cpus_left(), WATCH.senses());
+        |attempt, returned| attempt.clues.cpu_device_ends(returned, cpus_left_without(attempt), WATCH.senses());
     // Where the compiler sees that all callers pass the same second argument, it leaves that one out.
     cpu_down: CpuDown on c"_cpu_down" or c"_cpu_down.constprop.0" for CPU_DOWN,
         |attempt, call| {
@@ -140,6 +151,13 @@ fn cpu_of(device: usize) -> Option<u32> {
     let mut cpu = 0;
     // SAFETY: The kernel passes a device, and there is room for the number.
     unsafe { shim::papr_device_is_cpu(device as c_ulong, &mut cpu) }.then_some(cpu)
+}
+
+/// How many CPUs are left if the one goes that the attempt is about.
+fn cpus_left_without(attempt: &Attempt) -> CpusLeft {
+    // SAFETY: It only looks at the kernel's masks of CPUs.
+    let no_housekeeping = unsafe { !shim::papr_is_housekeeper_but(attempt.clues.cpu()) };
+    CpusLeft { no_housekeeping, ..cpus_left() }
 }
 
 fn notified(attempt: &Attempt, answer: i32) {

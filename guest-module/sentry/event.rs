@@ -101,6 +101,6 @@ unsafe extern "C" fn done(work: c_ulong) {
     }
 }
 
-unsafe extern "C" fn cpu_state(cpu: u32, state: u32, returned: c_int) {
-    WATCH.cpu_state_ends(cpu, state, returned);
+unsafe extern "C" fn cpu_state(cpu: u32, reached: u32, state: u32, returned: c_int) {
+    WATCH.cpu_state_ends(cpu, reached, state, returned);
 }

@@ -70,7 +70,6 @@ fn origin() -> Origin {
 
 /// How many CPUs are left.
 pub(super) fn cpus_left() -> CpusLeft {
-    // SAFETY: They only look at the kernel's masks of CPUs.
-    let (last_online, no_housekeeping) = unsafe { (shim::papr_is_last_cpu(), shim::papr_is_housekeeper_missing()) };
-    CpusLeft { last_online, no_housekeeping }
+    // SAFETY: It only looks at the kernel's count of CPUs.
+    CpusLeft { last_online: unsafe { shim::papr_is_last_cpu() }, ..CpusLeft::default() }
 }

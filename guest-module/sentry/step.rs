@@ -32,7 +32,7 @@ impl Observer for Lmb {
 
     fn leave(returned: i32) {
         if let Some(attempt) = WATCH.followed(current_task()) {
-            attempt.lmb_ends(returned);
+            attempt.lmb_ends(returned, WATCH.senses());
         }
     }
 }

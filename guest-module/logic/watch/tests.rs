@@ -66,7 +66,7 @@ fn end(watch: &Watch, task: Task, returned: i32, firmware: &Firmware) {
 fn lmb(watch: &Watch, lmb: DrcIndex, returned: i32) {
     let attempt = watch.followed(WORKER).unwrap();
     attempt.lmb_begins(lmb, LmbFlags::ASSIGNED);
-    attempt.lmb_ends(returned);
+    attempt.lmb_ends(returned, Senses::default());
 }
 
 /// A removal of the DIMM whose first LMB is busy, as stock Linux makes it.

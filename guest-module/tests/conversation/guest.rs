@@ -222,7 +222,7 @@ impl Guest {
         let (last, before) = held.split_last().unwrap();
         for lmb in before {
             attempt.lmb_begins(*lmb, LmbFlags::ASSIGNED);
-            attempt.lmb_ends(0);
+            attempt.lmb_ends(0, Senses::default());
         }
         attempt.lmb_begins(*last, LmbFlags::ASSIGNED);
         match reason {
@@ -234,7 +234,7 @@ impl Guest {
             Reason::UNATTRIBUTED => {}
             other => panic!("{other}"),
         }
-        attempt.lmb_ends(-i32::from(errno.0));
+        attempt.lmb_ends(-i32::from(errno.0), Senses::default());
         for lmb in before {
             hypervisor.set_indicator(Indicator::ISOLATION_STATE, *lmb, IsolationState::UNISOLATE.0);
             attempt.unisolate_ends(0);
