@@ -6,7 +6,7 @@ use crate::{dimm::Dimm, guest::Guest, vm::Vm};
 use anyhow::{Context as _, Result};
 
 /// Where the kernel's error injection for memory notifiers is (`CONFIG_MEMORY_NOTIFIER_ERROR_INJECT`).
-const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions/MEM_GOING_OFFLINE/error";
+const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
 
 /// What holds pages. It must be let go of for the removal to end.
 #[derive(Debug)]
@@ -18,20 +18,21 @@ pub struct Holder {
 impl Guest {
     /// From now on, any memory that is to go offline is busy (-EBUSY from a memory notifier).
     pub fn veto_offlining(&mut self) -> Result<()> {
-        self.sh(&format!(
-            "if ! [ -e {INJECTION} ]; then \
-             insmod /lib/modules/notifier-error-inject.ko && insmod /lib/modules/memory-notifier-error-inject.ko; fi"
-        ))?;
-        self.inject(-16)
+        self.inject_memory_error("MEM_GOING_OFFLINE", -16)
     }
 
     /// No more.
     pub fn allow_offlining(&mut self) -> Result<()> {
-        self.inject(0)
+        self.inject_memory_error("MEM_GOING_OFFLINE", 0)
     }
 
-    fn inject(&mut self, errno: i32) -> Result<()> {
-        self.sh(&format!("echo {errno} > {INJECTION}")).map(drop)
+    /// From now on, a memory notifier returns this for the action, see Linux `include/linux/memory.h`.
+    pub fn inject_memory_error(&mut self, action: &str, errno: i32) -> Result<()> {
+        self.sh(&format!(
+            "if ! [ -e {INJECTION} ]; then \
+             insmod /lib/modules/notifier-error-inject.ko && insmod /lib/modules/memory-notifier-error-inject.ko; fi"
+        ))?;
+        self.sh(&format!("echo {errno} > {INJECTION}/{action}/error")).map(drop)
     }
 }
 

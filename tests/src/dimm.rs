@@ -73,6 +73,11 @@ impl Vm {
         Ok(())
     }
 
+    /// A DIMM that was there as the guest booted.
+    pub fn dimm_at_boot(&mut self, id: &str) -> Result<Dimm> {
+        Ok(Dimm { id: id.to_owned(), address: self.address_of(id)? })
+    }
+
     /// Adds a device and waits until the guest has taken it into use.
     pub(crate) fn plug(&mut self, device: Value) -> Result<()> {
         self.trace.so_far(&mut self.guest)?;

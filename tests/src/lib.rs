@@ -51,6 +51,8 @@ pub mod administrator;
 pub mod busy;
 pub mod cpu;
 pub mod dimm;
+pub mod evidence;
+pub mod fault;
 pub mod migration;
 
 pub mod elf;

@@ -11,6 +11,8 @@ pub enum Machine {
     PseriesForLong,
     /// The same as the first, with firmware that has no `set-indicator`.
     PseriesWithoutSetIndicator,
+    /// The same as the first, with two threads to each core.
+    PseriesOfTwoThreads,
     /// A whole machine, with no hypervisor below it.
     Powernv,
 }
@@ -26,6 +28,10 @@ const PSERIES: &str = "\
 const PSERIES_FOR_LONG: &str = "\
     -machine pseries -cpu power9 -smp 1,maxcpus=64 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-63,memdev=ram0 -numa node,nodeid=1";
+
+const TWO_THREADS: &str = "\
+    -machine pseries -cpu power9 -smp 2,threads=2,cores=4,maxcpus=8 -m 2G,slots=4,maxmem=8G \
+    -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-7,memdev=ram0 -numa node,nodeid=1";
 
 /// One with a BMC, without which its firmware can neither reboot nor end.
 const POWERNV: &str = "\
@@ -49,6 +55,7 @@ impl Machine {
             Self::Pseries => (PSERIES, &[]),
             Self::PseriesForLong => (PSERIES_FOR_LONG, &[]),
             Self::PseriesWithoutSetIndicator => (PSERIES, &WITHOUT_SET_INDICATOR),
+            Self::PseriesOfTwoThreads => (TWO_THREADS, &[]),
             Self::Powernv => (POWERNV, &[]),
         };
         machine.split_whitespace().chain(firmware.iter().copied())
@@ -58,8 +65,8 @@ impl Machine {
     /// skiboot.
     pub fn serial_lines(self) -> [&'static str; 2] {
         match self {
-            Self::Pseries | Self::PseriesForLong | Self::PseriesWithoutSetIndicator => ["console", "shell"],
             Self::Powernv => ["shell", "console"],
+            _ => ["console", "shell"],
         }
     }
 }

@@ -148,6 +148,11 @@ impl Vm {
         Ok(Told { outcome: outcome(first), latency })
     }
 
+    /// Asks for a device of which the guest may make no attempt, or nothing that its trace should be read for.
+    pub fn ask_unwatched(&mut self, device: &(impl Device + ?Sized)) -> Result<Asked> {
+        self.send(device)?.with_context(|| format!("the VMM does not ask for {}", device.id()))
+    }
+
     fn send(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Asked, CommandError>> {
         let id = device.id().to_owned();
         let before = self.qmp.moment();
@@ -190,13 +195,18 @@ fn outcome(first: Option<&Event>) -> Outcome {
 }
 
 impl Asked {
+    /// The moment before it was asked.
+    pub(crate) fn before(&self) -> Moment {
+        self.before
+    }
+
     fn latency(&self, event: &Event) -> Duration {
         event.at.saturating_duration_since(self.sent)
     }
 
     /// Whether this tells the host what came of it. (QEMU up to 10.x also sends the deprecated `MEM_UNPLUG_ERROR` with each
     /// [`REFUSED`] of a DIMM; it says nothing more.)
-    fn is_told_by(&self, event: &message::Event) -> bool {
+    pub(crate) fn is_told_by(&self, event: &message::Event) -> bool {
         [REFUSED, DELETED].contains(&event.name()) && event.device() == Some(&self.id)
     }
 }

@@ -4,7 +4,9 @@
 
 use crate::{
     artifacts::Artifacts,
+    machine::Machine,
     pairing::Pairing,
+    qemu::Start,
     vm::{self, Vm},
 };
 use anyhow::Result;
@@ -24,19 +26,30 @@ pub fn story<F>(pairing: Pairing, tell: F)
 where
     F: FnOnce(&mut Vm) -> Result<()>,
 {
+    story_on(pairing, Machine::Pseries, &Start::default(), tell);
+}
+
+/// The same on this machine, started like this.
+///
+/// # Panics
+///
+/// As [`story`] does.
+pub fn story_on<F>(pairing: Pairing, machine: Machine, start: &Start, tell: F)
+where
+    F: FnOnce(&mut Vm) -> Result<()>,
+{
     let name = type_name::<F>().trim_end_matches("::{{closure}}").replace("::", ".");
     let artifacts = Artifacts::find().unwrap_or_else(|error| panic!("{error:#}"));
     let logs = vm::logs(&name);
     println!("logs: {}", logs.display());
-    if let Err(error) = run(&artifacts, pairing, &name, tell) {
+    let run = || {
+        let mut vm = Vm::launch_as(&artifacts, pairing, machine, start, &name)?.up()?;
+        tell(&mut vm)?;
+        vm.inspect()
+    };
+    if let Err(error) = run() {
         panic!("{error:#}\n\n{}", tails(&logs));
     }
-}
-
-fn run(artifacts: &Artifacts, pairing: Pairing, name: &str, tell: impl FnOnce(&mut Vm) -> Result<()>) -> Result<()> {
-    let mut vm = Vm::launch(artifacts, pairing, name)?.up()?;
-    tell(&mut vm)?;
-    vm.inspect()
 }
 
 /// The last lines of each log in a directory.

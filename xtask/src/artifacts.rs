@@ -7,6 +7,7 @@ pub(crate) mod c_library;
 pub(crate) mod cpio;
 pub(crate) mod debian;
 pub(crate) mod download;
+pub(crate) mod fault;
 pub(crate) mod initramfs;
 pub(crate) mod installed_root;
 pub(crate) mod kconfig;

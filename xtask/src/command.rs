@@ -16,6 +16,7 @@ pub(crate) mod libvirt;
 pub(crate) mod model;
 pub(crate) mod object;
 pub(crate) mod package;
+pub(crate) mod reasons;
 pub(crate) mod soak;
 pub(crate) mod suite;
 pub(crate) mod wire_targets;

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! root ──────┬──► source ──┬──► kernel ──┬──► module ──┬──► initramfs
-//! download ──┘             ├──► object ──┤             │
+//! download ──┘             ├──► object ──┤    fault ───┤
 //! busybox ─────────────────┼─────────────┼─────────────┘
 //! root ────────────────────┴─────────────┘
 //! root ──► qemu
@@ -49,7 +49,7 @@ use crate::cache::store::Store;
 use crate::command::install::Install;
 use crate::command::{
     bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt, model,
-    object, package, soak, suite, wire_targets,
+    object, package, reasons, soak, suite, wire_targets,
 };
 use crate::settings::Settings;
 
@@ -148,6 +148,12 @@ enum Command {
         #[arg(long, conflicts_with = "only")]
         accept: bool,
     },
+    /// Provoke every reason on real kernels, and say in target/reasons.json what the host was told.
+    Reasons {
+        /// Write the results to tests/reasons.json, and docs/reasons.md from them, instead of running anything.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Test what libvirt makes of it: a real daemon, a guest that refuses, and the events that its users get.
     Libvirt,
     /// Build a QEMU from source, with nothing of ours in it, and tell where it is.
@@ -221,6 +227,8 @@ fn run(command: Command) -> Result<()> {
         Command::Install(install) => install::run(&store, &install)?,
         Command::Kernels { accept: true, .. } => kernels::accept(&store.settings.checkout)?,
         Command::Kernels { only, .. } => kernels::run(&store, &only)?,
+        Command::Reasons { accept: true } => reasons::accept(&store.settings.checkout)?,
+        Command::Reasons { .. } => reasons::run(&store)?,
         Command::Libvirt => libvirt::run(&store)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
         Command::Drill { slow } => drill::run(&store.progress, slow)?,

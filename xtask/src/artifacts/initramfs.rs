@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::artifacts::busybox::Busybox;
 use crate::artifacts::cpio::Archive;
+use crate::artifacts::fault::{self, Fault, OwnTreeFault};
 use crate::artifacts::kernel::{Flavour, Kernel};
 use crate::artifacts::module::{self, Module, OwnTreeModule};
 use crate::cache::manifest::{Inputs, Made};
@@ -21,6 +22,7 @@ pub(crate) struct Initramfs {
     kernel: Kernel,
     module: Module,
     freestanding: Module,
+    fault: Option<Fault>,
 }
 
 /// An initramfs for a kernel of the user's.
@@ -28,6 +30,7 @@ pub(crate) struct Initramfs {
 pub(crate) struct OwnTreeInitramfs {
     flavour: Flavour,
     module: OwnTreeModule,
+    fault: Option<OwnTreeFault>,
 }
 
 /// The file in either artifact. Not compressed: unpacking would take the guest longer than reading.
@@ -40,14 +43,19 @@ const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "lib", "lib/modules", FREEST
 
 impl Initramfs {
     pub(crate) fn new(flavour: Flavour) -> Self {
-        Self { kernel: Kernel(flavour), module: Module::new(flavour), freestanding: Module::freestanding(flavour) }
+        Self {
+            kernel: Kernel(flavour),
+            module: Module::new(flavour),
+            freestanding: Module::freestanding(flavour),
+            fault: Fault::new(flavour),
+        }
     }
 }
 
 impl OwnTreeInitramfs {
     /// The flavour is what the user's kernel is to be tested as.
     pub(crate) fn new(tree: PathBuf, flavour: Flavour) -> Self {
-        Self { flavour, module: OwnTreeModule { tree } }
+        Self { flavour, fault: OwnTreeFault::new(tree.clone(), flavour), module: OwnTreeModule { tree } }
     }
 }
 
@@ -61,7 +69,9 @@ impl Recipe for Initramfs {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Busybox, &self.kernel, &self.module, &self.freestanding]
+        let mut parts: Vec<&dyn Recipe> = vec![&Busybox, &self.kernel, &self.module, &self.freestanding];
+        parts.extend(self.fault.as_ref().map(|fault| fault as &dyn Recipe));
+        parts
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -73,9 +83,12 @@ impl Recipe for Initramfs {
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
-        let [busybox, kernel, module, freestanding] = parts else { unreachable!("four parts are declared") };
+        let [busybox, kernel, module, freestanding, fault @ ..] = parts else {
+            unreachable!("four parts or more are declared")
+        };
         let mut modules = vec![module.path(module::FILE)];
         modules.extend(self.kernel.modules(kernel));
+        modules.extend(fault.iter().map(|fault| fault.path(fault::FILE)));
         pack(store, busybox, &modules, Some(&freestanding.path(module::FILE)), dir)
     }
 }
@@ -90,7 +103,9 @@ impl Recipe for OwnTreeInitramfs {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Busybox, &self.module]
+        let mut parts: Vec<&dyn Recipe> = vec![&Busybox, &self.module];
+        parts.extend(self.fault.as_ref().map(|fault| fault as &dyn Recipe));
+        parts
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -107,8 +122,9 @@ impl Recipe for OwnTreeInitramfs {
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
-        let [busybox, module] = parts else { unreachable!("two parts are declared") };
+        let [busybox, module, fault @ ..] = parts else { unreachable!("two parts or more are declared") };
         let mut modules = vec![module.path(module::FILE)];
+        modules.extend(fault.iter().map(|fault| fault.path(fault::FILE)));
         let tree = &self.module.tree;
         for name in self.flavour.modules() {
             if tree.join(name).exists() {

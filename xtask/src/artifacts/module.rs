@@ -55,7 +55,7 @@ pub(crate) struct OwnTreeModule {
 
 impl OwnTreeModule {
     /// What Kbuild chooses there.
-    fn face(&self) -> Face {
+    pub(crate) fn face(&self) -> Face {
         let config = fs::read_to_string(self.tree.join(".config")).unwrap_or_default();
         if config.lines().any(|line| line == "CONFIG_RUST=y") { Face::KernelCrate } else { Face::Freestanding }
     }
@@ -135,6 +135,28 @@ impl Recipe for OwnTreeModule {
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        with_sources(self.tree_inputs()?, &settings.checkout)
+    }
+
+    fn needs(&self) -> u64 {
+        50
+    }
+
+    fn make(&self, store: &Store, object: &[Held], dir: &Path) -> Result<Made> {
+        let mut log = Log::begin(store, "own-module")?;
+        let stage = dir.join("build");
+        stage_sources(&store.settings.checkout, &stage)?;
+        for object in object {
+            Object::stage(object, &stage)?;
+        }
+        log.run(store, "building papr_unplug.ko", self.make_command(&stage)?.arg("modules"))?;
+        take(&stage, dir)
+    }
+}
+
+impl OwnTreeModule {
+    /// What a module for this tree depends on, of the tree.
+    pub(crate) fn tree_inputs(&self) -> Result<Inputs> {
         let mut inputs = Inputs::default().text("tree", self.tree.display().to_string());
         // Too large to read each time. It changes with every build, and the module's idea of the kernel may have, too.
         let vmlinux = self.tree.join("vmlinux");
@@ -145,29 +167,19 @@ impl Recipe for OwnTreeModule {
                 format!("{KERNEL_TREE} must name the build directory of a kernel, configured and built")
             })?;
         }
-        with_sources(inputs, &settings.checkout)
+        Ok(inputs)
     }
 
-    fn needs(&self) -> u64 {
-        50
-    }
-
-    fn make(&self, store: &Store, object: &[Held], dir: &Path) -> Result<Made> {
+    /// Make, for a module of which the sources stand in `stage`, with the user's tools.
+    pub(crate) fn make_command(&self, stage: &Path) -> Result<Command> {
         let config = fs::read_to_string(self.tree.join(".config"))?;
-        let mut log = Log::begin(store, "own-module")?;
-        let stage = dir.join("build");
-        stage_sources(&store.settings.checkout, &stage)?;
-        for object in object {
-            Object::stage(object, &stage)?;
-        }
         let mut make = Command::new("make");
         make.arg("-C").arg(&self.tree).arg(format!("M={}", stage.display())).arg("ARCH=powerpc");
         // Which LLVM it is to be, the user may have said in the environment.
         if config.contains("CONFIG_CC_IS_CLANG=y") && env::var_os("LLVM").is_none() {
             make.arg("LLVM=1");
         }
-        log.run(store, "building papr_unplug.ko", make.arg("modules"))?;
-        take(&stage, dir)
+        Ok(make)
     }
 }
 

@@ -90,6 +90,8 @@ mod tests {
             fs::create_dir_all(tree.join(file).parent().unwrap()).unwrap();
             fs::write(tree.join(file), "").unwrap();
         }
+        // For which there is more to make than for one without.
+        fs::write(tree.join(".config"), "CONFIG_RUST=y\n").unwrap();
         Store::open(Settings { cache, kernel_tree: Some(tree), ..Settings::from_env().unwrap() }).unwrap()
     }
 

@@ -85,9 +85,18 @@ fn write(store: &Store, artifacts: &Artifacts) -> Result<PathBuf> {
 fn scope(flavour: Flavour) -> &'static [&'static str] {
     match flavour {
         Flavour::Default => &["--workspace"],
-        Flavour::Debug => {
-            &["--package", VM_TESTS, "--test", "conformance", "--test", "debug_kernel", "--run-ignored", "all"]
-        }
+        Flavour::Debug => &[
+            "--package",
+            VM_TESTS,
+            "--test",
+            "conformance",
+            "--test",
+            "reasons",
+            "--test",
+            "debug_kernel",
+            "--run-ignored",
+            "all",
+        ],
         Flavour::Kasan => {
             &["--package", VM_TESTS, "--test", "conformance", "--test", "kasan_kernel", "--run-ignored", "all"]
         }

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Brings about, in a guest that is only there to be tested, what this kernel and this hypervisor do not do by themselves.
+ * What is asked for in the parameters holds from insmod to rmmod. The kernel takes its own way from there; nothing here knows
+ * of papr_unplug. Where both have a probe on a function, the module that was loaded last sees its calls first: papr_unplug must
+ * for a function that is cut short, and papr_fault for requests that are rewritten.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/device.h>
+#include <linux/hex.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/workqueue.h>
+
+#include <asm/drmem.h>
+#include <asm/ptrace.h>
+#include <asm/rtas.h>
+
+#define MOST 4
+
+/* Functions of the kernel return these at once in workers, if the argument of that number (from 0) has that value. */
+static char *function[MOST];
+static int functions;
+module_param_array(function, charp, &functions, 0444);
+static long returns[MOST];
+module_param_array(returns, long, NULL, 0444);
+static int argument[MOST] = { [0 ... MOST - 1] = -1 };
+module_param_array(argument, int, NULL, 0444);
+static unsigned long value[MOST];
+module_param_array(value, ulong, NULL, 0444);
+
+/*
+ * Each request of the hypervisor's to remove something reads like this: 12 bytes of struct pseries_hp_errorlog, hexadecimal. The
+ * fourth stays, which says whether there is a token.
+ */
+static char *request;
+module_param(request, charp, 0444);
+
+/* A state of CPU hotplug, like a driver's, whose teardown returns this; the number of the state is to be read back. */
+static int veto;
+module_param(veto, int, 0444);
+static int state;
+module_param(state, int, 0444);
+
+/* CPU hotplug is disabled. */
+static bool disabled;
+module_param(disabled, bool, 0444);
+
+/* The device of this CPU must not go offline. */
+static int fixed = -1;
+module_param(fixed, int, 0444);
+
+/* A signal is pending while offline_pages() runs in a worker. */
+static bool interrupt;
+module_param(interrupt, bool, 0444);
+
+/* The entry of this LMB in the kernel's table has these flags; lmbs is the address of drmem_info in /proc/kallsyms. */
+static uint lmb;
+module_param(lmb, uint, 0444);
+static uint flags;
+module_param(flags, uint, 0444);
+static unsigned long lmbs;
+module_param(lmbs, ulong, 0444);
+
+static bool in_worker(void)
+{
+	return in_task() && current->flags & PF_WQ_WORKER;
+}
+
+static struct kprobe function_probe[MOST];
+
+static int cut_short(struct kprobe *probe, struct pt_regs *regs)
+{
+	int i = probe - function_probe;
+
+	if (!in_worker() || (argument[i] >= 0 && regs->gpr[3 + argument[i]] != value[i]))
+		return 0;
+
+	regs->gpr[3] = returns[i];
+	regs_set_return_ip(regs, regs->link);
+	return 1;
+}
+
+static void not_optimised(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+	/* A probe that is optimised to a jump could not change where the function goes on; one with this handler is not. */
+}
+
+static int begin_function(void)
+{
+	int err;
+	int i;
+
+	for (i = 0; i < functions; i++) {
+		err = -EINVAL;
+		if (argument[i] > 7)
+			break;
+		function_probe[i].symbol_name = function[i];
+		function_probe[i].pre_handler = cut_short;
+		if (!IS_ENABLED(CONFIG_KPROBES_ON_FTRACE))
+			function_probe[i].post_handler = not_optimised;
+		err = register_kprobe(&function_probe[i]);
+		if (err)
+			break;
+	}
+	if (i == functions)
+		return 0;
+
+	while (i--)
+		unregister_kprobe(&function_probe[i]);
+	return err;
+}
+
+static void end_function(void)
+{
+	int i = functions;
+
+	while (i--)
+		unregister_kprobe(&function_probe[i]);
+}
+
+static u8 written[sizeof(struct pseries_hp_errorlog)];
+
+static int rewrite(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct pseries_hp_errorlog *asked = (void *)regs->gpr[3];
+
+	if (asked->action == PSERIES_HP_ELOG_ACTION_REMOVE) {
+		memcpy(asked, written, 3);
+		memcpy((u8 *)asked + 4, written + 4, sizeof(written) - 4);
+	}
+	return 0;
+}
+
+static struct kprobe request_probe = {
+	.symbol_name = "queue_hotplug_event",
+	.pre_handler = rewrite,
+};
+
+static int begin_request(void)
+{
+	if (!request)
+		return 0;
+	if (strlen(request) != 2 * sizeof(written) || hex2bin(written, request, sizeof(written)))
+		return -EINVAL;
+
+	return register_kprobe(&request_probe);
+}
+
+static void end_request(void)
+{
+	if (request)
+		unregister_kprobe(&request_probe);
+}
+
+static int say_no(unsigned int cpu)
+{
+	return veto;
+}
+
+static int begin_veto(void)
+{
+	if (!veto)
+		return 0;
+
+	state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "papr_fault:veto", NULL, say_no);
+	return min(state, 0);
+}
+
+static void end_veto(void)
+{
+	if (veto)
+		cpuhp_remove_state_nocalls(state);
+}
+
+static int begin_disabled(void)
+{
+	if (disabled)
+		cpu_hotplug_disable();
+	return 0;
+}
+
+static void end_disabled(void)
+{
+	if (disabled)
+		cpu_hotplug_enable();
+}
+
+static int begin_fixed(void)
+{
+	struct device *device;
+
+	if (fixed < 0)
+		return 0;
+
+	device = get_cpu_device(fixed);
+	if (!device)
+		return -ENODEV;
+	dev_set_offline_disabled(device);
+	return 0;
+}
+
+static void end_fixed(void)
+{
+	struct device *device = fixed < 0 ? NULL : get_cpu_device(fixed);
+
+	if (device)
+		dev_clear_offline_disabled(device);
+}
+
+static int signal_comes(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	if (!in_worker())
+		return 1;
+
+	set_thread_flag(TIF_SIGPENDING);
+	return 0;
+}
+
+static int signal_goes(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	clear_thread_flag(TIF_SIGPENDING);
+	return 0;
+}
+
+static struct kretprobe interrupt_probe = {
+	.kp.symbol_name = "offline_pages",
+	.entry_handler = signal_comes,
+	.handler = signal_goes,
+};
+
+static int begin_interrupt(void)
+{
+	return interrupt ? register_kretprobe(&interrupt_probe) : 0;
+}
+
+static void end_interrupt(void)
+{
+	if (interrupt)
+		unregister_kretprobe(&interrupt_probe);
+}
+
+static struct drmem_lmb *found;
+static u32 flags_before;
+
+static int begin_lmb(void)
+{
+	struct drmem_lmb_info *info;
+	int i;
+
+	if (!lmbs)
+		return 0;
+
+	info = *(struct drmem_lmb_info **)lmbs;
+	for (i = 0; i < info->n_lmbs; i++)
+		if (info->lmbs[i].drc_index == lmb)
+			found = &info->lmbs[i];
+	if (!found)
+		return -ENODEV;
+	flags_before = found->flags;
+	found->flags = flags;
+	return 0;
+}
+
+static void end_lmb(void)
+{
+	/* If the kernel has changed them, it knows better. */
+	if (found && found->flags == flags)
+		found->flags = flags_before;
+}
+
+static const struct fault {
+	int (*begin)(void);
+	void (*end)(void);
+} faults[] = {
+	{ begin_function, end_function },
+	{ begin_request, end_request },
+	{ begin_veto, end_veto },
+	{ begin_disabled, end_disabled },
+	{ begin_fixed, end_fixed },
+	{ begin_interrupt, end_interrupt },
+	{ begin_lmb, end_lmb },
+};
+
+static int __init papr_fault_init(void)
+{
+	int err;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		err = faults[i].begin();
+		if (err)
+			break;
+	}
+	if (!err)
+		return 0;
+
+	while (i--)
+		faults[i].end();
+	return err;
+}
+module_init(papr_fault_init);
+
+static void __exit papr_fault_exit(void)
+{
+	int i = ARRAY_SIZE(faults);
+
+	while (i--)
+		faults[i].end();
+}
+module_exit(papr_fault_exit);
+
+MODULE_DESCRIPTION("Faults for the tests of papr_unplug");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask reasons`: every reason of the protocol, provoked on real kernels, and what the host was told.
+
+mod absent;
+mod table;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use papr_unplug_tests::evidence::{self, Evidence};
+
+use crate::artifacts::Artifacts;
+use crate::artifacts::kernel::Flavour;
+use crate::cache::store::Store;
+use crate::command::suite;
+
+/// Where the results of this machine are.
+const RESULTS: &str = "target/reasons.json";
+/// Where the results are that the table is made of.
+const ACCEPTED: &str = "tests/reasons.json";
+/// The table.
+const TABLE: &str = "docs/reasons.md";
+
+/// The tests, whatever else runs on the kernels.
+const TESTS: [&str; 6] = ["--package", "papr-unplug-tests", "--test", "reasons", "--run-ignored", "all"];
+/// Those of them that only the debugging kernel can pass.
+const DEBUG: &str = "test(/^debug::/)";
+
+/// Runs the tests that provoke reasons, on the kernels that have what they need.
+pub(crate) fn run(store: &Store) -> Result<()> {
+    let seen = evidence::directory();
+    if seen.exists() {
+        fs::remove_dir_all(&seen).context("cannot remove the old results")?;
+    }
+    for (flavour, filter) in [(Flavour::Default, format!("not {DEBUG}")), (Flavour::Debug, DEBUG.to_owned())] {
+        let artifacts = Artifacts::ensure(store, flavour)?;
+        let arguments: Vec<&str> = TESTS.iter().copied().chain(["-E", &filter]).collect();
+        suite::nextest(store, &artifacts, &arguments, &[])?;
+    }
+    let found = collect(&seen)?;
+    fs::write(store.settings.checkout.join(RESULTS), serde_json::to_string_pretty(&found)? + "\n")?;
+    println!("{}", table::of(&found, &table::reasons(&store.settings.checkout)?));
+    Ok(())
+}
+
+/// What the tests have written down, in order.
+fn collect(dir: &Path) -> Result<Vec<Evidence>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        let evidence = serde_json::from_str(&fs::read_to_string(&path)?);
+        found.push(evidence.with_context(|| format!("{} is malformed", path.display()))?);
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Takes this machine's results for everybody's.
+pub(crate) fn accept(checkout: &Path) -> Result<()> {
+    let text = fs::read_to_string(checkout.join(RESULTS)).context("run `cargo xtask reasons` first")?;
+    let found: Vec<Evidence> = serde_json::from_str(&text)?;
+    fs::write(checkout.join(ACCEPTED), text)?;
+    fs::write(checkout.join(TABLE), table::of(&found, &table::reasons(checkout)?)).context("cannot write the table")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkout() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    }
+
+    fn accepted() -> Vec<Evidence> {
+        serde_json::from_str(&fs::read_to_string(checkout().join(ACCEPTED)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn table_is_made_of_the_results() {
+        let table = table::of(&accepted(), &table::reasons(checkout()).unwrap());
+        assert_eq!(table, fs::read_to_string(checkout().join(TABLE)).unwrap(), "run `cargo xtask reasons --accept`");
+    }
+
+    #[test]
+    fn every_reason_was_provoked_or_it_is_said_why_not() {
+        let accepted = accepted();
+        for reason in table::reasons(checkout()).unwrap() {
+            let provoked = accepted.iter().any(|evidence| evidence.reason == reason);
+            assert_ne!(provoked, absent::why(&reason).is_some(), "{reason}");
+        }
+    }
+
+    #[test]
+    fn tests_that_provoked_a_reason_are_still_there() {
+        for evidence in accepted() {
+            let (module, test) = evidence.test.rsplit_once("::").unwrap();
+            let source = checkout().join(format!("tests/tests/reasons/{module}.rs"));
+            assert!(fs::read_to_string(&source).unwrap().contains(&format!("fn {test}()")), "{}", evidence.test);
+        }
+    }
+}
