@@ -12,6 +12,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
+use serde_json::Value;
 use std::time::Duration;
 
 /// The pairings that are shown, stock first.
@@ -35,6 +36,10 @@ pub struct Row {
     pub events: usize,
     /// The guest's reason, where the VMM tells one. `unattributed` says that the guest gave none.
     pub reason: Option<String>,
+    /// The connector that refused, where the VMM tells it: of a DIMM, one LMB's.
+    pub connector: Option<String>,
+    /// Where in the guest's memory that LMB is.
+    pub address: Option<String>,
     /// From asking to the first event; the median if there are several samples.
     pub latency_ms: Option<f64>,
     /// The samples it is the median of.
@@ -95,9 +100,24 @@ fn row(scenario: Scenario, vm: &mut Vm, stage: &Stage) -> Result<Row> {
     let Removal { outcome, events, latency, .. } = vm.remove(stage)?;
     let latency_samples_ms: Vec<f64> = latency.into_iter().map(milliseconds).collect();
     let latency_ms = median(&latency_samples_ms);
-    let reason = events.first().and_then(|event| event.body.data("reason")?.as_str()).map(str::to_owned);
+    let member = |name| events.first().and_then(|event| event.body.data(name));
+    let reason = member("reason").and_then(Value::as_str).map(str::to_owned);
+    let connector = member("drc").and_then(Value::as_u64).map(|index| format!("{index:#010x}"));
+    let address = member("address").and_then(Value::as_u64).map(|address| format!("{address:#x}"));
     let events = events.len();
-    Ok(Row { scenario, guest, vmm, outcome, events, reason, latency_ms, latency_samples_ms, retry: None })
+    Ok(Row {
+        scenario,
+        guest,
+        vmm,
+        outcome,
+        events,
+        reason,
+        connector,
+        address,
+        latency_ms,
+        latency_samples_ms,
+        retry: None,
+    })
 }
 
 /// Asks many times more, in turns.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask demo`: plays every scenario in every pairing, and shows what the host was told.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
@@ -29,14 +30,15 @@ pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {
 /// The rows as a table, with what there is to say about it.
 fn rendered(rows: &[Row]) -> String {
     let mut text = String::from("\n");
-    let mut line = |cells: [&str; 8]| {
-        let [asked, guest, vmm, told, after, events, reason, retry] = cells;
-        let line =
-            format!("{asked:<31} {guest:<12} {vmm:<12} {told:<14} {after:>9}  {events:>6}  {reason:<12}  {retry}");
+    let mut line = |cells: [&str; 9]| {
+        let [asked, guest, vmm, told, after, events, reason, place, retry] = cells;
+        let line = format!(
+            "{asked:<31} {guest:<12} {vmm:<12} {told:<14} {after:>9}  {events:>6}  {reason:<12}  {place:<10}  {retry}"
+        );
         text += line.trim_end();
         text.push('\n');
     };
-    line(["the host asks for", "guest", "VMM", "and is told", "after", "events", "reason", "retry"]);
+    line(["the host asks for", "guest", "VMM", "and is told", "after", "events", "reason", "where", "retry"]);
     let mut before = None;
     for row in rows {
         let again = before.replace(row.scenario) == Some(row.scenario);
@@ -48,10 +50,11 @@ fn rendered(rows: &[Row]) -> String {
             &row.latency_ms.map_or_else(String::new, |latency| format!("{latency:.2} ms")),
             &row.events.to_string(),
             row.reason.as_deref().unwrap_or_default(),
+            row.connector.as_deref().unwrap_or_default(),
             &row.retry.map_or_else(String::new, |retry| retry.to_string()),
         ]);
     }
-    for note in [ratio(rows), silence(rows), twice(rows)].into_iter().flatten() {
+    for note in [ratio(rows), place(rows), silence(rows), twice(rows)].into_iter().flatten() {
         let _ = write!(text, "\n{note}\n");
     }
     text
@@ -93,6 +96,14 @@ fn ours(row: &Row) -> &'static str {
     }
 }
 
+fn place(rows: &[Row]) -> Option<String> {
+    let lmb = |row: &Row| Some((row.connector.clone()?, row.address.clone()?));
+    let lmbs: BTreeMap<String, String> = rows.iter().filter_map(lmb).collect();
+    let lmbs: Vec<String> = lmbs.iter().map(|(connector, address)| format!("{connector} at {address}")).collect();
+    let lmbs = lmbs.join(", ");
+    (!lmbs.is_empty()).then(|| format!("Where: the connector that refused; of a DIMM, one LMB's ({lmbs})."))
+}
+
 fn silence(rows: &[Row]) -> Option<String> {
     rows.iter().any(|row| row.outcome == Outcome::Silent).then(|| {
         "Nothing, ever: the guest had ended its attempt and answered once more, then the VMM had answered, \
@@ -120,7 +131,19 @@ mod tests {
             Outcome::Released | Outcome::VmmAborted => None,
         };
         let latency_samples_ms = latency_ms.into_iter().collect();
-        Row { scenario, guest, vmm: Side::Stock, outcome, events, reason: None, latency_ms, latency_samples_ms, retry }
+        Row {
+            scenario,
+            guest,
+            vmm: Side::Stock,
+            outcome,
+            events,
+            reason: None,
+            connector: None,
+            address: None,
+            latency_ms,
+            latency_samples_ms,
+            retry,
+        }
     }
 
     #[test]
@@ -130,17 +153,27 @@ mod tests {
             row(Scenario::CpuLastOnline, Side::Ours, Outcome::Refused, 1, Some(2.1)),
             row(Scenario::DimmFirstLmbBusy, Side::Stock, Outcome::Silent, 0, None),
             row(Scenario::DimmFirstLmbBusy, Side::Ours, Outcome::Refused, 2, Some(31.25)),
+            Row {
+                reason: Some("memory-veto".to_owned()),
+                connector: Some("0x80000009".to_owned()),
+                address: Some("0x90000000".to_owned()),
+                vmm: Side::Ours,
+                ..row(Scenario::DimmFirstLmbBusy, Side::Ours, Outcome::Refused, 1, Some(9.0))
+            },
             row(Scenario::DimmRemovable, Side::Ours, Outcome::Released, 1, Some(100.0)),
         ];
         let expected = "
-the host asks for               guest        VMM          and is told        after  events  reason        retry
-the last online CPU             stock        stock        refused          2.00 ms       1                accepted
-                                papr-unplug  stock        refused          2.10 ms       1                accepted
-a DIMM whose first LMB is busy  stock        stock        nothing, ever                  0                rejected
-                                papr-unplug  stock        refused         31.25 ms       2                accepted
+the host asks for               guest        VMM          and is told        after  events  reason        where       retry
+the last online CPU             stock        stock        refused          2.00 ms       1                            accepted
+                                papr-unplug  stock        refused          2.10 ms       1                            accepted
+a DIMM whose first LMB is busy  stock        stock        nothing, ever                  0                            rejected
+                                papr-unplug  stock        refused         31.25 ms       2                            accepted
+                                papr-unplug  papr-unplug  refused          9.00 ms       1  memory-veto   0x80000009  accepted
 a DIMM that can go              papr-unplug  stock        released       100.00 ms       1
 
 The last online CPU, in times of stock parts (medians of 1 each, taken in turns): 1.05 with our guest.
+
+Where: the connector that refused; of a DIMM, one LMB's (0x80000009 at 0x90000000).
 
 Nothing, ever: the guest had ended its attempt and answered once more, then the VMM had answered, and no event was among all that.
 
@@ -154,7 +187,7 @@ Two events: stock QEMU says it twice when a guest signals once for a DIMM.
         let row = row(Scenario::DimmFirstLmbBusy, Side::Stock, Outcome::Silent, 0, None);
         let expected = serde_json::json!({
             "scenario": "dimm-first-lmb-busy", "guest": "stock", "vmm": "stock", "outcome": "silent", "events": 0,
-            "reason": null, "latency_ms": null, "latency_samples_ms": [], "retry": "rejected",
+            "reason": null, "connector": null, "address": null, "latency_ms": null, "latency_samples_ms": [], "retry": "rejected",
         });
         assert_eq!(serde_json::to_value(row).unwrap(), expected);
     }
