@@ -2,6 +2,9 @@
 
 //! The face that the module shows to kernels with `CONFIG_RUST`: a module of the `kernel` crate.
 
+#[cfg(CONFIG_KUNIT = "y")]
+mod kunit;
+
 use crate::errno::Errno;
 use kernel::prelude::*;
 

@@ -3,7 +3,7 @@
 //! The checkers of the debugging kernel must find what there is to find, or their silence proves nothing.
 //! `cargo xtask test --kernel debug` builds that kernel and runs these and all others.
 
-use papr_unplug_tests::{artifacts::Artifacts, pairing::Pairing, vm::Vm};
+use papr_unplug_tests::{artifacts::Artifacts, pairing::Pairing, story::story, vm::Vm};
 
 /// The kernel's own module for testing its lock watchdogs takes the lock of a file's mappings and then that of a process's
 /// memory; mapping a file, which every program has done by then, takes them the other way round.
@@ -29,4 +29,18 @@ fn lost_memory_fails_the_inspection() -> anyhow::Result<()> {
     let error = vm.inspect().unwrap_err().to_string();
     assert!(error.contains("kmemleak has found:") && error.contains("unreferenced object"), "{error}");
     Ok(())
+}
+
+/// The logic of the module, by the kernel's own unit tests: they run on the guest's CPU each time the module is loaded.
+#[test]
+#[ignore = "boots a kernel with KUnit: cargo xtask test --kernel debug"]
+fn module_passes_its_unit_tests_on_the_guests_cpu() {
+    story(Pairing::OURS, |vm| {
+        let results = vm.guest.sh("cat /sys/kernel/debug/kunit/papr_unplug/results")?;
+        println!("{results}");
+        let passed = results.lines().filter(|line| line.starts_with("    ok ")).count();
+        assert!(passed > 0 && !results.contains("not ok "), "{results}");
+        assert!(results.contains(&format!("# Totals: pass:{passed} fail:0 skip:0 total:{passed}")), "{results}");
+        Ok(())
+    });
 }
