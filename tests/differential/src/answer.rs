@@ -68,6 +68,13 @@ impl PartialEq for Said {
     }
 }
 
+impl Said {
+    /// Whether it says that nothing was done. [`MORE`] is a status that says that something was.
+    pub fn is_no(&self) -> bool {
+        matches!(self, Self::Status(status) if ![0, MORE].contains(status)) || matches!(self, Self::Rejected(_))
+    }
+}
+
 impl Answer {
     /// An answer during which the host was told nothing.
     pub fn quiet(said: Said) -> Self {

@@ -17,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-/// How long the VMM may be silent before it is woken.
-const SILENCE: Duration = Duration::from_millis(200);
+/// How long the VMM may be silent before it is woken. To wake one that does not sleep does no harm.
+const SILENCE: Duration = Duration::from_millis(10);
 
 /// A connection to a VMM.
 #[derive(Debug)]
@@ -53,9 +53,11 @@ impl Read for Connection {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let deadline = Deadline::start();
         loop {
-            let read = self.stream.read(bytes);
-            if !matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-                return read;
+            match self.stream.read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Somebody has stopped this process for a while.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => return read,
             }
             if deadline.left().is_zero() {
                 let why = format!("the VMM has said nothing for {} s", PATIENCE.as_secs());

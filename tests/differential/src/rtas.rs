@@ -12,12 +12,17 @@ const ARGUMENTS: u64 = 0x10_0000;
 const RESULTS: u64 = 0x10_0100;
 const WORK_AREA: u64 = 0x10_1000;
 const EVENT: u64 = 0x10_2000;
+/// The same for calls that are made one right after the other.
+const MANY_ARGUMENTS: u64 = 0x20_0000;
+const MANY_RESULTS: u64 = 0x30_0000;
+/// How many of them go out at a time. QEMU answers each as it goes, and stops where nobody reads its answers.
+const MANY: usize = 256;
 
 /// `ibm,configure-connector`: there is more, and of which kind.
 const KINDS_OF_MORE: std::ops::RangeInclusive<i32> = 1..=4;
 
 /// `check-exception`: there is no event.
-const NO_EVENT: i32 = 1;
+pub const NO_EVENT: i32 = 1;
 /// `check-exception`: the class of hot plug events.
 const HOT_PLUG: u32 = 0x1000_0000;
 /// The longest event that is taken.
@@ -43,7 +48,7 @@ impl Qtest {
         self.ask(&[&qtest::write(WORK_AREA, &index.to_be_bytes())])?;
         for _ in 0..calls {
             let [status] = self.rtas("ibm,configure-connector", &[WORK_AREA as u32, 0])?;
-            if !KINDS_OF_MORE.contains(&(status as i32)) {
+            if !is_more(status as i32) {
                 return Ok(status as i32);
             }
         }
@@ -59,6 +64,12 @@ impl Qtest {
         qtest::bytes(self.ask(&[&qtest::read(EVENT, EVENT_SIZE as usize)])?).map(Some)
     }
 
+    /// `start-cpu`, for a processor that is stopped, at an address and with a value in register 3.
+    pub fn start_cpu(&mut self, number: u32, address: u32, register: u32) -> Result<i32, QtestError> {
+        let [status] = self.rtas("start-cpu", &[number, address, register])?;
+        Ok(status as i32)
+    }
+
     fn rtas<const N: usize>(&mut self, name: &str, arguments: &[u32]) -> Result<[u32; N], QtestError> {
         let [write, call] = questions(name, arguments, N);
         let bytes = qtest::bytes(self.ask(&[&write, &call, &qtest::read(RESULTS, 4 * N)])?)?;
@@ -67,6 +78,59 @@ impl Qtest {
             *result = u32::from_be_bytes(*cell);
         }
         Ok(results)
+    }
+}
+
+/// Whether `ibm,configure-connector` says by this status that there is more.
+pub fn is_more(status: i32) -> bool {
+    KINDS_OF_MORE.contains(&status)
+}
+
+/// A call whose status is wanted and that others need not wait for.
+#[derive(Clone, Copy, Debug)]
+pub enum Call {
+    /// `set-indicator` with an indicator, an index and a value.
+    Set(u32, u32, u32),
+    /// `ibm,configure-connector`, with the work area of an index.
+    Configure(u32),
+    /// `check-exception` for hot plug events.
+    TakeEvent,
+}
+
+impl Qtest {
+    /// Makes the calls in their order, and gives the status of each. What takes time is to wait for answers, so nobody waits
+    /// in between.
+    pub fn call_all(&mut self, calls: &[Call]) -> Result<Vec<i32>, QtestError> {
+        let mut statuses = Vec::with_capacity(calls.len());
+        for calls in calls.chunks(MANY) {
+            let (mut cells, mut questions) = (Vec::new(), Vec::new());
+            for (number, call) in calls.iter().enumerate() {
+                let (name, arguments) = call.said();
+                let at = MANY_ARGUMENTS + cells.len() as u64;
+                let results = MANY_RESULTS + 4 * number as u64;
+                if let Call::Configure(index) = call {
+                    questions.push(qtest::write(WORK_AREA, &index.to_be_bytes()));
+                }
+                questions.push(format!("rtas {name} {} {at:#x} 1 {results:#x}", arguments.len()));
+                cells.extend(arguments.iter().flat_map(|cell| cell.to_be_bytes()));
+            }
+            questions.insert(0, qtest::write(MANY_ARGUMENTS, &cells));
+            questions.push(qtest::read(MANY_RESULTS, 4 * calls.len()));
+            let answer = self.ask(&questions.iter().map(String::as_str).collect::<Vec<_>>())?;
+            let bytes = qtest::bytes(answer)?;
+            statuses.extend(bytes.as_chunks::<4>().0.iter().map(|cell| i32::from_be_bytes(*cell)));
+        }
+        Ok(statuses)
+    }
+}
+
+impl Call {
+    fn said(self) -> (&'static str, Vec<u32>) {
+        match self {
+            Self::Set(indicator, index, value) => ("set-indicator", vec![indicator, index, value]),
+            Self::Configure(_) => ("ibm,configure-connector", vec![WORK_AREA as u32, 0]),
+            Self::TakeEvent => ("check-exception", vec![0, 0, HOT_PLUG, 0, EVENT as u32, EVENT_SIZE]),
+        }
     }
 }
 

@@ -86,8 +86,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:>9}  sequences", self.sequences)?;
         writeln!(f, "{:>9}  answered alike from beginning to end", self.alike)?;
-        for (Clause { id, shows }, (count, seed)) in &self.documented {
-            writeln!(f, "{count:>9}  part as {id} says: {shows} (first: {seed})")?;
+        for (clause, (count, seed)) in &self.documented {
+            writeln!(f, "{count:>9}  part as {} says: {} (first: {seed})", clause.id(), clause.shows())?;
         }
         writeln!(f, "{:>9}  part for no documented reason", self.unexplained)?;
         self.bugs.iter().try_for_each(|(seed, difference)| writeln!(f, "\nsequence {seed}:\n{difference}"))

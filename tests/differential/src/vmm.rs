@@ -9,12 +9,13 @@ use crate::{
     party::Party,
     program::{Process, Program},
     qtest::{Qtest, QtestError},
-    step::Step,
+    rtas::{self, Call},
+    step::{Step, indicator},
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use papr_unplug_qmp::message::Event;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A QEMU without a guest.
 #[derive(Debug)]
@@ -24,9 +25,14 @@ pub struct Vmm {
     plugged: BTreeSet<Device>,
     /// What may not be any more as it was at the beginning.
     touched: BTreeSet<Device>,
+    /// How many `ibm,configure-connector` calls it takes to read a node of a device, as far as that is known.
+    nodes: BTreeMap<Device, usize>,
     /// What it told about devices during the last step.
     heard: Vec<Event>,
 }
+
+/// How many hot plug events are taken at a time that nobody wants to see.
+const EVENTS: usize = 4;
 
 #[derive(Debug)]
 struct Running {
@@ -39,8 +45,14 @@ impl Vmm {
     /// Starts it.
     pub fn start(program: &Program) -> Result<Self> {
         let running = Some(Running::start(program)?);
-        let (plugged, touched) = (Device::ALL.into(), BTreeSet::new());
-        Ok(Self { program: program.clone(), running, plugged, touched, heard: Vec::new() })
+        Ok(Self {
+            program: program.clone(),
+            running,
+            plugged: Device::ALL.into(),
+            touched: BTreeSet::new(),
+            nodes: BTreeMap::new(),
+            heard: Vec::new(),
+        })
     }
 
     /// Migrates it to another, which has the same devices plugged. This one is gone then.
@@ -147,31 +159,73 @@ impl Vmm {
     /// Has the guest give a device back and take another one in its place, so that nothing is left of what was done to
     /// it. A reset would do as well, but takes a thousand times as long as a call. False if the VMM does not play along.
     fn replace(&mut self, device: Device) -> Result<bool> {
+        let set_all = |[first, then]: [(u32, u32); 2]| {
+            let both = move |index| [Call::Set(first.0, index, first.1), Call::Set(then.0, index, then.1)];
+            device.connectors().flat_map(both).collect::<Vec<_>>()
+        };
         if self.plugged.contains(&device) {
             // A connector that is not configured cannot be isolated.
-            for index in device.connectors() {
-                self.play(&Step::Configure(index, u32::MAX))?;
-            }
+            self.configure(device, false)?;
             self.play(&Step::Remove(device))?;
-            for index in device.connectors() {
-                self.play(&Step::Isolate(index))?;
-                self.play(&Step::Unusable(index))?;
-            }
+            self.call_all(&set_all([(indicator::ISOLATION, 0), (indicator::ALLOCATION, 0)]))?;
+            self.await_deletion(&Step::Remove(device))?;
+            self.told()?;
         }
         if self.running.is_none() || self.plugged.contains(&device) {
             return Ok(false);
         }
-        let mut done = self.play(&Step::Add(device))? == Answer::quiet(Said::Accepted);
+        let added = self.play(&Step::Add(device))? == Answer::quiet(Said::Accepted);
+        self.call_all(&set_all([(indicator::ALLOCATION, 1), (indicator::ISOLATION, 1)]))?;
+        Ok(self.configure(device, true)? && added)
+    }
+
+    /// Has the guest read the nodes of a device to their ends. How long they are is seen from a device that is `fresh`: there
+    /// they are read from their beginning. False if there was no end.
+    fn configure(&mut self, device: Device, fresh: bool) -> Result<bool> {
+        let mut done = true;
         for index in device.connectors() {
-            self.play(&Step::Usable(index))?;
-            self.play(&Step::Unisolate(index))?;
-            done &= self.play(&Step::Configure(index, u32::MAX))?.said == Said::Status(0);
+            if let Some(calls) = self.nodes.get(&device) {
+                let statuses = self.call_all(&vec![Call::Configure(index); *calls])?;
+                done &= statuses.last() == Some(&0);
+                continue;
+            }
+            let calls = self.read_node(index)?;
+            done &= calls.is_some();
+            self.nodes.extend(calls.filter(|_| fresh).map(|calls| (device, calls)));
         }
         Ok(done)
     }
 
+    /// Has the guest read a node to its end; the number of calls that took, if there was an end.
+    fn read_node(&mut self, index: u32) -> Result<Option<usize>> {
+        let mut calls = 1;
+        loop {
+            match self.call_all(&[Call::Configure(index)])?.first() {
+                Some(0) => return Ok(Some(calls)),
+                Some(status) if rtas::is_more(*status) => calls += 1,
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Makes calls that nobody waits for one by one, and hears what came of them.
+    fn call_all(&mut self, calls: &[Call]) -> Result<Vec<i32>> {
+        let Some(Running { qtest, .. }) = &mut self.running else { return Ok(Vec::new()) };
+        let statuses = match qtest.call_all(calls) {
+            Ok(statuses) => statuses,
+            Err(QtestError::Gone) => {
+                self.bury()?;
+                Vec::new()
+            }
+            Err(error) => bail!(error),
+        };
+        self.told()?;
+        Ok(statuses)
+    }
+
     fn restart(&mut self) -> Result<()> {
-        *self = Self::start(&self.program)?;
+        let nodes = std::mem::take(&mut self.nodes);
+        *self = Self { nodes, ..Self::start(&self.program)? };
         Ok(())
     }
 
@@ -196,13 +250,12 @@ impl Party for Vmm {
                 return self.restart();
             }
         }
-        while self.play(&Step::TakeEvent)?.said != Said::NoEvent {}
+        while !self.call_all(&[Call::TakeEvent; EVENTS])?.contains(&rtas::NO_EVENT) {}
         self.touched.clear();
         Ok(())
     }
 
     fn play(&mut self, step: &Step) -> Result<Answer> {
-        self.touched.extend(step.device());
         let said = self.take(step)?;
         self.await_deletion(step)?;
         let told = self.told()?;
@@ -213,6 +266,11 @@ impl Party for Vmm {
         if let (Step::Add(device), Said::Accepted) = (step, &said) {
             self.plugged.insert(*device);
         }
+        if !said.is_no() {
+            self.touched.extend(step.device());
+        }
+        // What a step has told about has changed, whichever device the step was about.
+        self.touched.extend(told.iter().map(|told| told.device));
         Ok(Answer { said, told })
     }
 }
