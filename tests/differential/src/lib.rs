@@ -38,6 +38,7 @@ pub mod vmm;
 pub mod in_process;
 
 pub mod play;
+pub mod processors;
 
 pub mod clause;
 pub mod compare;

@@ -120,12 +120,17 @@ pub const OTHERS: [u32; 8] = [
     0xFFFF_FFFF,
 ];
 
+/// What there is instead of a guest: nothing at all.
+pub const QTEST: &str = "qtest";
+
 /// The command line of the machine without these devices, after the program's name. It is stopped (`-S`): there is no guest,
 /// and a processor that does not run leaves the signals of [`Connection`] to those that need them.
 ///
 /// [`Connection`]: crate::connection::Connection
-pub fn arguments(absent: &[Device]) -> Vec<String> {
-    let fixed = "-S -machine pseries -accel qtest -cpu power9 -smp 1,maxcpus=3 -nodefaults -nographic -no-shutdown";
+pub fn arguments(accelerator: &str, absent: &[Device]) -> Vec<String> {
+    let fixed = format!(
+        "-S -machine pseries -accel {accelerator} -cpu power9 -smp 1,maxcpus=3 -nodefaults -nographic -no-shutdown"
+    );
     let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
     words.extend(["-m".to_owned(), format!("size={}M,slots=8,maxmem=2816M", BASE >> 20)]);
     for device in Device::ALL {

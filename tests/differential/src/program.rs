@@ -21,6 +21,7 @@ use std::{
 pub struct Program {
     qemu: PathBuf,
     data: PathBuf,
+    accelerator: &'static str,
     more: Vec<String>,
     absent: Vec<Device>,
 }
@@ -52,7 +53,8 @@ impl Program {
 
     /// A QEMU, and its firmware directory.
     pub fn new(qemu: &Path, data: &Path) -> Self {
-        Self { qemu: qemu.to_path_buf(), data: data.to_path_buf(), more: Vec::new(), absent: Vec::new() }
+        let (qemu, data) = (qemu.to_path_buf(), data.to_path_buf());
+        Self { qemu, data, accelerator: machine::QTEST, more: Vec::new(), absent: Vec::new() }
     }
 
     /// The same with more on its command line.
@@ -69,6 +71,14 @@ impl Program {
         self
     }
 
+    /// The same with processors that run what is in this file, when they are told to, instead of firmware.
+    #[must_use]
+    pub(crate) fn running(mut self, firmware: &Path) -> Self {
+        self.accelerator = "tcg,thread=multi";
+        self.more.extend(["-bios".to_owned(), firmware.display().to_string()]);
+        self
+    }
+
     /// Starts it; its machine is there when this returns.
     pub(crate) fn start(&self) -> Result<Process> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -79,7 +89,7 @@ impl Program {
         let (qtest, monitor) = (listen("qtest")?, listen("monitor")?);
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&self.qemu).arg("-L").arg(&self.data);
-        command.args(machine::arguments(&self.absent)).args(&self.more);
+        command.args(machine::arguments(self.accelerator, &self.absent)).args(&self.more);
         command.arg("-qtest").arg(format!("unix:{}", dir.join("qtest").display()));
         command.args(["-qtest-log", "none", "-qmp"]).arg(format!("unix:{}", dir.join("monitor").display()));
         let output = fs::File::create(dir.join("output"))?;

@@ -7,12 +7,14 @@ use papr_unplug_differential::{
     answer::Said,
     machine::{Device, OTHERS},
     party::Party as _,
+    processors::Processors,
     program::Program,
     rtas,
     step::{Step, indicator},
     vmm::Vmm,
 };
 use papr_unplug_tests::dice::Dice;
+use serde_json::Value;
 
 /// How often it does.
 const CALLS: u32 = 1_000_000;
@@ -39,6 +41,32 @@ fn million_meaningless_reports_leave_the_vmm_as_it_was() -> Result<()> {
     assert!(output.lines().count() <= 2, "{output}");
     assert_eq!(vmm.play(&Step::Sense(9003, Device::Core.first()))?.said, Said::Sensed(0, 1));
     assert!(vmm.heard().len() <= 2, "{:?}", vmm.heard());
+    Ok(())
+}
+
+/// PUE-V-010: each processor refuses a request of its own, and goes on saying so.
+#[test]
+fn reports_of_all_processors_at_the_same_time_are_each_taken_once() -> Result<()> {
+    const CALLS: u32 = 20_000;
+    let mut machine = Processors::start(&Program::ours()?, CALLS)?;
+    let dimms = [Device::Dimm1, Device::Dimm2, Device::Dimm3];
+    let Step::Set(_, _, arm) = Step::ARM else { unreachable!("it is a call") };
+    assert_eq!(machine.report(0, arm)?, 0);
+    dimms.into_iter().try_for_each(|dimm| machine.remove(dimm))?;
+    let mut token = 0;
+    let reports = dimms.map(|dimm| {
+        token += 1;
+        (dimm.first(), 0x8600_0000 | 16 << 16 | token)
+    });
+    let (sums, events) = machine.run(reports)?;
+
+    // The first is 0, recorded; all others are 9000, known already.
+    assert_eq!(sums, [9000 * u64::from(CALLS - 1); 3]);
+    let mut refused: Vec<_> = events.iter().filter(|event| event.name() == "DEVICE_UNPLUG_GUEST_ERROR").collect();
+    refused.sort_by_key(|event| event.device().map(str::to_owned));
+    let told: Vec<_> =
+        refused.iter().map(|event| (event.device(), event.data("request").and_then(Value::as_u64))).collect();
+    assert_eq!(told, [(Some("dimm1"), Some(1)), (Some("dimm2"), Some(2)), (Some("dimm3"), Some(3))]);
     Ok(())
 }
 

@@ -4,7 +4,14 @@
 
 use anyhow::Result;
 use papr_unplug_differential::{
-    in_process::InProcess, program::Program, sequence::of_reporting_seed, tally::Tally, vmm::Vmm,
+    in_process::InProcess,
+    machine::Device::Core,
+    play::play,
+    program::Program,
+    sequence::of_reporting_seed,
+    step::Step::{self, Remove},
+    tally::Tally,
+    vmm::Vmm,
 };
 
 /// What is between the crate and the guest in QEMU changes nothing.
@@ -31,5 +38,33 @@ fn stock_and_ours_part_for_documented_reasons_only() -> Result<()> {
     let tally = Tally::of(300..500, &mut stock, &mut ours)?;
     println!("{tally}");
     assert_eq!(tally.unexplained, 0, "\n{tally}");
+    Ok(())
+}
+
+#[test]
+fn trace_tells_request_call_outcome_and_deletion() -> Result<()> {
+    let mut vmm = Vmm::start(&Program::ours()?.with(&["-trace", "spapr_unplug_*"]))?;
+    play(
+        &mut vmm,
+        &[
+            (Remove(Core), "accepted"),
+            (Step::Unisolate(Core.first()), "0, core1 refused"),
+            (Step::Isolate(Core.first()), "0"),
+            (Step::Unusable(Core.first()), "0, core1 deleted"),
+        ],
+    )?;
+    let (_, output) = vmm.footprint()?;
+    let traced: Vec<&str> =
+        output.lines().filter_map(|line| line.split_once("spapr_unplug_")).map(|(_, l)| l).collect();
+    let expected = [
+        "set_indicator indicator: 9100, drc: 0x0, value: 0x40000000, status: 0",
+        "request request: 1, drc: 0x10000001, count: 1, token: 0",
+        "set_indicator indicator: 9001, drc: 0x10000001, value: 0x1, status: 0",
+        "outcome request: 1, drc: 0x10000001, end: 2, at: 0x10000001, reason: 0",
+        "set_indicator indicator: 9001, drc: 0x10000001, value: 0x0, status: 0",
+        "set_indicator indicator: 9003, drc: 0x10000001, value: 0x0, status: 0",
+        "delete drc: 0x10000001, count: 1",
+    ];
+    assert_eq!(traced, expected);
     Ok(())
 }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A PCI device of several functions, which go together.
+
+use anyhow::{Result, ensure};
+use papr_unplug_differential::{
+    answer::Said,
+    machine::Device::{Core, Pci},
+    monitor::Reply,
+    party::Party as _,
+    program::Program,
+    step::{Step, indicator},
+    vmm::Vmm,
+};
+use papr_unplug_qmp::message::Event;
+use papr_unplug_tests::deadline::Deadline;
+use serde_json::json;
+
+/// The connectors of the two functions, in slot 4 of the first bus.
+const FUNCTIONS: [u32; 2] = [0x4000_0020, 0x4000_0021];
+
+/// What the host and the guest saw of a removal, in words that are the same for every VMM.
+fn removal_of_both(program: Program) -> Result<Vec<String>> {
+    let program = program.without(Pci).with(&[
+        "-device",
+        "virtio-rng-pci,id=function0,bus=pci.0,addr=4.0,multifunction=on",
+        "-device",
+        "virtio-rng-pci,id=function1,bus=pci.0,addr=4.1",
+    ]);
+    let mut vmm = Vmm::start(&program)?;
+    let mut seen = Vec::new();
+    for id in ["function1", "function0"] {
+        let reply = vmm.execute("device_del", json!({ "id": id }))?;
+        ensure!(matches!(reply, Reply::Done(_)), "device_del {id}: {reply:?}");
+        seen.push(format!("device_del {id}"));
+        while let Said::Event(section) = vmm.play(&Step::TakeEvent)?.said {
+            seen.push(format!("event {section:02x?}"));
+        }
+    }
+    for index in FUNCTIONS.into_iter().rev() {
+        let status = vmm.qtest()?.set_indicator(indicator::ISOLATION, index, 0)?;
+        seen.push(format!("isolate {index:#x}: {status}"));
+    }
+    // A deletion of what does DMA is told when no thread can be looking at it any more.
+    let mut deleted = Vec::new();
+    let deadline = Deadline::start();
+    while deleted.len() < FUNCTIONS.len() {
+        ensure!(!deadline.left().is_zero(), "after {seen:?}, only {deleted:?} are deleted");
+        vmm.play(&Step::Sense(9003, Core.first()))?;
+        let name = |event: &Event| (event.name() == "DEVICE_DELETED").then(|| event.device().map(str::to_owned));
+        deleted.extend(vmm.heard().iter().filter_map(name).flatten());
+    }
+    seen.extend(deleted.into_iter().map(|id| format!("{id} is deleted")));
+    Ok(seen)
+}
+
+#[test]
+fn ours_functions_are_asked_for_with_function_0_and_go_as_on_stock() -> Result<()> {
+    let ours = removal_of_both(Program::ours()?)?;
+    assert_eq!(ours, removal_of_both(Program::stock()?)?);
+    assert_eq!(ours.iter().filter(|line| line.starts_with("event")).count(), 2, "{ours:?}");
+    Ok(())
+}
