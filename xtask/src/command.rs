@@ -2,6 +2,7 @@
 //! What `cargo xtask` can be asked for, beside artifacts.
 
 pub(crate) mod bench;
+pub(crate) mod bisect;
 pub(crate) mod clauses;
 pub(crate) mod clean;
 pub(crate) mod coverage;

@@ -43,13 +43,14 @@ use crate::artifacts::Artifacts;
 use crate::artifacts::debian::kernel::DebianKernel;
 use crate::artifacts::kernel::Flavour;
 use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::bundle;
 use crate::artifacts::qemu::source::Line;
-use crate::cache::store::Store;
+use crate::artifacts::qemu::{OurQemu, bundle};
+use crate::cache::store::{Recipe, Store};
+use crate::command::differential::Differential;
 use crate::command::install::Install;
 use crate::command::{
-    bench, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt, model,
-    object, package, reasons, soak, suite, wire_targets,
+    bench, bisect, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt,
+    model, object, package, reasons, soak, suite, wire_targets,
 };
 use crate::settings::Settings;
 
@@ -131,14 +132,7 @@ enum Command {
     /// Build the C library, and install it with its header and pkg-config file.
     Install(Install),
     /// Play the same calls to stock QEMU and to ours, without a guest, and explain every difference.
-    Differential {
-        /// How many sequences of calls.
-        #[arg(long, default_value_t = 1000)]
-        sequences: u64,
-        /// The seed of the first.
-        #[arg(long, default_value_t = 0)]
-        first: u64,
-    },
+    Differential(Differential),
     /// Run the conformance tests on Debian's kernels, or on one in PAPR_UNPLUG_KERNEL_TREE, see what stock guests do there, and
     /// say so in target/kernels.json.
     Kernels {
@@ -156,14 +150,20 @@ enum Command {
     },
     /// Test what libvirt makes of it: a real daemon, a guest that refuses, and the events that its users get.
     Libvirt,
-    /// Build a QEMU from source, with nothing of ours in it, and tell where it is.
+    /// Build a QEMU from source, and tell where it is.
     Qemu {
         /// Which.
         #[arg(value_enum, default_value_t = Line::Stable)]
         line: Line,
-        /// Count the instructions that it takes for a set-indicator call.
+        /// With our patches, and the C library beside it. Otherwise there is nothing of ours in it.
         #[arg(long)]
+        ours: bool,
+        /// Count the instructions that it takes for a set-indicator call.
+        #[arg(long, conflicts_with = "ours")]
         instructions: bool,
+        /// Build it after each of our patches instead, with the C library and without, and compare the latter with stock.
+        #[arg(long, conflicts_with_all = ["instructions", "ours"])]
+        bisect: bool,
     },
     /// Remove artifacts that this checkout no longer uses, and give the disk space back.
     Clean {
@@ -207,9 +207,13 @@ fn run(command: Command) -> Result<()> {
         Command::Package { trial: true } => package::try_them(&store)?,
         Command::Demo => demo::run(&Artifacts::ensure(&store, Flavour::Default)?, &store.progress)?,
         Command::Test { kernel, nextest } => suite::run(&store, kernel, &nextest)?,
-        Command::Differential { sequences, first } => differential::run(&store, first, sequences)?,
-        Command::Qemu { line, instructions: false } => {
-            println!("{}", store.ensure(&QemuBuild::stock(line))?.path(bundle::PROGRAM).display());
+        Command::Differential(Differential { accept: true, .. }) => differential::accept(&store.settings.checkout)?,
+        Command::Differential(arguments) => differential::run(&store, &arguments)?,
+        Command::Qemu { line, bisect: true, .. } => bisect::run(&store, line)?,
+        Command::Qemu { line, ours, instructions: false, .. } => {
+            let (stock, with_ours) = (QemuBuild::stock(line), OurQemu::new(line));
+            let qemu = store.ensure(if ours { &with_ours as &dyn Recipe } else { &stock })?;
+            println!("{}", qemu.path(bundle::PROGRAM).display());
         }
         Command::Qemu { line, .. } => {
             println!("{:.1}", instructions::per_set_indicator(&store, &QemuBuild::stock(line), ROUNDS)?);

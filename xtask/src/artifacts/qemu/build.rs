@@ -32,7 +32,7 @@ const OPTIONS: &[&str] = &[
 ];
 
 /// What the patches add to that.
-const OURS: &str = "--enable-papr-unplug";
+pub(crate) const OURS: &str = "--enable-papr-unplug";
 
 /// Where the patches are, below the checkout.
 const PATCHES: &str = "packaging/qemu";
@@ -58,8 +58,13 @@ impl QemuBuild {
     }
 
     fn patches(&self, settings: &Settings) -> Result<Vec<Patch>> {
-        if self.is_ours { Patch::series(&settings.checkout.join(PATCHES)) } else { Ok(Vec::new()) }
+        if self.is_ours { series(settings) } else { Ok(Vec::new()) }
     }
+}
+
+/// Our patches, in their order.
+pub(crate) fn series(settings: &Settings) -> Result<Vec<Patch>> {
+    Patch::series(&settings.checkout.join(PATCHES))
 }
 
 impl Recipe for QemuBuild {
@@ -101,32 +106,30 @@ impl Recipe for QemuBuild {
         fs::create_dir(&build)?;
         unpack(store, &mut log, root, source, &tree)?;
         let mut sandbox = Root::sandbox(root).fill(&tree, SOURCE).fill(&build, BUILD);
-        let mut options = OPTIONS.to_vec();
         let library = self.is_ours.then(|| store.ensure(&CLibrary)).transpose()?;
         if let Some(library) = &library {
             carry(store, &mut log, root, &self.patches(&store.settings)?, &tree)?;
             sandbox = CLibrary::shown(library, sandbox);
-            options.push(OURS);
         }
-        compile(store, &mut log, &sandbox, &options)?;
-
-        fs::create_dir(dir.join("lib"))?;
-        let keep = Root::sandbox(root).see(&build, BUILD).fill(dir, WORK);
-        let strip = [
-            "strip",
-            "--strip-debug",
-            "-o",
-            &format!("{WORK}/{}", bundle::BINARY),
-            &format!("{BUILD}/{}", bundle::PROGRAM),
-        ];
-        log.run(store, "stripping QEMU", &mut keep.command(strip))?;
+        configure(store, &mut log, &sandbox, if self.is_ours { &[OURS] } else { &[] })?;
+        compile(store, &mut log, &sandbox)?;
+        strip(store, &mut log, root, &build, dir)?;
         fs::remove_dir_all(&tree)?;
         fs::remove_dir_all(&build)?;
         bundle::complete(root, dir, &library.iter().map(CLibrary::shared).collect::<Vec<_>>())
     }
 }
 
-fn unpack(store: &Store, log: &mut Log, root: &Held, source: &Held, tree: &Path) -> Result<()> {
+/// Takes the program that was built over into `dir`, to be completed there.
+pub(crate) fn strip(store: &Store, log: &mut Log, root: &Held, build: &Path, dir: &Path) -> Result<()> {
+    fs::create_dir(dir.join("lib"))?;
+    let sandbox = Root::sandbox(root).see(build, BUILD).fill(dir, WORK);
+    let (from, to) = (format!("{BUILD}/{}", bundle::PROGRAM), format!("{WORK}/{}", bundle::BINARY));
+    log.run(store, "stripping QEMU", &mut sandbox.command(["strip", "--strip-debug", "-o", &to, &from]))
+}
+
+/// Unpacks the source into `tree`, as Debian has it.
+pub(crate) fn unpack(store: &Store, log: &mut Log, root: &Held, source: &Held, tree: &Path) -> Result<()> {
     fs::create_dir(tree)?;
     let sandbox = Root::sandbox(root).see(&source.dir, WORK).fill(tree, SOURCE);
     let tar = |archive: &str, more: &[&str]| {
@@ -154,7 +157,7 @@ fn unpack(store: &Store, log: &mut Log, root: &Held, source: &Held, tree: &Path)
 }
 
 /// Applies those of our patches that the source in `tree` still needs.
-fn carry(store: &Store, log: &mut Log, root: &Held, patches: &[Patch], tree: &Path) -> Result<()> {
+pub(crate) fn carry(store: &Store, log: &mut Log, root: &Held, patches: &[Patch], tree: &Path) -> Result<()> {
     let sandbox = Root::sandbox(root).see(&store.settings.checkout.join(PATCHES), WORK).fill(tree, SOURCE);
     patches
         .iter()
@@ -167,10 +170,15 @@ fn apply(store: &Store, log: &mut Log, sandbox: &Sandbox, name: &str, path: &str
     log.run(store, &format!("applying {name}"), &mut sandbox.command(words))
 }
 
-fn compile(store: &Store, log: &mut Log, sandbox: &Sandbox, options: &[&str]) -> Result<()> {
+/// Configures QEMU with further options; what `sandbox` shows at [`WORK`] is looked at for libraries.
+pub(crate) fn configure(store: &Store, log: &mut Log, sandbox: &Sandbox, options: &[&str]) -> Result<()> {
     let script = format!("cd {BUILD} && export PKG_CONFIG_PATH={WORK}/lib/pkgconfig && exec {SOURCE}/configure \"$@\"");
-    let mut configure = sandbox.command(["sh", "-c", &script, "configure"]);
-    log.run(store, "configuring QEMU", configure.args(options))?;
+    let mut command = sandbox.command(["sh", "-c", &script, "configure"]);
+    log.run(store, "configuring QEMU", command.args(OPTIONS).args(options))
+}
+
+/// Builds what was configured, or what has changed since it was built.
+pub(crate) fn compile(store: &Store, log: &mut Log, sandbox: &Sandbox) -> Result<()> {
     let jobs = host::jobs().to_string();
     log.run(store, "building QEMU", &mut sandbox.command(["ninja", "-C", BUILD, "-j", &jobs, bundle::PROGRAM]))
 }

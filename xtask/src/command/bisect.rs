@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask qemu --bisect`: builds QEMU after each of our patches, with the C library and without it.
+//!
+//! Whoever bisects QEMU later is to find that each commit builds, whether the library is there or not. And without it, all
+//! patches together are to leave QEMU as it was.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use papr_unplug_differential::program::Program;
+use papr_unplug_differential::tally::Tally;
+use papr_unplug_differential::vmm::Vmm;
+
+use crate::artifacts::c_library::CLibrary;
+use crate::artifacts::qemu::build::{self, OURS, QemuBuild};
+use crate::artifacts::qemu::bundle;
+use crate::artifacts::qemu::root::QemuRoot;
+use crate::artifacts::qemu::source::{Line, QemuSource};
+use crate::artifacts::root::Root;
+use crate::cache::store::{Held, Store};
+use crate::host::sandbox::{BUILD, SOURCE, Sandbox};
+use crate::work::step::Log;
+
+/// What the patches add for whoever does not want the library.
+const NOT_OURS: &str = "--disable-papr-unplug";
+/// How many sequences of calls are to be answered as by a QEMU without the patches.
+const SEQUENCES: u64 = 1000;
+
+/// A source that is patched step by step, and what is built of it.
+struct Bisection<'a> {
+    store: &'a Store,
+    root: Held,
+    library: Held,
+    dir: tempfile::TempDir,
+    log: Log,
+}
+
+/// Builds, and says what came of it.
+pub(crate) fn run(store: &Store, line: Line) -> Result<()> {
+    let (root, source, library) =
+        (store.ensure(&QemuRoot)?, store.ensure(&QemuSource(line))?, store.ensure(&CLibrary)?);
+    let stock = store.ensure(&QemuBuild::stock(line))?;
+    let dir = tempfile::tempdir_in(&store.settings.cache).context("no place to build in")?;
+    let log = Log::begin(store, "qemu-bisect")?;
+    let mut bisection = Bisection { store, root, library, dir, log };
+    bisection.unpack(&source)?;
+    bisection.build_all()?;
+    bisection.refuse_without_library()?;
+    bisection.disable()?;
+    bisection.compare(&stock)
+}
+
+impl Bisection<'_> {
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn unpack(&mut self, source: &Held) -> Result<()> {
+        let tree = self.path("tree");
+        build::unpack(self.store, &mut self.log, &self.root, source, &tree)
+    }
+
+    /// What a build in the directory of this name sees.
+    fn sandbox(&self, name: &str, library: bool) -> Result<Sandbox> {
+        let build = self.path(name);
+        fs::create_dir_all(&build)?;
+        let sandbox = Root::sandbox(&self.root).fill(&self.path("tree"), SOURCE).fill(&build, BUILD);
+        Ok(if library { CLibrary::shown(&self.library, sandbox) } else { sandbox })
+    }
+
+    /// Configures and builds, or builds again what is there.
+    fn build(&mut self, name: &str, library: bool, options: &[&str]) -> Result<()> {
+        let is_new = !self.path(name).exists();
+        let sandbox = self.sandbox(name, library)?;
+        if is_new {
+            build::configure(self.store, &mut self.log, &sandbox, options)?;
+        }
+        build::compile(self.store, &mut self.log, &sandbox)
+    }
+
+    fn build_all(&mut self) -> Result<()> {
+        let tree = self.path("tree");
+        for patch in build::series(&self.store.settings)? {
+            let name = patch.name();
+            build::carry(self.store, &mut self.log, &self.root, std::slice::from_ref(&patch), &tree)?;
+            self.build("without", false, &[]).with_context(|| format!("{name} does not build without the library"))?;
+            let knows = fs::read_to_string(tree.join("meson_options.txt"))?.contains("papr_unplug");
+            if knows {
+                self.build("with", true, &[OURS]).with_context(|| format!("{name} does not build with the library"))?;
+            }
+            println!("{name}: builds without the library{}", if knows { ", and with it" } else { "" });
+        }
+        ensure!(has_library(&self.path("with"))?, "the library was there, and QEMU was built without it");
+        ensure!(!has_library(&self.path("without"))?, "the library was not there, and QEMU was built with it");
+        Ok(())
+    }
+
+    /// Who asks for the library and has none is told so.
+    fn refuse_without_library(&mut self) -> Result<()> {
+        let sandbox = self.sandbox("refused", false)?;
+        let Err(error) = build::configure(self.store, &mut self.log, &sandbox, &[OURS]) else {
+            bail!("{OURS} without the library is not refused")
+        };
+        let said = format!("{error:#}");
+        let line = said.lines().find(|line| line.contains("ERROR:") && line.contains("papr-unplug"));
+        let line = line.with_context(|| format!("{OURS} without the library is refused for another reason: {said}"))?;
+        println!("{OURS} without the library: {}", line.trim_start_matches([' ', '|']));
+        Ok(())
+    }
+
+    /// Who has the library and does not want it gets what others do without it.
+    fn disable(&mut self) -> Result<()> {
+        let sandbox = self.sandbox("disabled", true)?;
+        build::configure(self.store, &mut self.log, &sandbox, &[NOT_OURS])?;
+        ensure!(!has_library(&self.path("disabled"))?, "{NOT_OURS} does not leave the library out");
+        println!("{NOT_OURS} with the library: it is left out");
+        Ok(())
+    }
+
+    /// Without the library, calls are answered as without the patches.
+    fn compare(&mut self, stock: &Held) -> Result<()> {
+        let run = self.path("run");
+        fs::create_dir(&run)?;
+        let build = self.path("without");
+        build::strip(self.store, &mut self.log, &self.root, &build, &run)?;
+        bundle::complete(&self.root, &run, &[])?;
+        let program = |dir: &Path| Program::new(&dir.join(bundle::PROGRAM), &dir.join(bundle::DATA));
+        self.store
+            .progress
+            .say(format!("==> {SEQUENCES} sequences on stock QEMU and on the patched one without the library"));
+        let (mut stock, mut without) = (Vmm::start(&program(&stock.dir))?, Vmm::start(&program(&run))?);
+        let tally = Tally::of(0..SEQUENCES, &mut stock, &mut without)?;
+        ensure!(tally.alike == SEQUENCES, "without the library, QEMU is not what it was:\n{tally}");
+        println!(
+            "without the library: {SEQUENCES} of {SEQUENCES} sequences are answered as by a QEMU without the patches"
+        );
+        Ok(())
+    }
+}
+
+/// Whether QEMU was configured with the library.
+fn has_library(build: &Path) -> Result<bool> {
+    let text = fs::read_to_string(build.join("config-host.h")).context("QEMU was not configured")?;
+    Ok(text.lines().any(|line| line.starts_with("#define CONFIG_PAPR_UNPLUG")))
+}
