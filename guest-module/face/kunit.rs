@@ -33,6 +33,17 @@ mod tests {
     const LMB: DrcIndex = DrcIndex(0x8000_0009);
     const TASK: Task = Task(0x1000);
 
+    /// An event log, as if it stood at this address.
+    struct Log([u8; 120]);
+    const BASE: usize = 0x1000;
+
+    impl event_log::Memory for Log {
+        fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
+            let at = address.checked_sub(BASE)?;
+            self.0.get(at..at.checked_add(N)?)?.try_into().ok()
+        }
+    }
+
     #[test]
     fn request_is_read_from_big_endian_bytes_and_kept_in_words() {
         static ASKED: Asked = Asked::new();
@@ -51,7 +62,6 @@ mod tests {
 
     #[test]
     fn token_is_found_in_an_event_log() {
-        const BASE: usize = 0x1000;
         let mut log = [0; 120];
         log[7] = 112;
         log[20..24].copy_from_slice(b"IBM\0");
@@ -60,11 +70,7 @@ mod tests {
         log[96..100].copy_from_slice(&[b'H', b'P', 0, 24]);
         log[104..116].copy_from_slice(&DIMM);
         log[118..120].copy_from_slice(&[0xBE, 0xEF]);
-        let token = event_log::token(BASE + 96, |address| {
-            let at = address.checked_sub(BASE)?;
-            log.get(at..at + 4)?.try_into().ok()
-        });
-        assert!(token == Token(0xBEEF));
+        assert!(event_log::token(BASE + 96, &Log(log)) == Token(0xBEEF));
     }
 
     #[test]
