@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::root::{SUITE, unpack};
+use crate::artifacts::root::{SUITE as TOOLS, unpack};
 use crate::cache::manifest::{Inputs, Made};
 use crate::cache::store::{Held, Recipe, Store};
 use crate::host;
@@ -22,14 +22,14 @@ use crate::work::step::{Log, output_of};
 /// Whose Debian it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InstalledRoot {
-    /// A pseries guest's, where DKMS builds modules for one kernel; the headers of another one are at hand.
+    /// A pseries guest's, with the headers of one kernel, for which DKMS builds modules; those of a newer one are at hand.
     Guest,
     /// A host's, of this machine's architecture.
     Host,
 }
 
-/// Debian 12, and what it offers beside for those who want a newer kernel.
-const SUITES: [&str; 2] = ["bookworm", "bookworm-backports"];
+/// Debian 12.
+const SUITE: &str = "bookworm";
 
 /// What this Debian's packages unpack through, and an installer has made before: links to the same below `/usr`.
 const LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
@@ -56,7 +56,7 @@ impl InstalledRoot {
 
     fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Guest => &["?essential", "dkms", "linux-headers-powerpc64le", "linux-image-powerpc64le", "mount"],
+            Self::Guest => &["?essential", "dkms", "mount"],
             Self::Host => &["?essential", "libgcc-s1", "pkgconf"],
         }
     }
@@ -75,8 +75,8 @@ impl Recipe for InstalledRoot {
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        let inputs = Inputs::default().text("machine", self.machine()?).text("suites", SUITES.join(" "));
-        Ok(inputs.text("packages", self.packages().join(" ")).text("registered", "1"))
+        let inputs = Inputs::default().text("machine", self.machine()?).text("suite", SUITE);
+        Ok(inputs.text("packages", self.packages().join(" ")).text("registered", "2"))
     }
 
     fn needs(&self) -> u64 {
@@ -87,8 +87,11 @@ impl Recipe for InstalledRoot {
         host::require_tools(&store.progress)?;
         let mut log = Log::begin(store, "installed-root")?;
         let state = dir.join("apt");
-        let apt = Apt::of_machine(store, &mut log, state.clone(), self.machine()?, &SUITES)?;
-        let debs = apt.fetch_closure(store, &mut log, self.packages())?;
+        let apt = Apt::of_machine(store, &mut log, state.clone(), self.machine()?, &[SUITE])?;
+        let headers = if *self == Self::Guest { headers(&apt)? } else { Vec::new() };
+        let mut packages = self.packages().to_vec();
+        packages.extend(headers.first().map(String::as_str));
+        let debs = apt.fetch_closure(store, &mut log, &packages)?;
         let (tree, more) = (dir.join(Self::TREE), dir.join(Self::MORE));
         for link in LINKS {
             fs::create_dir_all(tree.join("usr").join(link))?;
@@ -99,7 +102,8 @@ impl Recipe for InstalledRoot {
         let mut made = Made { trees: vec![Self::TREE.into(), Self::MORE.into()], ..Made::default() };
         fs::create_dir(&more)?;
         if *self == Self::Guest {
-            let all = apt.fetch_closure(store, &mut log, &[self.packages(), &[&newest_headers(&apt)?]].concat())?;
+            packages.extend(headers.iter().map(String::as_str));
+            let all = apt.fetch_closure(store, &mut log, &packages)?;
             for deb in all.iter().filter(|deb| !debs.contains(deb)) {
                 fs::copy(deb, more.join(deb.file_name().unwrap_or_default()))?;
             }
@@ -111,19 +115,23 @@ impl Recipe for InstalledRoot {
     }
 }
 
-/// The headers of the newest kernel.
-fn newest_headers(apt: &Apt) -> Result<String> {
+/// The headers of the two newest kernels, the older one first.
+fn headers(apt: &Apt) -> Result<Vec<String>> {
     let mut headers = apt.versions("^linux-headers-[0-9].*-powerpc64le$")?;
     headers.sort_by(|(_, a), (_, b)| newer_first(a, b));
-    let (name, _) = headers.into_iter().next().context("the mirror has no kernel headers for ppc64el")?;
-    Ok(name)
+    let mut names: Vec<String> = headers.into_iter().map(|(name, _)| name).collect();
+    names.dedup();
+    names.truncate(2);
+    names.reverse();
+    anyhow::ensure!(names.len() == 2, "{SUITE} has no two kernels for ppc64el to upgrade between");
+    Ok(names)
 }
 
 /// What runs a guest's programs on this machine.
 fn emulator(store: &Store, log: &mut Log, into: &Path) -> Result<()> {
     let state = into.with_extension("apt");
     let native = host::arch()?.debian;
-    let apt = Apt::new(store, log, state.clone(), &[(SUITE, native)])?;
+    let apt = Apt::new(store, log, state.clone(), &[(TOOLS, native)])?;
     apt.fetch_only(store, log, &[format!("qemu-user:{native}")], &state)?;
     let unpacked = state.join("unpacked");
     let deb = crate::artifacts::download::only_deb(&state, "qemu-user_")?;

@@ -18,8 +18,8 @@ const PACKAGES: &str = "/packages";
 /// Where the emulator is seen.
 const EMULATOR: &str = "/emulator";
 
-/// What the administrator has set. An initramfs would take the emulator minutes, and nobody boots it.
-const VARIABLES: &str = "HOME=/root DEBIAN_FRONTEND=noninteractive INITRD=No";
+/// What the administrator has set.
+const VARIABLES: &str = "HOME=/root DEBIAN_FRONTEND=noninteractive";
 
 /// Tells the kernel how a guest's programs are run, in this namespace and nowhere else (Linux 6.7 or newer), then runs one: its
 /// shell. Up to there, each is run by the emulator by name.
