@@ -179,22 +179,25 @@ fn library(store: &Store, log: &mut Log, into: &Path) -> Result<[PathBuf; 2]> {
             fs::rename(entry.path(), to.join(entry.file_name()))?;
         }
     }
-    let deb = |name, section, depends, description| Deb {
+    let deb = |name, section, depends, description, scripts| Deb {
         name,
         version: VERSION.to_owned(),
         architecture: arch.debian,
         section,
         depends,
         description,
-        scripts: Vec::new(),
+        scripts,
     };
+    // The loader finds a library by its cache, which libc-bin renews when it is told to.
+    let cache = vec![("triggers", "activate-noawait ldconfig\n".to_owned())];
     let about = "The DR connectors of a PAPR machine for a VMM to build in: it takes RTAS calls and device_del, and gives\n \
                  statuses and one outcome for each request.";
-    let running = deb("libpapr-unplug0", "libs", RUNTIME.to_owned(), ("DR connectors for VMMs, C library", about))
-        .make(store, log, &running, into)?;
+    let running =
+        deb("libpapr-unplug0", "libs", RUNTIME.to_owned(), ("DR connectors for VMMs, C library", about), cache)
+            .make(store, log, &running, into)?;
     let depends = format!("libpapr-unplug0 (= {VERSION})");
+    let about = ("DR connectors for VMMs, C header and static library", about);
     let development =
-        deb("libpapr-unplug-dev", "libdevel", depends, ("DR connectors for VMMs, C header and static library", about))
-            .make(store, log, &development, into)?;
+        deb("libpapr-unplug-dev", "libdevel", depends, about, Vec::new()).make(store, log, &development, into)?;
     Ok([running, development])
 }

@@ -21,7 +21,7 @@ pub(crate) struct Deb {
     pub(crate) depends: String,
     /// One line, then a longer text.
     pub(crate) description: (&'static str, &'static str),
-    /// Names and texts of maintainer scripts.
+    /// Names and texts of maintainer scripts, and of what else dpkg is told in a file of its own.
     pub(crate) scripts: Vec<(&'static str, String)>,
 }
 
