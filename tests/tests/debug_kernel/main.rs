@@ -3,6 +3,8 @@
 //! The checkers of the debugging kernel must find what there is to find, or their silence proves nothing.
 //! `cargo xtask test --kernel debug` builds that kernel and runs these and all others.
 
+mod faults;
+
 use papr_unplug_tests::{artifacts::Artifacts, pairing::Pairing, story::story, vm::Vm};
 
 /// The kernel's own module for testing its lock watchdogs takes the lock of a file's mappings and then that of a process's
