@@ -47,6 +47,8 @@ pub(super) const COMPILE: &[&str] = &[
     // It stays in memory for good, and what it does is short.
     "-Copt-level=s",
     "-Zfunction-sections=n",
+    // A backtrace names the function in which a check failed; the line would take as much room as the check.
+    "-Zlocation-detail=none",
     "--sysroot=/dev/null",
 ];
 
