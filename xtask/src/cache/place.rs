@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where an artifact is in the cache: `KIND/KEY/` when it is whole, `KEY.partial` while it is made, `KEY.lock` beside them.
+//! Where an artifact is in the cache: `KIND/KEY/` when it is whole, `KEY.partial` while it is made, `KEY.lock` and
+//! `KEY.turn` beside them.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,6 +26,11 @@ impl Place {
 
     pub(crate) fn open_lock(&self) -> Result<File> {
         open_lock(&self.dir.with_extension("lock"))
+    }
+
+    /// The lock of whoever makes the artifact, or finds out whether it must be made.
+    pub(crate) fn open_turn(&self) -> Result<File> {
+        open_lock(&self.dir.with_extension("turn"))
     }
 
     pub(crate) fn clear_partial(&self) -> Result<()> {

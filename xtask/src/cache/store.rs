@@ -3,7 +3,8 @@
 //!
 //! An artifact is the directory `<cache>/<kind>/<key>/`, made as `<key>.partial` and renamed when complete. Who uses it
 //! holds a shared lock on `<key>.lock`, who makes it an exclusive one; the kernel drops both when a process dies, so a
-//! `.partial` that nobody holds is a leftover.
+//! `.partial` that nobody holds is a leftover. Runs that find it missing take turns by a lock on `<key>.turn`: they wait for
+//! its making only, and not for those who use it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -104,18 +105,29 @@ impl Store {
         let title = recipe.title();
         // The second round finds what the first one made, or what another run made in between.
         for _ in 0..3 {
-            let lock = place.open_lock()?;
-            self.wait(&title, lock.try_lock_shared(), || lock.lock_shared())?;
-            if let Ok(manifest) = self.examine(&place) {
-                return Ok(Held { dir: place.dir, manifest, _lock: lock });
+            if let Some(held) = self.hold(&title, &place)? {
+                return Ok(held);
             }
-            lock.unlock()?;
+            let turn = place.open_turn()?;
+            self.wait(&title, turn.try_lock(), || turn.lock())?;
+            if let Some(held) = self.hold(&title, &place)? {
+                return Ok(held);
+            }
+            let lock = place.open_lock()?;
             self.wait(&title, lock.try_lock(), || lock.lock())?;
             if let Err(unfit) = self.examine(&place) {
                 self.replace(recipe, &inputs, &place, &unfit).map_err(|error| self.explain_full_disk(error))?;
             }
         }
         bail!("{title}: {} keeps changing while it is read; is something else writing there?", place.dir.display())
+    }
+
+    /// The artifact, if it is there and fit.
+    fn hold(&self, title: &str, place: &Place) -> Result<Option<Held>> {
+        let lock = place.open_lock()?;
+        self.wait(title, lock.try_lock_shared(), || lock.lock_shared())?;
+        let held = |manifest| Held { dir: place.dir.clone(), manifest, _lock: lock };
+        Ok(self.examine(place).ok().map(held))
     }
 
     /// The path of an artifact's directory, whether it is there or not.
@@ -418,21 +430,20 @@ mod tests {
     }
 
     #[test]
-    fn ensure_of_two_runs_at_once_makes_once() {
-        let (dir, first) = store();
-        let second = open(dir.path());
+    fn ensure_of_runs_at_once_makes_once_and_waits_for_nobody_who_uses_it() {
+        let (dir, store) = store();
+        let stores: Vec<Store> = (0..8).map(|_| open(dir.path())).collect();
         let toy = Toy::new("toy", "x");
-        let lock = Place::new(dir.path(), "toy", &first.inputs(&toy).unwrap().key());
+        let lock = Place::new(dir.path(), "toy", &store.inputs(&toy).unwrap().key());
         fs::create_dir_all(&lock.parent).unwrap();
         let gate = lock.open_lock().unwrap();
         gate.lock().unwrap();
-        thread::scope(|scope| {
-            let runs = [scope.spawn(|| first.ensure(&toy)), scope.spawn(|| second.ensure(&toy))];
+        let held: Vec<Held> = thread::scope(|scope| {
+            let runs: Vec<_> = stores.iter().map(|store| scope.spawn(|| store.ensure(&toy).unwrap())).collect();
             gate.unlock().unwrap();
-            for run in runs {
-                assert_eq!(fs::read_to_string(run.join().unwrap().unwrap().path("file")).unwrap(), "x");
-            }
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
         });
+        assert!(held.iter().all(|held| fs::read_to_string(held.path("file")).unwrap() == "x"));
         assert_eq!(toy.count(), 1);
     }
 
