@@ -137,6 +137,12 @@ impl Vm {
         }
     }
 
+    /// Waits until the guest has ended its attempt at what was asked, by whichever VMM. The host may have been told before.
+    pub fn await_attempt(&mut self, _: Asked) -> Result<Attempt> {
+        self.asked -= 1;
+        Ok(self.trace.attempt(&mut self.guest)?.1)
+    }
+
     /// Asks for a device and waits until the host is told something. Quicker than [`Vm::remove`], and of no use where the
     /// host may be told nothing.
     pub fn remove_unwatched(&mut self, device: &(impl Device + ?Sized)) -> Result<Told> {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 fn refusal_of_an_attempt_that_began_in_another_vmm_is_reported_by_its_token() -> Result<()> {
     let artifacts = Artifacts::find()?;
     let mut vm = Vm::migratable(&artifacts, Pairing::OURS, "migration.refused.source")?;
-    let (dimm, holder, _) = removal_under_way(&mut vm)?;
+    let (dimm, holder, asked) = removal_under_way(&mut vm)?;
     let expected = json!([{
         "request": 1, "device": dimm.id(), "path": format!("/machine/peripheral/{}", dimm.id()), "class": "memory",
         "promised": true, "started": true, "hint": false,
@@ -40,6 +40,7 @@ fn refusal_of_an_attempt_that_began_in_another_vmm_is_reported_by_its_token() ->
     let expected = [json!(1), json!("reported-by-token"), json!("memory-veto"), json!(16)];
     assert_eq!(["request", "source", "reason", "errno"].map(member), expected.map(Some));
 
+    vm.await_attempt(asked)?;
     vm.allow_offlining()?;
     assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Released);
     assert_eq!(vm.counters()?.nonzero(), [("refused", 1), ("released", 1), ("reported", 1), ("requests", 2)]);
