@@ -4,8 +4,10 @@
 
 use crate::{
     artifacts::Artifacts,
+    machine::Machine,
     median::median,
     pairing::{Pairing, Side},
+    qemu::Start,
     removal::{Outcome, Removal, Retry},
     scenario::{Scenario, Stage},
     vm::{self, Booting, Vm},
@@ -75,7 +77,8 @@ fn told_where(scenario: Scenario) -> String {
 
 fn launch(artifacts: &Artifacts, pairing: Pairing) -> Result<Booting> {
     let Pairing { guest, vmm } = pairing;
-    Vm::launch(artifacts, pairing, &format!("demo.{guest}-guest.{vmm}-vmm"))
+    let start = Start::with_slof();
+    Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, &format!("demo.{guest}-guest.{vmm}-vmm"))
 }
 
 fn side_by_side(scenario: Scenario, vms: &mut [Vm], rounds: usize) -> Result<Vec<Row>> {

@@ -4,7 +4,7 @@
 
 use crate::{
     artifacts::Artifacts,
-    machine::Machine,
+    machine::{Firmware, Machine},
     pairing::Side,
     plug::{self, Plug},
 };
@@ -28,6 +28,8 @@ const KERNEL_ARGUMENTS: &str = "console=hvc0 oops=panic panic=-1";
 pub struct Start {
     /// Arguments for the kernel besides those that all have.
     pub kernel_arguments: &'static str,
+    /// The firmware that starts the kernel.
+    pub firmware: Firmware,
     /// Options of the VMM besides those that all have.
     pub options: Vec<String>,
     /// Whether instructions are counted, for which all of the guest's CPUs share a thread.
@@ -43,6 +45,11 @@ impl Start {
     /// With these options of the VMM.
     pub fn with_options<S: Into<String>>(options: impl IntoIterator<Item = S>) -> Self {
         Self { options: options.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// With the firmware that users' guests have.
+    pub fn with_slof() -> Self {
+        Self { firmware: Firmware::Slof, ..Self::default() }
     }
 
     /// With instructions counted. Each takes the guest a nanosecond of its time, and no time passes while it waits.
@@ -84,7 +91,7 @@ impl Qemu {
 
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.vmm(vmm)?).arg("-L").arg(&artifacts.qemu_data);
-        command.args(machine.options()).args(start.accelerator()).args(OPTIONS).args(&start.options);
+        command.args(machine.options(start.firmware)).args(start.accelerator()).args(OPTIONS).args(&start.options);
         command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd").arg(&artifacts.initramfs);
         command.args(["-append", format!("{KERNEL_ARGUMENTS} {}", start.kernel_arguments).trim_end()]);
         command.args(["-chardev", &format!("{},id=console,logfile={log}", console.chardev())]);

@@ -2,7 +2,7 @@
 
 //! What a kernel is and what the module finds in it, as a guest of it says.
 
-use crate::{artifacts::Artifacts, modinfo::Modinfo, pairing::Pairing, vm::Vm};
+use crate::{artifacts::Artifacts, machine::Machine, modinfo::Modinfo, pairing::Pairing, qemu::Start, vm::Vm};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,8 @@ impl Survey {
     /// Boots such a guest and asks it, in our VMM if there is one. Its logs go to `target/vm/survey`.
     pub fn take(artifacts: &Artifacts) -> Result<Self> {
         let pairing = if artifacts.qemu.is_some() { Pairing::OURS } else { Pairing::OURS_ON_STOCK };
-        let mut vm = Vm::launch(artifacts, pairing, "survey")?.up()?;
+        let start = Start::with_slof();
+        let mut vm = Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, "survey")?.up()?;
         let (probed, absent): (Vec<_>, Vec<_>) =
             vm.probes()?.into_iter().partition(|probe| probe.state.starts_with("active"));
         let symbols = |probes: Vec<crate::module::Probe>| probes.into_iter().map(|probe| probe.symbol).collect();

@@ -73,7 +73,8 @@ const STEPS: &[Step] = &[
 impl Session {
     /// Boots. Its logs go to `target/vm/NAME`.
     pub fn begin(artifacts: &Artifacts, dice: Dice, name: &str) -> Result<Self> {
-        let mut vm = Vm::launch_as(artifacts, Pairing::OURS, Machine::PseriesForLong, &Start::default(), name)?.up()?;
+        let start = Start::with_slof();
+        let mut vm = Vm::launch_as(artifacts, Pairing::OURS, Machine::PseriesForLong, &start, name)?.up()?;
         vm.guest.sh(CHURN)?;
         let heard = vm.qmp.moment();
         Ok(Self {

@@ -6,13 +6,15 @@ use super::{
     armed::{armed, pending},
     lifecycle::removal_under_way,
 };
-use papr_unplug_tests::{dimm::ONE_LMB, pairing::Pairing, removal::Outcome, story::story};
+use papr_unplug_tests::{
+    dimm::ONE_LMB, machine::Machine, pairing::Pairing, qemu::Start, removal::Outcome, story::story_on,
+};
 use serde_json::json;
 
 /// PUE-V-016, PUE-V-070, PUE-G-061: and the guest that boots then has promised nothing, until it loads the module.
 #[test]
 fn request_in_the_middle_of_an_attempt_is_closed_by_a_reset() {
-    story(Pairing::OURS, |vm| {
+    story_on(Pairing::OURS, Machine::Pseries, &Start::with_slof(), |vm| {
         let (dimm, _holder, asked) = removal_under_way(vm)?;
         assert_eq!(pending(vm)?[0]["started"], json!(true));
         vm.reset()?;
@@ -35,7 +37,7 @@ fn request_in_the_middle_of_an_attempt_is_closed_by_a_reset() {
 /// PUE-V-070: the one that a guest had refused in silence, too, before it had the module.
 #[test]
 fn request_that_nobody_answered_is_closed_when_the_guest_reboots() {
-    story(Pairing::STOCK_ON_OURS, |vm| {
+    story_on(Pairing::STOCK_ON_OURS, Machine::Pseries, &Start::with_slof(), |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;
         let asked = vm.ask(&dimm)??;
@@ -56,7 +58,7 @@ fn request_that_nobody_answered_is_closed_when_the_guest_reboots() {
 /// PUE-G-060: the VMM stops where it would reset, so that only the guest itself can have taken its promise back.
 #[test]
 fn guest_that_reboots_takes_its_promise_back_first() {
-    story(Pairing::OURS, |vm| {
+    story_on(Pairing::OURS, Machine::Pseries, &Start::with_slof(), |vm| {
         assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
         vm.qmp.execute("set-action", json!({ "reboot": "shutdown", "shutdown": "pause" }))?;
         let moment = vm.qmp.moment();
