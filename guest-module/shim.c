@@ -36,6 +36,9 @@
 #include "older.h"
 #include "shim.h"
 
+/* A tracepoint is given one. Not every kernel declares it in the headers above. */
+struct pool_workqueue;
+
 /* The part of the hot plug event that handle_dlpar_errorlog() is given; wire::hotplug::HotplugRequest. */
 static_assert(sizeof(struct pseries_hp_errorlog) == 12);
 
