@@ -63,6 +63,13 @@ bool papr_has_return_probes(void)
 	return IS_ENABLED(CONFIG_KRETPROBES);
 }
 
+void papr_caution(void)
+{
+	/* Whether a kernel has the fix cannot be seen from here. */
+	if (IS_ENABLED(CONFIG_PREEMPTION) && num_possible_cpus() > 1)
+		pr_notice("this kernel is preemptible: without a fix, probes can crash it while more than one CPU is online\n");
+}
+
 static bool by_work;
 module_param(by_work, bool, 0444);
 MODULE_PARM_DESC(by_work, "Follow requests by the kernel's work on them, as where handle_dlpar_errorlog() is not to be had");

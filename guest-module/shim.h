@@ -19,6 +19,9 @@ bool papr_is_pseries(void);
 bool papr_has_dr_connectors(void);
 bool papr_has_return_probes(void);
 
+/* Says in the kernel log what is known against probes in this kernel. */
+void papr_caution(void);
+
 /* Whether requests are to be followed by the kernel's work on them, also where there is a better way. */
 bool papr_is_to_go_by_work(void);
 

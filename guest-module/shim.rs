@@ -34,6 +34,8 @@ extern "C" {
     pub(crate) fn papr_is_pseries() -> bool;
     pub(crate) fn papr_has_dr_connectors() -> bool;
     pub(crate) fn papr_has_return_probes() -> bool;
+    #[cfg(CONFIG_RUST)]
+    pub(crate) fn papr_caution();
     pub(crate) fn papr_is_to_go_by_work() -> bool;
 
     pub(crate) fn papr_probe_register(

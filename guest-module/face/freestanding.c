@@ -6,6 +6,8 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
+#include "../shim.h"
+
 /* The Rust object's, and for it. */
 int papr_load(void);
 void papr_unload(void);
@@ -13,7 +15,11 @@ void __noreturn papr_bug(void);
 
 static int __init freestanding_init(void)
 {
-	return papr_load();
+	int err = papr_load();
+
+	if (!err)
+		papr_caution();
+	return err;
 }
 module_init(freestanding_init);
 

@@ -5,7 +5,7 @@
 #[cfg(CONFIG_KUNIT = "y")]
 mod kunit;
 
-use crate::errno::Errno;
+use crate::{errno::Errno, shim};
 use kernel::prelude::*;
 
 module! {
@@ -23,6 +23,8 @@ impl kernel::Module for PaprUnplug {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         // SAFETY: The kernel calls this once, before anything else of the module.
         unsafe { crate::load() }.map_err(|Errno(number)| Error::from_errno(number))?;
+        // SAFETY: It may be called in any task.
+        unsafe { shim::papr_caution() };
         Ok(Self)
     }
 }

@@ -41,6 +41,16 @@ fn module_loaded_and_unloaded_under_refused_removals_leaves_nothing_behind() {
 }
 
 #[test]
+fn module_loaded_into_a_preemptible_kernel_says_that_this_wants_a_fix() {
+    story(Pairing::OURS_ON_STOCK, |vm| {
+        let is_preemptible = vm.guest.sh("uname -v")?.contains(" PREEMPT");
+        let said = vm.kernel_log()?.iter().filter(|line| line.contains("papr_unplug: this kernel is preemptible"));
+        assert_eq!(said.count(), usize::from(is_preemptible));
+        Ok(())
+    });
+}
+
+#[test]
 fn module_unloaded_while_a_removal_runs_lets_it_succeed() {
     story(Pairing::OURS_ON_STOCK, |vm| {
         let (_, holder, asked) = removal_under_way(vm)?;
