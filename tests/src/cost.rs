@@ -118,6 +118,33 @@ pub fn refusals(artifacts: &Artifacts, rounds: usize, pairings: &[Pairing]) -> R
     Ok(latencies)
 }
 
+/// Has a DIMM of so many LMBs come and go, so often in each pairing, in turns.
+pub fn large_removals(artifacts: &Artifacts, lmbs: u64, rounds: usize, pairings: &[Pairing]) -> Result<Vec<Latencies>> {
+    let start = Start::default();
+    let boot = |pairing: &Pairing| {
+        let Pairing { guest, vmm } = *pairing;
+        let name = format!("cost.large.{guest}-guest.{vmm}-vmm");
+        Vm::launch_as(artifacts, *pairing, Machine::PseriesWithRoom, &start, &name)
+    };
+    let booting: Vec<Booting> = pairings.iter().map(boot).collect::<Result<_>>()?;
+    let mut vms: Vec<Vm> = booting.into_iter().map(Booting::up).collect::<Result<_>>()?;
+    let mut latencies: Vec<Latencies> =
+        pairings.iter().map(|pairing| Latencies { pairing: *pairing, samples: Vec::new() }).collect();
+    for round in 0..=rounds {
+        for (vm, latencies) in vms.iter_mut().zip(&mut latencies) {
+            let dimm = vm.plug_dimm(lmbs * LMB)?;
+            let told = vm.remove_unwatched(&dimm)?;
+            ensure!(told.outcome == Outcome::Released, "the large DIMM was {}", told.outcome);
+            vm.forget(&dimm)?;
+            if round != 0 {
+                latencies.samples.push(told.latency.as_secs_f64() * 1e3);
+            }
+        }
+    }
+    vms.iter_mut().try_for_each(Vm::inspect)?;
+    Ok(latencies)
+}
+
 /// Counts the instructions of removals, so often with and without the module, in turns, in one guest.
 ///
 /// QEMU cannot take a CPU apart while all CPUs share a thread, which counting needs. So a CPU goes by the hand of the guest's

@@ -57,7 +57,9 @@ impl Vm {
         self.devices += 1;
         let id = format!("dimm{}", self.devices);
         let backend = backend(&id);
-        self.qmp.execute("object-add", json!({ "qom-type": "memory-backend-ram", "id": backend, "size": size }))?;
+        // The guest touches little of a large DIMM, and the host need not have all of it.
+        let ram = json!({ "qom-type": "memory-backend-ram", "id": backend, "size": size, "reserve": false });
+        self.qmp.execute("object-add", ram)?;
         self.plug(json!({ "driver": "pc-dimm", "id": id, "memdev": backend, "node": node }))?;
         let address = self.address_of(&id)?;
         Ok(Dimm { id, address })

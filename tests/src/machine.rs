@@ -9,6 +9,8 @@ pub enum Machine {
     Pseries,
     /// The same, in which CPUs can come and go more often.
     PseriesForLong,
+    /// The same as the first, with room for a DIMM of 64 GiB, and memory for what a guest keeps about every page of that.
+    PseriesWithRoom,
     /// The same as the first, with SLOF that has no `set-indicator`.
     PseriesWithoutSetIndicator,
     /// The same as the first, with two threads to each core.
@@ -50,6 +52,8 @@ const PSERIES_FOR_LONG: &str = "\
     -machine pseries -cpu power9 -smp 1,maxcpus=64 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-63,memdev=ram0 -numa node,nodeid=1";
 
+const PSERIES_WITH_ROOM: &str = "-machine pseries -cpu power9 -smp 1,maxcpus=8 -m 4G,slots=4,maxmem=72G";
+
 const TWO_THREADS: &str = "\
     -machine pseries -cpu power9 -smp 2,threads=2,cores=4,maxcpus=8 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-7,memdev=ram0 -numa node,nodeid=1";
@@ -75,6 +79,7 @@ impl Machine {
         let (machine, firmware): (_, &[_]) = match self {
             Self::Pseries => (PSERIES, firmware.options()),
             Self::PseriesForLong => (PSERIES_FOR_LONG, firmware.options()),
+            Self::PseriesWithRoom => (PSERIES_WITH_ROOM, firmware.options()),
             Self::PseriesWithoutSetIndicator => (PSERIES, &WITHOUT_SET_INDICATOR),
             Self::PseriesOfTwoThreads => (TWO_THREADS, firmware.options()),
             Self::Powernv => (POWERNV, &[]),

@@ -37,6 +37,7 @@ pub mod vmm;
 
 pub mod in_process;
 
+pub mod large_dimm;
 pub mod play;
 pub mod processors;
 

@@ -3,6 +3,7 @@
 
 mod guest;
 mod host;
+mod qemu;
 mod table;
 
 use anyhow::Result;
@@ -17,6 +18,8 @@ pub(crate) enum Bench {
     Host,
     /// The module, in a guest.
     Guest,
+    /// QEMU with this project's patches.
+    Qemu,
 }
 
 /// Measures, prints the table, and writes it to `target/bench-WHAT.json`.
@@ -24,5 +27,6 @@ pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
     match bench {
         Bench::Host => host::run(store),
         Bench::Guest => guest::run(store),
+        Bench::Qemu => qemu::run(store),
     }
 }

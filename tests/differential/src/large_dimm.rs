@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A machine with one DIMM of many LMBs, and how long its removal takes a VMM where no guest takes any time.
+
+use crate::{
+    machine::Device,
+    monitor::{Monitor, Reply},
+    program::{Process, Program},
+    qtest::Qtest,
+    rtas::{self, Call},
+    step::indicator,
+};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The size of an LMB, in MiB.
+const LMB: u64 = 256;
+/// The memory that the machine has without the DIMM, in LMBs.
+const BASE: u32 = 4;
+/// The DIMM's name, and that of what it is made of.
+const DIMM: &str = "large";
+const BACKEND: &str = "large-ram";
+
+/// A VMM with that machine.
+#[derive(Debug)]
+pub struct LargeDimm {
+    qtest: Qtest,
+    monitor: Monitor,
+    lmbs: u32,
+    /// How many `ibm,configure-connector` calls it takes to read the node of an LMB.
+    node: usize,
+    _process: Process,
+}
+
+/// How long a removal took.
+#[derive(Clone, Copy, Debug)]
+pub struct Took {
+    /// From `device_del` to its answer.
+    pub asking: Duration,
+    /// From there to the deletion: the guest has nothing to do but to give the LMBs back one after the other.
+    pub giving_back: Duration,
+}
+
+impl LargeDimm {
+    /// Starts it, with room for a DIMM of so many LMBs.
+    pub fn start(program: &Program, lmbs: u32) -> Result<Self> {
+        let maxmem = u64::from(BASE + lmbs) * LMB;
+        // What the host does not have it does not need: nothing is ever written to.
+        let backend = format!("memory-backend-ram,id={BACKEND},size={}M,reserve=off", u64::from(lmbs) * LMB);
+        let words = ["-m", &format!("maxmem={maxmem}M"), "-object", &backend];
+        let program = Device::ALL.into_iter().fold(program.clone(), Program::without);
+        let process = program.with(&words).start()?;
+        let qtest = Qtest::on(process.connection(&process.qtest)?);
+        let monitor = Monitor::greet(process.connection(&process.monitor)?)?;
+        Ok(Self { qtest, monitor, lmbs, node: 0, _process: process })
+    }
+
+    /// Plugs the DIMM, and has it removed.
+    ///
+    /// QEMU keeps a MiB for each LMB whose node a guest has read, so no more than one machine should have its DIMM at a time.
+    pub fn remove(&mut self) -> Result<Took> {
+        self.plug()?;
+        let begin = Instant::now();
+        self.execute("device_del", json!({ "id": DIMM }))?;
+        let asked = Instant::now();
+        let give_back = |index| [Call::Set(indicator::ISOLATION, index, 0), Call::Set(indicator::ALLOCATION, index, 0)];
+        let calls: Vec<Call> = self.connectors().flat_map(give_back).collect();
+        let statuses = self.qtest.call_all(&calls)?;
+        ensure!(self.monitor.wait_for("DEVICE_DELETED", |_| true)?, "the VMM is gone");
+        let deleted = Instant::now();
+        ensure!(statuses.iter().all(|status| *status == 0), "an LMB could not be given back");
+        Ok(Took { asking: asked - begin, giving_back: deleted - asked })
+    }
+
+    /// Plugs the DIMM, and has the guest take it. (By a reset it would be the guest's, too; but QEMU then makes a hash table of
+    /// pages for all that memory.)
+    fn plug(&mut self) -> Result<()> {
+        let address = (u64::from(BASE) * LMB) << 20;
+        self.execute("device_add", json!({ "driver": "pc-dimm", "id": DIMM, "memdev": BACKEND, "addr": address }))?;
+        let take = |index| [Call::Set(indicator::ALLOCATION, index, 1), Call::Set(indicator::ISOLATION, index, 1)];
+        let calls: Vec<Call> = self.connectors().flat_map(take).collect();
+        let statuses = self.qtest.call_all(&calls)?;
+        ensure!(statuses.iter().all(|status| *status == 0), "an LMB could not be taken");
+        let mut connectors = self.connectors();
+        if self.node == 0 {
+            self.node = self.read_node(connectors.next().context("a DIMM of no LMBs")?)?;
+        }
+        let node = self.node;
+        let calls: Vec<Call> = connectors.flat_map(|index| vec![Call::Configure(index); node]).collect();
+        let statuses = self.qtest.call_all(&calls)?;
+        ensure!(statuses.chunks(node).all(|calls| calls.last() == Some(&0)), "an LMB could not be configured");
+        Ok(())
+    }
+
+    /// Reads a node to its end, and says how many calls that took.
+    fn read_node(&mut self, index: u32) -> Result<usize> {
+        let mut calls = 1;
+        loop {
+            match self.qtest.call_all(&[Call::Configure(index)])?.first() {
+                Some(0) => return Ok(calls),
+                Some(status) if rtas::is_more(*status) => calls += 1,
+                other => bail!("an LMB could not be configured: {other:?}"),
+            }
+        }
+    }
+
+    fn connectors(&self) -> std::ops::Range<u32> {
+        let first = Device::Dimm1.first();
+        first..first + self.lmbs
+    }
+
+    fn execute(&mut self, command: &str, arguments: Value) -> Result<()> {
+        // What was told before is of no interest.
+        self.monitor.take_events()?;
+        match self.monitor.execute(command, arguments)? {
+            Reply::Done(_) => Ok(()),
+            other => bail!("the VMM did not do {command}: {other:?}"),
+        }
+    }
+}

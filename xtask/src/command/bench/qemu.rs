@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask bench qemu`: what removals take on our QEMU, beside a stock one that is built in the same way of the same source.
+//!
+//! With guests, because they are what a user waits for; and without one, over the number of LMBs, because there the VMM is all
+//! there is.
+
+use std::iter;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use papr_unplug_differential::large_dimm::{LargeDimm, Took};
+use papr_unplug_differential::program::Program;
+use papr_unplug_tests::artifacts as harness;
+use papr_unplug_tests::cost::{self, Latencies};
+use papr_unplug_tests::median::median;
+use papr_unplug_tests::pairing::Pairing;
+
+use crate::artifacts::Artifacts;
+use crate::artifacts::kernel::Flavour;
+use crate::artifacts::qemu::build::QemuBuild;
+use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::{OurQemu, bundle};
+use crate::cache::store::{Held, Store};
+use crate::command::bench::table::{self, Row, Target};
+
+/// How often the last CPU is asked for in each pairing.
+const REFUSALS: usize = 201;
+/// The DIMM that guests give back, in LMBs, and how often.
+const LARGE: u64 = 256;
+const REMOVALS: usize = 11;
+/// The DIMMs that are removed without a guest, in LMBs, and how often. QEMU keeps a MiB for each LMB whose node was read.
+const CURVE: [u32; 6] = [16, 64, 256, 1_024, 2_048, 4_096];
+const ROUNDS: usize = 11;
+/// From this size on, our QEMU by itself is to be the faster one.
+const THOUSANDS: u32 = 2_048;
+
+/// What a guest's user may come to wait longer.
+const AS_FAST: f64 = 1.05;
+
+/// Two VMMs under the same guest, stock first; and our guest in ours.
+const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
+
+/// Measures, and shows the table.
+pub(super) fn run(store: &Store) -> Result<()> {
+    let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+    let mut artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
+    let (stock, ours) = (store.ensure(&QemuBuild::stock(Line::Stable))?, store.ensure(&OurQemu::new(Line::Stable))?);
+    artifacts.qemu_stock = stock.path(bundle::PROGRAM);
+    store.progress.say("asking for the last CPU, in each pairing in turns");
+    let mut rows = guests("last CPU refused", &cost::refusals(&artifacts, REFUSALS, &PAIRINGS)?)?;
+    store.progress.say(format!("removing a DIMM of {LARGE} LMBs, in each pairing in turns"));
+    let removals = cost::large_removals(&artifacts, LARGE, REMOVALS, &PAIRINGS)?;
+    rows.extend(guests(&format!("DIMM of {LARGE} LMBs removed"), &removals)?);
+    rows.extend(curve(store, &stock, &ours)?);
+    table::show(&rows, &store.settings.checkout.join("target/bench-qemu.json"))?;
+    table::judge(&rows)
+}
+
+/// The stock pairing first, and then the others beside it.
+fn guests(what: &str, latencies: &[Latencies]) -> Result<Vec<Row>> {
+    let medians = latencies.iter().map(|latencies| median(&latencies.samples).context("nothing was measured"));
+    let medians = medians.collect::<Result<Vec<f64>>>()?;
+    let names = ["stock QEMU", "our QEMU", "our QEMU, our guest"];
+    let mut rows: Vec<Row> = iter::zip(names, &medians)
+        .map(|(parts, median)| Row::new(format!("{what}, {parts}"), *median, "ms, median"))
+        .collect();
+    let ratio = |parts, median: f64| Row::new(format!("{what}, {parts} over stock"), median / medians[0], "times");
+    rows.push(ratio("our QEMU", medians[1]).promised(Target::AtMost(AS_FAST)));
+    rows.push(ratio("our QEMU and guest", medians[2]));
+    Ok(rows)
+}
+
+/// Without a guest, over the number of LMBs.
+fn curve(store: &Store, stock: &Held, ours: &Held) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for lmbs in CURVE {
+        store.progress.say(format!("removing a DIMM of {lmbs} LMBs without a guest, in turns"));
+        let mut machines = [start(stock, lmbs)?, start(ours, lmbs)?];
+        let mut took = [const { Vec::new() }; 2];
+        for _ in 0..ROUNDS {
+            for (machine, took) in iter::zip(&mut machines, &mut took) {
+                took.push(machine.remove()?);
+            }
+        }
+        let target = (lmbs >= THOUSANDS).then_some(Target::AtMost(1.0));
+        let what = format!("DIMM of {lmbs} LMBs, no guest");
+        rows.extend(side_by_side(&format!("{what}, device_del answered"), &took, |took| took.asking, target)?);
+        rows.extend(side_by_side(&format!("{what}, deleted"), &took, |took| took.asking + took.giving_back, target)?);
+    }
+    Ok(rows)
+}
+
+fn start(qemu: &Held, lmbs: u32) -> Result<LargeDimm> {
+    LargeDimm::start(&Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA)), lmbs)
+}
+
+/// A part of what removals took, of stock and ours.
+fn side_by_side(
+    what: &str,
+    took: &[Vec<Took>; 2],
+    part: fn(&Took) -> Duration,
+    target: Option<Target>,
+) -> Result<[Row; 3]> {
+    let of = |took: &[Took]| {
+        let milliseconds: Vec<f64> = took.iter().map(|took| part(took).as_secs_f64() * 1e3).collect();
+        median(&milliseconds).context("nothing was measured")
+    };
+    let (stock, ours) = (of(&took[0])?, of(&took[1])?);
+    let ratio = Row::new(format!("{what}, our QEMU over stock"), ours / stock, "times");
+    Ok([
+        Row::new(format!("{what}, stock QEMU"), stock, "ms, median"),
+        Row::new(format!("{what}, our QEMU"), ours, "ms, median"),
+        target.into_iter().fold(ratio, Row::promised),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_on_our_qemu_are_compared_with_those_on_stock() {
+        let samples = |pairing, median: f64| Latencies { pairing, samples: vec![median, 9.0, 0.0] };
+        let latencies =
+            [samples(Pairing::STOCK, 2.0), samples(Pairing::STOCK_ON_OURS, 2.2), samples(Pairing::OURS, 3.0)];
+        let rows = guests("removal", &latencies).unwrap();
+        let lines: Vec<_> = rows.iter().map(Row::line).collect();
+        assert_eq!(lines.len(), 5);
+        assert!(lines[3].contains("1.10 times") && lines[3].ends_with("at most 1.05  MISSED"), "{}", lines[3]);
+        assert!(lines[4].contains("1.50 times"), "{}", lines[4]);
+        assert!(guests("removal", &[Latencies { pairing: Pairing::STOCK, samples: Vec::new() }]).is_err());
+    }
+
+    #[test]
+    fn removals_without_a_guest_are_compared_by_their_medians() {
+        let took = |milliseconds| Took { asking: Duration::from_millis(milliseconds), giving_back: Duration::ZERO };
+        let all = [vec![took(4), took(1), took(9)], vec![took(2); 3]];
+        let rows = side_by_side("DIMM", &all, |took| took.asking, Some(Target::AtMost(1.0))).unwrap();
+        assert!(rows[2].line().contains("0.50 times") && rows[2].is_met(), "{}", rows[2].line());
+    }
+}
