@@ -84,7 +84,7 @@ impl Vm {
     pub(crate) fn plug(&mut self, device: Value) -> Result<()> {
         self.trace.so_far(&mut self.guest)?;
         self.qmp.execute("device_add", device.clone())?;
-        let (_, attempt) = self.trace.attempt(&mut self.guest)?;
+        let attempt = self.trace.addition(&mut self.guest)?;
         ensure!(attempt.errno == 0, "the guest does not take {device}: error {}", attempt.errno);
         Ok(())
     }

@@ -12,18 +12,19 @@ use papr_unplug_wire::wire::{
 };
 use std::collections::VecDeque;
 
-/// Has the kernel trace the return of `handle_dlpar_errorlog`, which ends every attempt to add or remove something, and
-/// the RTAS calls of one name. Kernels before 6.3 have no tracepoint for these, so a probe takes its place there: the
+/// Has the kernel trace `handle_dlpar_errorlog`, which is every attempt to add or remove something: the second byte of its
+/// argument says which of the two it begins with, its return how it ends. And the RTAS calls of one name. Kernels before 6.3 have no tracepoint for these, so a probe takes its place there: the
 /// arguments of the call follow those of `rtas_call()`. Descriptor 3 of the shell is what reads it.
 const SETUP: &[&str] = &[
     "cd /sys/kernel/tracing",
     "echo 'r:papr_test/attempt handle_dlpar_errorlog errno=$retval:s32' > kprobe_events",
+    "echo 'p:papr_test/begin handle_dlpar_errorlog action=+1(%gpr3):u8' >> kprobe_events",
     "if [ -e events/powerpc/rtas_input ]; then \
      echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter; echo 1 > events/powerpc/rtas_input/enable; else \
      echo 'p:papr_test/call rtas_call token=%gpr3:x32 indicator=%gpr7:x32 connector=%gpr8:x32 state=%gpr9:x32' \
      >> kprobe_events && token=$(hexdump -e '4/1 \"%02x\"' /proc/device-tree/rtas/set-indicator) && \
      echo token == 0x$token > events/papr_test/call/filter && echo 1 > events/papr_test/call/enable; fi",
-    "echo 1 > events/papr_test/attempt/enable",
+    "echo 1 > events/papr_test/begin/enable && echo 1 > events/papr_test/attempt/enable",
     "exec 3< trace_pipe",
     "cd /root",
 ];
@@ -36,6 +37,8 @@ const READ: &str = "dd bs=65536 count=1 <&3 2>/dev/null";
 pub enum Step {
     /// It called firmware.
     Call(SetIndicator),
+    /// It began an attempt of this asker's.
+    Begin(Asker, Action),
     /// It ended an attempt.
     End(Attempt),
     /// We were here.
@@ -55,6 +58,15 @@ pub struct SetIndicator {
     pub connector: DrcIndex,
     /// To what.
     pub state: u32,
+}
+
+/// What is attempted; Linux knows more than these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action(pub u8);
+
+impl Action {
+    /// To add something (`PSERIES_HP_ELOG_ACTION_ADD`).
+    pub const ADD: Self = Self(1);
 }
 
 /// An attempt to add or remove something that has ended.
@@ -96,7 +108,19 @@ impl Trace {
             match self.next(guest).context("waiting for the guest to end its attempt")? {
                 Step::Call(call) => calls.push(call),
                 Step::End(attempt) if attempt.asker == Asker::Hypervisor => return Ok((calls, attempt)),
-                Step::End(_) | Step::Mark(_) => {}
+                Step::Begin(..) | Step::End(_) | Step::Mark(_) => {}
+            }
+        }
+    }
+
+    /// Waits for the end of the next attempt of the hypervisor's to add something. The guest may still be at removals that
+    /// have ended for the host, as all requests for a device do with its release.
+    pub fn addition(&mut self, guest: &mut Guest) -> Result<Attempt> {
+        let mut has_begun = false;
+        loop {
+            let step = self.next(guest).context("waiting for the guest to add something")?;
+            if let Some(attempt) = step.ends_addition(&mut has_begun) {
+                return Ok(attempt);
             }
         }
     }
@@ -161,16 +185,24 @@ impl Step {
                 task,
                 cpu: cpu?,
             }))
+        } else if let Some((_, rest)) = line.split_once(": begin: (") {
+            let (_, action) = rest.split_once(" action=")?;
+            Some(Self::Begin(Asker::of(&task), Action(action.parse().ok()?)))
         } else if let Some((_, rest)) = line.split_once(": attempt: (") {
-            // The hypervisor's requests are taken up by a kernel worker. The caller's name would say it as well, but not
-            // where a second probe of the function hides it.
-            let asker = if task.starts_with("kworker/") { Asker::Hypervisor } else { Asker::Administrator };
             let (_, errno) = rest.split_once(" errno=")?;
-            Some(Self::End(Attempt { asker, errno: errno.parse().ok()? }))
+            Some(Self::End(Attempt { asker: Asker::of(&task), errno: errno.parse().ok()? }))
         } else {
             let (_, mark) = line.split_once(": tracing_mark_write: mark ")?;
             Some(Self::Mark(mark.parse().ok()?))
         }
+    }
+}
+
+impl Asker {
+    /// Whose request a task is at. The hypervisor's are taken up by a kernel worker. The caller's name would say it as well,
+    /// but not where a second probe of the function hides it.
+    fn of(task: &str) -> Self {
+        if task.starts_with("kworker/") { Self::Hypervisor } else { Self::Administrator }
     }
 }
 
@@ -179,8 +211,19 @@ impl Step {
     pub fn call(self) -> Option<SetIndicator> {
         match self {
             Self::Call(call) => Some(call),
-            Self::End(_) | Self::Mark(_) => None,
+            Self::Begin(..) | Self::End(_) | Self::Mark(_) => None,
         }
+    }
+
+    /// The attempt, if this is the end of one of the hypervisor's to add something, which `has_begun` then. It takes one up
+    /// after the other.
+    fn ends_addition(&self, has_begun: &mut bool) -> Option<Attempt> {
+        match self {
+            Self::Begin(Asker::Hypervisor, action) => *has_begun = *action == Action::ADD,
+            Self::End(attempt) if attempt.asker == Asker::Hypervisor && *has_begun => return Some(*attempt),
+            _ => {}
+        }
+        None
     }
 }
 
@@ -237,6 +280,24 @@ mod tests {
         let end = |asker| Some(Step::End(Attempt { asker, errno: -22 }));
         assert_eq!(Step::parse(&line("kworker/u16:0-10")), end(Asker::Hypervisor));
         assert_eq!(Step::parse(&line("sh-41")), end(Asker::Administrator));
+    }
+
+    #[test]
+    fn addition_is_told_from_a_removal_that_was_still_under_way() {
+        let trace = [
+            "  kworker/u256:2-147     [000] ...1.    42.302090: attempt: (x <- handle_dlpar_errorlog) errno=-19",
+            "  kworker/u256:2-147     [000] ...1.    42.303000: begin: (handle_dlpar_errorlog+0x8/0x238) action=2",
+            "  sh-41      [001] ...1.    42.303500: attempt: (x <- handle_dlpar_errorlog) errno=-22",
+            "  kworker/u256:2-147     [000] ...1.    42.304023: attempt: (x <- handle_dlpar_errorlog) errno=-19",
+            "  kworker/u256:2-147     [000] ...1.    42.305000: begin: (handle_dlpar_errorlog+0x8/0x238) action=1",
+            "  sh-41      [001] ...1.    42.305100: begin: (handle_dlpar_errorlog+0x8/0x238) action=2",
+            "  sh-41      [001] ...1.    42.305500: attempt: (x <- handle_dlpar_errorlog) errno=-22",
+            "  kworker/u256:2-147     [000] ...1.    42.309000: attempt: (x <- handle_dlpar_errorlog) errno=0",
+        ];
+        let mut has_begun = false;
+        let ends: Vec<_> = trace.map(|line| Step::parse(line).unwrap().ends_addition(&mut has_begun)).into();
+        let addition = Attempt { asker: Asker::Hypervisor, errno: 0 };
+        assert_eq!(ends, [None, None, None, None, None, None, None, Some(addition)]);
     }
 
     #[test]

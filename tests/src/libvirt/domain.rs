@@ -109,7 +109,7 @@ impl Domain {
         self.trace.so_far(&mut self.guest)?;
         let plugged = plug(self)?;
         ensure!(matches!(plugged, Virsh::Done(_)), "libvirt adds nothing: {plugged:?}");
-        let (_, attempt) = self.trace.attempt(&mut self.guest)?;
+        let attempt = self.trace.addition(&mut self.guest)?;
         ensure!(attempt.errno == 0, "the guest does not take what was added: error {}", attempt.errno);
         Ok(())
     }
