@@ -2,7 +2,12 @@
 
 //! What keeps memory busy, with nothing but stock means.
 
-use crate::{dimm::Dimm, guest::Guest, vm::Vm};
+use crate::{
+    dimm::{Dimm, TWO_LMBS},
+    guest::Guest,
+    removal::Asked,
+    vm::Vm,
+};
 use anyhow::{Context as _, Result};
 
 /// Where the kernel's error injection for memory notifiers is (`CONFIG_MEMORY_NOTIFIER_ERROR_INJECT`).
@@ -87,6 +92,18 @@ impl Vm {
     /// Waits until a removal has found the pages that are held.
     pub fn await_held_removal(&mut self) -> Result<()> {
         self.console.wait_for("migrating pfn").context("waiting for the kernel to find a page that is held")
+    }
+
+    /// A DIMM of two LMBs that is asked for, while pages in its first one are held.
+    pub fn removal_under_way(&mut self) -> Result<(Dimm, Holder, Asked)> {
+        let dimm = self.plug_dimm(TWO_LMBS)?;
+        let second = dimm.first_block() + 1;
+        self.set_block(second, "offline")?;
+        let holder = self.hold_pages()?;
+        self.set_block(second, "online_movable")?;
+        let asked = self.ask(&dimm)??;
+        self.await_held_removal()?;
+        Ok((dimm, holder, asked))
     }
 
     /// Lets go of the pages.

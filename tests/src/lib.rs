@@ -60,6 +60,7 @@ pub mod frames;
 pub mod loading;
 pub mod modinfo;
 pub mod module;
+pub mod promise;
 pub mod removal;
 
 pub mod libvirt;

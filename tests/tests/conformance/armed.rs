@@ -9,7 +9,6 @@ use papr_unplug_tests::{
     removal::{Outcome, Removal},
     scenario::Scenario,
     story::story,
-    vm::Vm,
 };
 use serde_json::{Value, json};
 
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 #[test]
 fn last_cpu_is_reported_with_its_reason_by_the_token_of_its_request() {
     story(Pairing::OURS, |vm| {
-        assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
         let cpu = Scenario::CpuLastOnline.arrange(vm)?;
         let expected = json!({ "request": 1, "source": "reported-by-token", "reason": "last-cpu", "errno": 16 });
         assert_eq!(told(&vm.remove(&cpu)?)?, expected);
@@ -61,13 +60,13 @@ fn two_requests_for_one_dimm_are_each_refused_by_name() {
 fn module_unloaded_takes_its_promise_back_and_a_reloaded_one_promises_anew() {
     story(Pairing::OURS, |vm| {
         vm.unload_module()?;
-        assert_eq!(armed(vm)?, json!([]));
+        assert_eq!(vm.armed()?, json!([]));
         let dimm = vm.plug_dimm(TWO_LMBS)?;
         vm.veto_offlining()?;
         assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Silent);
 
         vm.load_module()?;
-        assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
         let removal = vm.remove(&dimm)?;
         // The answer to the second request ends the first one too, which nobody had answered (PUE-V-037).
         let ended: Vec<_> = removal.events.iter().map(|event| event.body.data("request").cloned()).collect();
@@ -105,14 +104,4 @@ fn told(removal: &Removal) -> Result<Value> {
     Ok(json!({
         "request": member("request"), "source": member("source"), "reason": member("reason"), "errno": member("errno"),
     }))
-}
-
-/// The classes that are armed.
-pub(crate) fn armed(vm: &mut Vm) -> Result<Value> {
-    Ok(vm.qmp.execute("query-device-unplug-requests", json!({}))?["armed"].take())
-}
-
-/// The requests that are open.
-pub(crate) fn pending(vm: &mut Vm) -> Result<Value> {
-    Ok(vm.qmp.execute("query-device-unplug-requests", json!({}))?["requests"].take())
 }

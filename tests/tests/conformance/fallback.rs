@@ -2,7 +2,6 @@
 
 //! A host that takes reports no longer: what was promised to it is told by hints from then on.
 
-use super::{armed::armed, lifecycle::removal_under_way};
 use anyhow::Result;
 use papr_unplug_tests::{
     dimm::{ONE_LMB, TWO_LMBS},
@@ -36,7 +35,7 @@ fn refusals_are_hinted_at_when_the_host_takes_no_reports_any_more() {
 #[test]
 fn refusal_is_hinted_at_when_the_host_stops_taking_reports_in_the_middle_of_an_attempt() {
     story(Pairing::OURS, |vm| {
-        let (dimm, holder, asked) = removal_under_way(vm)?;
+        let (dimm, holder, asked) = vm.removal_under_way()?;
         take_no_reports(vm)?;
         vm.veto_offlining()?;
         vm.let_go(holder)?;
@@ -71,7 +70,7 @@ fn hinted(removal: &Removal) -> (Vec<DrcIndex>, Value) {
 pub(crate) fn take_no_reports(vm: &mut Vm) -> Result<()> {
     let off = json!({ "path": "/machine", "property": "unplug-reports", "value": false });
     vm.qmp.execute("qom-set", off)?;
-    assert_eq!(armed(vm)?, json!([]));
+    assert_eq!(vm.armed()?, json!([]));
     Ok(())
 }
 

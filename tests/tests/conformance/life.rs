@@ -2,10 +2,6 @@
 
 //! Requests that are open while the guest, or the VMM under it, comes to an end of some kind.
 
-use super::{
-    armed::{armed, pending},
-    lifecycle::removal_under_way,
-};
 use papr_unplug_tests::{
     dimm::ONE_LMB, machine::Machine, pairing::Pairing, qemu::Start, removal::Outcome, story::story_on,
 };
@@ -15,16 +11,16 @@ use serde_json::json;
 #[test]
 fn request_in_the_middle_of_an_attempt_is_closed_by_a_reset() {
     story_on(Pairing::OURS, Machine::Pseries, &Start::with_slof(), |vm| {
-        let (dimm, _holder, asked) = removal_under_way(vm)?;
-        assert_eq!(pending(vm)?[0]["started"], json!(true));
+        let (dimm, _holder, asked) = vm.removal_under_way()?;
+        assert_eq!(vm.pending()?[0]["started"], json!(true));
         vm.reset()?;
         let told: Vec<_> = vm.told(&asked)?.iter().map(|event| event.body.name().to_owned()).collect();
         assert_eq!(told, ["DEVICE_DELETED"]);
-        assert_eq!((armed(vm)?, pending(vm)?), (json!([]), json!([])));
+        assert_eq!((vm.armed()?, vm.pending()?), (json!([]), json!([])));
 
         vm.forget(&dimm)?;
         vm.load_module()?;
-        assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
         let next = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;
         let removal = vm.remove(&next)?;
@@ -43,14 +39,14 @@ fn request_that_nobody_answered_is_closed_when_the_guest_reboots() {
         let asked = vm.ask(&dimm)??;
         vm.trace.attempt(&mut vm.guest)?;
         vm.load_module()?;
-        assert_eq!(pending(vm)?[0]["promised"], json!(false));
+        assert_eq!(vm.pending()?[0]["promised"], json!(false));
 
         vm.qmp.execute("set-action", json!({ "reboot": "reset" }))?;
         let _gone = vm.guest.start("reboot -f")?;
         vm.await_boot()?;
         let told: Vec<_> = vm.told(&asked)?.iter().map(|event| event.body.name().to_owned()).collect();
         assert_eq!(told, ["DEVICE_DELETED"]);
-        assert_eq!((armed(vm)?, pending(vm)?), (json!([]), json!([])));
+        assert_eq!((vm.armed()?, vm.pending()?), (json!([]), json!([])));
         Ok(())
     });
 }
@@ -59,12 +55,12 @@ fn request_that_nobody_answered_is_closed_when_the_guest_reboots() {
 #[test]
 fn guest_that_reboots_takes_its_promise_back_first() {
     story_on(Pairing::OURS, Machine::Pseries, &Start::with_slof(), |vm| {
-        assert_eq!(armed(vm)?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
         vm.qmp.execute("set-action", json!({ "reboot": "shutdown", "shutdown": "pause" }))?;
         let moment = vm.qmp.moment();
         let _gone = vm.guest.start("reboot -f")?;
         vm.qmp.wait_for(moment, "the guest to reboot", |event| event.name() == "STOP")?;
-        assert_eq!(armed(vm)?, json!([]));
+        assert_eq!(vm.armed()?, json!([]));
 
         vm.qmp.execute("set-action", json!({ "reboot": "reset" }))?;
         vm.qmp.execute("system_reset", json!({}))?;

@@ -2,14 +2,7 @@
 
 //! The module comes and goes at any moment.
 
-use papr_unplug_tests::{
-    busy::Holder,
-    dimm::{Dimm, ONE_LMB, TWO_LMBS},
-    pairing::Pairing,
-    removal::{Asked, Outcome},
-    story::story,
-    vm::Vm,
-};
+use papr_unplug_tests::{dimm::ONE_LMB, pairing::Pairing, removal::Outcome, story::story};
 
 /// How often the module is loaded and unloaded.
 const CYCLES: u32 = 200;
@@ -53,7 +46,7 @@ fn module_loaded_into_a_preemptible_kernel_says_that_this_wants_a_fix() {
 #[test]
 fn module_unloaded_while_a_removal_runs_lets_it_succeed() {
     story(Pairing::OURS_ON_STOCK, |vm| {
-        let (_, holder, asked) = removal_under_way(vm)?;
+        let (_, holder, asked) = vm.removal_under_way()?;
         vm.unload_module()?;
         vm.let_go(holder)?;
         assert_eq!(vm.watch(asked)?.outcome, Outcome::Released);
@@ -64,7 +57,7 @@ fn module_unloaded_while_a_removal_runs_lets_it_succeed() {
 #[test]
 fn module_unloaded_while_a_removal_runs_lets_the_kernel_signal_its_refusal() {
     story(Pairing::OURS_ON_STOCK, |vm| {
-        let (dimm, holder, asked) = removal_under_way(vm)?;
+        let (dimm, holder, asked) = vm.removal_under_way()?;
         vm.unload_module()?;
         vm.veto_offlining()?;
         vm.let_go(holder)?;
@@ -78,7 +71,7 @@ fn module_unloaded_while_a_removal_runs_lets_the_kernel_signal_its_refusal() {
 #[test]
 fn module_loaded_while_a_removal_runs_leaves_it_to_the_kernel() {
     story(Pairing::STOCK, |vm| {
-        let (dimm, holder, asked) = removal_under_way(vm)?;
+        let (dimm, holder, asked) = vm.removal_under_way()?;
         vm.load_module()?;
         vm.veto_offlining()?;
         vm.let_go(holder)?;
@@ -93,7 +86,7 @@ fn module_loaded_while_a_removal_runs_leaves_it_to_the_kernel() {
 #[test]
 fn module_reloaded_while_a_removal_runs_signals_the_next_refusal() {
     story(Pairing::OURS_ON_STOCK, |vm| {
-        let (_, holder, asked) = removal_under_way(vm)?;
+        let (_, holder, asked) = vm.removal_under_way()?;
         vm.unload_module()?;
         vm.load_module()?;
         vm.let_go(holder)?;
@@ -122,16 +115,4 @@ fn module_reloaded_counts_from_zero() {
         assert_eq!(vm.refusals()?.iter().map(|refusal| refusal.get("seq")).collect::<Vec<_>>(), [Some("1")]);
         Ok(())
     });
-}
-
-/// A DIMM of two LMBs that is asked for, while pages in its first one are held.
-pub(crate) fn removal_under_way(vm: &mut Vm) -> anyhow::Result<(Dimm, Holder, Asked)> {
-    let dimm = vm.plug_dimm(TWO_LMBS)?;
-    let second = dimm.first_block() + 1;
-    vm.set_block(second, "offline")?;
-    let holder = vm.hold_pages()?;
-    vm.set_block(second, "online_movable")?;
-    let asked = vm.ask(&dimm)??;
-    vm.await_held_removal()?;
-    Ok((dimm, holder, asked))
 }

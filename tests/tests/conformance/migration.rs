@@ -2,11 +2,7 @@
 
 //! A guest that is asked in one VMM and answers in another.
 
-use super::{
-    armed::{armed, pending},
-    fallback::take_no_reports,
-    lifecycle::removal_under_way,
-};
+use super::fallback::take_no_reports;
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
     artifacts::Artifacts,
@@ -23,15 +19,15 @@ use serde_json::{Value, json};
 fn refusal_of_an_attempt_that_began_in_another_vmm_is_reported_by_its_token() -> Result<()> {
     let artifacts = Artifacts::find()?;
     let mut vm = Vm::migratable(&artifacts, Pairing::OURS, "migration.refused.source")?;
-    let (dimm, holder, asked) = removal_under_way(&mut vm)?;
+    let (dimm, holder, asked) = vm.removal_under_way()?;
     let expected = json!([{
         "request": 1, "device": dimm.id(), "path": format!("/machine/peripheral/{}", dimm.id()), "class": "memory",
         "promised": true, "started": true, "hint": false,
     }]);
-    assert_eq!(pending(&mut vm)?, expected);
+    assert_eq!(vm.pending()?, expected);
 
     let mut vm = vm.migrate(&artifacts, Side::Ours, "migration.refused.destination")?;
-    assert_eq!((armed(&mut vm)?, pending(&mut vm)?), (json!(["cpu", "memory"]), expected));
+    assert_eq!((vm.armed()?, vm.pending()?), (json!(["cpu", "memory"]), expected));
     vm.veto_offlining()?;
     vm.let_go(holder)?;
     let told = first_told(&mut vm, &dimm)?;
@@ -52,11 +48,11 @@ fn refusal_of_an_attempt_that_began_in_another_vmm_is_reported_by_its_token() ->
 fn device_whose_removal_began_in_another_vmm_is_released() -> Result<()> {
     let artifacts = Artifacts::find()?;
     let mut vm = Vm::migratable(&artifacts, Pairing::OURS, "migration.released.source")?;
-    let (dimm, holder, _) = removal_under_way(&mut vm)?;
+    let (dimm, holder, _) = vm.removal_under_way()?;
     let mut vm = vm.migrate(&artifacts, Side::Ours, "migration.released.destination")?;
     vm.let_go(holder)?;
     assert_eq!(first_told(&mut vm, &dimm)?.body.name(), "DEVICE_DELETED");
-    assert_eq!(pending(&mut vm)?, json!([]));
+    assert_eq!(vm.pending()?, json!([]));
     vm.inspect()
 }
 
@@ -88,13 +84,13 @@ fn armed_guest_that_comes_back_from_a_stock_vmm_hints_once_and_promises_anew() -
     take_no_reports(&mut vm)?;
     let vm = vm.migrate(&artifacts, Side::Stock, "migration.back.middle")?;
     let mut vm = vm.migrate(&artifacts, Side::Ours, "migration.back.destination")?;
-    assert_eq!(armed(&mut vm)?, json!([]));
+    assert_eq!(vm.armed()?, json!([]));
 
     for source in ["inferred", "reported-by-token"] {
         let removal = vm.remove(&dimm)?;
         assert_eq!((removal.outcome, removal.events.len()), (Outcome::Refused, 1));
         assert_eq!(removal.events[0].body.data("source"), Some(&Value::from(source)));
-        assert_eq!(armed(&mut vm)?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
     }
     vm.inspect()
 }

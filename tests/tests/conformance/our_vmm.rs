@@ -3,7 +3,6 @@
 //! What our VMM makes of guests that do not report: each refusal that they hint at is one event, which says that it is
 //! inferred; and a device can be asked for again whatever the guest did.
 
-use super::armed::pending;
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
     pairing::Pairing,
@@ -37,10 +36,10 @@ fn dimm_that_a_stock_guest_keeps_silent_about_is_listed_and_can_be_asked_for_aga
             "request": 1, "device": dimm.id(), "path": format!("/machine/peripheral/{}", dimm.id()), "class": "memory",
             "promised": false, "started": false, "hint": false,
         }]);
-        assert_eq!(pending(vm)?, expected);
+        assert_eq!(vm.pending()?, expected);
         Scenario::DimmFirstLmbBusy.relieve(vm)?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
-        assert_eq!(pending(vm)?, json!([]));
+        assert_eq!(vm.pending()?, json!([]));
         Ok(())
     });
 }
