@@ -14,9 +14,9 @@
 
 // Neither is to be seen from outside: what nobody calls is left out of the module, and what one function calls becomes a
 // part of it.
-#[expect(dead_code, reason = "tests, and the hypervisor's side, use more of them")]
+#[expect(dead_code, unreachable_pub, reason = "tests, and the hypervisor's side, use more of them, as crates")]
 mod logic;
-#[expect(dead_code, reason = "tests, and the hypervisor's side, use more of them")]
+#[expect(dead_code, unreachable_pub, reason = "tests, and the hypervisor's side, use more of them, as crates")]
 #[path = "../spec/wire/src/wire/mod.rs"]
 mod wire;
 
