@@ -39,6 +39,13 @@ impl Console {
         }
     }
 
+    /// Waits for a line with this text in it, and forgets what was before: it is another kernel's that begins here.
+    pub fn begin_anew(&mut self, text: &str) -> Result<(), NoLine> {
+        self.wait_for(text)?;
+        self.log.drain(..self.log.len() - 1);
+        Ok(())
+    }
+
     /// Waits for the VMM to end.
     pub fn wait_for_end(&mut self) -> Result<(), NoLine> {
         loop {

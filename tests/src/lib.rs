@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifacts;
+pub mod cpio;
 pub mod pairing;
 
 pub mod deadline;
@@ -53,6 +54,7 @@ pub mod cpu;
 pub mod dimm;
 pub mod evidence;
 pub mod fault;
+pub mod kexec;
 pub mod migration;
 
 pub mod elf;

@@ -4,6 +4,7 @@
 
 use crate::{
     artifacts::Artifacts,
+    kexec,
     machine::{Firmware, Machine},
     pairing::Side,
     plug::{self, Plug},
@@ -30,6 +31,8 @@ pub struct Start {
     pub kernel_arguments: &'static str,
     /// The firmware that starts the kernel.
     pub firmware: Firmware,
+    /// Whether the guest has what it is booted from in `/boot`, for its kernel to start another one.
+    pub carries_itself: bool,
     /// Options of the VMM besides those that all have.
     pub options: Vec<String>,
     /// Whether instructions are counted, for which all of the guest's CPUs share a thread.
@@ -92,7 +95,12 @@ impl Qemu {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.vmm(vmm)?).arg("-L").arg(&artifacts.qemu_data);
         command.args(machine.options(start.firmware)).args(start.accelerator()).args(OPTIONS).args(&start.options);
-        command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd").arg(&artifacts.initramfs);
+        command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd");
+        if start.carries_itself {
+            command.arg(kexec::initramfs(artifacts, logs)?);
+        } else {
+            command.arg(&artifacts.initramfs);
+        }
         command.args(["-append", format!("{KERNEL_ARGUMENTS} {}", start.kernel_arguments).trim_end()]);
         command.args(["-chardev", &format!("{},id=console,logfile={log}", console.chardev())]);
         command.args(["-chardev", &format!("{},id=shell", shell.chardev())]);

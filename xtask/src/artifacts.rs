@@ -4,7 +4,6 @@
 pub(crate) mod big_endian;
 pub(crate) mod busybox;
 pub(crate) mod c_library;
-pub(crate) mod cpio;
 pub(crate) mod debian;
 pub(crate) mod download;
 pub(crate) mod fault;
@@ -12,6 +11,7 @@ pub(crate) mod initramfs;
 pub(crate) mod installed_root;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
+pub(crate) mod kexec;
 pub(crate) mod libvirt;
 pub(crate) mod module;
 pub(crate) mod object;

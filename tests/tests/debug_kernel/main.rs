@@ -4,6 +4,7 @@
 //! `cargo xtask test --kernel debug` builds that kernel and runs these and all others.
 
 mod faults;
+mod kexec;
 
 use papr_unplug_tests::{artifacts::Artifacts, pairing::Pairing, story::story, vm::Vm};
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guest's whole user space: busybox, our `init`, and modules to load.
+//! The guest's whole user space: busybox, our `init`, what starts another kernel, and modules to load.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use papr_unplug_tests::cpio::Archive;
 
 use crate::artifacts::busybox::Busybox;
-use crate::artifacts::cpio::Archive;
 use crate::artifacts::fault::{self, Fault, OwnTreeFault};
 use crate::artifacts::kernel::{Flavour, Kernel};
+use crate::artifacts::kexec::Kexec;
 use crate::artifacts::module::{self, Module, OwnTreeModule};
 use crate::cache::manifest::{Inputs, Made};
 use crate::cache::store::{Held, Recipe, Store};
@@ -23,6 +25,7 @@ pub(crate) struct Initramfs {
     module: Module,
     freestanding: Module,
     fault: Option<Fault>,
+    kexec: Option<Kexec>,
 }
 
 /// An initramfs for a kernel of the user's.
@@ -48,6 +51,8 @@ impl Initramfs {
             module: Module::new(flavour),
             freestanding: Module::freestanding(flavour),
             fault: Fault::new(flavour),
+            // The only kernel of ours that starts another.
+            kexec: (flavour == Flavour::Debug).then_some(Kexec),
         }
     }
 }
@@ -71,6 +76,7 @@ impl Recipe for Initramfs {
     fn parts(&self) -> Vec<&dyn Recipe> {
         let mut parts: Vec<&dyn Recipe> = vec![&Busybox, &self.kernel, &self.module, &self.freestanding];
         parts.extend(self.fault.as_ref().map(|fault| fault as &dyn Recipe));
+        parts.extend(self.kexec.as_ref().map(|kexec| kexec as &dyn Recipe));
         parts
     }
 
@@ -83,13 +89,16 @@ impl Recipe for Initramfs {
     }
 
     fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
-        let [busybox, kernel, module, freestanding, fault @ ..] = parts else {
+        let [busybox, kernel, module, freestanding, others @ ..] = parts else {
             unreachable!("four parts or more are declared")
         };
+        let (fault, kexec) = others.split_at(usize::from(self.fault.is_some()));
         let mut modules = vec![module.path(module::FILE)];
         modules.extend(self.kernel.modules(kernel));
         modules.extend(fault.iter().map(|fault| fault.path(fault::FILE)));
-        pack(store, busybox, &modules, Some(&freestanding.path(module::FILE)), dir)
+        let mut programs = vec![busybox.path(Busybox::PROGRAM)];
+        programs.extend(kexec.iter().map(|kexec| kexec.path(Kexec::PROGRAM)));
+        pack(store, &programs, &modules, Some(&freestanding.path(module::FILE)), dir)
     }
 }
 
@@ -133,7 +142,10 @@ impl Recipe for OwnTreeInitramfs {
                 store.progress.say(format!("    {name} is not in {}: tests that need it will fail", tree.display()));
             }
         }
-        pack(store, busybox, &modules, None, dir)
+        if self.flavour == Flavour::Debug {
+            store.progress.say("    kexec is built for our own kernel only: tests that need it will fail");
+        }
+        pack(store, &[busybox.path(Busybox::PROGRAM)], &modules, None, dir)
     }
 }
 
@@ -148,12 +160,11 @@ fn init(settings: &Settings) -> PathBuf {
 
 pub(crate) fn pack(
     store: &Store,
-    busybox: &Held,
+    programs: &[PathBuf],
     modules: &[PathBuf],
     freestanding: Option<&Path>,
     dir: &Path,
 ) -> Result<Made> {
-    let busybox = read(&busybox.path(Busybox::PROGRAM))?;
     let path = dir.join(FILE);
     let write = || {
         let mut archive = Archive::new(BufWriter::new(File::create(&path)?));
@@ -163,10 +174,11 @@ pub(crate) fn pack(
         // The kernel opens it for init before anything is mounted.
         archive.device("dev/console", 5, 1)?;
         archive.file("init", 0o755, &read(&init(&store.settings))?)?;
-        archive.file("bin/busybox", 0o755, &busybox)?;
+        for program in programs {
+            archive.file(&format!("bin/{}", name(program)), 0o755, &read(program)?)?;
+        }
         for module in modules {
-            let name = module.file_name().unwrap_or_default().to_string_lossy();
-            archive.file(&format!("lib/modules/{name}"), 0o644, &read(module)?)?;
+            archive.file(&format!("lib/modules/{}", name(module)), 0o644, &read(module)?)?;
         }
         if let Some(module) = freestanding {
             archive.file(&format!("{FREESTANDING}/{}", module::FILE), 0o644, &read(module)?)?;
@@ -176,6 +188,10 @@ pub(crate) fn pack(
     };
     write().with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Made { files: vec![FILE.into()], ..Made::default() })
+}
+
+fn name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

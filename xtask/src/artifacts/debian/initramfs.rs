@@ -52,6 +52,6 @@ impl Recipe for DebianInitramfs {
         let [busybox, kernel, module] = parts else { unreachable!("three parts are declared") };
         let mut modules = vec![module.path(module::FILE)];
         modules.extend(self.kernel.modules(kernel));
-        pack(store, busybox, &modules, None, dir)
+        pack(store, &[busybox.path(Busybox::PROGRAM)], &modules, None, dir)
     }
 }

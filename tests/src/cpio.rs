@@ -10,34 +10,34 @@ const S_IFREG: u32 = 0o100_000;
 
 /// An archive that is being written.
 #[derive(Debug)]
-pub(crate) struct Archive<W> {
+pub struct Archive<W> {
     out: W,
     entries: u32,
 }
 
 impl<W: Write> Archive<W> {
     /// Begins an archive.
-    pub(crate) fn new(out: W) -> Self {
+    pub fn new(out: W) -> Self {
         Self { out, entries: 0 }
     }
 
     /// Adds a directory; those above it come first.
-    pub(crate) fn directory(&mut self, name: &str) -> io::Result<()> {
+    pub fn directory(&mut self, name: &str) -> io::Result<()> {
         self.entry(name, S_IFDIR | 0o755, (0, 0), &[])
     }
 
     /// Adds a character device.
-    pub(crate) fn device(&mut self, name: &str, major: u32, minor: u32) -> io::Result<()> {
+    pub fn device(&mut self, name: &str, major: u32, minor: u32) -> io::Result<()> {
         self.entry(name, S_IFCHR | 0o600, (major, minor), &[])
     }
 
     /// Adds a file with the given permissions.
-    pub(crate) fn file(&mut self, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
+    pub fn file(&mut self, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
         self.entry(name, S_IFREG | mode, (0, 0), content)
     }
 
     /// Writes the end mark and gives the writer back.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<W> {
         self.entry("TRAILER!!!", 0, (0, 0), &[])?;
         Ok(self.out)
     }

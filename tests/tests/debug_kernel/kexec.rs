@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Requests that are open while another kernel takes over the guest without a reset, so that nobody closes them.
+
+use anyhow::Result;
+use papr_unplug_tests::{
+    dimm::{Dimm, ONE_LMB},
+    machine::{Firmware, Machine},
+    pairing::Pairing,
+    qemu::Start,
+    removal::{Asked, Outcome},
+    story::story_on,
+    vm::Vm,
+};
+use serde_json::{Value, json};
+
+/// What every request is that the guest has promised to answer and answers.
+const REPORTED: &str = "reported-by-token";
+
+/// PUE-G-010, PUE-G-060: the kernel waits for its attempt, which holds what is to be shut down, and the promise does not. What
+/// comes of the attempt is told as by a guest that has promised nothing.
+#[test]
+#[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
+fn removal_that_the_next_kernel_waits_for_is_released_once() {
+    story_on(Pairing::OURS, Machine::Pseries, &start(""), |vm| {
+        vm.load_kernel()?;
+        let (dimm, holder, asked) = vm.removal_under_way()?;
+        assert_eq!(open(vm)?, [(1, true, true)]);
+        vm.start_kernel()?;
+        vm.await_armed(&[])?;
+        assert_eq!((open(vm)?, names(vm, &asked)?), (vec![(1, false, true)], vec![]));
+
+        vm.let_go(holder)?;
+        vm.await_boot()?;
+        assert_eq!(names(vm, &asked)?, ["DEVICE_DELETED"]);
+        assert_eq!((vm.armed()?, open(vm)?), (json!([]), vec![]));
+
+        vm.forget(&dimm)?;
+        vm.load_module()?;
+        let next = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        assert_eq!(refused(vm, &next)?, [(json!(2), json!(REPORTED))]);
+        Ok(())
+    });
+}
+
+/// PUE-G-050, PUE-G-060: the same, and the attempt fails. The next kernel is asked for the DIMM again.
+#[test]
+#[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
+fn removal_that_the_next_kernel_waits_for_is_refused_once() {
+    story_on(Pairing::OURS, Machine::Pseries, &start(""), |vm| {
+        let (dimm, holder, asked) = vm.removal_under_way()?;
+        vm.load_kernel()?;
+        vm.start_kernel()?;
+        vm.await_armed(&[])?;
+        vm.veto_offlining()?;
+        vm.let_go(holder)?;
+        vm.await_boot()?;
+        let told = vm.told(&asked)?;
+        let [event] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(
+            (event.body.data("request"), event.body.data("source")),
+            (Some(&json!(1)), Some(&json!("inferred")))
+        );
+
+        vm.load_module()?;
+        assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![]));
+        vm.veto_offlining()?;
+        assert_eq!(refused(vm, &dimm)?, [(json!(2), json!(REPORTED))]);
+        Ok(())
+    });
+}
+
+/// PUE-V-037: nobody has answered it before, and the next kernel knows nothing of it. That one's answer to another request for
+/// the DIMM ends it, too.
+#[test]
+#[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
+fn request_that_nobody_answered_outlives_its_kernel_and_ends_with_the_next_answer() {
+    story_on(Pairing::STOCK_ON_OURS, Machine::Pseries, &start(""), |vm| {
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        let asked = vm.ask(&dimm)??;
+        vm.trace.attempt(&mut vm.guest)?;
+        vm.load_module()?;
+        vm.load_kernel()?;
+        vm.start_kernel()?;
+        vm.await_boot()?;
+        assert_eq!((vm.armed()?, open(vm)?, names(vm, &asked)?), (json!([]), vec![(1, false, false)], vec![]));
+
+        vm.load_module()?;
+        assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, false, false)]));
+        vm.veto_offlining()?;
+        assert_eq!(refused(vm, &dimm)?, [(json!(1), json!("inferred")), (json!(2), json!(REPORTED))]);
+        assert_eq!(open(vm)?, []);
+        Ok(())
+    });
+}
+
+/// PUE-G-010: the promise of a kernel that panicked stands until the crash kernel says that it promises nothing.
+#[test]
+#[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
+fn request_of_a_kernel_that_panics_is_promised_until_the_crash_kernel_speaks() {
+    story_on(Pairing::OURS, Machine::Pseries, &start("crashkernel=512M"), |vm| {
+        let (dimm, asked) = crash_in_the_middle(vm)?;
+        vm.load_module()?;
+        assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, false, true)]));
+        assert_eq!(names(vm, &asked)?, <[&str; 0]>::default());
+        assert_eq!(refused(vm, &dimm)?, [(json!(1), json!("inferred")), (json!(2), json!(REPORTED))]);
+        assert_eq!(open(vm)?, []);
+        Ok(())
+    });
+}
+
+/// PUE-V-016, PUE-V-070: a crash kernel that says nothing, and resets the machine when it is done, as one does that dumps.
+#[test]
+#[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
+fn request_of_a_kernel_that_panics_is_closed_when_the_crash_kernel_reboots() {
+    let start = Start { firmware: Firmware::Slof, ..start("crashkernel=512M") };
+    story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
+        let (_dimm, asked) = crash_in_the_middle(vm)?;
+        vm.qmp.execute("set-action", json!({ "reboot": "reset" }))?;
+        let _gone = vm.guest.start("reboot -f")?;
+        vm.await_boot()?;
+        assert_eq!(names(vm, &asked)?, ["DEVICE_DELETED"]);
+        assert_eq!((vm.armed()?, open(vm)?), (json!([]), vec![]));
+        Ok(())
+    });
+}
+
+fn start(kernel_arguments: &'static str) -> Start {
+    Start { carries_itself: true, ..Start::with_kernel_arguments(kernel_arguments) }
+}
+
+/// Has the guest panic while it is at a request. The crash kernel runs then, and nobody has heard of it.
+fn crash_in_the_middle(vm: &mut Vm) -> Result<(Dimm, Asked)> {
+    let (dimm, _holder, asked) = vm.removal_under_way()?;
+    vm.load_crash_kernel()?;
+    vm.crash()?;
+    assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, true, true)]));
+    assert_eq!(names(vm, &asked)?, <[&str; 0]>::default());
+    Ok((dimm, asked))
+}
+
+/// The requests that are open: which, whether an answer is promised, and whether the guest has begun with it.
+fn open(vm: &mut Vm) -> Result<Vec<(u64, bool, bool)>> {
+    let pending = vm.pending()?;
+    let of = |request: &Value| {
+        let flag = |name: &str| request[name].as_bool().unwrap();
+        (request["request"].as_u64().unwrap(), flag("promised"), flag("started"))
+    };
+    Ok(pending.as_array().unwrap().iter().map(of).collect())
+}
+
+/// The names of the events about what was asked.
+fn names(vm: &mut Vm, asked: &Asked) -> Result<Vec<String>> {
+    Ok(vm.told(asked)?.iter().map(|event| event.body.name().to_owned()).collect())
+}
+
+/// Asks for a DIMM that stays; gives which requests that ended, and how the host knows.
+fn refused(vm: &mut Vm, dimm: &Dimm) -> Result<Vec<(Value, Value)>> {
+    let removal = vm.remove(dimm)?;
+    assert_eq!(removal.outcome, Outcome::Refused, "{:?}", removal.events);
+    let of = |name: &str, event: &papr_unplug_tests::qmp::Event| event.body.data(name).cloned().unwrap_or_default();
+    Ok(removal.events.iter().map(|event| (of("request", event), of("source", event))).collect())
+}

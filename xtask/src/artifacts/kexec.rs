@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The program by which a test guest has its kernel start another one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::artifacts::kernel::MAKE;
+use crate::artifacts::root::Root;
+use crate::artifacts::source::Source;
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Held, Recipe, Store};
+use crate::host;
+use crate::host::sandbox::{SOURCE, WORK};
+use crate::settings::Settings;
+use crate::work::step::Log;
+
+/// The program, which needs no library: it stands on the nolibc of the kernel's source.
+#[derive(Debug)]
+pub(crate) struct Kexec;
+
+const COMPILER: &[&str] = &[
+    "clang",
+    "--target=powerpc64le-linux-gnu",
+    "-Os",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    // nolibc has no functions of its own for what clang would replace calls by.
+    "-fno-builtin",
+    "-fno-stack-protector",
+    "-fno-pic",
+    "-nostdinc",
+    "-nostdlib",
+    "-static",
+    "-fuse-ld=lld",
+    "-include",
+    "nolibc.h",
+];
+
+impl Kexec {
+    /// The program in the artifact.
+    pub(crate) const PROGRAM: &str = "kexec";
+}
+
+impl Recipe for Kexec {
+    fn kind(&self) -> &'static str {
+        "kexec"
+    }
+
+    fn parts(&self) -> Vec<&dyn Recipe> {
+        vec![&Root, &Source]
+    }
+
+    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        let inputs = Inputs::default().text("make", MAKE.join(" ")).text("compiler", COMPILER.join(" "));
+        inputs.file("kexec.c", &source(settings))
+    }
+
+    fn needs(&self) -> u64 {
+        10
+    }
+
+    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+        let [root, kernel_source] = parts else { unreachable!("two parts are declared") };
+        let mut log = Log::begin(store, "kexec")?;
+        let stage = dir.join("build");
+        fs::create_dir(&stage)?;
+        let from = source(&store.settings);
+        fs::copy(&from, stage.join("kexec.c")).with_context(|| format!("cannot copy {}", from.display()))?;
+
+        let sandbox = Root::sandbox(root).see(&Source::tree(kernel_source), SOURCE).fill(&stage, WORK);
+        let mut make = sandbox.command(MAKE);
+        make.args(["-C", SOURCE, &format!("O={WORK}"), &format!("-j{}", host::jobs()), "headers"]);
+        log.run(store, "the kernel's headers for programs", &mut make)?;
+        let mut compile = sandbox.command(COMPILER);
+        compile.arg(format!("-I{SOURCE}/tools/include/nolibc")).arg(format!("-I{WORK}/usr/include"));
+        compile.args(["-o", &format!("{WORK}/{}", Self::PROGRAM), &format!("{WORK}/kexec.c")]);
+        log.run(store, "compiling kexec", &mut compile)?;
+
+        fs::rename(stage.join(Self::PROGRAM), dir.join(Self::PROGRAM))?;
+        fs::remove_dir_all(&stage)?;
+        Ok(Made { files: vec![Self::PROGRAM.into()], ..Made::default() })
+    }
+}
+
+fn source(settings: &Settings) -> PathBuf {
+    settings.checkout.join("tests/guest/kexec/kexec.c")
+}
