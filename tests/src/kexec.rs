@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Another kernel that the guest's own starts without a reset, because it is told to or after a panic. It takes a guest that
-//! carries itself, and a kernel with `CONFIG_KEXEC_FILE`.
+//! Another kernel that the guest's own starts without a reset, because it is told to or after a panic. It takes a guest
+//! that carries itself, and a kernel with `CONFIG_KEXEC_FILE`.
 
 use crate::{artifacts::Artifacts, cpio::Archive, kernel_log, vm::Vm};
 use anyhow::{Context as _, Result, ensure};

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 /// What every request is that the guest has promised to answer and answers.
 const REPORTED: &str = "reported-by-token";
 
-/// PUE-G-010, PUE-G-060: the kernel waits for its attempt, which holds what is to be shut down, and the promise does not. What
-/// comes of the attempt is told as by a guest that has promised nothing.
+/// PUE-G-010, PUE-G-060: the kernel waits for its attempt, which holds what is to be shut down, and the promise does
+/// not. What comes of the attempt is told as by a guest that has promised nothing.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn removal_that_the_next_kernel_waits_for_is_released_once() {
@@ -71,8 +71,8 @@ fn removal_that_the_next_kernel_waits_for_is_refused_once() {
     });
 }
 
-/// PUE-V-037: nobody has answered it before, and the next kernel knows nothing of it. That one's answer to another request for
-/// the DIMM ends it, too.
+/// PUE-V-037: nobody has answered it before, and the next kernel knows nothing of it. That one's answer to another
+/// request for the DIMM ends it, too.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn request_that_nobody_answered_outlives_its_kernel_and_ends_with_the_next_answer() {
@@ -96,6 +96,32 @@ fn request_that_nobody_answered_outlives_its_kernel_and_ends_with_the_next_answe
     });
 }
 
+/// PUE-V-016, PUE-V-037: nobody has promised to answer it, and whether a kernel takes it up is left to chance. The
+/// answer to the next request for the DIMM ends it.
+#[test]
+#[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
+fn request_between_two_kernels_ends_once() {
+    story_on(Pairing::OURS, Machine::Pseries, &start(""), |vm| {
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.load_kernel()?;
+        vm.start_kernel()?;
+        vm.console.wait_for("kexec: Starting switchover sequence")?;
+        let asked = vm.ask_unwatched(&dimm)?;
+        assert_eq!(open(vm)?, [(1, false, false)]);
+        vm.await_boot()?;
+        println!("when the next kernel is up: {:?}, told: {:?}", open(vm)?, names(vm, &asked)?);
+        vm.load_module()?;
+        vm.veto_offlining()?;
+        let before = vm.qmp.moment();
+        let _again = vm.ask_unwatched(&dimm)?;
+        vm.qmp.wait_for(before, "the answer", |event| event.data("request") == Some(&json!(2)))?;
+        let mut ended: Vec<_> = vm.told(&asked)?.iter().map(|event| event.body.data("request").cloned()).collect();
+        ended.sort_by_key(|request| request.as_ref().and_then(Value::as_u64));
+        assert_eq!((ended, open(vm)?), (vec![Some(json!(1)), Some(json!(2))], vec![]));
+        Ok(())
+    });
+}
+
 /// PUE-G-010: the promise of a kernel that panicked stands until the crash kernel says that it promises nothing.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
@@ -111,7 +137,8 @@ fn request_of_a_kernel_that_panics_is_promised_until_the_crash_kernel_speaks() {
     });
 }
 
-/// PUE-V-016, PUE-V-070: a crash kernel that says nothing, and resets the machine when it is done, as one does that dumps.
+/// PUE-V-016, PUE-V-070: a crash kernel that says nothing, and resets the machine when it is done, as one does that
+/// dumps.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn request_of_a_kernel_that_panics_is_closed_when_the_crash_kernel_reboots() {
