@@ -180,8 +180,33 @@ impl DebianKernel {
         let flavour = self.flavour();
         let mut images = apt.versions(&format!("^linux-image-[0-9].*-{flavour}$"))?;
         images.sort_by(|(_, a), (_, b)| newer_first(a, b));
-        let (image, version) =
-            images.into_iter().next().with_context(|| format!("{} has no such kernel", self.suites()[0]))?;
+        let (last, newer) = images.split_last().with_context(|| format!("{} has no such kernel", self.suites()[0]))?;
+        for (image, version) in newer {
+            if let Ok(packages) = self.fetch_one(store, log, &apt, image, version, dir) {
+                return Ok(packages);
+            }
+            // A mirror in the middle of an update lists some that are not there.
+            store.progress.say(format!("    the mirror lists {image} {version} but does not have all of it"));
+            for deb in debs(dir)? {
+                fs::remove_file(dir.join(deb))?;
+            }
+        }
+        let (image, version) = last;
+        self.fetch_one(store, log, &apt, image, version, dir)
+    }
+
+    /// Fetches this kernel's packages.
+    fn fetch_one(
+        self,
+        store: &Store,
+        log: &mut Log,
+        apt: &Apt,
+        image: &str,
+        version: &str,
+        dir: &Path,
+    ) -> Result<Packages> {
+        let native = host::arch()?.debian;
+        let flavour = self.flavour();
         let image = image.split(':').next().unwrap_or_default();
         store.progress.say(format!("    found {image} {version}"));
         let abi = image
@@ -209,10 +234,14 @@ impl DebianKernel {
             }
         }
         apt.fetch_only(store, log, &more, dir)?;
-        let names = fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let debs = names.filter(|name| name.ends_with(".deb")).collect();
-        Ok(Packages { abi, version, debs })
+        Ok(Packages { abi, version: version.to_owned(), debs: debs(dir)? })
     }
+}
+
+/// The names of the packages that were fetched.
+fn debs(dir: &Path) -> Result<Vec<String>> {
+    let names = fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter(|name| name.ends_with(".deb")).collect())
 }
 
 /// The names of the packages that a fetched one depends on, of alternatives the first.
