@@ -20,6 +20,9 @@ const REFRESH: Duration = Duration::from_millis(250);
 /// Lines of the log that a failure repeats.
 const TAIL_LINES: usize = 20;
 
+/// Characters of such a line: ninja names all files that a command should have made, in one.
+const LINE: usize = 300;
+
 /// The log of one recipe's commands.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -68,7 +71,8 @@ impl Log {
     pub(crate) fn failure(&self, title: &str, status: ExitStatus, from: u64) -> anyhow::Error {
         let text = read_from(&self.path, from).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| format!("    | {line}\n"));
+        let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+        let tail = tail.iter().map(|line| format!("    | {}\n", begin_of(line)));
         let shown = format!("{title}: failed ({status})\n{}    log: {}", tail.collect::<String>(), self.path.display());
         match diagnosis::fix(&text) {
             Some(fix) => anyhow!(shown).context(fix),
@@ -117,6 +121,12 @@ fn wait(mut child: Child, mut tick: impl FnMut()) -> Result<ExitStatus> {
     }
 }
 
+/// A line, or as much of it as people read.
+fn begin_of(line: &str) -> String {
+    let begin: String = line.chars().take(LINE).collect();
+    if begin.len() < line.len() { begin + " ..." } else { begin }
+}
+
 fn not_started(command: &Command, error: io::Error) -> anyhow::Error {
     let program = command.get_program().to_string_lossy();
     anyhow!(error).context(format!("cannot run `{program}`"))
@@ -133,4 +143,16 @@ fn read_from(path: &Path, offset: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_line_is_cut_and_others_are_not() {
+        assert_eq!(begin_of("ninja: build stopped"), "ninja: build stopped");
+        assert_eq!(begin_of(&"\u{fc}".repeat(LINE)), "\u{fc}".repeat(LINE));
+        assert_eq!(begin_of(&"\u{fc}".repeat(LINE + 1)), "\u{fc}".repeat(LINE) + " ...");
+    }
 }
