@@ -4,7 +4,7 @@
 
 use crate::{
     answer::{Answer, MORE, Said, Told, What},
-    machine::{Device, OTHERS},
+    machine::{BOOT_CORE, Device, OTHERS},
     party::Party,
     step::{Step, indicator::REPORTS},
 };
@@ -127,6 +127,7 @@ impl Party for InProcess {
             self.tracker.plug(span(device.first(), device.count())?)?;
             self.tracker.boot(first);
         }
+        self.tracker.boot(DrcIndex(BOOT_CORE));
         (self.queue, self.events, self.begun) = (VecDeque::new(), Vec::new(), BTreeSet::new());
         Ok(())
     }
@@ -153,9 +154,6 @@ impl Party for InProcess {
         Ok(Answer { said, told })
     }
 }
-
-/// The core that the machine boots on, which is never asked for.
-const BOOT_CORE: u32 = 0x1000_0000;
 
 /// QEMU numbers connectors as bare metal does: the first digit says of which kind.
 fn resource_of(index: u32) -> Option<Resource> {

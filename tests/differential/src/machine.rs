@@ -10,6 +10,9 @@ const LMB: u64 = 256 << 20;
 /// The memory that the machine has without its DIMMs, which begin behind it.
 const BASE: u64 = 4 * LMB;
 
+/// The connector of the core that the machine boots on, which is never asked for.
+pub const BOOT_CORE: u32 = 0x1000_0000;
+
 /// A device that can be removed and added again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Device {
@@ -114,7 +117,7 @@ pub const OTHERS: [u32; 8] = [
     0x8000_000A, // an LMB behind the last DIMM
     0x4000_0020, // a PCI slot
     0x2000_0002, // a PHB
-    0x1000_0000, // the core that the machine boots on
+    BOOT_CORE,
     0x0000_0000,
     0x9000_0000, // a persistent memory region
     0xFFFF_FFFF,

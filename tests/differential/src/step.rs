@@ -45,6 +45,16 @@ impl Step {
             Self::Sense(..) | Self::TakeEvent | Self::Reset => None,
         }
     }
+
+    /// The connector whose state it may change.
+    pub fn connector(&self) -> Option<u32> {
+        match *self {
+            Self::Set(indicator::ISOLATION | indicator::ALLOCATION, index, _) | Self::Configure(index, _) => {
+                Some(index)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Step {

@@ -4,7 +4,7 @@
 
 use crate::{
     answer::{Answer, Said, Told, What},
-    machine::Device,
+    machine::{BOOT_CORE, Device},
     monitor::{Monitor, Reply},
     party::Party,
     program::{Process, Program},
@@ -25,6 +25,8 @@ pub struct Vmm {
     plugged: BTreeSet<Device>,
     /// What may not be any more as it was at the beginning.
     touched: BTreeSet<Device>,
+    /// Whether the core that the machine boots on may not.
+    has_moved_boot_core: bool,
     /// How many `ibm,configure-connector` calls it takes to read a node of a device, as far as that is known.
     nodes: BTreeMap<Device, usize>,
     /// What it told about devices during the last step.
@@ -50,6 +52,7 @@ impl Vmm {
             running,
             plugged: Device::ALL.into(),
             touched: BTreeSet::new(),
+            has_moved_boot_core: false,
             nodes: BTreeMap::new(),
             heard: Vec::new(),
         })
@@ -179,6 +182,20 @@ impl Vmm {
         Ok(self.configure(device, true)? && added)
     }
 
+    /// Has the guest take the core that the machine boots on, whatever it had done with it. False if the VMM does not play along.
+    fn take_boot_core(&mut self) -> Result<bool> {
+        // A connector whose node was read can be cut off, and one that was not is to be read from the beginning.
+        self.read_node(BOOT_CORE)?;
+        let calls = [
+            (indicator::ISOLATION, 0),
+            (indicator::ALLOCATION, 0),
+            (indicator::ALLOCATION, 1),
+            (indicator::ISOLATION, 1),
+        ];
+        self.call_all(&calls.map(|(indicator, value)| Call::Set(indicator, BOOT_CORE, value)))?;
+        Ok(self.read_node(BOOT_CORE)?.is_some())
+    }
+
     /// Has the guest read the nodes of a device to their ends. How long they are is seen from a device that is `fresh`: there
     /// they are read from their beginning. False if there was no end.
     fn configure(&mut self, device: Device, fresh: bool) -> Result<bool> {
@@ -250,6 +267,9 @@ impl Party for Vmm {
                 return self.restart();
             }
         }
+        if std::mem::take(&mut self.has_moved_boot_core) && !self.take_boot_core()? {
+            return self.restart();
+        }
         while !self.call_all(&[Call::TakeEvent; EVENTS])?.contains(&rtas::NO_EVENT) {}
         self.touched.clear();
         Ok(())
@@ -268,6 +288,7 @@ impl Party for Vmm {
         }
         if !said.is_no() {
             self.touched.extend(step.device());
+            self.has_moved_boot_core |= step.connector() == Some(BOOT_CORE);
         }
         // What a step has told about has changed, whichever device the step was about.
         self.touched.extend(told.iter().map(|told| told.device));

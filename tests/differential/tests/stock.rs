@@ -3,7 +3,24 @@
 //! Stock QEMU beside the crate in this process.
 
 use anyhow::Result;
-use papr_unplug_differential::{in_process::InProcess, program::Program, tally::Tally, vmm::Vmm};
+use papr_unplug_differential::{
+    in_process::InProcess, machine::BOOT_CORE, play::play, program::Program, step::Step, tally::Tally, vmm::Vmm,
+};
+
+/// It is none of the devices that come and go, and guests can give it back all the same.
+#[test]
+fn core_that_the_machine_boots_on_is_renewed() -> Result<()> {
+    let mut stock = Vmm::start(&Program::stock()?)?;
+    play(
+        &mut stock,
+        &[
+            (Step::Isolate(BOOT_CORE), "0"),
+            (Step::Unusable(BOOT_CORE), "0"),
+            (Step::Sense(9003, BOOT_CORE), "0, state 2"),
+        ],
+    )?;
+    play(&mut stock, &[(Step::Sense(9003, BOOT_CORE), "0, state 1")])
+}
 
 #[test]
 fn stock_and_the_crate_part_for_documented_reasons_only() -> Result<()> {
