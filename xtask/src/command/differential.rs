@@ -31,8 +31,9 @@ const README: &str = "packaging/qemu/README.md";
 
 /// How many sequences are played before the next are taken.
 const SHARE: u64 = 100;
-/// Two VMMs a processor; more than two pairs have nothing to run on, on most machines.
+/// Pairs of VMMs to a processor: each spends half of its time waking one another. And as many as may be, of 0.2 GB each.
 const PAIRS: usize = 2;
+const MOST: usize = 8;
 
 /// What is played.
 #[derive(Debug, clap::Args)]
@@ -91,7 +92,7 @@ fn spread(store: &Store, seeds: Range<u64>, pair: impl Fn() -> Result<(Vmm, Vmm)
     let mut sum = Tally::default();
     let mut task = store.progress.task("playing");
     thread::scope(|scope| {
-        for _ in 0..host::jobs().min(PAIRS) {
+        for _ in 0..(PAIRS * host::jobs()).min(MOST) {
             let (sender, seeds, next, pair) = (sender.clone(), &seeds, &next, &pair);
             scope.spawn(move || {
                 let played = play(seeds, next, pair, &sender);
