@@ -29,7 +29,11 @@ const PACKAGES: &[&str] = &[
     "patch",
     "pkgconf",
     "python3",
+    // QEMU's own tools, which 11.1 sets up whether they are used or not.
+    "python3-pycotap",
+    "python3-qemu-qmp",
     "python3-venv",
+    "python3-wheel",
     "qemu-system-data",
     "valgrind",
     "xz-utils",
