@@ -13,12 +13,13 @@ use papr_unplug_wire::wire::{
 use std::collections::VecDeque;
 
 /// Has the kernel trace `handle_dlpar_errorlog`, which is every attempt to add or remove something: the second byte of its
-/// argument says which of the two it begins with, its return how it ends. And the RTAS calls of one name. Kernels before 6.3 have no tracepoint for these, so a probe takes its place there: the
-/// arguments of the call follow those of `rtas_call()`. Descriptor 3 of the shell is what reads it.
+/// argument says which of the two it begins with, its return how it ends. And the RTAS calls of one name. Kernels before 6.3
+/// have no tracepoint for these, so a probe takes its place there: the arguments of the call follow those of `rtas_call()`.
+/// Descriptor 3 of the shell is what reads it.
 const SETUP: &[&str] = &[
     "cd /sys/kernel/tracing",
-    "echo 'r:papr_test/attempt handle_dlpar_errorlog errno=$retval:s32' > kprobe_events",
-    "echo 'p:papr_test/begin handle_dlpar_errorlog action=+1(%gpr3):u8' >> kprobe_events",
+    "echo 'r:papr_test/attempt handle_dlpar_errorlog errno=$retval:s32 comm=$comm' > kprobe_events",
+    "echo 'p:papr_test/begin handle_dlpar_errorlog action=+1(%gpr3):u8 comm=$comm' >> kprobe_events",
     "if [ -e events/powerpc/rtas_input ]; then \
      echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter; echo 1 > events/powerpc/rtas_input/enable; else \
      echo 'p:papr_test/call rtas_call token=%gpr3:x32 indicator=%gpr7:x32 connector=%gpr8:x32 state=%gpr9:x32' \
@@ -187,10 +188,12 @@ impl Step {
             }))
         } else if let Some((_, rest)) = line.split_once(": begin: (") {
             let (_, action) = rest.split_once(" action=")?;
-            Some(Self::Begin(Asker::of(&task), Action(action.parse().ok()?)))
+            let (action, task) = action.split_once(" comm=\"").unwrap_or((action, &task));
+            Some(Self::Begin(Asker::of(task), Action(action.parse().ok()?)))
         } else if let Some((_, rest)) = line.split_once(": attempt: (") {
             let (_, errno) = rest.split_once(" errno=")?;
-            Some(Self::End(Attempt { asker: Asker::of(&task), errno: errno.parse().ok()? }))
+            let (errno, task) = errno.split_once(" comm=\"").unwrap_or((errno, &task));
+            Some(Self::End(Attempt { asker: Asker::of(task), errno: errno.parse().ok()? }))
         } else {
             let (_, mark) = line.split_once(": tracing_mark_write: mark ")?;
             Some(Self::Mark(mark.parse().ok()?))
@@ -280,6 +283,16 @@ mod tests {
         let end = |asker| Some(Step::End(Attempt { asker, errno: -22 }));
         assert_eq!(Step::parse(&line("kworker/u16:0-10")), end(Asker::Hypervisor));
         assert_eq!(Step::parse(&line("sh-41")), end(Asker::Administrator));
+    }
+
+    /// The kernel prints such a line as it has the names of tasks at hand, which it may not have yet.
+    #[test]
+    fn asker_is_known_where_the_trace_has_no_name_for_its_task() {
+        let begin = "            <...>-10      [000] .....     0.779381: begin: (handle_dlpar_errorlog+0x8/0x5f8) action=1 \
+             comm=\"kworker/u32:0\"";
+        assert_eq!(Step::parse(begin), Some(Step::Begin(Asker::Hypervisor, Action::ADD)));
+        let end = "            <...>-47      [000] ...1.     1.051042: attempt: (x <- handle_dlpar_errorlog) errno=-22 comm=\"sh\"";
+        assert_eq!(Step::parse(end), Some(Step::End(Attempt { asker: Asker::Administrator, errno: -22 })));
     }
 
     #[test]
