@@ -63,12 +63,13 @@ bool papr_has_return_probes(void)
 	return IS_ENABLED(CONFIG_KRETPROBES);
 }
 
+#ifdef PAPR_UNPLUG_KERNEL_CRATE
 void papr_caution(void)
 {
-	/* Whether a kernel has the fix cannot be seen from here. */
-	if (IS_ENABLED(CONFIG_PREEMPTION) && num_possible_cpus() > 1)
-		pr_notice("this kernel is preemptible: without a fix, probes can crash it while more than one CPU is online\n");
+	if (papr_wants_caution())
+		pr_notice(PAPR_CAUTION "\n");
 }
+#endif
 
 static bool by_work;
 module_param(by_work, bool, 0444);

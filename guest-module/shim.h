@@ -19,7 +19,11 @@ bool papr_is_pseries(void);
 bool papr_has_dr_connectors(void);
 bool papr_has_return_probes(void);
 
-/* Says in the kernel log what is known against probes in this kernel. */
+/* What is known against probes in this kernel, if there is something. Whether it has the fix cannot be seen from here. */
+#define PAPR_CAUTION "this kernel is preemptible: without a fix, probes can crash it while more than one CPU is online"
+#define papr_wants_caution() (IS_ENABLED(CONFIG_PREEMPTION) && num_possible_cpus() > 1)
+
+/* Says it in the kernel log; for the face that cannot do so by itself. */
 void papr_caution(void);
 
 /* Whether requests are to be followed by the kernel's work on them, also where there is a better way. */

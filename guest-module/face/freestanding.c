@@ -2,7 +2,10 @@
 /*
  * The module as a kernel without CONFIG_RUST sees it: what the kernel crate's module! does for other kernels.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/bug.h>
+#include <linux/cpumask.h>
 #include <linux/init.h>
 #include <linux/module.h>
 
@@ -13,12 +16,14 @@ int papr_load(void);
 void papr_unload(void);
 void __noreturn papr_bug(void);
 
+static const char caution[] __initconst = PAPR_CAUTION;
+
 static int __init freestanding_init(void)
 {
 	int err = papr_load();
 
-	if (!err)
-		papr_caution();
+	if (!err && papr_wants_caution())
+		pr_notice("%s\n", caution);
 	return err;
 }
 module_init(freestanding_init);
