@@ -55,7 +55,7 @@ pub fn play(artifacts: &Artifacts, pairings: &[Pairing], rounds: usize, progress
     progress("booting stock guests and guests with the module");
     // Who brings a QEMU of their own has none of ours.
     let pairings = pairings.iter().filter(|pairing| artifacts.vmm(pairing.vmm).is_ok());
-    let booting: Vec<Booting> = pairings.map(|pairing| launch(artifacts, *pairing)).collect::<Result<_>>()?;
+    let booting: Vec<Booting> = pairings.map(|pairing| launch(artifacts, *pairing, "")).collect::<Result<_>>()?;
     let mut vms: Vec<Vm> = booting.into_iter().map(Booting::up).collect::<Result<_>>()?;
 
     let mut rows = Vec::new();
@@ -63,8 +63,8 @@ pub fn play(artifacts: &Artifacts, pairings: &[Pairing], rounds: usize, progress
         progress(&format!("asking for {}", scenario.asked()));
         rows.extend(side_by_side(scenario, &mut vms, rounds).with_context(|| told_where(scenario))?);
         for vm in vms.iter_mut().filter_map(|vm| vm.has_ended().then_some(vm)) {
-            progress("a VMM ended by itself; booting again");
-            *vm = launch(artifacts, vm.pairing)?.up()?;
+            progress("a VMM has ended; booting again");
+            *vm = launch(artifacts, vm.pairing, &format!(".after-{scenario}"))?.up()?;
         }
     }
     vms.iter_mut().try_for_each(Vm::inspect)?;
@@ -75,59 +75,98 @@ fn told_where(scenario: Scenario) -> String {
     format!("{scenario} could not be played to its end; the logs are in {}", vm::logs("demo.*").display())
 }
 
-fn launch(artifacts: &Artifacts, pairing: Pairing) -> Result<Booting> {
+fn launch(artifacts: &Artifacts, pairing: Pairing, when: &str) -> Result<Booting> {
     let Pairing { guest, vmm } = pairing;
     let start = Start::with_slof();
-    Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, &format!("demo.{guest}-guest.{vmm}-vmm"))
+    Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, &format!("demo.{guest}-guest.{vmm}-vmm{when}"))
 }
 
 fn side_by_side(scenario: Scenario, vms: &mut [Vm], rounds: usize) -> Result<Vec<Row>> {
-    let stages: Vec<Stage> = vms.iter_mut().map(|vm| scenario.arrange(vm)).collect::<Result<_>>()?;
-    let mut rows: Vec<Row> =
-        vms.iter_mut().zip(&stages).map(|(vm, stage)| row(scenario, vm, stage)).collect::<Result<_>>()?;
+    let (stages, mut rows): (Vec<Option<Stage>>, Vec<Row>) =
+        vms.iter_mut().map(|vm| once(scenario, vm)).collect::<Result<_>>()?;
     if scenario == Scenario::CpuLastOnline && rows.iter().all(|row| row.outcome == Outcome::Refused) {
+        let stages: Vec<&Stage> = stages.iter().flatten().collect();
         measure(vms, &stages, &mut rows, rounds)?;
     }
-    for ((vm, stage), row) in vms.iter_mut().zip(&stages).zip(&mut rows) {
-        if matches!(row.outcome, Outcome::Refused | Outcome::Silent) {
-            scenario.relieve(vm)?;
-            row.retry = Some(vm.retry(stage)?);
+    for ((vm, stage), row) in vms.iter_mut().zip(stages).zip(&mut rows) {
+        if let (Some(stage), Outcome::Refused | Outcome::Silent) = (stage, row.outcome) {
+            again(scenario, vm, &stage, row)?;
         }
     }
     Ok(rows)
 }
 
-/// Asks once.
-fn row(scenario: Scenario, vm: &mut Vm, stage: &Stage) -> Result<Row> {
-    let Pairing { guest, vmm } = vm.pairing;
-    let Removal { outcome, events, latency, .. } = vm.remove(stage)?;
-    let latency_samples_ms: Vec<f64> = latency.into_iter().map(milliseconds).collect();
-    let latency_ms = median(&latency_samples_ms);
-    let member = |name| events.first().and_then(|event| event.body.data(name));
-    let reason = member("reason").and_then(Value::as_str).map(str::to_owned);
-    let connector = member("drc").and_then(Value::as_u64).map(|index| format!("{index:#010x}"));
-    let address = member("address").and_then(Value::as_u64).map(|address| format!("{address:#x}"));
-    let events = events.len();
-    Ok(Row {
-        scenario,
-        guest,
-        vmm,
-        outcome,
-        events,
-        reason,
-        connector,
-        address,
-        latency_ms,
-        latency_samples_ms,
-        retry: None,
+/// Asks once. There is no stage left where the guest crashed.
+fn once(scenario: Scenario, vm: &mut Vm) -> Result<(Option<Stage>, Row)> {
+    let asked = unless_crashed(vm, |vm| {
+        let stage = scenario.arrange(vm)?;
+        let removal = vm.remove(&stage)?;
+        Ok((stage, removal))
+    })?;
+    Ok(match asked {
+        Some((stage, removal)) => (Some(stage), Row::of(scenario, vm.pairing, &removal)),
+        None => (None, Row::of_crash(scenario, vm.pairing)),
     })
 }
 
+/// Asks again, with the cause of the refusal gone.
+fn again(scenario: Scenario, vm: &mut Vm, stage: &Stage, row: &mut Row) -> Result<()> {
+    row.retry = unless_crashed(vm, |vm| {
+        scenario.relieve(vm)?;
+        vm.retry(stage)
+    })?;
+    if row.retry.is_none() {
+        *row = Row::of_crash(scenario, vm.pairing);
+    }
+    Ok(())
+}
+
+/// What a step came to; nothing if the guest's kernel crashed in it.
+fn unless_crashed<T>(vm: &mut Vm, step: impl FnOnce(&mut Vm) -> Result<T>) -> Result<Option<T>> {
+    match step(vm) {
+        Err(error) if Vm::is_end_of_vmm(&error) && vm.crashed()? => Ok(None),
+        done => done.map(Some),
+    }
+}
+
+impl Row {
+    fn of(scenario: Scenario, pairing: Pairing, removal: &Removal) -> Self {
+        let member = |name| removal.events.first().and_then(|event| event.body.data(name));
+        let latency_samples_ms: Vec<f64> = removal.latency.into_iter().map(milliseconds).collect();
+        Self {
+            outcome: removal.outcome,
+            events: removal.events.len(),
+            reason: member("reason").and_then(Value::as_str).map(str::to_owned),
+            connector: member("drc").and_then(Value::as_u64).map(|index| format!("{index:#010x}")),
+            address: member("address").and_then(Value::as_u64).map(|address| format!("{address:#x}")),
+            latency_ms: median(&latency_samples_ms),
+            latency_samples_ms,
+            ..Self::of_crash(scenario, pairing)
+        }
+    }
+
+    fn of_crash(scenario: Scenario, Pairing { guest, vmm }: Pairing) -> Self {
+        Self {
+            scenario,
+            guest,
+            vmm,
+            outcome: Outcome::GuestCrashed,
+            events: 0,
+            reason: None,
+            connector: None,
+            address: None,
+            latency_ms: None,
+            latency_samples_ms: Vec::new(),
+            retry: None,
+        }
+    }
+}
+
 /// Asks many times more, in turns.
-fn measure(vms: &mut [Vm], stages: &[Stage], rows: &mut [Row], rounds: usize) -> Result<()> {
+fn measure(vms: &mut [Vm], stages: &[&Stage], rows: &mut [Row], rounds: usize) -> Result<()> {
     for _ in 0..rounds {
         for ((vm, stage), row) in vms.iter_mut().zip(stages).zip(&mut *rows) {
-            let told = vm.remove_unwatched(stage)?;
+            let told = vm.remove_unwatched(*stage)?;
             ensure!(
                 told.outcome == row.outcome,
                 "the same request came to {} at first and to {} later",

@@ -2,13 +2,16 @@
 
 //! What in a kernel log is a report of something gone wrong.
 
+/// What a kernel says last.
+const PANIC: &str = "Kernel panic";
+
 /// What such a line has in it. Each is printed by the kernel itself, never by a program that only repeats a word.
 const REPORTS: &[&str] = &[
     "WARNING:",
     "BUG:",
     "BUG ", // SLUB: "BUG kmalloc-64 (Tainted: G): Poison overwritten"
     "Oops:",
-    "Kernel panic",
+    PANIC,
     "Unable to handle kernel",
     "kernel tried to execute",
     "Call Trace:",
@@ -49,6 +52,11 @@ const REPORTS: &[&str] = &[
 pub fn reports<'a>(log: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
     let is_report = |line: &&str| REPORTS.iter().any(|report| line.contains(report));
     log.into_iter().map(String::as_str).filter(is_report).collect()
+}
+
+/// Whether it tells of the kernel's end.
+pub fn has_panic(log: &[String]) -> bool {
+    log.iter().any(|line| line.contains(PANIC))
 }
 
 #[cfg(test)]

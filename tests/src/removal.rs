@@ -43,6 +43,8 @@ pub enum Outcome {
     Silent,
     /// The VMM ended by itself.
     VmmAborted,
+    /// The guest's kernel crashed before the end of the scenario. (A removal in which it does is an error.)
+    GuestCrashed,
 }
 
 /// A removal that has come to its end.
@@ -129,10 +131,7 @@ impl Vm {
     pub fn watch(&mut self, asked: Asked) -> Result<Removal> {
         self.asked -= 1;
         match self.follow(&asked) {
-            Err(error) if Self::is_end_of_vmm(&error) => {
-                self.wait_for_end()?;
-                Ok(Removal::aborted())
-            }
+            Err(error) if Self::is_end_of_vmm(&error) && !self.crashed()? => Ok(Removal::aborted()),
             followed => followed.with_context(|| format!("{} was asked for", asked.id)),
         }
     }
@@ -224,6 +223,7 @@ impl fmt::Display for Outcome {
             Self::Released => "released",
             Self::Silent => "silent",
             Self::VmmAborted => "vmm-aborted",
+            Self::GuestCrashed => "guest-crashed",
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     console::Console,
     guest::Guest,
     journal::Journal,
+    kernel_log,
     lines::NoLine,
     machine::Machine,
     pairing::{Pairing, Side},
@@ -103,9 +104,11 @@ impl Vm {
         error.chain().any(|cause| cause.downcast_ref() == Some(&NoLine::Gone))
     }
 
-    /// Waits until the VMM has ended, which it must be about to do.
-    pub fn wait_for_end(&mut self) -> Result<()> {
-        self.qemu.wait().map(drop).context("cannot wait for the VMM")
+    /// Whether it was for a crash of the guest's kernel that the VMM has ended, which it must be about to do.
+    pub fn crashed(&mut self) -> Result<bool> {
+        self.qemu.wait().context("cannot wait for the VMM")?;
+        self.console.wait_for_end().context("waiting for the end of the kernel log")?;
+        Ok(kernel_log::has_panic(self.console.log()))
     }
 
     /// Whether the VMM has ended.

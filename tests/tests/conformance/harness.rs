@@ -39,6 +39,20 @@ fn vmm_that_dies_during_a_removal_is_an_outcome() -> anyhow::Result<()> {
 }
 
 #[test]
+fn guest_that_crashes_during_a_removal_is_no_vmm_that_dies() -> anyhow::Result<()> {
+    let mut vm = Vm::launch(&Artifacts::find()?, Pairing::STOCK, "harness.guest-crashes")?.up()?;
+    let dimm = vm.plug_dimm(ONE_LMB)?;
+    let _holder = vm.hold_pages()?;
+    let asked = vm.ask(&dimm)??;
+    vm.await_held_removal()?;
+    // A system reset interrupt that nobody has a handler for.
+    vm.qmp.execute("inject-nmi", serde_json::json!({}))?;
+    let error = vm.watch(asked).unwrap_err();
+    assert!(Vm::is_end_of_vmm(&error) && vm.crashed()?, "{error:#}");
+    Ok(())
+}
+
+#[test]
 fn guest_that_resets_ends_the_wait_for_it() -> anyhow::Result<()> {
     let mut vm = Vm::launch(&Artifacts::find()?, Pairing::STOCK, "harness.reset")?.up()?;
     let error = vm.guest.run("reboot -f").unwrap_err();

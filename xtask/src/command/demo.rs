@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use papr_unplug_tests::artifacts as harness;
 use papr_unplug_tests::demo::{self, PAIRINGS, ROUNDS, Row};
 use papr_unplug_tests::pairing::Side;
 use papr_unplug_tests::removal::Outcome;
 use papr_unplug_tests::scenario::Scenario;
+use papr_unplug_tests::vm;
 
 use crate::artifacts::Artifacts;
 use crate::work::progress::Progress;
@@ -24,6 +25,8 @@ pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))?;
     print!("{}", rendered(&rows));
     println!("\nThe same for programs: {}", file.display());
+    let crashed = rows.iter().any(|row| row.outcome == Outcome::GuestCrashed);
+    ensure!(!crashed, "a guest's kernel crashed; its last words are in {}", vm::logs("demo.*/console.log").display());
     Ok(())
 }
 
@@ -66,6 +69,7 @@ fn told(outcome: Outcome) -> &'static str {
         Outcome::Released => "released",
         Outcome::Silent => "nothing, ever",
         Outcome::VmmAborted => "the VMM died",
+        Outcome::GuestCrashed => "guest crashed",
     }
 }
 
@@ -128,7 +132,7 @@ mod tests {
         let retry = match outcome {
             Outcome::Refused => Some(Retry::Accepted),
             Outcome::Silent => Some(Retry::Rejected),
-            Outcome::Released | Outcome::VmmAborted => None,
+            Outcome::Released | Outcome::VmmAborted | Outcome::GuestCrashed => None,
         };
         let latency_samples_ms = latency_ms.into_iter().collect();
         Row {

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum as _;
 use papr_unplug_tests::artifacts as harness;
 use papr_unplug_tests::demo;
+use papr_unplug_tests::removal::Outcome;
 use papr_unplug_tests::survey::Survey;
 
 use crate::artifacts::Artifacts;
@@ -96,8 +97,7 @@ pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
     for subject in subjects {
         store.progress.say(format!("==> kernel ({})", subject.name()));
         match try_one(store, subject) {
-            Ok(true) => {}
-            Ok(false) => failed.push(format!("{}: tests failed", subject.name())),
+            Ok(complaints) => failed.extend(complaints.iter().map(|what| format!("{}: {what}", subject.name()))),
             Err(error) => failed.push(format!("{}: {error:#}", subject.name())),
         }
     }
@@ -106,8 +106,8 @@ pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
     Ok(())
 }
 
-/// Whether all tests passed.
-fn try_one(store: &Store, subject: Subject<'_>) -> Result<bool> {
+/// What there is to complain of, with the results kept all the same.
+fn try_one(store: &Store, subject: Subject<'_>) -> Result<Vec<&'static str>> {
     let (artifacts, version, gcc) = match subject {
         Subject::Debian(kernel) => {
             let (artifacts, manifest) = Artifacts::of_debian(store, kernel)?;
@@ -154,7 +154,9 @@ fn try_one(store: &Store, subject: Subject<'_>) -> Result<bool> {
         suite,
     };
     record::keep(&store.settings.checkout.join(RESULTS), [record])?;
-    Ok(passed)
+    let crashed = rows.iter().any(|row| row.outcome == Outcome::GuestCrashed);
+    let complaints = [(crashed, "a guest crashed in a scenario"), (!passed, "tests failed")];
+    Ok(complaints.into_iter().filter_map(|(found, complaint)| found.then_some(complaint)).collect())
 }
 
 /// The last commit that has changed what the module is built of, with `-dirty` if there are changes to it since.
