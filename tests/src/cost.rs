@@ -18,7 +18,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use std::fs;
+use std::{fs, time::Duration};
 
 /// How long it takes a host to hear of a refusal.
 #[derive(Clone, Debug)]
@@ -97,47 +97,47 @@ pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
 
 /// Asks for the last CPU that is online, so often in each pairing, in turns.
 pub fn refusals(artifacts: &Artifacts, rounds: usize, pairings: &[Pairing]) -> Result<Vec<Latencies>> {
-    let name = |Pairing { guest, vmm }| format!("cost.{guest}-guest.{vmm}-vmm");
-    let booting: Vec<Booting> =
-        pairings.iter().map(|pairing| Vm::launch(artifacts, *pairing, &name(*pairing))).collect::<Result<_>>()?;
-    let mut vms: Vec<Vm> = booting.into_iter().map(Booting::up).collect::<Result<_>>()?;
+    let mut vms = boot(artifacts, Machine::Pseries, "cost", pairings)?;
     let stages: Vec<Stage> = vms.iter_mut().map(|vm| Scenario::CpuLastOnline.arrange(vm)).collect::<Result<_>>()?;
-    let mut latencies: Vec<Latencies> =
-        pairings.iter().map(|pairing| Latencies { pairing: *pairing, samples: Vec::new() }).collect();
-    for round in 0..=rounds {
-        for ((vm, stage), latencies) in vms.iter_mut().zip(&stages).zip(&mut latencies) {
-            let told = vm.remove_unwatched(stage)?;
-            ensure!(told.outcome == Outcome::Refused, "the last CPU was {}", told.outcome);
-            // The first finds caches cold that later ones find warm.
-            if round != 0 {
-                latencies.samples.push(told.latency.as_secs_f64() * 1e3);
-            }
-        }
-    }
-    vms.iter_mut().try_for_each(Vm::inspect)?;
-    Ok(latencies)
+    in_turns(&mut vms, rounds, |number, vm| vm.outcome_of(&stages[number], Outcome::Refused))
 }
 
 /// Has a DIMM of so many LMBs come and go, so often in each pairing, in turns.
 pub fn large_removals(artifacts: &Artifacts, lmbs: u64, rounds: usize, pairings: &[Pairing]) -> Result<Vec<Latencies>> {
+    let mut vms = boot(artifacts, Machine::PseriesWithRoom, "cost.large", pairings)?;
+    in_turns(&mut vms, rounds, |_, vm| {
+        let dimm = vm.plug_dimm(lmbs * LMB)?;
+        let latency = vm.outcome_of(&dimm, Outcome::Released)?;
+        vm.forget(&dimm)?;
+        Ok(latency)
+    })
+}
+
+/// A VM of each pairing.
+fn boot(artifacts: &Artifacts, machine: Machine, name: &str, pairings: &[Pairing]) -> Result<Vec<Vm>> {
     let start = Start::default();
-    let boot = |pairing: &Pairing| {
+    let launch = |pairing: &Pairing| {
         let Pairing { guest, vmm } = *pairing;
-        let name = format!("cost.large.{guest}-guest.{vmm}-vmm");
-        Vm::launch_as(artifacts, *pairing, Machine::PseriesWithRoom, &start, &name)
+        Vm::launch_as(artifacts, *pairing, machine, &start, &format!("{name}.{guest}-guest.{vmm}-vmm"))
     };
-    let booting: Vec<Booting> = pairings.iter().map(boot).collect::<Result<_>>()?;
-    let mut vms: Vec<Vm> = booting.into_iter().map(Booting::up).collect::<Result<_>>()?;
+    let booting: Vec<Booting> = pairings.iter().map(launch).collect::<Result<_>>()?;
+    booting.into_iter().map(Booting::up).collect()
+}
+
+/// Takes a latency so often in each VM, in turns; which VM it is has a number. The first of each finds caches cold that later
+/// ones find warm.
+fn in_turns(
+    vms: &mut [Vm],
+    rounds: usize,
+    latency: impl Fn(usize, &mut Vm) -> Result<Duration>,
+) -> Result<Vec<Latencies>> {
     let mut latencies: Vec<Latencies> =
-        pairings.iter().map(|pairing| Latencies { pairing: *pairing, samples: Vec::new() }).collect();
+        vms.iter().map(|vm| Latencies { pairing: vm.pairing, samples: Vec::new() }).collect();
     for round in 0..=rounds {
-        for (vm, latencies) in vms.iter_mut().zip(&mut latencies) {
-            let dimm = vm.plug_dimm(lmbs * LMB)?;
-            let told = vm.remove_unwatched(&dimm)?;
-            ensure!(told.outcome == Outcome::Released, "the large DIMM was {}", told.outcome);
-            vm.forget(&dimm)?;
+        for (number, (vm, latencies)) in vms.iter_mut().zip(&mut latencies).enumerate() {
+            let latency = latency(number, vm)?;
             if round != 0 {
-                latencies.samples.push(told.latency.as_secs_f64() * 1e3);
+                latencies.samples.push(latency.as_secs_f64() * 1e3);
             }
         }
     }
@@ -155,7 +155,7 @@ pub fn removals(artifacts: &Artifacts, rounds: usize) -> Result<Removals> {
     let mut vm = Vm::launch_as(artifacts, Pairing::STOCK_ON_OURS, Machine::Pseries, &start, name)?.up()?;
     let dimm = vm.compare(rounds, |vm| {
         let dimm = vm.plug_dimm(4 * LMB)?;
-        let count = vm.count(|vm| vm.outcome_of(&dimm, Outcome::Released))?;
+        let count = vm.count(|vm| vm.outcome_of(&dimm, Outcome::Released).map(drop))?;
         vm.forget(&dimm)?;
         Ok(count)
     })?;
@@ -167,7 +167,7 @@ pub fn removals(artifacts: &Artifacts, rounds: usize) -> Result<Removals> {
         Ok(count)
     })?;
     vm.put_boot_cpu_offline()?;
-    let last_cpu = vm.compare(rounds, |vm| vm.count(|vm| vm.outcome_of(&cpu, Outcome::Refused)))?;
+    let last_cpu = vm.compare(rounds, |vm| vm.count(|vm| vm.outcome_of(&cpu, Outcome::Refused).map(drop)))?;
     vm.inspect()?;
     Ok(Removals { dimm, last_cpu, cpu_by_hand })
 }
@@ -198,11 +198,11 @@ impl Vm {
         Ok((self.instructions()? - before) as f64)
     }
 
-    /// Asks for a device, and waits until the host is told this.
-    fn outcome_of(&mut self, device: &impl Device, outcome: Outcome) -> Result<()> {
+    /// Asks for a device, and waits until the host is told this: how long that takes.
+    fn outcome_of(&mut self, device: &impl Device, outcome: Outcome) -> Result<Duration> {
         let told = self.remove_unwatched(device)?;
         ensure!(told.outcome == outcome, "{} was {}", device.id(), told.outcome);
-        Ok(())
+        Ok(told.latency)
     }
 
     /// How many instructions the guest has taken, where they are counted.
