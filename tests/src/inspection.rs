@@ -39,6 +39,24 @@ impl Vm {
         ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
         Ok(())
     }
+
+    /// Has kmemleak forget what was allocated below this function of the kernel, which is known to lose it. Fails if anything
+    /// else is lost.
+    pub fn forget_leaks_below(&mut self, function: &str) -> Result<()> {
+        let leaks = self.guest.sh(LEAKS)?;
+        let others = others(&leaks, function);
+        ensure!(others.is_empty(), "kmemleak has found:\n{}", others.concat());
+        self.guest.sh("cd /sys/kernel/debug && if [ -e kmemleak ]; then echo clear > kmemleak; fi; cd /root").map(drop)
+    }
+}
+
+/// What of kmemleak's findings was not allocated below this function.
+fn others<'a>(leaks: &'a str, function: &str) -> Vec<&'a str> {
+    let frame = format!(" {function}+0x");
+    leaks
+        .split_inclusive("unreferenced object")
+        .filter(|leak| leak.contains("backtrace") && !leak.contains(&frame))
+        .collect()
 }
 
 /// Whether lockdep was there and is not any more: it turns itself off at the first report.
@@ -50,6 +68,15 @@ fn is_off(lockdep_stats: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leak_is_another_one_unless_its_backtrace_has_the_function() {
+        let leaks = "unreferenced object 0xc1 (size 8):\n  backtrace (crc 1):\n    kstrdup+0x6c/0xcc\n    lost+0x1/0x8\n\
+                     unreferenced object 0xc2 (size 8):\n  backtrace (crc 2):\n    kstrdup+0x6c/0xcc\n    not_lost+0x1/0x8\n";
+        assert_eq!(others(leaks, "kstrdup"), <[&str; 0]>::default());
+        let [other] = others(leaks, "lost")[..] else { panic!("{leaks}") };
+        assert!(other.contains("not_lost"), "{other}");
+    }
 
     #[test]
     fn lockdep_is_off_when_it_says_so_and_not_when_there_is_none() {

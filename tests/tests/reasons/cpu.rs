@@ -115,7 +115,8 @@ fn core_that_the_guest_does_not_know() {
         vm.guest.sh(&format!("echo dt remove index {:#x} > /sys/kernel/dlpar", cpu.connector().0))?;
         let how = "its node removed with `dt remove` in /sys/kernel/dlpar";
         vm.provoke(&cpu, &case(Natural, how, Reason::NO_SUCH_RESOURCE, 19, &cpu))?;
-        Ok(())
+        // Linux 7.3-rc7 never frees the node that it has removed so, without the module just as well.
+        vm.forget_leaks_below("dlpar_cpu_add")
     });
 }
 
