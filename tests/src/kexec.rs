@@ -49,9 +49,10 @@ impl Vm {
         self.guest.sh(&format!("kexec -p {BOOTED} \"$({arguments})\"")).map(drop)
     }
 
-    /// Has the kernel start the one that it has loaded, and does not wait: it first shuts its devices down.
+    /// Has the kernel start the one that it has loaded, and does not wait: it first shuts its devices down. The shell may end
+    /// before it can say that it has started the command.
     pub fn start_kernel(&mut self) -> Result<()> {
-        self.guest.sh("kexec -e &").map(drop)
+        self.guest.start("kexec -e &").map(drop)
     }
 
     /// Has the kernel panic, and waits until the crash kernel is up. Nothing must be wrong with either but that.
