@@ -9,7 +9,6 @@
 #include <linux/debugfs.h>
 #include <linux/device.h>
 #include <linux/kprobes.h>
-#include <linux/list.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -58,11 +57,6 @@ bool papr_has_dr_connectors(void)
 	return set_indicator != RTAS_UNKNOWN_SERVICE && get_sensor_state != RTAS_UNKNOWN_SERVICE;
 }
 
-bool papr_has_return_probes(void)
-{
-	return IS_ENABLED(CONFIG_KRETPROBES);
-}
-
 #ifdef PAPR_UNPLUG_KERNEL_CRATE
 void papr_caution(void)
 {
@@ -78,106 +72,6 @@ MODULE_PARM_DESC(by_work, "Follow requests by the kernel's work on them, as wher
 bool papr_is_to_go_by_work(void)
 {
 	return by_work;
-}
-
-struct papr_probe {
-	struct list_head all;
-	struct kretprobe kretprobe;
-	papr_enter_fn enter;
-	papr_leave_fn leave;
-};
-
-const char *papr_probe_symbol(const struct papr_probe *probe)
-{
-	return probe->kretprobe.kp.symbol_name;
-}
-
-unsigned long papr_probe_missed(const struct papr_probe *probe)
-{
-	return READ_ONCE(probe->kretprobe.nmissed) + READ_ONCE(probe->kretprobe.kp.nmissed);
-}
-NOKPROBE_SYMBOL(papr_probe_missed);
-
-/* It changes only while no function is followed. */
-static LIST_HEAD(probes);
-
-unsigned long papr_probes_missed(void)
-{
-	const struct papr_probe *probe;
-	unsigned long missed = 0;
-
-	list_for_each_entry(probe, &probes, all)
-		missed += papr_probe_missed(probe);
-	return missed;
-}
-NOKPROBE_SYMBOL(papr_probes_missed);
-
-static struct papr_probe *probe_of(struct kretprobe_instance *instance)
-{
-#ifdef CONFIG_KRETPROBES
-	struct kretprobe *kretprobe = get_kretprobe(instance);
-
-	/* It may be gone for an instance that outlives unregister_kretprobe(). */
-	return kretprobe ? container_of(kretprobe, struct papr_probe, kretprobe) : NULL;
-#else
-	return NULL;
-#endif
-}
-NOKPROBE_SYMBOL(probe_of);
-
-static int probe_enter(struct kretprobe_instance *instance, struct pt_regs *regs)
-{
-	struct papr_probe *probe = probe_of(instance);
-
-	return probe && probe->enter(regs, papr_probe_missed(probe)) ? 0 : 1;
-}
-NOKPROBE_SYMBOL(probe_enter);
-
-static int probe_leave(struct kretprobe_instance *instance, struct pt_regs *regs)
-{
-	struct papr_probe *probe = probe_of(instance);
-
-	if (probe)
-		probe->leave(regs_return_value(regs));
-	return 0;
-}
-NOKPROBE_SYMBOL(probe_leave);
-
-int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave, struct papr_probe **registered)
-{
-	struct papr_probe *probe;
-	int err;
-
-	probe = kzalloc(sizeof(*probe), GFP_KERNEL);
-	if (!probe)
-		return -ENOMEM;
-
-	probe->enter = enter;
-	probe->leave = leave;
-	probe->kretprobe.kp.symbol_name = symbol;
-	probe->kretprobe.entry_handler = probe_enter;
-	probe->kretprobe.handler = probe_leave;
-	/*
-	 * Only the one worker of an ordered workqueue is followed to the return, but every task that enters the
-	 * function needs room until probe_enter() has sent it away.
-	 */
-	probe->kretprobe.maxactive = max(16U, 2 * num_possible_cpus());
-
-	err = register_kretprobe(&probe->kretprobe);
-	if (err) {
-		kfree(probe);
-		return err;
-	}
-	list_add(&probe->all, &probes);
-	*registered = probe;
-	return 0;
-}
-
-void papr_probe_unregister(struct papr_probe *probe)
-{
-	unregister_kretprobe(&probe->kretprobe);
-	list_del(&probe->all);
-	kfree(probe);
 }
 
 unsigned long papr_probe_argument(struct pt_regs *regs, unsigned int nr)

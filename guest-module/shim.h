@@ -19,9 +19,19 @@ bool papr_is_pseries(void);
 bool papr_has_dr_connectors(void);
 bool papr_has_return_probes(void);
 
-/* What is known against probes in this kernel, if there is something. Whether it has the fix cannot be seen from here. */
+/*
+ * Whether probes are fprobes. On 64-bit powerpc a kprobe gives a task that was preempted in it the r13 of another CPU
+ * (docs/adr/0005); an fprobe leaves r13 alone. Before unregister_fprobe_async(), to unregister one could fail.
+ */
+#if defined(CONFIG_PREEMPTION) && defined(CONFIG_FPROBE) && defined(PAPR_HAS_UNREGISTER_FPROBE_ASYNC)
+#define PAPR_FPROBES 1
+#else
+#define PAPR_FPROBES 0
+#endif
+
+/* What is known against kprobes in this kernel, if there is something. Whether it has the fix cannot be seen from here. */
 #define PAPR_CAUTION "this kernel is preemptible: without a fix, probes can crash it while more than one CPU is online"
-#define papr_wants_caution() (IS_ENABLED(CONFIG_PREEMPTION) && num_possible_cpus() > 1)
+#define papr_wants_caution() (IS_ENABLED(CONFIG_PREEMPTION) && !PAPR_FPROBES && num_possible_cpus() > 1)
 
 /* Says it in the kernel log; for the face that cannot do so by itself. */
 void papr_caution(void);

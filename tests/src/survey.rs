@@ -17,6 +17,8 @@ pub struct Survey {
     pub traces_rtas: bool,
     /// The face that the module shows.
     pub face: String,
+    /// What its probes are: `fprobe` or `kretprobe`.
+    pub probes: String,
     /// The functions that the module has a probe on.
     pub probed: Vec<String>,
     /// Those that it looked for and did not find.
@@ -46,11 +48,13 @@ impl Survey {
              < /proc/self/smaps; echo $size")?;
         let said = vm.kernel_log()?.iter().rev().find_map(|line| Some(line.split_once("] papr_unplug: watching")?.1));
         let said = format!("watching{}", said.context("the module did not say that it watches")?);
+        let modinfo = Modinfo::read(&artifacts.module)?;
         let survey = Self {
             release: vm.guest.sh("uname -r")?.trim().to_owned(),
             page_kib: pages.trim().parse().context("this is no page size")?,
             traces_rtas: vm.guest.run("[ -e /sys/kernel/tracing/events/powerpc/rtas_input ]")?.status == 0,
-            face: Modinfo::read(&artifacts.module)?.get("face").unwrap_or_default().to_owned(),
+            face: modinfo.get("face").unwrap_or_default().to_owned(),
+            probes: modinfo.get("probes").unwrap_or_default().to_owned(),
             probed: symbols(probed),
             absent: symbols(absent),
             vmm: pairing.vmm.to_string(),

@@ -13,13 +13,17 @@ use papr_unplug_wire::wire::{
 use std::collections::VecDeque;
 
 /// Has the kernel trace `handle_dlpar_errorlog`, which is every attempt to add or remove something: the second byte of its
-/// argument says which of the two it begins with, its return how it ends. And the RTAS calls of one name. Kernels before 6.3
+/// argument says which of the two it begins with, its return how it ends. (By fprobes on a preemptible kernel that has them:
+/// without a fix, kprobes crash it, see `docs/adr/0005`.) And the RTAS calls of one name. Kernels before 6.3
 /// have no tracepoint for these, so a probe takes its place there: the arguments of the call follow those of `rtas_call()`.
 /// Descriptor 3 of the shell is what reads it.
 const SETUP: &[&str] = &[
     "cd /sys/kernel/tracing",
-    "echo 'r:papr_test/attempt handle_dlpar_errorlog errno=$retval:s32 comm=$comm' > kprobe_events",
-    "echo 'p:papr_test/begin handle_dlpar_errorlog action=+1(%gpr3):u8 comm=$comm' >> kprobe_events",
+    "if uname -v | grep -q PREEMPT && grep -qF 'f[:' README; then \
+     echo 'f:papr_test/attempt handle_dlpar_errorlog%return errno=$retval:s32 comm=$comm' > dynamic_events && \
+     echo 'f:papr_test/begin handle_dlpar_errorlog action=+1($arg1):u8 comm=$comm' >> dynamic_events; else \
+     echo 'r:papr_test/attempt handle_dlpar_errorlog errno=$retval:s32 comm=$comm' > kprobe_events && \
+     echo 'p:papr_test/begin handle_dlpar_errorlog action=+1(%gpr3):u8 comm=$comm' >> kprobe_events; fi",
     "if [ -e events/powerpc/rtas_input ]; then \
      echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter; echo 1 > events/powerpc/rtas_input/enable; else \
      echo 'p:papr_test/call rtas_call token=%gpr3:x32 indicator=%gpr7:x32 connector=%gpr8:x32 state=%gpr9:x32' \

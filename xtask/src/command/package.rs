@@ -22,10 +22,11 @@ use crate::work::step::Log;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What of the checkout a kernel without Rust builds the module from.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "Kbuild",
     "Makefile",
     "guest-module/older.h",
+    "guest-module/probe.c",
     "guest-module/shim.c",
     "guest-module/shim.h",
     "guest-module/face/freestanding.c",

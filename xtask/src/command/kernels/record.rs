@@ -139,6 +139,7 @@ mod tests {
                 page_kib: 4,
                 traces_rtas: true,
                 face: "freestanding".into(),
+                probes: "kretprobe".into(),
                 probed: Vec::new(),
                 absent: Vec::new(),
                 vmm: "stock".into(),

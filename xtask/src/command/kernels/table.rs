@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
-use papr_unplug_tests::survey::Survey;
-
 use crate::command::kernels::left_out;
 use crate::command::kernels::record::{Record, Told};
 
@@ -29,7 +27,7 @@ pub(crate) fn of(records: &[Record]) -> String {
             survey.page_kib,
             survey.face,
             level(&survey.said),
-            points(survey),
+            points(&survey.probes, &survey.probed, &survey.absent),
             suite.tests - suite.failed,
             suite.tests,
             duration(suite.seconds),
@@ -64,12 +62,10 @@ pub(crate) fn of(records: &[Record]) -> String {
     text
 }
 
-/// Which functions the module has a probe on.
-fn points(survey: &Survey) -> String {
-    match (survey.probed.len(), survey.absent.as_slice()) {
-        (all, []) => format!("all {all}"),
-        (found, absent) => format!("{found}, without {}", quoted(absent).join(", ")),
-    }
+/// How many probes of which kind the module has, and on which functions it has none.
+fn points(probes: &str, probed: &[String], absent: &[String]) -> String {
+    let without = if absent.is_empty() { String::new() } else { format!(", without {}", quoted(absent).join(", ")) };
+    format!("{} {probes}s{without}", probed.len())
 }
 
 /// All functions that the module has a probe on in any of these kernels.
@@ -169,6 +165,13 @@ mod tests {
         };
         assert_eq!(cell(1, Some("last-cpu")), "refused: last-cpu (accepted)");
         assert_eq!(cell(2, None), "refused, 2 times (accepted)");
+    }
+
+    #[test]
+    fn points_are_counted_and_those_without_a_probe_named() {
+        let names = ["dlpar_remove_lmb", "node_notify"].map(str::to_owned);
+        assert_eq!(points("fprobe", &names, &[]), "2 fprobes");
+        assert_eq!(points("kretprobe", &names[..1], &names[1..]), "1 kretprobes, without `node_notify`");
     }
 
     #[test]
