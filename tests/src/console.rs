@@ -46,6 +46,11 @@ impl Console {
         Ok(())
     }
 
+    /// Forgets the lines with this text in them that have been waited past.
+    pub fn forget(&mut self, text: &str) {
+        self.log.retain(|line| !line.contains(text));
+    }
+
     /// Waits for the VMM to end.
     pub fn wait_for_end(&mut self) -> Result<(), NoLine> {
         loop {

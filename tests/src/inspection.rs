@@ -46,7 +46,10 @@ impl Vm {
         let leaks = self.guest.sh(LEAKS)?;
         let others = others(&leaks, function);
         ensure!(others.is_empty(), "kmemleak has found:\n{}", others.concat());
-        self.guest.sh("cd /sys/kernel/debug && if [ -e kmemleak ]; then echo clear > kmemleak; fi; cd /root").map(drop)
+        self.guest.sh("cd /sys/kernel/debug && if [ -e kmemleak ]; then echo clear > kmemleak; fi; cd /root")?;
+        self.kernel_log()?;
+        self.console.forget("new suspected memory leak");
+        Ok(())
     }
 }
 
