@@ -7,6 +7,7 @@
 #define PAPR_UNPLUG_OLDER_H
 
 #include <linux/kprobes.h>
+#include <linux/preempt.h>
 
 /* Since 5.1. */
 #ifndef static_assert
@@ -16,6 +17,11 @@
 /* Since 5.8. */
 #ifndef PAPR_HAS_COPY_FROM_KERNEL_NOFAULT
 #define copy_from_kernel_nofault probe_kernel_read
+#endif
+
+/* Since 5.11. */
+#ifndef in_hardirq
+#define in_hardirq() in_irq()
 #endif
 
 /* Since 5.11; before that, an instance does not outlive its probe. */

@@ -7,10 +7,10 @@
 //! hypervisor that takes reports it promises an answer to every request, and gives it with the reason (level 1 of the
 //! protocol in `spec/`); to any other one it gives the same hint as the kernel, where the kernel gives none (level 0).
 //!
-//! In the order that data flows: [`sentry`] puts a [`probe`] on each function of the path; each reports to the watch in
-//! [`logic`], which decides; a refusal is told through [`firmware`]; what a probe must not do is left to a [`worker`]
-//! that makes the [`report`]; and [`files`] shows it all in debugfs, as the kernel [`log`] does. [`shim`] is the little C
-//! that this takes of the kernel. How a kernel loads it is the [`face`]'s affair.
+//! In the order that data flows: [`sentry`] puts a [`probe`] on each function of the path and attaches to a few tracepoints;
+//! each reports to the watch in [`logic`], which decides; a refusal is told through [`firmware`]; what a probe must not do
+//! is left to a [`worker`] that makes the [`report`]; and [`files`] shows it all in debugfs, as the kernel [`log`] does.
+//! [`shim`] is the little C that this takes of the kernel. How a kernel loads it is the [`face`]'s affair.
 
 // Neither is to be seen from outside: what nobody calls is left out of the module, and what one function calls becomes a
 // part of it.

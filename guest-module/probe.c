@@ -3,27 +3,27 @@
  * Return probes, see shim.h: fprobes on a preemptible kernel that has them, else kretprobes.
  */
 #include <linux/kprobes.h>
-#include <linux/list.h>
 #include <linux/module.h>
+#include <linux/rculist.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "older.h"
 #include "shim.h"
 
 #if PAPR_FPROBES
-#include <linux/atomic.h>
 #include <linux/fprobe.h>
-#include <linux/percpu.h>
+#include <linux/irqflags.h>
 #endif
 
 struct papr_probe {
 	struct list_head all;
+	struct rcu_head rcu;
 	const char *symbol;
 	papr_enter_fn enter;
 	papr_leave_fn leave;
 #if PAPR_FPROBES
 	struct fprobe fprobe;
-	atomic_long_t nested;
 #else
 	struct kretprobe kretprobe;
 #endif
@@ -43,38 +43,22 @@ bool papr_has_return_probes(void)
 
 unsigned long papr_probe_missed(const struct papr_probe *probe)
 {
-	return READ_ONCE(probe->fprobe.nmissed) + atomic_long_read(&probe->nested);
+	return READ_ONCE(probe->fprobe.nmissed);
 }
 NOKPROBE_SYMBOL(papr_probe_missed);
 
-/*
- * Whether a handler runs on this CPU. What an interrupt calls meanwhile goes by unseen, and is counted, as kretprobes have
- * it: handlers wait for none but those on other CPUs. (FPROBE_FL_KPROBE_SHARED does as much for entries, but still has the
- * return of an entry that went by unseen handled.)
- */
-static DEFINE_PER_CPU(bool, busy);
-
-static void set_busy(bool now)
-{
-	barrier();
-	__this_cpu_write(busy, now);
-	barrier();
-}
-NOKPROBE_SYMBOL(set_busy);
+/* Handlers run without interrupts: they may wait for those on other CPUs, so none may come in between on this one. */
 
 static int probe_enter(struct fprobe *fprobe, unsigned long function, unsigned long caller, struct ftrace_regs *regs,
 		       void *unused)
 {
 	struct papr_probe *probe = container_of(fprobe, struct papr_probe, fprobe);
+	unsigned long flags;
 	bool follow;
 
-	if (__this_cpu_read(busy)) {
-		atomic_long_inc(&probe->nested);
-		return 1;
-	}
-	set_busy(true);
+	local_irq_save(flags);
 	follow = probe->enter(&arch_ftrace_regs(regs)->regs, papr_probe_missed(probe));
-	set_busy(false);
+	local_irq_restore(flags);
 	return follow ? 0 : 1;
 }
 NOKPROBE_SYMBOL(probe_enter);
@@ -84,9 +68,11 @@ static void probe_leave(struct fprobe *fprobe, unsigned long function, unsigned 
 {
 	struct papr_probe *probe = container_of(fprobe, struct papr_probe, fprobe);
 
-	set_busy(true);
+	unsigned long flags;
+
+	local_irq_save(flags);
 	probe->leave(ftrace_regs_get_return_value(regs));
-	set_busy(false);
+	local_irq_restore(flags);
 }
 NOKPROBE_SYMBOL(probe_leave);
 
@@ -170,16 +156,18 @@ MODULE_INFO(probes, "kretprobe");
 
 #endif
 
-/* It changes only while no function is followed. */
 static LIST_HEAD(probes);
 
-unsigned long papr_probes_missed(void)
+unsigned long papr_probes_missed(const char *symbol)
 {
 	const struct papr_probe *probe;
 	unsigned long missed = 0;
 
-	list_for_each_entry(probe, &probes, all)
-		missed += papr_probe_missed(probe);
+	rcu_read_lock();
+	list_for_each_entry_rcu(probe, &probes, all)
+		if (!symbol || !strcmp(probe->symbol, symbol))
+			missed += papr_probe_missed(probe);
+	rcu_read_unlock();
 	return missed;
 }
 NOKPROBE_SYMBOL(papr_probes_missed);
@@ -201,7 +189,7 @@ int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn l
 		kfree(probe);
 		return err;
 	}
-	list_add(&probe->all, &probes);
+	list_add_rcu(&probe->all, &probes);
 	*registered = probe;
 	return 0;
 }
@@ -209,6 +197,6 @@ int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn l
 void papr_probe_unregister(struct papr_probe *probe)
 {
 	detach(probe);
-	list_del(&probe->all);
-	kfree(probe);
+	list_del_rcu(&probe->all);
+	kfree_rcu(probe, rcu);
 }

@@ -61,57 +61,74 @@ pub(crate) fn read<const N: usize>(address: usize) -> Option<[u8; N]> {
     read.then(|| unsafe { bytes.assume_init() })
 }
 
-/// A return probe, in force for as long as this lives.
+/// How many calls of the function went by unseen, as far as there is a probe on it.
+pub(crate) fn calls_missed<O: Observer>() -> u64 {
+    // SAFETY: The name is a C string for ever.
+    unsafe { shim::papr_probes_missed(O::SYMBOL.as_ptr()) }
+}
+
+/// A return probe, whoever observes it. In force for as long as this lives.
 ///
 /// # Invariants
 ///
-/// `raw` is registered, for the observer `O`.
-pub(crate) struct Probe<O: Observer> {
-    raw: NonNull<shim::Probe>,
-    _observer: PhantomData<fn() -> O>,
-}
+/// It is registered, by a name that is a C string for ever.
+pub(crate) struct Registered(NonNull<shim::Probe>);
 
 // SAFETY: Registered probes belong to no task.
-unsafe impl<O: Observer> Send for Probe<O> {}
+unsafe impl Send for Registered {}
 // SAFETY: All that can be done through a shared reference is to read a counter.
-unsafe impl<O: Observer> Sync for Probe<O> {}
+unsafe impl Sync for Registered {}
 
-impl<O: Observer> Probe<O> {
-    /// Puts a probe on the function. Fails with `ENOENT` if the kernel has no such function.
-    pub(crate) fn register() -> Result<Self, Errno> {
-        match (Self::register_on(O::SYMBOL), O::OTHER_SYMBOL) {
-            (Err(Errno::ENOENT), Some(other)) => Self::register_on(other),
-            (registered, _) => registered,
-        }
-    }
-
-    fn register_on(symbol: &'static CStr) -> Result<Self, Errno> {
-        let mut raw = ptr::null_mut();
-        let enter = enter::<O>;
-        let leave = leave::<O>;
-        // SAFETY: The symbol is a C string for ever, the handlers may be called for ever, and `raw` has room for a pointer.
-        Errno::check(unsafe { shim::papr_probe_register(symbol.as_ptr(), enter, leave, &mut raw) })?;
-        // INVARIANT: It was registered just now for this observer.
-        Ok(Self { raw: NonNull::new(raw).ok_or(Errno::ENOENT)?, _observer: PhantomData })
-    }
-
+impl Registered {
     /// The function's name in this kernel.
     pub(crate) fn symbol(&self) -> &'static CStr {
-        // SAFETY: By the type invariant it is registered, by one of the observer's names, which are C strings for ever.
-        unsafe { CStr::from_ptr(shim::papr_probe_symbol(self.raw.as_ptr())) }
+        // SAFETY: By the type invariant it is registered, by a name that is a C string for ever.
+        unsafe { CStr::from_ptr(shim::papr_probe_symbol(self.0.as_ptr())) }
     }
 
     /// How many calls of the function went by unseen.
     pub(crate) fn missed(&self) -> u64 {
         // SAFETY: By the type invariant it is registered.
-        unsafe { shim::papr_probe_missed(self.raw.as_ptr()) }
+        unsafe { shim::papr_probe_missed(self.0.as_ptr()) }
     }
 }
 
-impl<O: Observer> Drop for Probe<O> {
+impl Drop for Registered {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it is registered, and this is its end.
-        unsafe { shim::papr_probe_unregister(self.raw.as_ptr()) };
+        unsafe { shim::papr_probe_unregister(self.0.as_ptr()) };
+    }
+}
+
+/// A return probe for the observer `O`, in force for as long as this lives.
+pub(crate) struct Probe<O: Observer> {
+    registered: Registered,
+    _observer: PhantomData<fn() -> O>,
+}
+
+impl<O: Observer> Probe<O> {
+    /// Puts a probe on the function. Fails with `ENOENT` if the kernel has no such function.
+    pub(crate) fn register() -> Result<Self, Errno> {
+        let registered = match (Self::register_on(O::SYMBOL), O::OTHER_SYMBOL) {
+            (Err(Errno::ENOENT), Some(other)) => Self::register_on(other),
+            (registered, _) => registered,
+        }?;
+        Ok(Self { registered, _observer: PhantomData })
+    }
+
+    fn register_on(symbol: &'static CStr) -> Result<Registered, Errno> {
+        let mut raw = ptr::null_mut();
+        let enter = enter::<O>;
+        let leave = leave::<O>;
+        // SAFETY: The symbol is a C string for ever, the handlers may be called for ever, and `raw` has room for a pointer.
+        Errno::check(unsafe { shim::papr_probe_register(symbol.as_ptr(), enter, leave, &mut raw) })?;
+        // INVARIANT: It was registered just now, by one of the observer's names, which are C strings for ever.
+        NonNull::new(raw).map(Registered).ok_or(Errno::ENOENT)
+    }
+
+    /// The probe, without its observer.
+    pub(crate) fn registered(&self) -> &Registered {
+        &self.registered
     }
 }
 

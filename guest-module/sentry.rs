@@ -20,12 +20,12 @@ use crate::{
     firmware::Firmware,
     log,
     logic::{attempt::Task, clues::Senses},
-    probe::{Observer, Probe},
+    probe::{Observer, Probe, Registered},
     shim,
     worker::{self, Worker},
     WATCH,
 };
-use core::{ffi::CStr, fmt};
+use core::{ffi::CStr, fmt, ptr};
 
 /// All probes, in force for as long as this lives.
 ///
@@ -101,7 +101,11 @@ impl Sentry {
         let unisolate = optional(Probe::register(), "this kernel tells no refusal by itself")?;
         let release = optional(Probe::register(), "a release that firmware refuses is not seen")?;
         let lmb = optional(Probe::register(), "log lines will not name the LMB that was busy")?;
-        let event = optional(Probe::register(), "no answer can be promised")?;
+        // Without the tracepoints, each would seem lost.
+        let event = match traces {
+            Some(_) => optional(Probe::register(), "no answer can be promised")?,
+            None => None,
+        };
         let request = Attempts::post()?;
         Ok(Self { request, event, lmb, release, unisolate, clues, traces, worker })
     }
@@ -166,16 +170,15 @@ impl fmt::Display for Sentry {
 }
 
 fn write_line<O: Observer>(to: &mut dyn fmt::Write, probe: Option<&Probe<O>>) -> fmt::Result {
-    write_state(to, probe.map_or(O::SYMBOL, Probe::symbol), probe.map(Probe::missed))
+    write_state(to, O::SYMBOL, probe.map(Probe::registered))
 }
 
 /// Apart, so that there is one of it and not one for each probe.
 #[inline(never)]
-fn write_state(to: &mut dyn fmt::Write, symbol: &CStr, missed: Option<u64>) -> fmt::Result {
-    let name = text(symbol);
-    match missed {
-        Some(missed) => writeln!(to, "{name} active missed={missed}"),
-        None => writeln!(to, "{name} absent"),
+fn write_state(to: &mut dyn fmt::Write, symbol: &CStr, probe: Option<&Registered>) -> fmt::Result {
+    match probe {
+        Some(probe) => writeln!(to, "{} active missed={}", text(probe.symbol()), probe.missed()),
+        None => writeln!(to, "{} absent", text(symbol)),
     }
 }
 
@@ -211,8 +214,8 @@ fn current_task() -> Task {
 
 /// How many calls went by unseen, of all functions that are probed.
 fn missed() -> u64 {
-    // SAFETY: It only counts, over probes that stay while a request is followed or this is asked from outside of probes.
-    unsafe { shim::papr_probes_missed() }
+    // SAFETY: It only counts.
+    unsafe { shim::papr_probes_missed(ptr::null()) }
 }
 
 fn wake() {

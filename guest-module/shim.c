@@ -8,6 +8,7 @@
 #include <linux/cpumask.h>
 #include <linux/debugfs.h>
 #include <linux/device.h>
+#include <linux/interrupt.h>
 #include <linux/kprobes.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
@@ -15,6 +16,7 @@
 #include <linux/node.h>
 #include <linux/notifier.h>
 #include <linux/of.h>
+#include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 #include <linux/reboot.h>
@@ -167,14 +169,26 @@ NOKPROBE_SYMBOL(papr_is_housekeeper_but);
 
 static const struct papr_traces *traces;
 
-static void trace_queued(void *unused, int cpu, struct pool_workqueue *pwq, struct work_struct *work)
+static void trace_interrupted(void *unused, int irq, struct irqaction *action, int ret)
 {
-	traces->queued((unsigned long)work);
+	/* As pseries calls it in ras.c; on most interrupts the first letter differs. */
+	if (action->name && !strcmp(action->name, "RAS_HOTPLUG"))
+		traces->interrupted();
 }
 
-static void trace_done(void *unused, struct work_struct *work, work_func_t function)
+static void trace_queued(void *unused, int cpu, struct pool_workqueue *pwq, struct work_struct *work)
 {
-	traces->done((unsigned long)work);
+	traces->queued((unsigned long)work, (unsigned long)work->func);
+}
+
+static void trace_begins(void *unused, struct work_struct *work)
+{
+	traces->begins((unsigned long)work);
+}
+
+static void trace_ends(void *unused, struct work_struct *work, work_func_t function)
+{
+	traces->ends();
 }
 
 static void trace_cpu_state(void *unused, unsigned int cpu, int reached, int state, int ret)
@@ -189,8 +203,10 @@ static struct trace {
 	bool required;
 	struct tracepoint *point;
 } points[] = {
+	{ .name = "irq_handler_exit", .run = trace_interrupted, .required = true },
 	{ .name = "workqueue_queue_work", .run = trace_queued, .required = true },
-	{ .name = "workqueue_execute_end", .run = trace_done, .required = true },
+	{ .name = "workqueue_execute_start", .run = trace_begins, .required = true },
+	{ .name = "workqueue_execute_end", .run = trace_ends, .required = true },
 	{ .name = "cpuhp_exit", .run = trace_cpu_state },
 };
 
@@ -252,6 +268,12 @@ bool papr_current_is_worker(void)
 	return current->flags & PF_WQ_WORKER;
 }
 NOKPROBE_SYMBOL(papr_current_is_worker);
+
+bool papr_in_interrupt(void)
+{
+	return in_hardirq();
+}
+NOKPROBE_SYMBOL(papr_in_interrupt);
 
 size_t papr_rtas_property(const char *name, void *to, size_t size)
 {

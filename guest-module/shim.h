@@ -52,9 +52,10 @@ int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn l
 void papr_probe_unregister(struct papr_probe *probe);
 /* The name that it was registered by. */
 const char *papr_probe_symbol(const struct papr_probe *probe);
-/* How many calls of the function went by without the handlers, and of all probed functions together. */
+/* How many calls of the function went by without the handlers. */
 unsigned long papr_probe_missed(const struct papr_probe *probe);
-unsigned long papr_probes_missed(void);
+/* The same of the probes that were registered by this name, or of all for NULL. In any context. */
+unsigned long papr_probes_missed(const char *symbol);
 
 /* Argument @nr of the probed function, as a register's worth. */
 unsigned long papr_probe_argument(struct pt_regs *regs, unsigned int nr);
@@ -78,23 +79,27 @@ bool papr_is_last_cpu(void);
 bool papr_is_housekeeper_but(u32 cpu);
 
 /*
- * Tracepoints. @queued runs when a work item is queued, before a worker can take it; @done when it has been done and may
- * be gone; @cpu_state when a state of CPU hotplug has ended, with the one that the CPU had reached by then. None may sleep
- * or allocate, and @queued runs with a lock of the workqueue. Without one of the first two, requests cannot be followed:
- * -ENOENT. @cpu_state may be missing.
+ * Tracepoints. @interrupted runs when the interrupt for hot plug events has been handled; @queued when a work item is
+ * queued that calls @function, before a worker can take it; @begins in the worker that has taken it; @ends there when it
+ * has been done, and may be gone; @cpu_state when a state of CPU hotplug has ended, with the one that the CPU had reached
+ * by then. None may sleep or allocate, and @queued runs with a lock of the workqueue. Without one of the first four,
+ * requests cannot be followed: -ENOENT. @cpu_state may be missing.
  */
 struct papr_traces {
-	void (*queued)(unsigned long work);
-	void (*done)(unsigned long work);
+	void (*interrupted)(void);
+	void (*queued)(unsigned long work, unsigned long function);
+	void (*begins)(unsigned long work);
+	void (*ends)(void);
 	void (*cpu_state)(u32 cpu, u32 reached, u32 state, int ret);
 };
 int papr_traces_attach(const struct papr_traces *traces, bool *has_cpu_state);
 /* When it returns, none of them runs, nor will. */
 void papr_traces_detach(void);
 
-/* The running task, and whether it is a workqueue's worker. */
+/* The running task, and whether it is a workqueue's worker; whether it was interrupted by this. */
 unsigned long papr_current(void);
 bool papr_current_is_worker(void);
+bool papr_in_interrupt(void);
 
 /* Copies at most @size bytes of a property of the /rtas node; returns how many. */
 size_t papr_rtas_property(const char *name, void *to, size_t size);

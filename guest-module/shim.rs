@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The functions of `shim.c`, as C sees them; `shim.h` says what each does.
+//! The functions of `shim.c` and `probe.c`, as C sees them; `shim.h` says what each does.
 
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
@@ -25,8 +25,10 @@ pub(crate) struct Registers {
 /// `struct papr_traces`.
 #[repr(C)]
 pub(crate) struct Traces {
-    pub(crate) queued: unsafe extern "C" fn(c_ulong),
-    pub(crate) done: unsafe extern "C" fn(c_ulong),
+    pub(crate) interrupted: unsafe extern "C" fn(),
+    pub(crate) queued: unsafe extern "C" fn(c_ulong, c_ulong),
+    pub(crate) begins: unsafe extern "C" fn(c_ulong),
+    pub(crate) ends: unsafe extern "C" fn(),
     pub(crate) cpu_state: unsafe extern "C" fn(u32, u32, u32, c_int),
 }
 
@@ -47,7 +49,7 @@ extern "C" {
     pub(crate) fn papr_probe_unregister(probe: *mut Probe);
     pub(crate) fn papr_probe_symbol(probe: *const Probe) -> *const c_char;
     pub(crate) fn papr_probe_missed(probe: *const Probe) -> c_ulong;
-    pub(crate) fn papr_probes_missed() -> c_ulong;
+    pub(crate) fn papr_probes_missed(symbol: *const c_char) -> c_ulong;
 
     pub(crate) fn papr_probe_argument(regs: *mut Registers, nr: c_uint) -> c_ulong;
     pub(crate) fn papr_read_kernel(to: *mut c_void, from: c_ulong, size: usize) -> bool;
@@ -67,6 +69,7 @@ extern "C" {
 
     pub(crate) fn papr_current() -> c_ulong;
     pub(crate) fn papr_current_is_worker() -> bool;
+    pub(crate) fn papr_in_interrupt() -> bool;
 
     pub(crate) fn papr_rtas_property(name: *const c_char, to: *mut c_void, size: usize) -> usize;
     pub(crate) fn papr_get_sensor_state(sensor: u32, index: u32, state: *mut u32) -> c_int;

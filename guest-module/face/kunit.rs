@@ -9,10 +9,10 @@ use kernel::prelude::*;
 mod tests {
     use crate::{
         logic::{
-            arrivals::{Arrivals, Queued},
-            attempt::{Asked, Attempt, Task},
+            arrivals::{Arrivals, Work},
+            attempt::{Asked, Attempt, Ending, Task},
             cause::{Cause, Place},
-            clues::{CpusLeft, LmbFlags, Senses},
+            clues::{LmbFlags, Senses},
             event_log,
             journal::{self, Journal},
             outbox::Outbox,
@@ -33,17 +33,6 @@ mod tests {
     const LMB: DrcIndex = DrcIndex(0x8000_0009);
     const TASK: Task = Task(0x1000);
 
-    /// An event log, as if it stood at this address.
-    struct Log([u8; 120]);
-    const BASE: usize = 0x1000;
-
-    impl event_log::Memory for Log {
-        fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
-            let at = address.checked_sub(BASE)?;
-            self.0.get(at..at.checked_add(N)?)?.try_into().ok()
-        }
-    }
-
     #[test]
     fn request_is_read_from_big_endian_bytes_and_kept_in_words() {
         static ASKED: Asked = Asked::new();
@@ -62,7 +51,8 @@ mod tests {
 
     #[test]
     fn token_is_found_in_an_event_log() {
-        let mut log = [0; 120];
+        let mut around = [0; event_log::SIZE];
+        let log = &mut around[event_log::BEFORE - 96..][..120];
         log[7] = 112;
         log[20..24].copy_from_slice(b"IBM\0");
         log[24..28].copy_from_slice(&[b'P', b'H', 0, 48]);
@@ -70,22 +60,22 @@ mod tests {
         log[96..100].copy_from_slice(&[b'H', b'P', 0, 24]);
         log[104..116].copy_from_slice(&DIMM);
         log[118..120].copy_from_slice(&[0xBE, 0xEF]);
-        assert!(event_log::token(BASE + 96, &Log(log)) == Token(0xBEEF));
+        assert!(event_log::request(&around) == Some((HotplugRequest::from(DIMM), Token(0xBEEF))));
     }
 
     #[test]
     fn requests_come_out_in_order_and_lost_ones_say_so() {
         static ARRIVALS: Arrivals = Arrivals::new();
         let dimm = HotplugRequest::from(DIMM);
-        let queued = Queued { work: 0x10, copy: 0x20 };
+        let work = Work(0x10);
         ARRIVALS.begins(TASK, &dimm, Token(1));
-        ARRIVALS.queues(TASK, || Some((queued, dimm)));
-        ARRIVALS.ends(TASK);
+        ARRIVALS.queues(TASK, work, 0x40, || Some(dimm), || None);
+        ARRIVALS.ends();
         ARRIVALS.begins(TASK, &dimm, Token(2));
-        ARRIVALS.ends(TASK);
-        assert!(ARRIVALS.before_copy(queued.copy) == Some(0));
-        let taken = [(); 3].map(|()| ARRIVALS.take().map(|arrival| (arrival.token, arrival.queued)));
-        assert!(taken == [Some((Token(1), Some(queued))), Some((Token(2), None)), None]);
+        ARRIVALS.ends();
+        assert!(ARRIVALS.before(work) == Some(0));
+        let taken = [(); 3].map(|()| ARRIVALS.take().map(|arrival| (arrival.token, arrival.work)));
+        assert!(taken == [Some((Token(1), Some(work))), Some((Token(2), None)), None]);
     }
 
     #[test]
@@ -98,7 +88,7 @@ mod tests {
         ATTEMPT.lmb_ends(-16, Senses::default());
         let (asked, token) = ATTEMPT.asked();
         assert!(token == Token(7));
-        let seen = ATTEMPT.seen(-22, CpusLeft::default(), Senses::default(), false);
+        let seen = ATTEMPT.seen(&Ending { returned: -22, ..Ending::default() }, Senses::default());
         let cause = Cause::of(Reason::MEMORY_VETO, -16);
         let expected = Verdict::Refused { cause, connector: Some(LMB), telling: Telling::Signal(LMB) };
         assert!(judge(&asked, &seen) == expected);

@@ -2,11 +2,15 @@
 
 //! The requests that the kernel has taken and not yet begun with, in order, with their tokens.
 //!
-//! The kernel copies a request for the worker of its ordered workqueue, or loses it for want of memory. The copy's address
-//! names the request until the worker has handled it, so that it is never confused with another one for the same device.
+//! The kernel makes a work item of a request, for the worker of its ordered workqueue, or loses it for want of memory. The
+//! item's address names the request until the worker begins with it, so that it is never confused with another one for the
+//! same device.
 
 use super::attempt::{Asked, Task};
-use crate::wire::{hotplug::HotplugRequest, token::Token};
+use crate::wire::{
+    hotplug::{Action, HotplugRequest},
+    token::Token,
+};
 use core::{
     ops::Range,
     sync::atomic::{
@@ -18,14 +22,9 @@ use core::{
 /// How many can wait.
 pub const CAPACITY: usize = 128;
 
-/// Where the kernel keeps a request that it has queued.
+/// A work item of the kernel, known by its address until it has been done. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Queued {
-    /// The address of the work item.
-    pub work: usize,
-    /// The address of the 12 bytes that the worker will be given.
-    pub copy: usize,
-}
+pub struct Work(pub usize);
 
 /// A request that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +33,8 @@ pub struct Arrival {
     pub asked: HotplugRequest,
     /// Its token.
     pub token: Token,
-    /// Where the kernel keeps it; `None` if the kernel lost it.
-    pub queued: Option<Queued>,
+    /// What the kernel made of it; `None` if the kernel lost it.
+    pub work: Option<Work>,
 }
 
 /// A bounded queue of requests, in the order in which the kernel took them.
@@ -49,6 +48,8 @@ pub struct Arrival {
 #[derive(Debug)]
 pub struct Arrivals {
     arriving: Arriving,
+    /// What the kernel's work on a request calls, once that was seen, or 0.
+    function: AtomicUsize,
     taken: AtomicUsize,
     put: AtomicUsize,
     places: [Place; CAPACITY],
@@ -57,7 +58,7 @@ pub struct Arrivals {
 /// The request that the kernel is taking at this moment.
 #[derive(Debug)]
 struct Arriving {
-    /// The task in which it does, or 0.
+    /// The task that was interrupted for it, or 0.
     task: AtomicUsize,
     asked: Asked,
     token: AtomicU16,
@@ -67,14 +68,14 @@ struct Arriving {
 
 const LOST: u16 = 0;
 const KEPT: u16 = 1;
-const NO_ROOM: u16 = 2;
+const UNKNOWN: u16 = 2;
 
 /// What became of a request that the kernel took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It waits, also if the kernel has lost it.
     Waits,
-    /// There was no room for it: it will not be known when the kernel begins with it.
+    /// There was no room for it, or its token is not known: it will not be known when the kernel begins with it.
     Unknown,
 }
 
@@ -84,17 +85,14 @@ struct Place {
     token: AtomicU16,
     /// 0 if the kernel lost it.
     work: AtomicUsize,
-    copy: AtomicUsize,
 }
 
 impl Place {
-    fn queued(&self) -> Option<Queued> {
-        let (work, copy) = (self.work.load(Relaxed), self.copy.load(Relaxed));
-        (work != 0).then_some(Queued { work, copy })
-    }
-
-    fn is_queued_as(&self, queued: impl FnOnce(Queued) -> bool) -> bool {
-        self.queued().is_some_and(queued)
+    fn work(&self) -> Option<Work> {
+        match self.work.load(Relaxed) {
+            0 => None,
+            work => Some(Work(work)),
+        }
     }
 }
 
@@ -109,16 +107,11 @@ impl Arrivals {
                 token: AtomicU16::new(0),
                 fate: AtomicU16::new(LOST),
             },
+            function: AtomicUsize::new(0),
             taken: AtomicUsize::new(0),
             put: AtomicUsize::new(0),
-            places: [const {
-                Place {
-                    asked: Asked::new(),
-                    token: AtomicU16::new(0),
-                    work: AtomicUsize::new(0),
-                    copy: AtomicUsize::new(0),
-                }
-            }; CAPACITY],
+            places: [const { Place { asked: Asked::new(), token: AtomicU16::new(0), work: AtomicUsize::new(0) } };
+                CAPACITY],
         }
     }
 
@@ -130,35 +123,59 @@ impl Arrivals {
         self.arriving.task.store(task.0, Relaxed);
     }
 
-    /// A task of the kernel queues some work, before any worker can see it. If this is how the kernel keeps the request
-    /// that it is taking, `copied` reads what stands where and what it is.
-    pub fn queues(&self, task: Task, copied: impl FnOnce() -> Option<(Queued, HotplugRequest)>) {
+    /// A task of the kernel queues some work that calls `function`, before any worker can see it. If this is what the kernel
+    /// makes of a request, `copied` reads that from it. `logged` tells what stands in the log, should it not have been seen
+    /// that the kernel is taking one.
+    pub fn queues(
+        &self,
+        task: Task,
+        work: Work,
+        function: usize,
+        copied: impl FnOnce() -> Option<HotplugRequest>,
+        logged: impl FnOnce() -> Option<(HotplugRequest, Token)>,
+    ) {
         let arriving = &self.arriving;
-        if arriving.task.load(Relaxed) != task.0 || arriving.fate.load(Relaxed) != LOST {
-            return;
-        }
-        let asked = arriving.asked.get();
-        if let Some((queued, copy)) = copied() {
-            if copy == asked {
-                let kept =
-                    self.put(&Arrival { asked, token: Token(arriving.token.load(Relaxed)), queued: Some(queued) });
-                arriving.fate.store(if kept { KEPT } else { NO_ROOM }, Relaxed);
+        if arriving.task.load(Relaxed) == task.0 {
+            if arriving.fate.load(Relaxed) != LOST || copied() != Some(arriving.asked.get()) {
+                return;
+            }
+            self.function.store(function, Relaxed);
+        } else {
+            if function != self.function.load(Relaxed) {
+                return;
+            }
+            let Some(copy) = copied().filter(|copy| copy.action == Action::REMOVE) else { return };
+            let token = logged().and_then(|(asked, token)| (asked == copy).then_some(token));
+            self.begins(task, &copy, token.unwrap_or(Token::NONE));
+            if token.is_none() {
+                arriving.fate.store(UNKNOWN, Relaxed);
+                return;
             }
         }
+        let (asked, token) = (arriving.asked.get(), Token(arriving.token.load(Relaxed)));
+        let kept = self.put(&Arrival { asked, token, work: Some(work) });
+        arriving.fate.store(if kept { KEPT } else { UNKNOWN }, Relaxed);
+    }
+
+    /// Whether the kernel's work on a request is known when it is queued.
+    pub fn knows_work(&self) -> bool {
+        self.function.load(Relaxed) != 0
+    }
+
+    /// Whether the kernel is taking a request, as far as was seen.
+    pub fn is_arriving(&self) -> bool {
+        self.arriving.task.load(Relaxed) != 0
     }
 
     /// The kernel has taken the request, or lost it.
-    pub fn ends(&self, task: Task) -> Fate {
+    pub fn ends(&self) -> Fate {
         let arriving = &self.arriving;
-        if arriving.task.load(Relaxed) != task.0 {
-            return Fate::Waits;
-        }
         arriving.task.store(0, Relaxed);
         let kept = match arriving.fate.load(Relaxed) {
             LOST => self.put(&Arrival {
                 asked: arriving.asked.get(),
                 token: Token(arriving.token.load(Relaxed)),
-                queued: None,
+                work: None,
             }),
             fate => fate == KEPT,
         };
@@ -177,18 +194,13 @@ impl Arrivals {
     /// Whether the first one is one that the kernel lost.
     pub fn is_first_lost(&self) -> bool {
         let taken = self.taken.load(Relaxed);
-        taken != self.put.load(SeqCst) && self.place(taken).queued().is_none()
+        taken != self.put.load(SeqCst) && self.place(taken).work().is_none()
     }
 
-    /// How many stand before the one whose copy is at this address: the last one, as no other can still be there. Only for
-    /// who has the turn.
-    pub fn before_copy(&self, copy: usize) -> Option<usize> {
-        self.waiting().rfind(|nth| self.nth(*nth).is_queued_as(|queued| queued.copy == copy))
-    }
-
-    /// How many stand before the one whose work item is at this address. The answer is certain only for who has the turn.
-    pub fn before_work(&self, work: usize) -> Option<usize> {
-        self.waiting().find(|nth| self.nth(*nth).is_queued_as(|queued| queued.work == work))
+    /// How many stand before the one that the kernel made this of: the last one, as no other can still be there. The answer
+    /// is certain only for who has the turn.
+    pub fn before(&self, work: Work) -> Option<usize> {
+        self.waiting().rfind(|nth| self.nth(*nth).work() == Some(work))
     }
 
     /// Takes the first one out. Only for who has the turn.
@@ -198,8 +210,7 @@ impl Arrivals {
             return None;
         }
         let place = self.place(taken);
-        let arrival =
-            Arrival { asked: place.asked.get(), token: Token(place.token.load(Relaxed)), queued: place.queued() };
+        let arrival = Arrival { asked: place.asked.get(), token: Token(place.token.load(Relaxed)), work: place.work() };
         // INVARIANT: there was one, and the place is read before it becomes the putter's.
         self.taken.store(taken.wrapping_add(1), Release);
         Some(arrival)
@@ -222,8 +233,7 @@ impl Arrivals {
         let place = self.place(put);
         place.asked.set(&arrival.asked);
         place.token.store(arrival.token.0, Relaxed);
-        place.work.store(arrival.queued.map_or(0, |queued| queued.work), Relaxed);
-        place.copy.store(arrival.queued.map_or(0, |queued| queued.copy), Relaxed);
+        place.work.store(arrival.work.map_or(0, |work| work.0), Relaxed);
         // INVARIANT: there was room, and the place is written before it becomes the taker's. The order among all threads
         // lets either the putter see that nobody has the turn, or who had it see what was put.
         self.put.store(put.wrapping_add(1), SeqCst);
@@ -248,16 +258,23 @@ mod tests {
         HotplugRequest::from([1, 2, 2, 0x80, a, b, c, d, 0, 0, 0, 0])
     }
 
-    fn queued(n: u32) -> Queued {
-        Queued { work: 0x1_0000 + n as usize, copy: 0x2_0000 + n as usize }
+    fn work(n: u32) -> Work {
+        Work(0x1_0000 + n as usize)
+    }
+
+    /// What the kernel's work on a request calls.
+    const FUNCTION: usize = 0x6000;
+
+    fn queues(arrivals: &Arrivals, work: Work, copied: impl FnOnce() -> Option<HotplugRequest>) {
+        arrivals.queues(INTERRUPTED, work, FUNCTION, copied, || panic!("it was seen that a request is taken"));
     }
 
     fn arrive(arrivals: &Arrivals, n: u32, lost: bool) -> Fate {
         arrivals.begins(INTERRUPTED, &nth(n), Token(n as u16));
         if !lost {
-            arrivals.queues(INTERRUPTED, || Some((queued(n), nth(n))));
+            queues(arrivals, work(n), || Some(nth(n)));
         }
-        arrivals.ends(INTERRUPTED)
+        arrivals.ends()
     }
 
     #[test]
@@ -265,39 +282,56 @@ mod tests {
         let arrivals = Arrivals::new();
         assert_eq!([arrive(&arrivals, 1, false), arrive(&arrivals, 2, true)], [Fate::Waits; 2]);
         assert!(!arrivals.is_first_lost());
-        let first = Arrival { asked: nth(1), token: Token(1), queued: Some(queued(1)) };
+        let first = Arrival { asked: nth(1), token: Token(1), work: Some(work(1)) };
         assert_eq!(arrivals.take(), Some(first));
         assert!(arrivals.is_first_lost());
-        assert_eq!(arrivals.take(), Some(Arrival { asked: nth(2), token: Token(2), queued: None }));
+        assert_eq!(arrivals.take(), Some(Arrival { asked: nth(2), token: Token(2), work: None }));
         assert_eq!(arrivals.take(), None);
     }
 
     #[test]
-    fn same_request_twice_is_told_apart_by_where_the_kernel_keeps_it() {
+    fn same_request_twice_is_told_apart_by_what_the_kernel_made_of_it() {
         let arrivals = Arrivals::new();
         for n in [1, 2] {
             arrivals.begins(INTERRUPTED, &nth(7), Token(n));
-            arrivals.queues(INTERRUPTED, || Some((queued(n.into()), nth(7))));
-            arrivals.ends(INTERRUPTED);
+            queues(&arrivals, work(n.into()), || Some(nth(7)));
+            arrivals.ends();
         }
-        assert_eq!(arrivals.before_copy(queued(2).copy), Some(1));
-        assert_eq!(arrivals.before_work(queued(1).work), Some(0));
-        assert_eq!(arrivals.before_copy(0x5_0000), None);
+        assert_eq!([1, 2, 3].map(|n| arrivals.before(work(n))), [Some(0), Some(1), None]);
     }
 
     #[test]
     fn work_of_others_or_for_others_is_not_taken_for_the_request() {
         let arrivals = Arrivals::new();
         arrivals.begins(INTERRUPTED, &nth(1), Token(1));
-        arrivals.queues(OTHER, || panic!("another task's work was looked at"));
-        arrivals.queues(INTERRUPTED, || None);
-        arrivals.queues(INTERRUPTED, || Some((queued(9), nth(9))));
-        arrivals.queues(INTERRUPTED, || Some((queued(1), nth(1))));
-        arrivals.queues(INTERRUPTED, || panic!("it was found already"));
-        arrivals.ends(INTERRUPTED);
-        arrivals.queues(INTERRUPTED, || panic!("nothing arrives any more"));
-        assert_eq!(arrivals.take().and_then(|arrival| arrival.queued), Some(queued(1)));
+        let others = |task| arrivals.queues(task, work(7), 0x7000, || panic!("others' work was looked at"), || None);
+        others(OTHER);
+        queues(&arrivals, work(8), || None);
+        queues(&arrivals, work(9), || Some(nth(9)));
+        queues(&arrivals, work(1), || Some(nth(1)));
+        queues(&arrivals, work(2), || panic!("it was found already"));
+        arrivals.ends();
+        others(INTERRUPTED);
+        assert_eq!(arrivals.take().and_then(|arrival| arrival.work), Some(work(1)));
         assert!(arrivals.is_empty());
+    }
+
+    #[test]
+    fn request_whose_coming_was_not_seen_is_known_by_its_work_and_has_the_token_in_the_log() {
+        let arrivals = Arrivals::new();
+        let unseen = |n: u32, asked: HotplugRequest, logged: Option<(HotplugRequest, Token)>| {
+            arrivals.queues(OTHER, work(n), FUNCTION, || Some(asked), || logged);
+            arrivals.is_arriving().then(|| arrivals.ends())
+        };
+        assert_eq!(unseen(1, nth(1), Some((nth(1), Token(1)))), None, "nobody knows what it calls");
+        arrive(&arrivals, 2, false);
+        assert_eq!(unseen(3, nth(3), Some((nth(3), Token(3)))), Some(Fate::Waits));
+        assert_eq!(unseen(4, nth(4), Some((nth(5), Token(5)))), Some(Fate::Unknown));
+        assert_eq!(unseen(6, nth(6), None), Some(Fate::Unknown));
+        let addition = HotplugRequest { action: Action::ADD, ..nth(7) };
+        assert_eq!(unseen(7, addition, Some((addition, Token(7)))), None);
+        let waiting = [(); 3].map(|()| arrivals.take().map(|arrival| (arrival.token, arrival.work)));
+        assert_eq!(waiting, [Some((Token(2), Some(work(2)))), Some((Token(3), Some(work(3)))), None]);
     }
 
     #[test]
@@ -306,7 +340,7 @@ mod tests {
         let fates: Vec<_> = (1..=CAPACITY as u32 + 2).map(|n| arrive(&arrivals, n, n % 2 == 0)).collect();
         assert!(fates[..CAPACITY].iter().all(|fate| *fate == Fate::Waits));
         assert_eq!(fates[CAPACITY..], [Fate::Unknown; 2]);
-        assert_eq!(arrivals.before_copy(queued(CAPACITY as u32 + 1).copy), None);
+        assert_eq!(arrivals.before(work(CAPACITY as u32 + 1)), None);
         assert_eq!(arrivals.take().map(|arrival| arrival.token), Some(Token(1)));
     }
 }

@@ -30,6 +30,17 @@ impl Task {
 /// No errno, and no success.
 const NOT_RETURNED: i32 = i32::MIN;
 
+/// What the kernel says when a removal has returned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// What the removal returned: 0 or a negative errno.
+    pub returned: i32,
+    /// Whether only one CPU is online.
+    pub last_online: bool,
+    /// Whether a call of a probed function went by unseen meanwhile.
+    pub blind: bool,
+}
+
 /// The one removal that is being followed, if any. Who has it has the turn: to take arrivals, to put into the outbox, to
 /// write in the journal.
 ///
@@ -57,6 +68,10 @@ pub struct Attempt {
     lmbs_tried: AtomicBool,
     /// What the function returned that does what is asked for one kind of resource; [`NOT_RETURNED`] if none has.
     handled: AtomicI32,
+    /// What the removal itself returned; [`NOT_RETURNED`] if it has not, or if that was taken.
+    returned: AtomicI32,
+    last_online: AtomicBool,
+    blind: AtomicBool,
     range: AtomicU8,
     /// The connector that is being given back at this moment.
     releasing: AtomicU32,
@@ -84,6 +99,9 @@ impl Attempt {
             unisolated: AtomicBool::new(false),
             lmbs_tried: AtomicBool::new(false),
             handled: AtomicI32::new(NOT_RETURNED),
+            returned: AtomicI32::new(NOT_RETURNED),
+            last_online: AtomicBool::new(false),
+            blind: AtomicBool::new(false),
             range: AtomicU8::new(0),
             releasing: AtomicU32::new(0),
             removing: AtomicU32::new(0),
@@ -124,6 +142,7 @@ impl Attempt {
         self.unisolated.store(false, Relaxed);
         self.lmbs_tried.store(false, Relaxed);
         self.handled.store(NOT_RETURNED, Relaxed);
+        self.returned.store(NOT_RETURNED, Relaxed);
         self.range.store(Range::NotAsked as u8, Relaxed);
     }
 
@@ -132,8 +151,31 @@ impl Attempt {
         (self.asked.get(), Token(self.token.load(Relaxed)))
     }
 
-    /// What was seen, now that the removal has returned. Only for who has the turn.
-    pub fn seen(&self, returned: i32, left: CpusLeft, senses: Senses, blind: bool) -> Evidence {
+    /// The removal has returned.
+    pub fn ends(&self, ending: &Ending) {
+        self.last_online.store(ending.last_online, Relaxed);
+        self.blind.store(ending.blind, Relaxed);
+        self.returned.store(ending.returned, Relaxed);
+    }
+
+    /// Whether the removal has returned, and its ending was not taken.
+    pub fn has_ended(&self) -> bool {
+        self.returned.load(Relaxed) != NOT_RETURNED
+    }
+
+    /// Takes the removal's ending, if it has returned. Only for who has the turn.
+    pub fn take_ending(&self) -> Option<Ending> {
+        let returned = self.returned.swap(NOT_RETURNED, Relaxed);
+        (returned != NOT_RETURNED).then(|| Ending {
+            returned,
+            last_online: self.last_online.load(Relaxed),
+            blind: self.blind.load(Relaxed),
+        })
+    }
+
+    /// What was seen of a removal that ended like this. Only for who has the turn.
+    pub fn seen(&self, ending: &Ending, senses: Senses) -> Evidence {
+        let Ending { returned, last_online, blind } = *ending;
         Evidence {
             returned,
             released: self.released.load(Relaxed),
@@ -146,7 +188,7 @@ impl Attempt {
             unisolated: self.unisolated.load(Relaxed),
             lmbs_tried: self.lmbs_tried.load(Relaxed),
             range: Range::of(self.range.load(Relaxed)),
-            left,
+            last_online,
             senses,
             blind,
         }
@@ -222,10 +264,10 @@ impl Attempt {
         }
     }
 
-    /// The kernel has taken a device offline, or failed to; `is_cpu` tells CPUs from memory.
-    pub fn device_ends(&self, is_cpu: bool, returned: i32, senses: Senses) {
+    /// The kernel has taken a device offline, or failed to, and so many CPUs are left; `is_cpu` tells CPUs from memory.
+    pub fn device_ends(&self, is_cpu: bool, returned: i32, left: CpusLeft, senses: Senses) {
         if returned < 0 {
-            self.clues.device_ends(returned, senses);
+            self.clues.device_ends(returned, left, senses);
         }
         if is_cpu && returned == 0 {
             self.cpus_offline.fetch_add(1, Relaxed);
@@ -344,7 +386,7 @@ mod tests {
     }
 
     fn seen(attempt: &Attempt, returned: i32) -> Evidence {
-        attempt.seen(returned, CpusLeft::default(), Senses::default(), false)
+        attempt.seen(&Ending { returned, ..Ending::default() }, Senses::default())
     }
 
     #[test]
@@ -355,6 +397,22 @@ mod tests {
         assert_eq!(attempt.returned(), 0);
         attempt.begin(&dimm(), Token(8));
         assert_eq!(attempt.returned(), errno::EINVAL);
+    }
+
+    #[test]
+    fn ending_is_taken_once_and_is_not_the_next_removals() {
+        let attempt = begun();
+        assert_eq!(attempt.take_ending(), None);
+        let ending = Ending { returned: -16, last_online: true, blind: true };
+        for taken in [Some(ending), None] {
+            attempt.ends(&ending);
+            assert!(attempt.has_ended());
+            if taken.is_none() {
+                attempt.begin(&dimm(), Token(8));
+            }
+            assert_eq!(attempt.take_ending(), taken);
+            assert!(!attempt.has_ended());
+        }
     }
 
     #[test]
@@ -411,10 +469,10 @@ mod tests {
     fn cpu_that_stays_is_counted_apart_from_those_that_went() {
         let attempt = begun();
         attempt.clues.cpu_begins(2);
-        attempt.device_ends(true, 0, Senses::default());
+        attempt.device_ends(true, 0, CpusLeft::default(), Senses::default());
         attempt.clues.cpu_begins(3);
         attempt.clues.cpu_state_fails(3, 149, 150, -11);
-        attempt.device_ends(true, -11, Senses::default());
+        attempt.device_ends(true, -11, CpusLeft::default(), Senses::default());
         let evidence = seen(&attempt, -22);
         assert_eq!(evidence.cpus_offline, 1);
         assert_eq!(evidence.stuck_cpu.map(|cause| (cause.reason, cause.errno)), Some((Reason::CPU_VETO, -11)));

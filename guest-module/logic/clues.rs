@@ -36,8 +36,8 @@ impl Senses {
     pub const ISOLATION: Self = Self(1);
     /// `memory_notify`
     pub const NOTIFIERS: Self = Self(2);
-    /// `cpu_device_down`
-    pub const CPU_DEVICE: Self = Self(4);
+    /// The tracepoints at which a worker begins with some work and has done it.
+    pub const WORK: Self = Self(4);
     /// `_cpu_down`
     pub const CPU_DOWN: Self = Self(8);
     /// The tracepoint `cpuhp_exit`
@@ -98,14 +98,12 @@ const ISOLATING: u32 = 1;
 const ISOLATED: u32 = 2;
 /// The memory notifiers were asked and agreed.
 const NOTIFIERS_AGREED: u32 = 4;
-/// `cpu_device_down` was called.
-const CPU_DEVICE: u32 = 8;
 /// `_cpu_down` was called for the CPU.
-const CPU_DOWN: u32 = 16;
+const CPU_DOWN: u32 = 8;
 /// `device_offline` was called for the memory block.
-const BLOCK: u32 = 32;
+const BLOCK: u32 = 16;
 /// `offline_pages` was called.
-const PAGES: u32 = 64;
+const PAGES: u32 = 32;
 
 impl Clues {
     /// None.
@@ -217,11 +215,6 @@ impl Clues {
         }
     }
 
-    /// `cpu_device_down` was entered.
-    pub fn cpu_device_begins(&self) {
-        self.see(CPU_DEVICE);
-    }
-
     /// `_cpu_down` was entered for this CPU, by any task: some kernels let another one do it.
     pub fn cpu_down_begins(&self, cpu: u32) {
         if self.is_about(cpu) {
@@ -239,8 +232,20 @@ impl Clues {
         }
     }
 
-    /// `cpu_device_down` returned, and so many CPUs are left.
-    pub fn cpu_device_ends(&self, returned: i32, left: CpusLeft, senses: Senses) {
+    /// `device_offline` failed, and so many CPUs are left.
+    pub fn device_ends(&self, returned: i32, left: CpusLeft, senses: Senses) {
+        if self.is_about_a_cpu() {
+            self.cpu_ends(returned, left, senses);
+        } else if returned == errno::EINVAL && senses.has(Senses::PAGES) && !self.has(PAGES) {
+            // The block has no zone.
+            self.cause.set_first(&Cause::by_exclusion(Reason::MEMORY_LAYOUT, returned));
+        }
+        if returned == errno::ENOMEM {
+            self.cause.set_first(&Cause::of(Reason::NO_MEMORY, returned));
+        }
+    }
+
+    fn cpu_ends(&self, returned: i32, left: CpusLeft, senses: Senses) {
         let reached = self.has(CPU_DOWN);
         match returned {
             errno::EOPNOTSUPP => self.cause.set_first(&Cause::of(Reason::CPU_HOTPLUG_DISABLED, returned)),
@@ -256,22 +261,11 @@ impl Clues {
                     if left.no_housekeeping { Reason::LAST_HOUSEKEEPING_CPU } else { Reason::CPU_HOTPLUG_DISABLED };
                 self.cause.set_first(&Cause::by_exclusion(reason, returned));
             }
+            // The device must not go offline.
+            errno::EPERM if !reached && senses.has(Senses::CPU_DOWN) => {
+                self.cause.set_first(&Cause::by_exclusion(Reason::CPU_HOTPLUG_DISABLED, returned));
+            }
             _ => {}
-        }
-    }
-
-    /// `device_offline` failed.
-    pub fn device_ends(&self, returned: i32, senses: Senses) {
-        let is_cpu = self.is_about_a_cpu();
-        if is_cpu && returned == errno::EPERM && senses.has(Senses::CPU_DEVICE) && !self.has(CPU_DEVICE) {
-            self.cause.set_first(&Cause::by_exclusion(Reason::CPU_HOTPLUG_DISABLED, returned));
-        }
-        if !is_cpu && returned == errno::EINVAL && senses.has(Senses::PAGES) && !self.has(PAGES) {
-            // The block has no zone.
-            self.cause.set_first(&Cause::by_exclusion(Reason::MEMORY_LAYOUT, returned));
-        }
-        if returned == errno::ENOMEM {
-            self.cause.set_first(&Cause::of(Reason::NO_MEMORY, returned));
         }
     }
 
@@ -350,7 +344,7 @@ mod tests {
             clues.isolation_ends(0);
             clues.notifiers_end(-12);
             clues.pages_end(-12, ALL);
-            clues.device_ends(-12, ALL);
+            clues.device_ends(-12, TWO, ALL);
         };
         assert_eq!(found(veto), Some((Reason::MEMORY_VETO, -12)));
     }
@@ -415,7 +409,7 @@ mod tests {
                 if tried {
                     clues.pages_begin();
                 }
-                clues.device_ends(-22, senses);
+                clues.device_ends(-22, TWO, senses);
             })
         };
         assert_eq!(ends(false, ALL), Some((Reason::MEMORY_LAYOUT, -22)));
@@ -436,7 +430,6 @@ mod tests {
     fn cpu(down: bool, state: Option<(u32, u32, i32)>, returned: i32, left: CpusLeft) -> Option<Cause> {
         let clues = Clues::new();
         clues.cpu_begins(3);
-        clues.cpu_device_begins();
         if down {
             clues.cpu_down_begins(3);
         }
@@ -444,8 +437,7 @@ mod tests {
             clues.cpu_state_fails(cpu, state - 1, state, errno);
             clues.cpu_state_fails(cpu, 250, 250, errno);
         }
-        clues.cpu_device_ends(returned, left, ALL);
-        clues.device_ends(returned, ALL);
+        clues.device_ends(returned, left, ALL);
         clues.cause()
     }
 
@@ -477,7 +469,7 @@ mod tests {
         let forbidden = |senses| {
             found(|clues| {
                 clues.cpu_begins(3);
-                clues.device_ends(-1, senses);
+                clues.device_ends(-1, TWO, senses);
             })
         };
         assert_eq!(forbidden(ALL), Some((Reason::CPU_HOTPLUG_DISABLED, -1)));

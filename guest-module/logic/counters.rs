@@ -28,8 +28,8 @@ impl Counter {
     }
 
     /// There have been so many in all; returns whether that is more than was known.
-    pub fn raise_to(&self, total: u64) -> bool {
-        self.0.fetch_max(total, Relaxed) < total
+    pub fn raise_to(&self, total: u64) -> u64 {
+        total.saturating_sub(self.0.fetch_max(total, Relaxed))
     }
 
     /// How many there were.

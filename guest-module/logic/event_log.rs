@@ -12,73 +12,61 @@
 //! ```
 
 use crate::wire::{
+    hotplug::HotplugRequest,
     section::{HotplugSection, TokenSection},
     token::Token,
 };
 
+/// How much is looked at before the section: what VMMs write there is two sections of 72 bytes in all, and the headers.
+pub const BEFORE: usize = 192;
+/// The section, and what is looked at around it. In one piece, because it goes through the kernel's own function for reading
+/// what may not be there.
+pub const SIZE: usize = 256;
+
 /// What the header of a log in IBM's format ends with.
 const COMPANY: [u8; 4] = *b"IBM\0";
-/// How far before the hot plug section the header may end; what VMMs write there is two sections of 72 bytes in all.
-const FARTHEST: usize = 512;
-/// How much of it is looked at in one go: each goes through the kernel's own function for reading what may not be there.
-const GLANCE: usize = 32;
 /// The shortest section: its header.
 const SHORTEST: usize = 8;
 
-/// The token of the hot plug section at the address `section` (PUE-G-020), [`Token::NONE`] if it has none that can be
-/// believed (PUE-G-021).
-pub fn token(section: usize, memory: &impl Memory) -> Token {
-    find(section, memory).unwrap_or(Token::NONE)
-}
-
-/// What the log stands in.
-pub trait Memory {
-    /// The bytes at this address; `None` if they cannot be read.
-    fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]>;
-}
-
-fn find(section: usize, memory: &impl Memory) -> Option<Token> {
-    let mut bytes = [0; TokenSection::SIZE];
-    let (header, token) = bytes.split_at_mut(HotplugSection::SIZE);
-    header.copy_from_slice(&memory.read::<{ HotplugSection::SIZE }>(section)?);
-    let length = length(header)?;
-    if length < TokenSection::SIZE || section.wrapping_add(length) > end(section, memory)? {
+/// The request in the hot plug section that these bytes surround, with its token (PUE-G-020): [`Token::NONE`] if it has none
+/// (PUE-G-021). `None` if there is no log that leads to it.
+pub fn request(around: &[u8; SIZE]) -> Option<(HotplugRequest, Token)> {
+    let section = around.get(BEFORE..)?;
+    let length = length(section)?;
+    if length < HotplugSection::SIZE || BEFORE.wrapping_add(length) > end(around)? {
         return None;
     }
-    token.copy_from_slice(&memory.read::<4>(section.wrapping_add(length).wrapping_sub(4))?);
-    // What stands between the request and the token is left out.
+    let head: &[u8; HotplugSection::SIZE] = section.first_chunk()?;
+    let request = HotplugRequest::from(*head.last_chunk()?);
+    Some((request, token(head, section.get(HotplugSection::SIZE..length)).unwrap_or(Token::NONE)))
+}
+
+/// The token at the end of what follows the request.
+fn token(head: &[u8; HotplugSection::SIZE], rest: Option<&[u8]>) -> Option<Token> {
+    // What stands between the two is left out.
+    let mut bytes = [0; TokenSection::SIZE];
+    let (to_head, to_token) = bytes.split_at_mut(HotplugSection::SIZE);
+    to_head.copy_from_slice(head);
+    to_token.copy_from_slice(rest?.last_chunk::<4>()?);
     bytes[2..4].copy_from_slice(&(TokenSection::SIZE as u16).to_be_bytes());
     Some(HotplugSection::token(&bytes))
 }
 
-/// Where the log ends that has a section at this address: its header is looked for, and must lead to the section.
-fn end(section: usize, memory: &impl Memory) -> Option<usize> {
-    let company = company(section, memory)?;
+/// Where the log ends that has a section there: its header is looked for, and must lead to the section.
+fn end(around: &[u8; SIZE]) -> Option<usize> {
+    let company = around.get(..BEFORE)?.chunks_exact(4).rposition(|word| word == COMPANY)?.wrapping_mul(4);
     let mut at = company.wrapping_add(4);
-    while at < section {
-        let length = length(&memory.read::<4>(at)?)?;
+    while at < BEFORE {
+        let length = length(around.get(at..)?)?;
         if length < SHORTEST {
             return None;
         }
         at = at.wrapping_add(length);
     }
     // The rest of the log begins 12 bytes before the company, and its length 4 bytes before that.
-    let length = u32::from_be_bytes(memory.read(company.wrapping_sub(16))?);
-    let end = company.wrapping_sub(12).wrapping_add(length as usize);
-    (at == section).then_some(end)
-}
-
-/// Where the header ends with the company, before the section at this address.
-fn company(section: usize, memory: &impl Memory) -> Option<usize> {
-    let mut from = section;
-    while section.wrapping_sub(from) < FARTHEST {
-        from = from.wrapping_sub(GLANCE);
-        let glance: [u8; GLANCE] = memory.read(from)?;
-        if let Some(word) = glance.chunks_exact(4).rposition(|word| word == COMPANY) {
-            return Some(from.wrapping_add(word.wrapping_mul(4)));
-        }
-    }
-    None
+    let length = around.get(company.checked_sub(16)?..)?.first_chunk()?;
+    let end = company.wrapping_sub(12).wrapping_add(u32::from_be_bytes(*length) as usize);
+    (at == BEFORE).then_some(end)
 }
 
 /// The length in a section's header.
@@ -91,7 +79,6 @@ mod tests {
     use super::*;
     use std::{vec, vec::Vec};
 
-    const BASE: usize = 0x1000;
     /// Where the hot plug section stands in [`log`].
     const SECTION: usize = 96;
 
@@ -109,24 +96,22 @@ mod tests {
         log
     }
 
-    fn token_in(log: &[u8]) -> Token {
-        token(BASE + SECTION, &Only(log))
+    /// The log, in the middle of other memory.
+    fn around(log: &[u8]) -> [u8; SIZE] {
+        let mut around = [0xFF; SIZE];
+        around[BEFORE - SECTION..][..log.len()].copy_from_slice(log);
+        around
     }
 
-    /// There is nothing but this in memory, from [`BASE`] on.
-    struct Only<'a>(&'a [u8]);
-
-    impl Memory for Only<'_> {
-        fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
-            let at = address.checked_sub(BASE)?;
-            self.0.get(at..at + N)?.try_into().ok()
-        }
+    fn token_in(log: &[u8]) -> Token {
+        request(&around(log)).map_or(Token::NONE, |(_, token)| token)
     }
 
     /// PUE-G-020
     #[test]
-    fn token_of_a_whole_log_is_found() {
-        assert_eq!(token_in(&log()), Token(0xBEEF));
+    fn request_and_token_of_a_whole_log_are_found() {
+        let dimm = HotplugRequest::from([2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8]);
+        assert_eq!(request(&around(&log())), Some((dimm, Token(0xBEEF))));
     }
 
     /// PUE-G-020
@@ -141,10 +126,10 @@ mod tests {
 
     /// PUE-G-021
     #[test]
-    fn section_that_ends_behind_the_log_has_no_token() {
+    fn section_that_ends_behind_the_log_is_not_believed() {
         let mut short = log();
         short[7] -= 1;
-        assert_eq!(token_in(&short), Token::NONE);
+        assert_eq!(request(&around(&short)), None);
     }
 
     /// PUE-G-021
@@ -154,21 +139,37 @@ mod tests {
         unannounced[SECTION + 11] = 0x40;
         wide[SECTION + 21] = 1;
         plain[SECTION + 3] = 20;
-        assert_eq!([unannounced, wide, plain].map(|log| token_in(&log)), [Token::NONE; 3]);
+        for log in [unannounced, wide, plain] {
+            assert_eq!(request(&around(&log)).map(|(_, token)| token), Some(Token::NONE));
+        }
     }
 
     #[test]
-    fn log_whose_sections_do_not_lead_to_this_one_has_no_token() {
+    fn log_whose_sections_do_not_lead_to_this_one_is_not_believed() {
         let (mut astray, mut endless, mut foreign) = (log(), log(), log());
         astray[27] = 52;
         endless[27] = 0;
         foreign[20] = b'X';
-        assert_eq!([astray, endless, foreign].map(|log| token_in(&log)), [Token::NONE; 3]);
+        assert_eq!([astray, endless, foreign].map(|log| request(&around(&log))), [None; 3]);
     }
 
     #[test]
-    fn memory_that_cannot_be_read_is_no_token() {
-        let log = log();
-        assert!((0..log.len()).all(|length| token_in(&log[..length]) == Token::NONE));
+    fn section_of_which_not_all_is_looked_at_has_no_token() {
+        let mut longer = log();
+        longer[SECTION + 3] = (SIZE - BEFORE + 1) as u8;
+        longer[7] = 0xFF;
+        assert_eq!(token_in(&longer), Token::NONE);
+    }
+
+    #[test]
+    fn any_bytes_are_looked_at_without_harm() {
+        // Lengths that lead anywhere, after a company that may stand anywhere.
+        for at in (0..BEFORE).step_by(4) {
+            for byte in 0..=u8::MAX {
+                let mut around = [byte; SIZE];
+                around[at..at + 4].copy_from_slice(&COMPANY);
+                let _ = request(&around);
+            }
+        }
     }
 }

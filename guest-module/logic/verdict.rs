@@ -4,7 +4,7 @@
 
 use super::{
     cause::Cause,
-    clues::{errno, CpusLeft, Senses},
+    clues::{errno, Senses},
 };
 use crate::wire::{
     drc::DrcIndex,
@@ -37,8 +37,8 @@ pub struct Evidence {
     pub lmbs_tried: bool,
     /// Whether the LMBs were there.
     pub range: Range,
-    /// How many CPUs are left.
-    pub left: CpusLeft,
+    /// Whether only one CPU is online.
+    pub last_online: bool,
     /// What could be seen.
     pub senses: Senses,
     /// Whether a call went by unseen meanwhile, so that silence says nothing.
@@ -193,7 +193,7 @@ fn untried(asked: &HotplugRequest, seen: &Evidence) -> Option<Cause> {
         // The core was given back, and only the device tree still has it.
         Resource::CPU if seen.released != 0 => Some(Cause::of(Reason::DETACH_FAILED, returned)),
         // The kernel looks at the number of CPUs online before it touches one; no more than that has happened.
-        Resource::CPU if returned == errno::EINVAL && seen.left.last_online => match seen.cpus_offline {
+        Resource::CPU if returned == errno::EINVAL && seen.last_online => match seen.cpus_offline {
             0 => Some(Cause::of(Reason::LAST_CPU, errno::EBUSY)),
             _ => Some(Cause::of(Reason::CORE_PARTLY_OFFLINE, errno::EBUSY)),
         },
@@ -446,13 +446,12 @@ mod tests {
     /// PUE-G-036
     #[test]
     fn last_cpu_is_known_by_the_number_that_is_online() {
-        let left = CpusLeft { last_online: true, ..CpusLeft::default() };
-        let seen = Evidence { left, unisolated: true, ..failed(EINVAL) };
+        let seen = Evidence { last_online: true, unisolated: true, ..failed(EINVAL) };
         assert_eq!(refused(&by_index(1), &seen), Some((EBUSY, Telling::Done)));
         assert_eq!(why(&by_index(1), &seen).map(|(reason, _)| reason), Some(Reason::LAST_CPU));
         let seen = Evidence { cpus_offline: 1, ..seen };
         assert_eq!(why(&by_index(1), &seen).map(|(reason, _)| reason), Some(Reason::CORE_PARTLY_OFFLINE));
-        let seen = Evidence { left: CpusLeft::default(), ..failed(EINVAL) };
+        let seen = Evidence { last_online: false, ..failed(EINVAL) };
         assert_eq!(why(&by_index(1), &seen).map(|(reason, _)| reason), Some(Reason::UNATTRIBUTED));
     }
 

@@ -4,10 +4,10 @@
 
 use super::{
     arming::Arming,
-    arrivals::{Arrival, Arrivals, Fate, Queued},
-    attempt::{Attempt, Task},
+    arrivals::{Arrival, Arrivals, Fate, Work},
+    attempt::{Attempt, Ending, Task},
     cause::Cause,
-    clues::{errno, CpusLeft, Senses},
+    clues::{errno, Senses},
     counters::Counters,
     journal::Journal,
     outbox::Outbox,
@@ -26,7 +26,10 @@ use crate::wire::{
 };
 use core::{
     hint,
-    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
+    sync::atomic::{
+        AtomicBool, AtomicU32, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
+    },
 };
 
 /// Who asked for a removal.
@@ -58,17 +61,6 @@ impl Follow {
     }
 }
 
-/// What the kernel says when a removal has returned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ending {
-    /// What the removal returned: 0 or a negative errno.
-    pub returned: i32,
-    /// How many CPUs are left.
-    pub left: CpusLeft,
-    /// Whether a call of a probed function went by unseen meanwhile.
-    pub blind: bool,
-}
-
 /// Follows the removals that the hypervisor asks for, and sees to it that it hears what became of each.
 #[derive(Debug)]
 pub struct Watch {
@@ -76,8 +68,6 @@ pub struct Watch {
     pub arming: Arming,
     arrivals: Arrivals,
     attempt: Attempt,
-    /// The worker that is doing some work at whose attempt it was seen, or 0.
-    seen_at_work: AtomicUsize,
     /// What happened how often.
     pub counters: Counters,
     /// The last refusals.
@@ -89,6 +79,8 @@ pub struct Watch {
     senses: AtomicU32,
     /// The number of the last refusal that came to the kernel log.
     logged: AtomicU64,
+    /// Somebody hands refusals to the kernel log.
+    logging: AtomicBool,
 }
 
 /// DISARM is to be said.
@@ -106,13 +98,13 @@ impl Watch {
             arming: Arming::new(),
             arrivals: Arrivals::new(),
             attempt: Attempt::new(),
-            seen_at_work: AtomicUsize::new(0),
             counters: Counters::new(),
             journal: Journal::new(),
             outbox: Outbox::new(),
             due: AtomicU32::new(0),
             senses: AtomicU32::new(0),
             logged: AtomicU64::new(0),
+            logging: AtomicBool::new(false),
         }
     }
 
@@ -129,10 +121,13 @@ impl Watch {
     /// Answers what has ended or will never begin, now that no probe runs any more. Then there may be something to
     /// [`Self::settle`].
     pub fn close(&self, rtas: &impl Rtas) {
+        if self.attempt.has_ended() {
+            self.conclude(rtas);
+        }
         // The attempt that had the turn, if one had, goes on without the module.
         self.attempt.give_turn_back();
         while let Some(arrival) = self.arrivals.take() {
-            if arrival.queued.is_none() {
+            if arrival.work.is_none() {
                 self.answer(&arrival, rtas);
             }
         }
@@ -144,19 +139,8 @@ impl Watch {
         patiently(rtas, || self.arming.disarm(rtas));
     }
 
-    /// `queue_hotplug_event` was entered with this request; so many calls of it went by unseen before.
-    pub fn event_begins(
-        &self,
-        task: Task,
-        asked: &HotplugRequest,
-        token: Token,
-        missed: u64,
-        rtas: &impl Rtas,
-    ) -> Follow {
-        if self.counters.missed_events.raise_to(missed) {
-            // One of these may have been lost by the kernel, and would never be answered (PUE-G-012).
-            self.renew(rtas);
-        }
+    /// `queue_hotplug_event` was entered with this request.
+    pub fn event_begins(&self, task: Task, asked: &HotplugRequest, token: Token) -> Follow {
         if asked.action != Action::REMOVE {
             return Follow::Nothing;
         }
@@ -164,14 +148,47 @@ impl Watch {
         Follow::Return
     }
 
-    /// A task queued some work, which no worker can have begun yet. `copied` reads what it is, if it is a request's.
-    pub fn work_begins(&self, task: Task, copied: impl FnOnce() -> Option<(Queued, HotplugRequest)>) {
-        self.arrivals.queues(task, copied);
+    /// A task queued some work that calls `function`, and which no worker can have begun yet. `copied` reads the request from
+    /// it, if it is one's; `logged` reads the request in the log, with its token.
+    pub fn work_is_queued(
+        &self,
+        task: Task,
+        work: Work,
+        function: usize,
+        copied: impl FnOnce() -> Option<HotplugRequest>,
+        logged: impl FnOnce() -> Option<(HotplugRequest, Token)>,
+    ) {
+        self.arrivals.queues(task, work, function, copied, logged);
     }
 
-    /// `queue_hotplug_event` returned.
-    pub fn event_ends(&self, task: Task, rtas: &impl Rtas) {
-        if self.arrivals.ends(task) == Fate::Unknown {
+    /// The interrupt has been handled in which the kernel may have called `queue_hotplug_event`, and so many calls of that
+    /// have gone by unseen. `logged` reads the request in the log, with its token.
+    pub fn interrupt_ends(
+        &self,
+        task: Task,
+        missed: u64,
+        logged: impl FnOnce() -> Option<(HotplugRequest, Token)>,
+        rtas: &impl Rtas,
+    ) {
+        let more = self.counters.missed_events.raise_to(missed);
+        if !self.arrivals.is_arriving() {
+            if more == 0 {
+                return;
+            }
+            match logged().filter(|_| more == 1 && self.arrivals.knows_work()) {
+                // Had it been queued, that had been seen.
+                Some((asked, token)) if asked.action == Action::REMOVE => self.arrivals.begins(task, &asked, token),
+                Some(_) => return,
+                // It may have been lost by the kernel, and would never be answered (PUE-G-012).
+                None => return self.renew(rtas),
+            }
+        }
+        self.event_ends(rtas);
+    }
+
+    /// `queue_hotplug_event` returned, after [`Self::event_begins`].
+    pub fn event_ends(&self, rtas: &impl Rtas) {
+        if self.arrivals.ends() == Fate::Unknown {
             // It will be answered, but without its token.
             self.counters.withdrawn.increment();
             self.due.fetch_or(ARM_LATER, Relaxed);
@@ -180,42 +197,42 @@ impl Watch {
         self.answer_lost(rtas);
     }
 
-    /// A task has done some work. If it was a request's, and no attempt was seen, nobody will answer it later. Returns whether
-    /// it was.
-    pub fn work_ends(&self, task: Task, work: usize, rtas: &impl Rtas) -> bool {
-        if self.seen_at_work.load(Relaxed) == task.0 {
-            // The kernel has freed the work by now, and a later request may have been put there.
-            self.seen_at_work.store(0, Relaxed);
+    /// A worker begins with some work. If it is a request's, so does the attempt at it. Those before it were lost: they are
+    /// answered first (PUE-G-035). Returns whether it is.
+    pub fn work_begins(&self, task: Task, work: Work, rtas: &impl Rtas) -> bool {
+        if self.arrivals.is_empty() || self.arrivals.before(work).is_none() || !self.take_turn(task) {
             return false;
         }
-        if self.arrivals.is_empty() || self.arrivals.before_work(work).is_none() || !self.take_turn(Task::NONE) {
-            return false;
+        let before = self.arrivals.before(work);
+        (0..before.unwrap_or_default()).for_each(|_| self.answer_first(rtas));
+        match before.and_then(|_| self.arrivals.take()) {
+            Some(Arrival { asked, token, .. }) => self.attempt_begins(&asked, token, rtas),
+            None => self.attempt.give_turn_back(),
         }
-        if let Some(before) = self.arrivals.before_work(work) {
-            (0..=before).for_each(|_| self.answer_first(rtas));
-        }
-        self.attempt.give_turn_back();
-        self.answer_lost(rtas);
         true
     }
 
-    /// `handle_dlpar_errorlog` was entered with this request, which stands at the address `copy`; so many calls of it went
-    /// by unseen before.
+    /// A worker has done some work. If there was an attempt in it, what that came to is told now. Returns whether there was.
+    pub fn work_ends(&self, task: Task, rtas: &impl Rtas) -> bool {
+        let ends = self.attempt.is_of(task);
+        if ends {
+            self.conclude(rtas);
+        }
+        ends
+    }
+
+    /// `handle_dlpar_errorlog` was entered with this request; so many calls of it went by unseen before.
     pub fn request_begins(
         &self,
         task: Task,
         origin: Origin,
-        copy: usize,
         asked: &HotplugRequest,
         missed: u64,
         rtas: &impl Rtas,
     ) -> Follow {
-        if self.counters.missed.raise_to(missed) {
+        if self.counters.missed.raise_to(missed) != 0 {
             // Each was answered if its arrival was seen. If not, it must not be relied on (PUE-G-012).
             self.renew(rtas);
-        }
-        if origin == Origin::Hypervisor {
-            self.seen_at_work.store(task.0, Relaxed);
         }
         if asked.action != Action::REMOVE {
             return Follow::Nothing;
@@ -224,15 +241,19 @@ impl Watch {
             self.counters.guest_initiated.increment();
             return Follow::Nothing;
         }
+        if self.attempt.is_of(task) {
+            return Follow::Return;
+        }
         if !self.take_turn(task) {
             self.counters.overlapped.increment();
             return Follow::Nothing;
         }
-        let token = self.token_of(copy, asked, rtas);
-        self.attempt.begin(asked, token);
-        if self.arming.covers(asked.resource) && self.arming.tells_starts() {
-            self.post(&mut report(0, Report::Started { token }, lowest(asked)), rtas);
+        // It was queued before this module was loaded, or its arrival went by unseen. If it was promised an answer, none
+        // without its token could be the one (PUE-G-012).
+        if self.arming.covers(asked.resource) {
+            self.renew(rtas);
         }
+        self.attempt_begins(asked, Token::NONE, rtas);
         Follow::Return
     }
 
@@ -253,42 +274,27 @@ impl Watch {
         }
     }
 
-    /// `handle_dlpar_errorlog` returned. The hypervisor is told before the kernel takes up its next request.
-    pub fn request_ends(&self, task: Task, ending: Ending, rtas: &impl Rtas) {
+    /// `handle_dlpar_errorlog` returned. Where the end of its work is seen, the hypervisor is told then, which is also before
+    /// the kernel takes up its next request: an event that comes while a probe's handler is in firmware goes by unseen.
+    pub fn request_ends(&self, task: Task, ending: &Ending, rtas: &impl Rtas) {
         if !self.attempt.is_of(task) {
             return;
         }
-        let (asked, token) = self.attempt.asked();
-        let Ending { returned, left, blind } = ending;
-        let seen = self.attempt.seen(returned, left, self.senses(), blind);
-        match judge(&asked, &seen) {
-            Verdict::Released => {
-                self.counters.requests.increment();
-                self.counters.released.increment();
-                if self.arming.covers(asked.resource) {
-                    self.post(&mut report(0, Report::Done { token }, lowest(&asked)), rtas);
-                }
-            }
-            Verdict::Refused { cause, connector, telling } => {
-                let lmb = seen.busy_lmb.map(|failure| failure.connector);
-                self.refuse(&asked, token, cause, lmb, connector.unwrap_or(lowest(&asked)), telling, rtas);
-            }
+        self.attempt.ends(ending);
+        if !self.senses().has(Senses::WORK) {
+            self.conclude(rtas);
         }
-        self.attempt.give_turn_back();
-        self.answer_lost(rtas);
-        self.arm_if_later(rtas);
     }
 
-    /// Whether there is something to do that a probe must not: [`Self::settle`].
+    /// Whether there is something to do that a probe must not: [`Self::settle`], and then [`Self::log`].
     pub fn is_unsettled(&self) -> bool {
         !self.outbox.is_empty()
             || self.due.load(Relaxed) & (DISARM | ARM) != 0
             || self.logged.load(Relaxed) != self.journal.newest()
     }
 
-    /// Tells the hypervisor what firmware was too busy for, and hands every new refusal to `log`. May sleep; one caller
-    /// at a time.
-    pub fn settle(&self, rtas: &impl Rtas, log: impl FnMut(&Refusal)) {
+    /// Tells the hypervisor what firmware was too busy for. May sleep; one caller at a time.
+    pub fn settle(&self, rtas: &impl Rtas) {
         while let Some(mut parcel) = self.outbox.first() {
             parcel.tell_patiently(&self.arming, rtas);
             self.count(parcel.number, parcel.told);
@@ -301,10 +307,13 @@ impl Watch {
         if self.due.fetch_and(!ARM, SeqCst) & ARM != 0 {
             patiently(rtas, || self.arming.arm(rtas));
         }
-        self.log_new(log);
     }
 
-    fn log_new(&self, mut log: impl FnMut(&Refusal)) {
+    /// Hands every new refusal to `log`, unless somebody does already or one is not told yet: then [`Self::is_unsettled`].
+    pub fn log(&self, mut log: impl FnMut(&Refusal)) {
+        if !self.outbox.is_empty() || self.logging.swap(true, Acquire) {
+            return;
+        }
         let mut next = self.logged.load(Relaxed).wrapping_add(1);
         while next <= self.journal.newest() {
             let oldest = self.journal.oldest();
@@ -319,25 +328,42 @@ impl Watch {
             self.logged.store(next, Relaxed);
             next = next.wrapping_add(1);
         }
+        self.logging.store(false, Release);
     }
 
-    /// The token of the request that the kernel begins with, whose copy is at this address. Those before it were lost, or
-    /// their attempts went by unseen: they are answered first (PUE-G-035).
-    fn token_of(&self, copy: usize, asked: &HotplugRequest, rtas: &impl Rtas) -> Token {
-        match self.arrivals.before_copy(copy) {
-            Some(before) => {
-                (0..before).for_each(|_| self.answer_first(rtas));
-                self.arrivals.take().map_or(Token::NONE, |arrival| arrival.token)
-            }
-            None => {
-                // It was queued before this module was loaded, or its arrival went by unseen. If it was promised an answer,
-                // none without its token could be the one (PUE-G-012).
-                if self.arming.covers(asked.resource) {
-                    self.renew(rtas);
+    /// The attempt at this begins. Only for who has the turn.
+    fn attempt_begins(&self, asked: &HotplugRequest, token: Token, rtas: &impl Rtas) {
+        self.attempt.begin(asked, token);
+        if self.arming.covers(asked.resource) && self.arming.tells_starts() {
+            self.post(&mut report(0, Report::Started { token }, lowest(asked)), rtas);
+        }
+    }
+
+    /// Tells what the attempt came to, and gives the turn back. Only for who has the turn.
+    fn conclude(&self, rtas: &impl Rtas) {
+        let (asked, token) = self.attempt.asked();
+        match self.attempt.take_ending() {
+            None => self.answer_unseen(&asked, token, rtas),
+            Some(ending) => {
+                let seen = self.attempt.seen(&ending, self.senses());
+                match judge(&asked, &seen) {
+                    Verdict::Released => {
+                        self.counters.requests.increment();
+                        self.counters.released.increment();
+                        if self.arming.covers(asked.resource) {
+                            self.post(&mut report(0, Report::Done { token }, lowest(&asked)), rtas);
+                        }
+                    }
+                    Verdict::Refused { cause, connector, telling } => {
+                        let lmb = seen.busy_lmb.map(|failure| failure.connector);
+                        self.refuse(&asked, token, cause, lmb, connector.unwrap_or(lowest(&asked)), telling, rtas);
+                    }
                 }
-                Token::NONE
             }
         }
+        self.attempt.give_turn_back();
+        self.answer_lost(rtas);
+        self.arm_if_later(rtas);
     }
 
     /// Answers the requests that the kernel has lost, if their turn has come.
@@ -358,21 +384,22 @@ impl Watch {
         }
     }
 
-    fn answer(&self, arrival: &Arrival, rtas: &impl Rtas) {
-        let Arrival { asked, token, queued } = *arrival;
-        let named = asked.target().connector();
-        let (cause, telling) = match (queued, named) {
-            (None, Some(connector)) => (Cause::of(Reason::DROPPED, errno::ENOMEM), Telling::Signal(connector)),
-            (None, None) => (Cause::of(Reason::DROPPED, errno::ENOMEM), Telling::Impossible),
-            // Nobody knows whether it was refused, and if it was, whether the kernel has said so. A report does no harm: if
-            // the device was given back, the request has ended.
-            (Some(_), _) => (Cause::of(Reason::UNATTRIBUTED, 0), Telling::Impossible),
-        };
-        match queued {
-            None => self.counters.dropped.increment(),
-            Some(_) => self.counters.unseen.increment(),
+    fn answer(&self, Arrival { asked, token, work }: &Arrival, rtas: &impl Rtas) {
+        if work.is_some() {
+            return self.answer_unseen(asked, *token, rtas);
         }
-        self.refuse(&asked, token, cause, None, lowest(&asked), telling, rtas);
+        self.counters.dropped.increment();
+        let cause = Cause::of(Reason::DROPPED, errno::ENOMEM);
+        let telling = asked.target().connector().map_or(Telling::Impossible, Telling::Signal);
+        self.refuse(asked, *token, cause, None, lowest(asked), telling, rtas);
+    }
+
+    /// Nobody knows whether it was refused, and if it was, whether the kernel has said so. A report does no harm: if the device
+    /// was given back, the request has ended.
+    fn answer_unseen(&self, asked: &HotplugRequest, token: Token, rtas: &impl Rtas) {
+        self.counters.unseen.increment();
+        let cause = Cause::of(Reason::UNATTRIBUTED, 0);
+        self.refuse(asked, token, cause, None, lowest(asked), Telling::Impossible, rtas);
     }
 
     /// Tells of a refusal, and writes it down. Only for who has the turn.

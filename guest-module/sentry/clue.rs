@@ -2,7 +2,7 @@
 
 //! The functions that give away why something stays. A kernel may lack any of them: a reason less is seen then.
 
-use super::{current_task, request::cpus_left, step::lmb_index, write_line};
+use super::{current_task, request::is_last_cpu, step::lmb_index, write_line};
 use crate::{
     logic::{
         attempt::Attempt,
@@ -99,7 +99,10 @@ clues! {
             }
             Follow::Return
         },
-        |attempt, returned| attempt.device_ends(attempt.clues.is_about_a_cpu(), returned, WATCH.senses());
+        |attempt, returned| {
+            let is_cpu = attempt.clues.is_about_a_cpu();
+            attempt.device_ends(is_cpu, returned, cpus_left_without(attempt), WATCH.senses());
+        };
     pages: Pages on c"offline_pages" for PAGES,
         |attempt, _| {
             attempt.clues.pages_begin();
@@ -130,12 +133,6 @@ clues! {
     huge_pages: HugePages on c"dissolve_free_hugetlb_folios" or c"dissolve_free_huge_pages",
         |_attempt, _| Follow::Return,
         |attempt, returned| attempt.clues.huge_pages_end(returned);
-    cpu_device: CpuDevice on c"cpu_device_down" for CPU_DEVICE,
-        |attempt, _| {
-            attempt.clues.cpu_device_begins();
-            Follow::Return
-        },
-        |attempt, returned| attempt.clues.cpu_device_ends(returned, cpus_left_without(attempt), WATCH.senses());
     // Where the compiler sees that all callers pass the same second argument, it leaves that one out.
     cpu_down: CpuDown on c"_cpu_down" or c"_cpu_down.constprop.0" for CPU_DOWN,
         |attempt, call| {
@@ -153,11 +150,11 @@ fn cpu_of(device: usize) -> Option<u32> {
     unsafe { shim::papr_device_is_cpu(device as c_ulong, &mut cpu) }.then_some(cpu)
 }
 
-/// How many CPUs are left if the one goes that the attempt is about.
+/// How many CPUs are left if the one goes that the attempt is about, if it is about one.
 fn cpus_left_without(attempt: &Attempt) -> CpusLeft {
     // SAFETY: It only looks at the kernel's masks of CPUs.
     let no_housekeeping = unsafe { !shim::papr_is_housekeeper_but(attempt.clues.cpu()) };
-    CpusLeft { no_housekeeping, ..cpus_left() }
+    CpusLeft { last_online: is_last_cpu(), no_housekeeping }
 }
 
 fn notified(attempt: &Attempt, answer: i32) {

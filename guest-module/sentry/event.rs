@@ -6,24 +6,31 @@ use super::{current_task, wake_if_unsettled};
 use crate::{
     firmware::Firmware,
     log,
-    logic::{arrivals::Queued, clues::Senses, event_log, watch::Follow},
-    probe::{read, Call, Observer},
-    shim,
-    wire::hotplug::HotplugRequest,
+    logic::{arrivals::Work, clues::Senses, event_log, watch::Follow},
+    probe::{calls_missed, read, Call, Observer},
+    report, shim,
+    wire::{hotplug::HotplugRequest, token::Token},
     WATCH,
 };
-use core::ffi::{c_int, c_ulong, CStr};
+use core::{
+    ffi::{c_int, c_ulong, CStr},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 /// The bytes of a hot plug section before what `queue_hotplug_event` is given.
 const HEADER: usize = 8;
 
-/// The kernel's memory.
-struct Kernel;
+/// Where the request stood in the last event that was seen. The kernel reads each into the same place.
+static PLACE: AtomicUsize = AtomicUsize::new(0);
 
-impl event_log::Memory for Kernel {
-    fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
-        read(address)
-    }
+/// The request that stands at this place, in a log.
+fn logged_at(place: usize) -> Option<(HotplugRequest, Token)> {
+    event_log::request(&read(place.wrapping_sub(HEADER + event_log::BEFORE))?)
+}
+
+/// The request in the log, if it stands where the last one stood.
+fn logged() -> Option<(HotplugRequest, Token)> {
+    logged_at(PLACE.load(Relaxed))
 }
 
 /// The kernel takes an event, in an interrupt, under a lock.
@@ -34,19 +41,30 @@ impl Observer for Event {
 
     /// `void queue_hotplug_event(struct pseries_hp_errorlog *hp_errlog)`
     fn enter(call: &Call<'_>) -> Follow {
-        let address = call.argument(0);
-        let Some(asked) = call.read(address) else { return Follow::Nothing };
-        let token = event_log::token(address.wrapping_sub(HEADER), &Kernel);
-        let asked = HotplugRequest::from(asked);
-        let follow = WATCH.event_begins(current_task(), &asked, token, call.missed(), &Firmware);
-        wake_if_unsettled();
+        let place = call.argument(0);
+        PLACE.store(place, Relaxed);
+        let unlogged = || Some((HotplugRequest::from(call.read(place)?), Token::NONE));
+        let Some((asked, token)) = logged_at(place).or_else(unlogged) else { return Follow::Nothing };
+        let follow = WATCH.event_begins(current_task(), &asked, token);
+        // SAFETY: It only looks at the context.
+        if unsafe { shim::papr_in_interrupt() } {
+            // It ends with the interrupt, which is seen. Where interrupts have threads (`threadirqs`), it is not.
+            return Follow::Nothing;
+        }
         follow
     }
 
     fn leave(_returned: i32) {
-        WATCH.event_ends(current_task(), &Firmware);
+        WATCH.event_ends(&Firmware);
         wake_if_unsettled();
     }
+}
+
+/// What is asked by the request that the kernel made this of, if it was one.
+pub(super) fn request_of(Work(work): Work) -> Option<HotplugRequest> {
+    // SAFETY: It only returns a constant.
+    let place = work.wrapping_add(unsafe { shim::papr_work_request() });
+    read(usize::from_ne_bytes(read(place)?)).map(HotplugRequest::from)
 }
 
 /// The tracepoints, attached for as long as this lives.
@@ -54,7 +72,7 @@ pub(super) struct Traces {
     cpu_states: bool,
 }
 
-static HANDLERS: shim::Traces = shim::Traces { queued, done, cpu_state };
+static HANDLERS: shim::Traces = shim::Traces { interrupted, queued, begins, ends, cpu_state };
 
 impl Traces {
     /// Attaches to them. Without them requests are followed no further than level 0 needs.
@@ -63,18 +81,15 @@ impl Traces {
         // SAFETY: The handlers may be called for ever, and there is room for the answer.
         let attached = unsafe { shim::papr_traces_attach(&HANDLERS, &mut cpu_states) };
         if attached != 0 {
-            log::notice(format_args!("this kernel's workqueues cannot be traced: no answer can be promised"));
+            log::notice(format_args!("this kernel's work cannot be traced: no answer can be promised"));
         }
         (attached == 0).then_some(Self { cpu_states })
     }
 
     /// What can be seen through them.
     pub(super) fn senses(&self) -> Senses {
-        if self.cpu_states {
-            Senses::CPU_STATES
-        } else {
-            Senses::default()
-        }
+        let states = if self.cpu_states { Senses::CPU_STATES } else { Senses::default() };
+        Senses(Senses::WORK.0 | states.0)
     }
 }
 
@@ -85,18 +100,25 @@ impl Drop for Traces {
     }
 }
 
-unsafe extern "C" fn queued(work: c_ulong) {
-    let work = work as usize;
-    WATCH.work_begins(current_task(), || {
-        // SAFETY: It only returns a constant.
-        let place = work.wrapping_add(unsafe { shim::papr_work_request() });
-        let copy = usize::from_ne_bytes(read(place)?);
-        Some((Queued { work, copy }, HotplugRequest::from(read(copy)?)))
-    });
+unsafe extern "C" fn interrupted() {
+    WATCH.interrupt_ends(current_task(), calls_missed::<Event>(), logged, &Firmware);
+    wake_if_unsettled();
 }
 
-unsafe extern "C" fn done(work: c_ulong) {
-    if WATCH.work_ends(current_task(), work as usize, &Firmware) {
+unsafe extern "C" fn queued(work: c_ulong, function: c_ulong) {
+    let work = Work(work as usize);
+    WATCH.work_is_queued(current_task(), work, function as usize, || request_of(work), logged);
+}
+
+unsafe extern "C" fn begins(work: c_ulong) {
+    if WATCH.work_begins(current_task(), Work(work as usize), &Firmware) {
+        wake_if_unsettled();
+    }
+}
+
+unsafe extern "C" fn ends() {
+    if WATCH.work_ends(current_task(), &Firmware) {
+        report::write();
         wake_if_unsettled();
     }
 }

@@ -6,8 +6,8 @@ use super::{current_task, missed, wake_if_unsettled};
 use crate::{
     firmware::Firmware,
     logic::{
-        clues::CpusLeft,
-        watch::{Ending, Follow, Origin},
+        attempt::Ending,
+        watch::{Follow, Origin},
     },
     probe::{Call, Observer},
     shim,
@@ -19,7 +19,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// How many calls had gone by unseen when the request that is followed began.
+/// [`steps_missed`] when the request that is followed began.
 static MISSED_BEFORE: AtomicU64 = AtomicU64::new(0);
 
 /// From the hypervisor or from the guest's administrator.
@@ -30,9 +30,8 @@ impl Observer for Request {
 
     /// `int handle_dlpar_errorlog(struct pseries_hp_errorlog *hp_elog)`
     fn enter(call: &Call<'_>) -> Follow {
-        let copy = call.argument(0);
-        let Some(asked) = call.read(copy) else { return Follow::Nothing };
-        let follow = begins(origin(), copy, &HotplugRequest::from(asked), call.missed());
+        let Some(asked) = call.read(call.argument(0)) else { return Follow::Nothing };
+        let follow = begins(origin(), &HotplugRequest::from(asked), call.missed());
         wake_if_unsettled();
         follow
     }
@@ -43,20 +42,24 @@ impl Observer for Request {
     }
 }
 
-/// The kernel begins with a request, whose copy stands at this address; so many calls of the function that is probed for
-/// that went by unseen before.
-pub(super) fn begins(origin: Origin, copy: usize, asked: &HotplugRequest, missed_before: u64) -> Follow {
-    let follow = WATCH.request_begins(current_task(), origin, copy, asked, missed_before, &Firmware);
+/// The kernel begins with a request; so many calls of the function that is probed for that went by unseen before.
+pub(super) fn begins(origin: Origin, asked: &HotplugRequest, missed_before: u64) -> Follow {
+    let follow = WATCH.request_begins(current_task(), origin, asked, missed_before, &Firmware);
     if follow == Follow::Return {
-        MISSED_BEFORE.store(missed(), Relaxed);
+        MISSED_BEFORE.store(steps_missed(), Relaxed);
     }
     follow
 }
 
 /// It has ended it, with 0 or a negative errno.
 pub(super) fn ends(returned: i32) {
-    let blind = missed() != MISSED_BEFORE.load(Relaxed);
-    WATCH.request_ends(current_task(), Ending { returned, left: cpus_left(), blind }, &Firmware);
+    let blind = steps_missed() != MISSED_BEFORE.load(Relaxed);
+    WATCH.request_ends(current_task(), &Ending { returned, last_online: is_last_cpu(), blind }, &Firmware);
+}
+
+/// How many calls have gone by unseen that can be a part of a removal. Events come while one is followed, and are no part of it.
+fn steps_missed() -> u64 {
+    missed().wrapping_sub(WATCH.counters.missed_events.get())
 }
 
 fn origin() -> Origin {
@@ -68,8 +71,8 @@ fn origin() -> Origin {
     }
 }
 
-/// How many CPUs are left.
-pub(super) fn cpus_left() -> CpusLeft {
+/// Whether only one CPU is online.
+pub(super) fn is_last_cpu() -> bool {
     // SAFETY: It only looks at the kernel's count of CPUs.
-    CpusLeft { last_online: unsafe { shim::papr_is_last_cpu() }, ..CpusLeft::default() }
+    unsafe { shim::papr_is_last_cpu() }
 }

@@ -5,14 +5,15 @@
 //!
 //! What the guest's own administrator asks for does not pass here, so it is not counted. It needs no more than that.
 
-use super::{current_task, name, request, wake_if_unsettled, write_line};
+use super::{current_task, event::request_of, name, request, wake_if_unsettled, write_line};
 use crate::{
     errno::Errno,
     log,
-    logic::watch::{Follow, Origin},
-    probe::{read, Call, Observer, Probe},
-    shim,
-    wire::hotplug::HotplugRequest,
+    logic::{
+        arrivals,
+        watch::{Follow, Origin},
+    },
+    probe::{Call, Observer, Probe},
     WATCH,
 };
 use core::{ffi::CStr, fmt};
@@ -67,11 +68,8 @@ impl Observer for Whole {
 
     /// `static void pseries_hp_work_fn(struct work_struct *work)`
     fn enter(call: &Call<'_>) -> Follow {
-        // SAFETY: It only returns a constant.
-        let place = call.argument(0).wrapping_add(unsafe { shim::papr_work_request() });
-        let Some(copy) = read(place).map(usize::from_ne_bytes) else { return Follow::Nothing };
-        let Some(asked) = read(copy) else { return Follow::Nothing };
-        let follow = request::begins(Origin::Hypervisor, copy, &HotplugRequest::from(asked), call.missed());
+        let Some(asked) = request_of(arrivals::Work(call.argument(0))) else { return Follow::Nothing };
+        let follow = request::begins(Origin::Hypervisor, &asked, call.missed());
         wake_if_unsettled();
         follow
     }

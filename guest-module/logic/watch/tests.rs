@@ -55,11 +55,11 @@ fn dimm() -> HotplugRequest {
 }
 
 fn begin(watch: &Watch, task: Task, origin: Origin, asked: &HotplugRequest) -> Follow {
-    watch.request_begins(task, origin, 0, asked, 0, &Firmware::answering(&[-3]))
+    watch.request_begins(task, origin, asked, 0, &Firmware::answering(&[-3]))
 }
 
 fn end(watch: &Watch, task: Task, returned: i32, firmware: &Firmware) {
-    watch.request_ends(task, Ending { returned, ..Ending::default() }, firmware);
+    watch.request_ends(task, &Ending { returned, ..Ending::default() }, firmware);
 }
 
 /// An LMB is taken offline, with this result.
@@ -78,7 +78,8 @@ fn refuse(watch: &Watch, firmware: &Firmware) {
 
 fn settle(watch: &Watch, firmware: &Firmware) -> Vec<Refusal> {
     let mut logged = vec![];
-    watch.settle(firmware, |refusal| logged.push(*refusal));
+    watch.settle(firmware);
+    watch.log(|refusal| logged.push(*refusal));
     logged
 }
 
@@ -183,30 +184,73 @@ fn busy_firmware_is_asked_again_afterwards_until_it_has_heard() {
     assert_eq!(watch.counters.told_by_module.get(), 1);
 }
 
-/// The kernel takes a request and keeps it there.
-fn arrive(watch: &Watch, place: Queued, firmware: &Firmware) {
-    assert_eq!(watch.event_begins(INTERRUPTED, &dimm(), Token::NONE, 0, firmware), Follow::Return);
-    watch.work_begins(INTERRUPTED, || Some((place, dimm())));
-    watch.event_ends(INTERRUPTED, firmware);
+/// The kernel takes a request and makes this of it.
+fn arrive(watch: &Watch, work: Work, firmware: &Firmware) {
+    assert_eq!(watch.event_begins(INTERRUPTED, &dimm(), Token::NONE), Follow::Return);
+    watch.work_is_queued(INTERRUPTED, work, 0x6000, || Some(dimm()), || None);
+    watch.event_ends(firmware);
 }
 
 /// The kernel frees a request before it says that its work is done.
 #[test]
 fn request_that_comes_to_stand_where_the_one_before_stood_is_not_answered_in_its_stead() {
     let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
-    let place = Queued { work: 0x5000, copy: 0x5080 };
-    arrive(&watch, place, &firmware);
+    watch.promise(Senses::WORK, false, &firmware);
+    let work = Work(0x5000);
+    arrive(&watch, work, &firmware);
     for requests in [1, 2] {
-        watch.request_begins(WORKER, Origin::Hypervisor, place.copy, &dimm(), 0, &firmware);
+        assert!(watch.work_begins(WORKER, work, &firmware));
+        assert_eq!(begin(&watch, WORKER, Origin::Hypervisor, &dimm()), Follow::Return);
         lmb(&watch, FIRST, -16);
         end(&watch, WORKER, -22, &firmware);
-        arrive(&watch, place, &firmware);
-        assert!(!watch.work_ends(WORKER, place.work, &firmware));
+        arrive(&watch, work, &firmware);
+        assert!(watch.work_ends(WORKER, &firmware));
         assert_eq!((watch.counters.requests.get(), watch.counters.unseen.get()), (requests, 0));
     }
     // This one's attempt was not seen.
-    assert!(watch.work_ends(WORKER, place.work, &firmware));
+    assert!(watch.work_begins(WORKER, work, &firmware));
+    assert!(watch.work_ends(WORKER, &firmware));
     assert_eq!((watch.counters.requests.get(), watch.counters.unseen.get()), (3, 1));
+}
+
+/// PUE-G-012
+#[test]
+fn event_that_no_probe_saw_withdraws_the_promise_only_if_the_log_does_not_tell_what_it_was() {
+    let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
+    arrive(&watch, Work(0x5000), &firmware);
+    let addition = HotplugRequest { action: Action::ADD, ..dimm() };
+    let mut missed = 0;
+    let mut unseen = |more, logged| {
+        missed += more;
+        watch.interrupt_ends(INTERRUPTED, missed, || logged, &firmware);
+        (watch.counters.withdrawn.get(), watch.counters.missed_events.get())
+    };
+    assert_eq!(unseen(0, None), (0, 0));
+    assert_eq!(unseen(1, Some((addition, Token::NONE))), (0, 1));
+    assert_eq!(unseen(1, None), (1, 2));
+    assert_eq!(unseen(2, Some((dimm(), Token(7)))), (2, 4));
+}
+
+#[test]
+fn refusal_is_told_when_the_work_ends_where_that_is_seen_and_when_the_removal_returns_elsewhere() {
+    for (senses, told_by) in [(Senses::WORK, [0, 1]), (Senses::default(), [1, 1])] {
+        let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
+        watch.promise(senses, false, &firmware);
+        refuse(&watch, &firmware);
+        let at_return = firmware.signals.borrow().len();
+        watch.work_ends(WORKER, &firmware);
+        assert_eq!([at_return, firmware.signals.borrow().len()], told_by);
+    }
+}
+
+#[test]
+fn refusal_that_was_not_told_when_the_last_probe_went_is_told_in_the_end() {
+    let (watch, firmware) = (Watch::new(), Firmware::answering(&[0]));
+    watch.promise(Senses::WORK, false, &firmware);
+    refuse(&watch, &firmware);
+    watch.close(&firmware);
+    assert_eq!(*firmware.signals.borrow(), [FIRST]);
+    assert_eq!(settle(&watch, &firmware).len(), 1);
 }
 
 #[test]

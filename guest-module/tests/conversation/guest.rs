@@ -14,19 +14,21 @@ use papr_unplug::{
     },
 };
 use papr_unplug_guest::logic::{
-    arrivals::Queued,
-    attempt::Task,
+    arrivals,
+    attempt::{Ending, Task},
     clues::{LmbFlags, Senses},
     event_log,
     refusal::Refusal,
     rtas::Rtas,
-    watch::{Ending, Follow, Origin, Watch},
+    watch::{Follow, Origin, Watch},
 };
 use std::collections::{HashSet, VecDeque};
 
 const INTERRUPTED: Task = Task(0xC000_1000);
 const WORKER: Task = Task(0xC000_2000);
 const ADMINISTRATOR: Task = Task(0xC000_3000);
+/// What the kernel's work on a request calls.
+const FUNCTION: usize = 0xC000_4000;
 
 /// What becomes of a request when it comes to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) enum Arrival {
     Dropped,
     /// It is queued, and no probe saw it come.
     QueuedUnseen,
+    /// There is no memory for it, and no probe saw it come.
+    DroppedUnseen,
 }
 
 /// What becomes of a removal.
@@ -53,7 +57,7 @@ pub(crate) enum Plan {
 }
 
 struct Work {
-    queued: Queued,
+    item: arrivals::Work,
     request: RequestId,
     asked: HotplugRequest,
     is_known: bool,
@@ -66,6 +70,9 @@ pub(crate) struct Guest {
     lost: HashSet<DrcIndex>,
     next: usize,
     arrivals_unseen: u64,
+    /// Whether the module knows where the kernel reads an event's log, and what its work on a request calls.
+    pub(crate) knows_the_log: bool,
+    pub(crate) knows_work: bool,
     attempts_unseen: u64,
 }
 
@@ -86,6 +93,8 @@ impl Guest {
             lost: HashSet::new(),
             next: 0xC001_0000,
             arrivals_unseen: 0,
+            knows_the_log: false,
+            knows_work: false,
             attempts_unseen: 0,
         }
     }
@@ -94,6 +103,7 @@ impl Guest {
     pub(crate) fn reload(&mut self, hypervisor: &Hypervisor) {
         self.watch = Watch::new();
         (self.arrivals_unseen, self.attempts_unseen) = (0, 0);
+        (self.knows_the_log, self.knows_work) = (false, false);
         self.queue.iter_mut().for_each(|work| work.is_known = false);
         self.watch.arming.discover(&hypervisor.property());
         self.watch.promise(Senses(u32::MAX), true, hypervisor);
@@ -112,79 +122,86 @@ impl Guest {
         let section = ask.section();
         let section = section.as_ref();
         let asked = HotplugRequest::from_bytes(&section[8..]).unwrap();
-        let queued = Queued { work: self.next, copy: self.next + 0x80 };
+        let item = arrivals::Work(self.next);
         self.next += 0x100;
 
-        let is_seen = arrival != Arrival::QueuedUnseen;
+        let token = token_of(section);
+        let is_seen = !matches!(arrival, Arrival::QueuedUnseen | Arrival::DroppedUnseen);
         if is_seen {
-            let token = token_of(section);
-            let follow = self.watch.event_begins(INTERRUPTED, &asked, token, self.arrivals_unseen, hypervisor);
-            assert_eq!(follow, Follow::Return);
+            assert_eq!(self.watch.event_begins(INTERRUPTED, &asked, token), Follow::Return);
+            self.knows_the_log = true;
         } else {
             self.arrivals_unseen += 1;
         }
-        if arrival != Arrival::Dropped {
-            self.watch.work_begins(INTERRUPTED, || Some((queued, asked)));
-            self.queue.push_back(Work { queued, request: ask.request, asked, is_known: is_seen });
+        let logged = || self.knows_the_log.then_some((asked, token));
+        if !matches!(arrival, Arrival::Dropped | Arrival::DroppedUnseen) {
+            self.watch.work_is_queued(INTERRUPTED, item, FUNCTION, || Some(asked), logged);
+            self.knows_work |= is_seen;
+            self.queue.push_back(Work { item, request: ask.request, asked, is_known: self.knows_work });
         }
         if is_seen {
-            self.watch.event_ends(INTERRUPTED, hypervisor);
+            self.watch.event_ends(hypervisor);
         }
+        self.watch.interrupt_ends(INTERRUPTED, self.arrivals_unseen, logged, hypervisor);
         true
     }
 
     /// The worker of the kernel's workqueue takes up the oldest request, and this becomes of it. Returns which it was.
     pub(crate) fn work(&mut self, hypervisor: &Hypervisor, plan: Plan) -> Option<RequestId> {
-        let Work { queued, request, asked, is_known } = self.queue.pop_front()?;
+        let Work { item, request, asked, is_known } = self.queue.pop_front()?;
         // Of a request whose arrival no probe saw either, nobody would ever know.
         let is_seen = plan != Plan::RefuseUnseen || !is_known;
         self.attempts_unseen += u64::from(!is_seen);
+        self.watch.work_begins(WORKER, item, hypervisor);
         if is_seen {
-            let follow = self.begin(hypervisor, queued, &asked);
+            let follow = self.begin(hypervisor, &asked);
             assert_eq!(follow, Follow::Return);
         }
         let returned = self.attempt(hypervisor, &asked, plan);
         if is_seen {
-            self.watch.request_ends(WORKER, Ending { returned, ..Ending::default() }, hypervisor);
+            self.watch.request_ends(WORKER, &Ending { returned, ..Ending::default() }, hypervisor);
         }
-        self.watch.work_ends(WORKER, queued.work, hypervisor);
+        self.watch.work_ends(WORKER, hypervisor);
         Some(request)
     }
 
     /// The worker begins with the oldest request and does not come to its end.
     pub(crate) fn hang(&mut self, hypervisor: &Hypervisor) -> RequestId {
         let work = self.queue.pop_front().unwrap();
-        self.begin(hypervisor, work.queued, &work.asked);
+        self.watch.work_begins(WORKER, work.item, hypervisor);
+        self.begin(hypervisor, &work.asked);
         work.request
     }
 
     /// The removal at which it hung is refused after all.
     pub(crate) fn give_up(&mut self, hypervisor: &Hypervisor) {
-        self.watch.request_ends(WORKER, Ending { returned: -22, ..Ending::default() }, hypervisor);
+        self.watch.request_ends(WORKER, &Ending { returned: -22, ..Ending::default() }, hypervisor);
+        self.watch.work_ends(WORKER, hypervisor);
     }
 
     /// The administrator of the guest asks for the same, and is refused.
     pub(crate) fn remove_by_hand(&mut self, hypervisor: &Hypervisor, first: DrcIndex) {
         let [a, b, c, d] = first.0.to_be_bytes();
         let asked = HotplugRequest::from([2, 2, 4, 0xFF, 0, 0, 0, 2, a, b, c, d]);
-        let follow = self.watch.request_begins(ADMINISTRATOR, Origin::Guest, 0xC00F_0000, &asked, 0, hypervisor);
+        let follow = self.watch.request_begins(ADMINISTRATOR, Origin::Guest, &asked, 0, hypervisor);
         assert_eq!(follow, Follow::Nothing);
-        self.watch.request_ends(ADMINISTRATOR, Ending { returned: -22, ..Ending::default() }, hypervisor);
+        self.watch.request_ends(ADMINISTRATOR, &Ending { returned: -22, ..Ending::default() }, hypervisor);
     }
 
     /// The module's own worker does what there is to do, and these are the refusals that come to the kernel log.
     pub(crate) fn settle(&self, hypervisor: &Hypervisor) -> Vec<Refusal> {
         let mut logged = Vec::new();
         if self.watch.is_unsettled() {
-            self.watch.settle(hypervisor, |refusal| logged.push(*refusal));
+            self.watch.settle(hypervisor);
+            self.watch.log(|refusal| logged.push(*refusal));
         }
         assert!(!self.watch.is_unsettled());
         logged
     }
 
-    fn begin(&self, hypervisor: &Hypervisor, queued: Queued, asked: &HotplugRequest) -> Follow {
+    fn begin(&self, hypervisor: &Hypervisor, asked: &HotplugRequest) -> Follow {
         let missed = self.attempts_unseen;
-        self.watch.request_begins(WORKER, Origin::Hypervisor, queued.copy, asked, missed, hypervisor)
+        self.watch.request_begins(WORKER, Origin::Hypervisor, asked, missed, hypervisor)
     }
 
     fn attempt(&mut self, hypervisor: &Hypervisor, asked: &HotplugRequest, plan: Plan) -> i32 {
@@ -245,20 +262,10 @@ impl Guest {
 
 /// The token, read as the module reads it: where firmware wrote the log.
 fn token_of(section: &[u8]) -> papr_unplug::wire::token::Token {
-    // The log is not the first thing in memory.
-    let mut log = vec![0; 64];
-    log.extend([6, 0xE5, 0, 0xE5, 0, 0, 0, 16 + section.len() as u8]);
+    let mut log = vec![6, 0xE5, 0, 0xE5, 0, 0, 0, 16 + section.len() as u8];
     log.extend([0x82, 0, 0x8E, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'I', b'B', b'M', 0]);
-    let at = log.len();
-    log.extend(section);
-    event_log::token(at, &Log(log))
-}
-
-/// What is in memory.
-struct Log(Vec<u8>);
-
-impl event_log::Memory for Log {
-    fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
-        self.0.get(address..address.checked_add(N)?)?.try_into().ok()
-    }
+    let mut around = [0; event_log::SIZE];
+    around[event_log::BEFORE - log.len()..event_log::BEFORE].copy_from_slice(&log);
+    around[event_log::BEFORE..][..section.len()].copy_from_slice(section);
+    event_log::request(&around).unwrap().1
 }

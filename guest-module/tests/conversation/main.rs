@@ -195,17 +195,38 @@ fn request_that_no_probe_saw_come_is_no_longer_promised_and_answered_in_order() 
     assert_eq!(hypervisor.open(), []);
 }
 
-/// PUE-G-012
+/// PUE-G-012: there may be no next event for long.
 #[test]
-fn miss_that_is_noticed_at_the_next_event_withdraws_the_promise_before_that_one() {
+fn request_that_may_be_lost_and_that_no_probe_saw_come_is_no_longer_promised() {
     let hypervisor = Hypervisor::new();
     let mut guest = Guest::load(&hypervisor);
-    hypervisor.device_del(DIMM);
-    guest.interrupt(&hypervisor, Arrival::QueuedUnseen);
+    let lost = hypervisor.device_del(DIMM).unwrap();
     let before = hypervisor.reports().len();
-    hypervisor.device_del(OTHER_DIMM);
-    guest.interrupt(&hypervisor, Arrival::Queued);
+    guest.interrupt(&hypervisor, Arrival::DroppedUnseen);
     assert_eq!(hypervisor.reports()[before..], [0x4000_0000, 0x2003_0046]);
+    assert_eq!((hypervisor.open(), hypervisor.promised()), (vec![lost], vec![]));
+
+    // The next answer about the device ends both (PUE-V-037).
+    hypervisor.device_del(DIMM);
+    guest.interrupt(&hypervisor, Arrival::Queued);
+    guest.work(&hypervisor, REFUSE);
+    assert_eq!(hypervisor.open(), []);
+}
+
+/// PUE-G-020, PUE-G-030, PUE-G-031: the kernel takes a request while a probe's handler runs.
+#[test]
+fn request_that_no_probe_saw_come_is_answered_by_the_token_in_the_log_once_one_was_seen() {
+    let hypervisor = Hypervisor::new();
+    let mut guest = Guest::load(&hypervisor);
+    for arrival in [Arrival::Queued, Arrival::QueuedUnseen, Arrival::DroppedUnseen] {
+        hypervisor.device_del(DIMM);
+        guest.interrupt(&hypervisor, arrival);
+    }
+    assert_eq!(hypervisor.promised().len(), 3);
+    while guest.work(&hypervisor, REFUSE).is_some() {}
+    let busy = |request| (request, Reason::UNMOVABLE_PAGE, SECOND, Evidence::Token);
+    assert_eq!(refusals(&hypervisor), [busy(1), busy(2), (3, Reason::DROPPED, DIMM, Evidence::Token)]);
+    assert_eq!(guest.watch.counters.withdrawn.get(), 0);
 }
 
 /// PUE-G-012

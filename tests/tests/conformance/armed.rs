@@ -11,6 +11,7 @@ use papr_unplug_tests::{
     story::story,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// PUE-G-010, PUE-G-020, PUE-G-022, PUE-G-036
 #[test]
@@ -51,6 +52,30 @@ fn two_requests_for_one_dimm_are_each_refused_by_name() {
             });
             assert_eq!(told(&vm.remove(&dimm)?)?, expected);
         }
+        Ok(())
+    });
+}
+
+/// PUE-G-012, PUE-G-020, PUE-G-030: a request comes to the kernel while a probe's handler runs, which hides it from the probe.
+#[test]
+fn requests_that_come_in_bursts_are_each_answered_by_name_and_the_promise_is_kept() {
+    const BURSTS: usize = 100;
+    story(Pairing::OURS, |vm| {
+        let dimms = [vm.plug_dimm(ONE_LMB)?, vm.plug_dimm(ONE_LMB)?, vm.plug_dimm(ONE_LMB)?];
+        vm.veto_offlining()?;
+        let mut sources = BTreeMap::<_, usize>::new();
+        for _ in 0..BURSTS {
+            let asked = [vm.ask_unwatched(&dimms[0])?, vm.ask_unwatched(&dimms[1])?, vm.ask_unwatched(&dimms[2])?];
+            for asked in &asked {
+                vm.await_told(asked)?;
+                let source = vm.told(asked)?.first().and_then(|event| event.body.data("source").cloned());
+                *sources.entry(source.unwrap_or_default().to_string()).or_default() += 1;
+            }
+        }
+        let counters = vm.counters()?;
+        println!("the module's counters: {:?}", counters.nonzero());
+        assert_eq!(sources, BTreeMap::from([(json!("reported-by-token").to_string(), BURSTS * dimms.len())]));
+        assert_eq!(counters.get("withdrawn"), 0);
         Ok(())
     });
 }
