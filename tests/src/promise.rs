@@ -2,7 +2,7 @@
 
 //! What a guest has promised our VMM, and what it has not answered yet.
 
-use crate::{deadline::Deadline, vm::Vm};
+use crate::{deadline::Deadline, removal::Device, vm::Vm};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
@@ -15,6 +15,19 @@ impl Vm {
     /// The requests that are open.
     pub fn pending(&mut self) -> Result<Value> {
         Ok(self.qmp.execute("query-device-unplug-requests", json!({}))?["requests"].take())
+    }
+
+    /// Waits until the guest has begun with every request for this device that is open.
+    pub fn await_begun(&mut self, device: &(impl Device + ?Sized)) -> Result<()> {
+        let deadline = Deadline::start();
+        loop {
+            let open = self.pending()?;
+            let waits = |request: &Value| request["device"] == json!(device.id()) && request["started"] == json!(false);
+            if !open.as_array().is_some_and(|requests| requests.iter().any(waits)) {
+                return Ok(());
+            }
+            ensure!(!deadline.left().is_zero(), "the guest has not begun with {}: {open}", device.id());
+        }
     }
 
     /// Waits until the guest has promised answers about just these classes.
