@@ -137,33 +137,43 @@ fn every_request_is_answered_once_whatever_fails() {
 #[test]
 #[ignore = "boots a kernel whose allocations fail on demand: cargo xtask test --kernel debug"]
 fn requests_that_are_lost_in_bursts_are_each_answered_by_name() {
-    const BURSTS: u64 = 100;
-    story_on(Pairing::OURS, Machine::PseriesForLong, &Start::default(), |vm| {
-        vm.spare_caches(&SPARED)?;
-        let dimms = [vm.plug_dimm(ONE_LMB)?, vm.plug_dimm(ONE_LMB)?, vm.plug_dimm(ONE_LMB)?];
-        vm.veto_offlining()?;
-        let mut outcomes = Outcomes::new();
-        for burst in 1..=BURSTS {
-            let command = has_counted(burst * dimms.len() as u64);
-            vm.fail_atomic_allocations_until(30, &command, SUCCESS)?;
-            let mut asked = Vec::new();
-            for dimm in &dimms {
-                asked.push(vm.ask_unwatched(dimm)?);
-                // The next one comes while the probes are busy with this one.
-                vm.await_begun(dimm)?;
-            }
-            for asked in &asked {
-                await_told(vm, asked)?;
-                *outcomes.entry(outcome(&vm.told(asked)?)?).or_default() += 1;
-            }
-            vm.console.wait_for(SUCCESS).context("waiting for allocations to succeed")?;
+    story_on(Pairing::OURS, Machine::PseriesForLong, &Start::default(), |vm| lost_in_bursts(vm, 100));
+}
+
+/// PUE-G-012, PUE-G-031
+#[test]
+#[ignore = "boots a kernel whose allocations fail on demand: cargo xtask test --kernel debug"]
+fn requests_that_are_lost_in_bursts_are_each_answered_by_name_where_interrupts_have_threads() {
+    let start = Start::with_kernel_arguments("threadirqs");
+    story_on(Pairing::OURS, Machine::PseriesForLong, &start, |vm| lost_in_bursts(vm, 30));
+}
+
+/// Asks for three DIMMs in one go, so often, while allocations fail, and sees that each refusal is told by its token.
+fn lost_in_bursts(vm: &mut Vm, bursts: u64) -> Result<()> {
+    vm.spare_caches(&SPARED)?;
+    let dimms = [vm.plug_dimm(ONE_LMB)?, vm.plug_dimm(ONE_LMB)?, vm.plug_dimm(ONE_LMB)?];
+    vm.veto_offlining()?;
+    let mut outcomes = Outcomes::new();
+    for burst in 1..=bursts {
+        let command = has_counted(burst * dimms.len() as u64);
+        vm.fail_atomic_allocations_until(30, &command, SUCCESS)?;
+        let mut asked = Vec::new();
+        for dimm in &dimms {
+            asked.push(vm.ask_unwatched(dimm)?);
+            // The next one comes while the probes are busy with this one.
+            vm.await_begun(dimm)?;
         }
-        let counters = vm.counters()?;
-        println!("{outcomes:?}; the module's counters: {:?}", counters.nonzero());
-        assert!(outcomes.keys().all(|outcome| outcome.ends_with("(reported-by-token)")));
-        assert_eq!(counters.get("requests"), BURSTS * dimms.len() as u64);
-        Ok(())
-    });
+        for asked in &asked {
+            await_told(vm, asked)?;
+            *outcomes.entry(outcome(&vm.told(asked)?)?).or_default() += 1;
+        }
+        vm.console.wait_for(SUCCESS).context("waiting for allocations to succeed")?;
+    }
+    let counters = vm.counters()?;
+    println!("{outcomes:?}; the module's counters: {:?}", counters.nonzero());
+    assert!(outcomes.keys().all(|outcome| outcome.ends_with("(reported-by-token)")));
+    assert_eq!(counters.get("requests"), bursts * dimms.len() as u64);
+    Ok(())
 }
 
 /// Waits until the host is told of this request; if it is not, says what the host knows.
