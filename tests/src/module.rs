@@ -33,9 +33,10 @@ impl Counters {
         *self.0.get(name).unwrap_or_else(|| panic!("there is no counter {name} in {self:?}"))
     }
 
-    /// Those that are not zero, by name.
+    /// Those that are not zero, by name, but for `missed_events`: whether one comes while a probe runs is a matter of chance.
     pub fn nonzero(&self) -> Vec<(&str, u64)> {
-        self.0.iter().filter(|(_, value)| **value != 0).map(|(name, value)| (name.as_str(), *value)).collect()
+        let is_certain = |(name, value): &(&String, &u64)| **value != 0 && *name != "missed_events";
+        self.0.iter().filter(is_certain).map(|(name, value)| (name.as_str(), *value)).collect()
     }
 }
 
@@ -73,17 +74,22 @@ impl FromStr for Refusal {
 impl Vm {
     /// Loads the module.
     pub fn load_module(&mut self) -> Result<()> {
-        self.guest.sh("insmod /lib/modules/papr_unplug.ko").map(drop)
+        self.insert("papr_unplug.ko")
     }
 
     /// Loads it with these parameters.
     pub fn load_module_with(&mut self, parameters: &str) -> Result<()> {
-        self.guest.sh(&format!("insmod /lib/modules/papr_unplug.ko {parameters}")).map(drop)
+        self.insert(&format!("papr_unplug.ko {parameters}"))
     }
 
     /// Loads it with the face that it shows to kernels without `CONFIG_RUST`.
     pub fn load_freestanding_module(&mut self) -> Result<()> {
-        self.guest.sh("insmod /lib/modules/freestanding/papr_unplug.ko").map(drop)
+        self.insert("freestanding/papr_unplug.ko")
+    }
+
+    fn insert(&mut self, module: &str) -> Result<()> {
+        self.guest.sh(&format!("insmod /lib/modules/{module}"))?;
+        self.trace.step_behind(&mut self.guest)
     }
 
     /// Unloads it.

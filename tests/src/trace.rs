@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 /// argument says which of the two it begins with, its return how it ends. (By fprobes on a preemptible kernel that has them:
 /// without a fix, kprobes crash it, see `docs/adr/0005`.) And the RTAS calls of one name. Kernels before 6.3
 /// have no tracepoint for these, so a probe takes its place there: the arguments of the call follow those of `rtas_call()`.
-/// Descriptor 3 of the shell is what reads it.
+/// And [`BEHIND`]. Descriptor 3 of the shell is what reads it.
 const SETUP: &[&str] = &[
     "cd /sys/kernel/tracing",
     "if uname -v | grep -q PREEMPT && grep -qF 'f[:' README; then \
@@ -30,9 +30,16 @@ const SETUP: &[&str] = &[
      >> kprobe_events && token=$(hexdump -e '4/1 \"%02x\"' /proc/device-tree/rtas/set-indicator) && \
      echo token == 0x$token > events/papr_test/call/filter && echo 1 > events/papr_test/call/enable; fi",
     "echo 1 > events/papr_test/begin/enable && echo 1 > events/papr_test/attempt/enable",
+    "echo \"function == 0x$(sed -n 's/ t pseries_hp_work_fn$//p' /proc/kallsyms)\" > events/workqueue/workqueue_execute_end/filter",
+    BEHIND,
     "exec 3< trace_pipe",
     "cd /root",
 ];
+
+/// Has the kernel trace that its work on a request of the hypervisor's has been done. Who follows a tracepoint later is called
+/// later: after this, what the module does there comes before.
+const BEHIND: &str =
+    "for on in 0 1; do echo $on > /sys/kernel/tracing/events/workqueue/workqueue_execute_end/enable; done";
 
 /// Waits until there is something and reads it. (A shell's own `read` would poll for a byte where a page is waiting.)
 const READ: &str = "dd bs=65536 count=1 <&3 2>/dev/null";
@@ -46,6 +53,8 @@ pub enum Step {
     Begin(Asker, Action),
     /// It ended an attempt.
     End(Attempt),
+    /// It is done with a request of the hypervisor's, and so is the module.
+    Done,
     /// We were here.
     Mark(u64),
 }
@@ -106,14 +115,21 @@ impl Trace {
         Ok(Self { unread: VecDeque::new(), marks: 0 })
     }
 
-    /// Waits for the next of the hypervisor's attempts to end; gives the calls up to there as well.
+    /// From now on what a module does that was loaded now comes before [`Step::Done`].
+    pub fn step_behind(&mut self, guest: &mut Guest) -> Result<()> {
+        guest.sh(BEHIND).map(drop)
+    }
+
+    /// Waits for the next of the hypervisor's attempts to end, and for what the module does then; gives the calls up to there
+    /// as well.
     pub fn attempt(&mut self, guest: &mut Guest) -> Result<(Vec<SetIndicator>, Attempt)> {
-        let mut calls = Vec::new();
+        let (mut calls, mut ended) = (Vec::new(), None);
         loop {
-            match self.next(guest).context("waiting for the guest to end its attempt")? {
-                Step::Call(call) => calls.push(call),
-                Step::End(attempt) if attempt.asker == Asker::Hypervisor => return Ok((calls, attempt)),
-                Step::Begin(..) | Step::End(_) | Step::Mark(_) => {}
+            match (self.next(guest).context("waiting for the guest to end its attempt")?, ended) {
+                (Step::Call(call), _) => calls.push(call),
+                (Step::End(attempt), None) if attempt.asker == Asker::Hypervisor => ended = Some(attempt),
+                (Step::Done, Some(attempt)) => return Ok((calls, attempt)),
+                (Step::Begin(..) | Step::End(_) | Step::Done | Step::Mark(_), _) => {}
             }
         }
     }
@@ -198,6 +214,8 @@ impl Step {
             let (_, errno) = rest.split_once(" errno=")?;
             let (errno, task) = errno.split_once(" comm=\"").unwrap_or((errno, &task));
             Some(Self::End(Attempt { asker: Asker::of(task), errno: errno.parse().ok()? }))
+        } else if line.contains(": workqueue_execute_end: ") {
+            Some(Self::Done)
         } else {
             let (_, mark) = line.split_once(": tracing_mark_write: mark ")?;
             Some(Self::Mark(mark.parse().ok()?))
@@ -218,7 +236,7 @@ impl Step {
     pub fn call(self) -> Option<SetIndicator> {
         match self {
             Self::Call(call) => Some(call),
-            Self::Begin(..) | Self::End(_) | Self::Mark(_) => None,
+            Self::Begin(..) | Self::End(_) | Self::Done | Self::Mark(_) => None,
         }
     }
 
@@ -319,6 +337,9 @@ mod tests {
 
     #[test]
     fn marks_are_read_and_other_lines_are_passed_over() {
+        let done = "   kworker/u32:2-62  [001] .....  1.311507: workqueue_execute_end: work struct 00000000040373ad: function \
+             pseries_hp_work_fn";
+        assert_eq!(Step::parse(done), Some(Step::Done));
         let mark = "    sh-41      [000] ...2.     9.222054: tracing_mark_write: mark 12";
         assert_eq!(Step::parse(mark), Some(Step::Mark(12)));
         for line in ["", "CPU:0 [LOST 12 EVENTS]", "  sh-1 [000] ...1. 1.0: rtas_input: query-cpu arguments: {0x1}"] {

@@ -91,7 +91,7 @@ fn bursts(vm: &mut Vm, bursts: u32) -> Result<()> {
         }
     }
     let counters = vm.counters()?;
-    println!("the module's counters: {:?}", counters.nonzero());
+    println!("the module's counters: {counters:?}");
     let by_token = |reason: &str, times| (format!("\"reported-by-token\": \"{reason}\""), bursts * times);
     assert_eq!(answers, BTreeMap::from([by_token("last-cpu", 1), by_token("memory-veto", 2)]));
     assert_eq!(counters.get("withdrawn"), 0);
