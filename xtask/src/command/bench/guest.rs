@@ -18,7 +18,7 @@ use crate::command::bench::table::{self, Row, Target};
 /// How often the last CPU is asked for in each pairing.
 const REFUSALS: usize = 201;
 /// How often a device is removed with the module, and without.
-const REMOVALS: usize = 11;
+const REMOVALS: usize = 31;
 /// How large the module may be, in KiB.
 const LARGEST: f64 = 64.0;
 
