@@ -2,7 +2,7 @@
 
 //! The guest module, as the guest's administrator sees it.
 
-use crate::vm::Vm;
+use crate::{trace::Trace, vm::Vm};
 use anyhow::{Context as _, Result};
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -89,7 +89,7 @@ impl Vm {
 
     fn insert(&mut self, module: &str) -> Result<()> {
         self.guest.sh(&format!("insmod /lib/modules/{module}"))?;
-        self.trace.step_behind(&mut self.guest)
+        Trace::step_behind(&mut self.guest)
     }
 
     /// Unloads it.

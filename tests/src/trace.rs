@@ -116,7 +116,7 @@ impl Trace {
     }
 
     /// From now on what a module does that was loaded now comes before [`Step::Done`].
-    pub fn step_behind(&mut self, guest: &mut Guest) -> Result<()> {
+    pub fn step_behind(guest: &mut Guest) -> Result<()> {
         guest.sh(BEHIND).map(drop)
     }
 

@@ -15,7 +15,7 @@ use crate::artifacts::kernel::Flavour;
 use crate::cache::store::Store;
 use crate::command::bench::table::{self, Row, Target};
 
-/// How often the last CPU is asked for in each pairing.
+/// How often the last CPU is asked for in each pairing, each time that it is booted.
 const REFUSALS: usize = 201;
 /// How often a device is removed with the module, and without.
 const REMOVALS: usize = 31;

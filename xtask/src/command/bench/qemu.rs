@@ -23,7 +23,7 @@ use crate::artifacts::qemu::{OurQemu, bundle};
 use crate::cache::store::{Held, Store};
 use crate::command::bench::table::{self, Row, Target};
 
-/// How often the last CPU is asked for in each pairing.
+/// How often the last CPU is asked for in each pairing, each time that it is booted.
 const REFUSALS: usize = 201;
 /// The DIMM that guests give back, in LMBs, and how often.
 const LARGE: u64 = 256;
