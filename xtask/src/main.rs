@@ -138,7 +138,7 @@ enum Command {
     Kernels {
         /// Only these of Debian's; all if none is named.
         only: Vec<DebianKernel>,
-        /// Take the results over into tests/kernels.json, and the README's table from there, instead of running anything.
+        /// Accept the results into tests/kernels.json and docs/kernels.md, instead of running anything
         #[arg(long, conflicts_with = "only")]
         accept: bool,
     },

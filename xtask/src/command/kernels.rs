@@ -26,8 +26,10 @@ use crate::work::step::output_of;
 
 /// Where the results of this machine are.
 const RESULTS: &str = "target/kernels.json";
-/// Where the results are that the README's table is made of.
+/// The accepted results, which docs/kernels.md is made of.
 const ACCEPTED: &str = "tests/kernels.json";
+/// The tables of the accepted results.
+const PAGE: &str = "docs/kernels.md";
 
 /// The tests that a kernel changes anything for: what becomes of each removal, with reports and without, and the module's
 /// coming and going.
@@ -173,9 +175,9 @@ pub(crate) fn accept(checkout: &Path) -> Result<()> {
     let newer = record::read(&checkout.join(RESULTS))?;
     anyhow::ensure!(!newer.is_empty(), "there are no results: run `cargo xtask kernels` first");
     let records = record::keep(&checkout.join(ACCEPTED), newer)?;
-    let readme = checkout.join("README.md");
-    let text = fs::read_to_string(&readme)?;
-    fs::write(&readme, table::placed(&text, &records)?).context("cannot write README.md")
+    let page = checkout.join(PAGE);
+    let text = fs::read_to_string(&page)?;
+    fs::write(&page, table::placed(&text, &records)?).with_context(|| format!("cannot write {PAGE}"))
 }
 
 #[cfg(test)]
@@ -183,10 +185,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_of_the_readme_is_made_of_the_results() {
+    fn page_of_kernels_is_made_of_the_results() {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let records = record::read(&checkout.join(ACCEPTED)).unwrap();
-        let text = fs::read_to_string(checkout.join("README.md")).unwrap();
+        let text = fs::read_to_string(checkout.join(PAGE)).unwrap();
         assert!(!records.is_empty());
         assert_eq!(table::placed(&text, &records).unwrap(), text, "run `cargo xtask kernels --accept`");
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The results for people: the README's table of kernels.
+//! Tables of the results for people: docs/kernels.md.
 
 use std::fmt::Write as _;
 
@@ -11,19 +11,19 @@ use crate::command::kernels::record::{Record, Told};
 /// How long a line of text may be.
 const COLUMNS: usize = 120;
 
-/// What the table stands between in the README.
+/// The markers around the tables in docs/kernels.md.
 const BEGIN: &str = "<!-- Generated from tests/kernels.json by `cargo xtask kernels --accept`; do not edit. -->\n";
 const END: &str = "<!-- End of what is generated. -->\n";
 
 /// The tables.
 pub(crate) fn of(records: &[Record]) -> String {
     let mut text = String::from(
-        "| kernel | pages | face | level | interception points | tests passed | module |\n|---|---|---|---|---|---|---|\n",
+        "| kernel | pages | build | level | probes | tests passed | module |\n|---|---|---|---|---|---|---|\n",
     );
-    for Record { version, survey, suite, commit, .. } in records {
+    for Record { version, survey, suite, .. } in records {
         let _ = writeln!(
             text,
-            "| {version} | {} KiB | {} | {} | {} | {} of {} in {} | {commit}, {} KB, loaded {} KB |",
+            "| {version} | {} KiB | {} | {} | {} | {} of {} in {} | {} KB, loaded {} KB |",
             survey.page_kib,
             survey.face,
             level(&survey.said),
@@ -42,15 +42,15 @@ pub(crate) fn of(records: &[Record]) -> String {
         }
     }
     text += &wrapped(&format!(
-        "\nKernels are Debian's, unless it says otherwise. *Level* is what the module reaches on our QEMU; on stock QEMU it is 0. \
-         *Module* is the last commit that had changed it, the size of its file without debugging information, and what it takes \
-         in memory. *Interception points* are functions of the kernel: {}. The *tests* are the conformance tests of what becomes of each \
-         removal, with reports and without, and of the module's coming and going; left out of these were {}.",
+        "\nKernels are Debian's unless the row says otherwise. *Level* is the protocol level that the module reaches on QEMU with \
+         the patches; on stock QEMU the level is 0. *Probes* are on these functions of the kernel: {}. *Tests* are the \
+         conformance tests of the outcome of each removal, with and without reports, and of loading and unloading the \
+         module. Not run: {}. *Module* is the size of the file without debugging information, and the size in memory.",
         names(records).join(", "),
         out.join("; "),
     ));
 
-    text += "\nWhat a host is told there (and what it is told when it asks again once the cause is gone):\n\n\
+    text += "\nWhat the host is told on each kernel (in brackets: the reply to a second request, made once the cause was gone):\n\n\
              | the host asks for | kernel | stock guest, stock QEMU | with the module, stock QEMU | with the module, our QEMU \
              |\n|---|---|---|---|---|\n";
     let names = records.first().map(|record| &record.scenarios[..]).unwrap_or_default();
@@ -144,8 +144,8 @@ fn duration(seconds: u32) -> String {
 
 /// A text with the tables in their place.
 pub(crate) fn placed(text: &str, records: &[Record]) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).context("README.md has no place for the table of kernels")?;
-    let (_, after) = rest.split_once(END).context("README.md does not say where the table of kernels ends")?;
+    let (before, rest) = text.split_once(BEGIN).context("docs/kernels.md has no place for the tables")?;
+    let (_, after) = rest.split_once(END).context("docs/kernels.md does not say where the tables end")?;
     Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", of(records)))
 }
 
