@@ -2,11 +2,13 @@
 
 //! What a VM is made of, by name: nothing boots before all of it is found.
 
-use crate::pairing::Side;
+use crate::{cpio::Archive, pairing::Side};
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -52,6 +54,26 @@ impl Artifacts {
             ensure!(path.is_file(), "{} names {}, which is no file", file.display(), path.display());
         }
         Ok(artifacts)
+    }
+
+    /// Writes an initramfs into `dir` that also has the guest's kernel and initramfs in `/boot`, for `kexec` to load; returns
+    /// its path.
+    pub fn initramfs_with_boot(&self, dir: &Path) -> Result<PathBuf> {
+        let path = dir.join("initramfs.cpio");
+        let write = || {
+            let mut out = BufWriter::new(File::create(&path)?);
+            let initramfs = fs::read(&self.initramfs)?;
+            out.write_all(&initramfs)?;
+            // The kernel unpacks one archive after the other.
+            let mut archive = Archive::new(out);
+            archive.directory("boot")?;
+            archive.file("boot/vmlinux", 0o644, &fs::read(&self.kernel)?)?;
+            archive.file("boot/initramfs.cpio", 0o644, &initramfs)?;
+            archive.finish()?.flush()?;
+            Ok::<_, io::Error>(())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
     }
 
     /// The program of a VMM.

@@ -5,7 +5,7 @@
 //! A test is a [`story`]:
 //!
 //! ```no_run
-//! use papr_unplug_tests::{dimm::TWO_LMBS, pairing::Pairing, removal::Outcome, story::story};
+//! use papr_unplug_tests::{device::dimm::TWO_LMBS, pairing::Pairing, removal::Outcome, story::story};
 //!
 //! story(Pairing::OURS_ON_STOCK, |vm| {
 //!     let dimm = vm.plug_dimm(TWO_LMBS)?;
@@ -33,44 +33,18 @@ pub mod pairing;
 
 pub mod deadline;
 pub mod dice;
-pub mod journal;
-pub mod lines;
-pub mod machine;
-pub mod plug;
-pub mod qemu;
+pub mod stream;
 
-pub mod console;
 pub mod guest;
-pub mod inspection;
-pub mod kernel_log;
-pub mod marker;
-pub mod qmp;
-pub mod trace;
 pub mod vm;
+pub mod vmm;
 
-pub mod administrator;
-pub mod busy;
-pub mod cpu;
-pub mod dimm;
-pub mod evidence;
-pub mod fault;
-pub mod kexec;
-pub mod migration;
-
-pub mod elf;
-pub mod frames;
-pub mod loading;
-pub mod modinfo;
-pub mod module;
-pub mod promise;
+pub mod device;
+pub mod observe;
 pub mod removal;
+pub mod trigger;
 
 pub mod libvirt;
-
-pub mod cost;
-pub mod demo;
-pub mod median;
-pub mod scenario;
+pub mod report;
 pub mod soak;
 pub mod story;
-pub mod survey;

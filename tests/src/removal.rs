@@ -7,9 +7,10 @@
 //! that answer in the monitor's stream, so what is not there was not said.
 
 use crate::{
-    qmp::{Event, Moment, QmpError},
-    trace::{self, Attempt, SetIndicator},
+    device::Device,
+    observe::trace::{self, Attempt, SetIndicator},
     vm::Vm,
+    vmm::qmp::{Event, Moment, QmpError},
 };
 use anyhow::{Context as _, Result, bail};
 use papr_unplug_qmp::message::{self, CommandError};
@@ -25,12 +26,6 @@ use std::{
 const REFUSED: &str = "DEVICE_UNPLUG_GUEST_ERROR";
 /// The host is told that the device is gone.
 const DELETED: &str = "DEVICE_DELETED";
-
-/// Something that can be asked for.
-pub trait Device {
-    /// The id it was added with.
-    fn id(&self) -> &str;
-}
 
 /// What a removal came to, as the host sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

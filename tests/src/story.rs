@@ -1,65 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A test in a VM: boots, tells its story, and ends with a look at the guest's kernel that no test can forget.
+//! Stories: tests that boot a VM and end with an inspection of the guest's kernel.
 
-use crate::{
-    artifacts::Artifacts,
-    machine::Machine,
-    pairing::Pairing,
-    qemu::Start,
-    vm::{self, Vm},
-};
-use anyhow::Result;
-use std::{any::type_name, fs, path::Path};
+mod run;
+pub mod scenario;
 
-/// How many lines of each log a failure shows.
-const TAIL: usize = 15;
-
-/// Boots a VM of this pairing, tells the story, and inspects the guest ([`Vm::inspect`]).
-///
-/// Logs go to `target/vm/NAME`, where NAME is the test's: the function that the closure stands in.
-///
-/// # Panics
-///
-/// If anything fails. The message ends with the last lines of each log.
-pub fn story<F>(pairing: Pairing, tell: F)
-where
-    F: FnOnce(&mut Vm) -> Result<()>,
-{
-    story_on(pairing, Machine::Pseries, &Start::default(), tell);
-}
-
-/// The same on this machine, started like this.
-///
-/// # Panics
-///
-/// As [`story`] does.
-pub fn story_on<F>(pairing: Pairing, machine: Machine, start: &Start, tell: F)
-where
-    F: FnOnce(&mut Vm) -> Result<()>,
-{
-    let name = type_name::<F>().trim_end_matches("::{{closure}}").replace("::", ".");
-    let artifacts = Artifacts::find().unwrap_or_else(|error| panic!("{error:#}"));
-    let logs = vm::logs(&name);
-    println!("logs: {}", logs.display());
-    let run = || {
-        let mut vm = Vm::launch_as(&artifacts, pairing, machine, start, &name)?.up()?;
-        tell(&mut vm)?;
-        vm.inspect()
-    };
-    if let Err(error) = run() {
-        panic!("{error:#}\n\n{}", tails(&logs));
-    }
-}
-
-/// The last lines of each log in a directory.
-fn tails(logs: &Path) -> String {
-    let tail = |name: &str| {
-        let text = fs::read(logs.join(name)).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let last = lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default();
-        format!("--- the last of {}\n{}\n", logs.join(name).display(), last.join("\n"))
-    };
-    ["qemu.log", "console.log", "shell.log", "qmp.log"].map(tail).concat()
-}
+pub use run::{story, story_on};

@@ -4,16 +4,15 @@
 
 use crate::{
     artifacts::{Artifacts, target},
-    console::Console,
-    guest::Guest,
-    journal::Journal,
-    kernel_log,
-    lines::NoLine,
-    machine::Machine,
+    guest::{console::Console, shell::Shell},
+    observe::{kernel_log, trace::Trace},
     pairing::{Pairing, Side},
-    qemu::{Qemu, Start},
-    qmp::Qmp,
-    trace::Trace,
+    stream::{lines::NoLine, log_file::LogFile},
+    vmm::{
+        machine::Machine,
+        qemu::{Qemu, Start},
+        qmp::Qmp,
+    },
 };
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -28,7 +27,7 @@ pub struct Vm {
     /// Whose parts it is made of.
     pub pairing: Pairing,
     /// The guest's shell.
-    pub guest: Guest,
+    pub guest: Shell,
     /// The VMM's monitor.
     pub qmp: Qmp,
     /// What the guest's kernel does.
@@ -130,9 +129,9 @@ impl Booting {
     /// Waits until the guest is up, and has the module loaded if it is ours.
     pub fn up(self) -> Result<Vm> {
         let Self { pairing, logs, qemu, console } = self;
-        let journal = |name| Journal::create(&logs.join(name)).with_context(|| format!("cannot write {name}"));
+        let journal = |name| LogFile::create(&logs.join(name)).with_context(|| format!("cannot write {name}"));
         let qmp = Qmp::greet(qemu.monitor.try_clone()?, journal("qmp.log")?)?;
-        let mut guest = Guest::greet(qemu.shell.try_clone()?, journal("shell.log")?)?;
+        let mut guest = Shell::greet(qemu.shell.try_clone()?, journal("shell.log")?)?;
         let trace = settle_in(&mut guest)?;
         let mut vm = Vm { pairing, guest, qmp, trace, console, devices: 0, asked: 0, marks: 0, qemu };
         if vm.pairing.guest == Side::Ours {
@@ -143,7 +142,7 @@ impl Booting {
 }
 
 /// Has a guest that has booted be what tests expect.
-fn settle_in(guest: &mut Guest) -> Result<Trace> {
+fn settle_in(guest: &mut Shell) -> Result<Trace> {
     let trace = Trace::start(guest)?;
     // DIMMs that come later are to be removable, unless a story makes them busy.
     guest.sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks")?;

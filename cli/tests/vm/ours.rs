@@ -4,9 +4,12 @@
 
 use crate::program::Program;
 use papr_unplug_tests::{
-    dimm::{ONE_LMB, TWO_LMBS},
+    device::{
+        Device as _,
+        dimm::{ONE_LMB, TWO_LMBS},
+    },
     pairing::Pairing,
-    removal::{Device as _, Outcome},
+    removal::Outcome,
     story::story,
 };
 

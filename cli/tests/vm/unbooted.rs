@@ -6,10 +6,12 @@ use crate::program::Program;
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
     artifacts::Artifacts,
-    journal::Journal,
-    plug::{self, Plug},
-    qmp::Qmp,
+    stream::{
+        log_file::LogFile,
+        socket::{self, UnixSocket},
+    },
     vm,
+    vmm::qmp::Qmp,
 };
 use serde_json::json;
 use std::{
@@ -36,7 +38,7 @@ impl Unbooted {
         let artifacts = Artifacts::find()?;
         let logs = vm::logs(&format!("cli.{test}"));
         fs::create_dir_all(&logs)?;
-        let (plug, monitor) = (Plug::new("monitor")?, plug::name("spare-monitor"));
+        let (plug, monitor) = (UnixSocket::new("monitor")?, socket::name("spare-monitor"));
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.qemu_stock).arg("-L").arg(artifacts.qemu_data);
         command.args([
@@ -57,7 +59,7 @@ impl Unbooted {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().context("cannot run setpriv")?;
         let stream = plug.accept(&child)?;
-        let qmp = Qmp::greet(stream, Journal::create(&logs.join("qmp.log"))?)?;
+        let qmp = Qmp::greet(stream, LogFile::create(&logs.join("qmp.log"))?)?;
         Ok(Self { child, qmp, monitor })
     }
 

@@ -2,7 +2,10 @@
 
 //! The daemon, and the command that talks to it.
 
-use crate::{deadline::Deadline, journal::Journal, lines::Lines};
+use crate::{
+    deadline::Deadline,
+    stream::{lines::Lines, log_file::LogFile},
+};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::{
     env, fmt,
@@ -29,7 +32,7 @@ pub const STATE: &str = "/state";
 pub struct Daemon {
     enter: PathBuf,
     state: PathBuf,
-    journal: Journal,
+    journal: LogFile,
     child: Child,
 }
 
@@ -44,7 +47,7 @@ pub enum Virsh {
 
 impl Daemon {
     /// Starts a daemon that knows no domains. Its state and its log stay in `logs`; the journal gets the commands.
-    pub fn start(logs: &Path, journal: Journal) -> Result<Self> {
+    pub fn start(logs: &Path, journal: LogFile) -> Result<Self> {
         let enter =
             env::var_os(VARIABLE).with_context(|| format!("{VARIABLE} is not set: run `cargo xtask libvirt`"))?;
         let state = logs.join("state");
@@ -91,7 +94,7 @@ impl Daemon {
     }
 
     /// Lets `virsh` run on; gives the process and its lines.
-    pub(crate) fn follow(&self, words: &[&str], journal: Journal) -> Result<(Child, Lines)> {
+    pub(crate) fn follow(&self, words: &[&str], journal: LogFile) -> Result<(Child, Lines)> {
         let (near, far) = UnixStream::pair()?;
         let mut command = self.entering();
         command.arg("virsh").args(words).stdin(Stdio::null()).stdout(OwnedFd::from(far)).stderr(Stdio::null());

@@ -7,7 +7,8 @@ use super::{
     events::{Event, Events},
 };
 use crate::{
-    artifacts::Artifacts, deadline::Deadline, guest::Guest, journal::Journal, pairing::Side, trace::Trace, vm,
+    artifacts::Artifacts, deadline::Deadline, guest::shell::Shell, observe::trace::Trace, pairing::Side,
+    stream::log_file::LogFile, vm,
 };
 use anyhow::{Context as _, Result, ensure};
 use std::{fs, path::PathBuf};
@@ -56,7 +57,7 @@ const DIMM: &str = "<memory model='dimm'><target><size unit='MiB'>512</size><nod
 #[derive(Debug)]
 pub struct Domain {
     /// The guest's shell.
-    pub guest: Guest,
+    pub guest: Shell,
     /// What libvirt tells.
     pub events: Events,
     /// What QEMU tells, as libvirt passes it on.
@@ -74,7 +75,7 @@ impl Domain {
             fs::remove_dir_all(&logs)?;
         }
         fs::create_dir_all(&logs)?;
-        let journal = Journal::create(&logs.join(TRANSCRIPT))?;
+        let journal = LogFile::create(&logs.join(TRANSCRIPT))?;
         let daemon = Daemon::start(&logs, journal.clone())?;
         daemon.put("domain.xml", &xml(artifacts, vmm)?)?;
         daemon.put("dimm.xml", DIMM)?;
@@ -84,7 +85,7 @@ impl Domain {
         let events = Events::of_domains(&daemon, journal.clone())?;
         let monitor = Events::of_monitors(&daemon, journal)?;
         daemon.virsh_done(&["resume", NAME])?;
-        let mut guest = Guest::greet(shell, Journal::create(&logs.join("shell.log"))?)?;
+        let mut guest = Shell::greet(shell, LogFile::create(&logs.join("shell.log"))?)?;
         guest.sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks")?;
         guest.sh("insmod /lib/modules/papr_unplug.ko")?;
         let trace = Trace::start(&mut guest)?;

@@ -3,7 +3,10 @@
 //! What libvirt tells, as `virsh` prints it: a line for each event.
 
 use super::daemon::Daemon;
-use crate::{deadline::Deadline, journal::Journal, lines::Lines};
+use crate::{
+    deadline::Deadline,
+    stream::{lines::Lines, log_file::LogFile},
+};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use std::process::Child;
@@ -27,16 +30,16 @@ pub struct Event {
 
 impl Events {
     /// libvirt's own events.
-    pub fn of_domains(daemon: &Daemon, journal: Journal) -> Result<Self> {
+    pub fn of_domains(daemon: &Daemon, journal: LogFile) -> Result<Self> {
         Self::follow(daemon, &["event", "--all", "--loop"], journal)
     }
 
     /// QEMU's events, which libvirt passes on as they are.
-    pub fn of_monitors(daemon: &Daemon, journal: Journal) -> Result<Self> {
+    pub fn of_monitors(daemon: &Daemon, journal: LogFile) -> Result<Self> {
         Self::follow(daemon, &["qemu-monitor-event", "--loop", "--timestamp"], journal)
     }
 
-    fn follow(daemon: &Daemon, words: &[&str], journal: Journal) -> Result<Self> {
+    fn follow(daemon: &Daemon, words: &[&str], journal: LogFile) -> Result<Self> {
         let (child, lines) = daemon.follow(words, journal)?;
         Ok(Self { child, lines, heard: Vec::new() })
     }

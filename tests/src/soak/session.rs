@@ -8,16 +8,16 @@ use super::{
 };
 use crate::{
     artifacts::Artifacts,
-    cpu::Cpu,
+    device::{
+        Device as _,
+        cpu::Cpu,
+        dimm::{Dimm, LMB},
+    },
     dice::Dice,
-    dimm::{Dimm, LMB},
-    guest::Started,
-    machine::Machine,
+    guest::shell::Started,
     pairing::Pairing,
-    qemu::Start,
-    qmp::Moment,
-    removal::Device as _,
     vm::Vm,
+    vmm::{machine::Machine, qemu::Start, qmp::Moment},
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use papr_unplug_wire::wire::drc::DrcIndex;

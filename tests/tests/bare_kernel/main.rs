@@ -3,7 +3,7 @@
 //! What the module says to a kernel in which it has nothing to stand on. `cargo xtask test --kernel bare` builds that kernel
 //! and runs these.
 
-use papr_unplug_tests::{artifacts::Artifacts, loading::Loading, machine::Machine};
+use papr_unplug_tests::{artifacts::Artifacts, guest::loading::Loading, vmm::machine::Machine};
 
 #[test]
 #[ignore = "boots a kernel of its own: cargo xtask test --kernel bare"]

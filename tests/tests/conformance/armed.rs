@@ -4,14 +4,12 @@
 
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
-    dimm::{ONE_LMB, TWO_LMBS},
-    machine::Machine,
+    device::dimm::{ONE_LMB, TWO_LMBS},
     pairing::Pairing,
-    qemu::Start,
     removal::{Outcome, Removal},
-    scenario::Scenario,
-    story::{story, story_on},
+    story::{scenario::Scenario, story, story_on},
     vm::Vm,
+    vmm::{machine::Machine, qemu::Start},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

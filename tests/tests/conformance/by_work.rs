@@ -5,9 +5,9 @@
 
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
-    dimm::TWO_LMBS,
+    device::{Device, dimm::TWO_LMBS},
     pairing::Pairing,
-    removal::{Device, Outcome, Removal},
+    removal::{Outcome, Removal},
     story::story,
     vm::Vm,
 };

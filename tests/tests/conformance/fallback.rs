@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use papr_unplug_tests::{
-    dimm::{ONE_LMB, TWO_LMBS},
+    device::dimm::{ONE_LMB, TWO_LMBS},
     pairing::Pairing,
     removal::{Outcome, Removal},
     story::story,

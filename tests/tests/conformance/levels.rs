@@ -7,12 +7,12 @@ use papr_unplug_tests::{
     artifacts::Artifacts,
     pairing::Pairing,
     removal::{Asked, Outcome},
-    scenario::Scenario,
+    story::scenario::Scenario,
     vm::Vm,
 };
 use serde_json::{Value, json};
 
-/// The refusal of one ends nothing of the other, and each is told as that guest can tell it.
+/// PUE-V-032, PUE-V-040: the refusal of one guest ends no request of the other, and each is told as that guest can tell it.
 #[test]
 fn armed_guest_and_stock_guest_at_a_time_are_each_told_right() -> Result<()> {
     let artifacts = Artifacts::find()?;

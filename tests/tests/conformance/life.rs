@@ -3,7 +3,11 @@
 //! Requests that are open while the guest, or the VMM under it, comes to an end of some kind.
 
 use papr_unplug_tests::{
-    dimm::ONE_LMB, machine::Machine, pairing::Pairing, qemu::Start, removal::Outcome, story::story_on,
+    device::dimm::ONE_LMB,
+    pairing::Pairing,
+    removal::Outcome,
+    story::story_on,
+    vmm::{machine::Machine, qemu::Start},
 };
 use serde_json::json;
 

@@ -6,11 +6,11 @@ use super::fallback::take_no_reports;
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
     artifacts::Artifacts,
-    dimm::ONE_LMB,
+    device::{Device, dimm::ONE_LMB},
     pairing::{Pairing, Side},
-    qmp::Event,
-    removal::{Device, Outcome},
+    removal::Outcome,
     vm::Vm,
+    vmm::qmp::Event,
 };
 use serde_json::{Value, json};
 

@@ -5,11 +5,11 @@
 
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
+    device::Device as _,
     pairing::Pairing,
-    qmp::Event,
-    removal::{Device as _, Outcome, Removal, Retry},
-    scenario::Scenario,
-    story::story,
+    removal::{Outcome, Removal, Retry},
+    story::{scenario::Scenario, story},
+    vmm::qmp::Event,
 };
 use serde_json::{Value, json};
 

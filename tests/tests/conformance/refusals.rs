@@ -10,8 +10,10 @@
 //! unit tests of `guest-module/logic` go through these.
 
 use papr_unplug_tests::{
-    cpu::Cpu,
-    dimm::{Dimm, ONE_LMB, TWO_LMBS},
+    device::{
+        cpu::Cpu,
+        dimm::{Dimm, ONE_LMB, TWO_LMBS},
+    },
     pairing::Pairing,
     removal::{Outcome, Retry},
     story::story,

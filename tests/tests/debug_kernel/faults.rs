@@ -4,15 +4,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use papr_unplug_tests::{
-    cpu::Cpu,
-    dimm::{Dimm, ONE_LMB, TWO_LMBS},
-    machine::Machine,
+    device::{
+        Device,
+        cpu::Cpu,
+        dimm::{Dimm, ONE_LMB, TWO_LMBS},
+    },
     pairing::Pairing,
-    qemu::Start,
-    qmp::Event,
-    removal::{Asked, Device},
+    removal::Asked,
     story::story_on,
     vm::Vm,
+    vmm::{machine::Machine, qemu::Start, qmp::Event},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

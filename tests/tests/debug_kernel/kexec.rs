@@ -4,13 +4,15 @@
 
 use anyhow::Result;
 use papr_unplug_tests::{
-    dimm::{Dimm, ONE_LMB},
-    machine::{Firmware, Machine},
+    device::dimm::{Dimm, ONE_LMB},
     pairing::Pairing,
-    qemu::Start,
     removal::{Asked, Outcome},
     story::story_on,
     vm::Vm,
+    vmm::{
+        machine::{Firmware, Machine},
+        qemu::Start,
+    },
 };
 use serde_json::{Value, json};
 
@@ -187,6 +189,7 @@ fn names(vm: &mut Vm, asked: &Asked) -> Result<Vec<String>> {
 fn refused(vm: &mut Vm, dimm: &Dimm) -> Result<Vec<(Value, Value)>> {
     let removal = vm.remove(dimm)?;
     assert_eq!(removal.outcome, Outcome::Refused, "{:?}", removal.events);
-    let of = |name: &str, event: &papr_unplug_tests::qmp::Event| event.body.data(name).cloned().unwrap_or_default();
+    let of =
+        |name: &str, event: &papr_unplug_tests::vmm::qmp::Event| event.body.data(name).cloned().unwrap_or_default();
     Ok(removal.events.iter().map(|event| (of("request", event), of("source", event))).collect())
 }

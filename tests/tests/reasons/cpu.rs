@@ -3,18 +3,17 @@
 //! A CPU core stays.
 
 use papr_unplug_tests::{
-    cpu::Cpu,
-    evidence::{
+    device::cpu::Cpu,
+    pairing::Pairing,
+    removal::Retry,
+    report::occurrence::{
         Case,
         Means::{self, Driver, Fault, Injection, Natural},
     },
-    fault::{CutShort, NOT_ISOLATED, cut_short},
-    machine::Machine,
-    pairing::Pairing,
-    qemu::Start,
-    removal::Retry,
     story::{story, story_on},
+    trigger::fault::{CutShort, NOT_ISOLATED, cut_short},
     vm::Vm,
+    vmm::{machine::Machine, qemu::Start},
 };
 use papr_unplug_wire::wire::reason::Reason;
 

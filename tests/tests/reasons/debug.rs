@@ -4,15 +4,15 @@
 
 use anyhow::Result;
 use papr_unplug_tests::{
-    dimm::ONE_LMB,
-    evidence::{
+    device::{Device, dimm::ONE_LMB},
+    pairing::Pairing,
+    removal::Retry,
+    report::occurrence::{
         Case,
         Means::{Driver, Fault, Injection, Natural},
     },
-    fault::{CutShort, cut_short},
-    pairing::Pairing,
-    removal::{Device, Retry},
     story::story,
+    trigger::fault::{CutShort, cut_short},
     vm::Vm,
 };
 use papr_unplug_wire::wire::{drc::DrcIndex, reason::Reason};

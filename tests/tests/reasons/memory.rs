@@ -4,18 +4,17 @@
 
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
-    dimm::{Dimm, ONE_LMB, TWO_LMBS},
-    evidence::{
+    device::dimm::{Dimm, ONE_LMB, TWO_LMBS},
+    pairing::Pairing,
+    removal::Retry,
+    report::occurrence::{
         Case,
         Means::{self, Driver, Fault, Injection, Natural},
     },
-    fault::{CutShort, NOT_ISOLATED, cut_short},
-    machine::Machine,
-    pairing::Pairing,
-    qemu::Start,
-    removal::Retry,
     story::{story, story_on},
+    trigger::fault::{CutShort, NOT_ISOLATED, cut_short},
     vm::Vm,
+    vmm::{machine::Machine, qemu::Start},
 };
 use papr_unplug_wire::wire::reason::Reason;
 

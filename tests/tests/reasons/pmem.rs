@@ -5,18 +5,17 @@
 
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
-    dimm::ONE_LMB,
-    evidence::{
+    device::dimm::ONE_LMB,
+    pairing::Pairing,
+    removal::Outcome,
+    report::occurrence::{
         Case,
         Means::{Fault, Rewritten},
     },
-    fault::{CutShort, NOT_ISOLATED, cut_short, rewritten},
-    machine::Machine,
-    pairing::Pairing,
-    qemu::Start,
-    removal::Outcome,
     story::story_on,
+    trigger::fault::{CutShort, NOT_ISOLATED, cut_short, rewritten},
     vm::Vm,
+    vmm::{machine::Machine, qemu::Start},
 };
 use papr_unplug_wire::wire::{drc::DrcIndex, reason::Reason};
 

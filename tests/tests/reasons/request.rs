@@ -4,15 +4,15 @@
 //! rewritten in the guest before its kernel has read it; token and answer are those of the VMM's own request.
 
 use papr_unplug_tests::{
-    dimm::{Dimm, ONE_LMB},
-    evidence::{
+    device::dimm::{Dimm, ONE_LMB},
+    pairing::Pairing,
+    removal::Retry,
+    report::occurrence::{
         Case,
         Means::{Driver, Rewritten},
     },
-    fault::rewritten,
-    pairing::Pairing,
-    removal::Retry,
     story::story,
+    trigger::fault::rewritten,
 };
 use papr_unplug_wire::wire::reason::Reason;
 

@@ -7,10 +7,10 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use papr_unplug_tests::artifacts as harness;
-use papr_unplug_tests::demo::{self, PAIRINGS, ROUNDS, Row};
 use papr_unplug_tests::pairing::Side;
 use papr_unplug_tests::removal::Outcome;
-use papr_unplug_tests::scenario::Scenario;
+use papr_unplug_tests::report::demo::{self, PAIRINGS, ROUNDS, Row};
+use papr_unplug_tests::story::scenario::Scenario;
 use papr_unplug_tests::vm;
 
 use crate::artifacts::Artifacts;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use papr_unplug_tests::evidence::{self, Evidence};
+use papr_unplug_tests::report::occurrence::{self, Occurrence};
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::kernel::Flavour;
@@ -29,7 +29,7 @@ const DEBUG: &str = "test(/^debug::/)";
 
 /// Runs the tests that provoke reasons, on the kernels that have what they need.
 pub(crate) fn run(store: &Store) -> Result<()> {
-    let seen = evidence::directory();
+    let seen = occurrence::directory();
     if seen.exists() {
         fs::remove_dir_all(&seen).context("cannot remove the old results")?;
     }
@@ -45,7 +45,7 @@ pub(crate) fn run(store: &Store) -> Result<()> {
 }
 
 /// What the tests have written down, in order.
-fn collect(dir: &Path) -> Result<Vec<Evidence>> {
+fn collect(dir: &Path) -> Result<Vec<Occurrence>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
@@ -59,7 +59,7 @@ fn collect(dir: &Path) -> Result<Vec<Evidence>> {
 /// Takes this machine's results for everybody's.
 pub(crate) fn accept(checkout: &Path) -> Result<()> {
     let text = fs::read_to_string(checkout.join(RESULTS)).context("run `cargo xtask reasons` first")?;
-    let found: Vec<Evidence> = serde_json::from_str(&text)?;
+    let found: Vec<Occurrence> = serde_json::from_str(&text)?;
     fs::write(checkout.join(ACCEPTED), text)?;
     fs::write(checkout.join(TABLE), table::of(&found, &table::reasons(checkout)?)).context("cannot write the table")
 }
@@ -72,7 +72,7 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
     }
 
-    fn accepted() -> Vec<Evidence> {
+    fn accepted() -> Vec<Occurrence> {
         serde_json::from_str(&fs::read_to_string(checkout().join(ACCEPTED)).unwrap()).unwrap()
     }
 

@@ -6,9 +6,9 @@
 
 use anyhow::{Context, Result};
 use papr_unplug_tests::artifacts as harness;
-use papr_unplug_tests::cost::{self, Instructions, Latencies, Removals, Size};
-use papr_unplug_tests::median::median;
 use papr_unplug_tests::pairing::{Pairing, Side};
+use papr_unplug_tests::report::cost::{self, Instructions, Latencies, Removals, Size};
+use papr_unplug_tests::report::median::median;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::kernel::Flavour;

@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use papr_unplug_differential::large_dimm::{LargeDimm, Took};
 use papr_unplug_differential::program::Program;
 use papr_unplug_tests::artifacts as harness;
-use papr_unplug_tests::cost::{self, Latencies};
-use papr_unplug_tests::median::median;
 use papr_unplug_tests::pairing::Pairing;
+use papr_unplug_tests::report::cost::{self, Latencies};
+use papr_unplug_tests::report::median::median;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::kernel::Flavour;

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use papr_unplug_tests::demo::Row;
 use papr_unplug_tests::pairing::Pairing;
-use papr_unplug_tests::scenario;
-use papr_unplug_tests::survey::Survey;
+use papr_unplug_tests::report::demo::Row;
+use papr_unplug_tests::report::survey::Survey;
+use papr_unplug_tests::story::scenario;
 use serde::{Deserialize, Serialize};
 
 /// One kernel's results.

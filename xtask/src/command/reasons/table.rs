@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use papr_unplug_tests::evidence::Evidence;
+use papr_unplug_tests::report::occurrence::Occurrence;
 use serde::Deserialize;
 
 use crate::command::reasons::absent;
@@ -49,11 +49,12 @@ pub(crate) fn reasons(checkout: &Path) -> Result<Vec<String>> {
 }
 
 /// The table.
-pub(crate) fn of(found: &[Evidence], reasons: &[String]) -> String {
+pub(crate) fn of(found: &[Occurrence], reasons: &[String]) -> String {
     let mut text = HEAD.to_owned()
         + "| reason | class | provoked by | how | test | kernel | the host was told |\n|---|---|---|---|---|---|---|\n";
     for reason in reasons {
-        for Evidence { class, means, how, test, kernel, told, .. } in found.iter().filter(|one| one.reason == *reason) {
+        for Occurrence { class, means, how, test, kernel, told, .. } in found.iter().filter(|one| one.reason == *reason)
+        {
             let _ = writeln!(text, "| {reason} | {class} | {means} | {how} | `{test}` | {kernel} | {told} |");
         }
     }

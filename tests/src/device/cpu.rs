@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! CPU cores.
+
+use crate::{device::Device, vm::Vm};
+use anyhow::{Context as _, Result};
+use papr_unplug_wire::wire::drc::DrcIndex;
+use serde_json::{Value, json};
+
+/// A CPU core in the guest, beside the one it booted with.
+#[derive(Clone, Debug)]
+pub struct Cpu {
+    id: String,
+    core: u32,
+}
+
+impl Device for Cpu {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Cpu {
+    /// Its connector.
+    pub fn connector(&self) -> DrcIndex {
+        // QEMU gives a CPU's connector the type 1 in the top four bits, and the core's number below.
+        DrcIndex(0x1000_0000 | self.core)
+    }
+}
+
+impl Vm {
+    /// Adds a core and waits until the guest has it online.
+    pub fn plug_cpu(&mut self, core: u32) -> Result<Cpu> {
+        let possible = self.qmp.execute("query-hotpluggable-cpus", json!({}))?;
+        let is_it = |slot: &&Value| slot.pointer("/props/core-id").and_then(Value::as_u64) == Some(core.into());
+        let slot = possible.as_array().and_then(|slots| slots.iter().find(is_it)).context("no such core")?;
+        let driver = slot.get("type").and_then(Value::as_str).context("a core without a type")?;
+        self.devices += 1;
+        let id = format!("cpu{}", self.devices);
+        self.plug(json!({ "driver": driver, "id": id, "core-id": core }))?;
+        Ok(Cpu { id, core })
+    }
+
+    /// Takes the core offline that the guest booted with, so that the other one is the last. (Core 0 itself can never be
+    /// unplugged from QEMU.)
+    pub fn put_boot_cpu_offline(&mut self) -> Result<()> {
+        self.guest.sh("echo 0 > /sys/devices/system/cpu/cpu0/online").map(drop)
+    }
+
+    /// Takes it online again.
+    pub fn put_boot_cpu_online(&mut self) -> Result<()> {
+        self.guest.sh("echo 1 > /sys/devices/system/cpu/cpu0/online").map(drop)
+    }
+}

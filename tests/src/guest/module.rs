@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The guest module, as the guest's administrator sees it.
+
+use crate::{observe::trace::Trace, vm::Vm};
+use anyhow::{Context as _, Result};
+use std::{collections::BTreeMap, str::FromStr};
+
+/// Where the module shows what it did.
+const DIRECTORY: &str = "/sys/kernel/debug/papr_unplug";
+
+/// The module's counters, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters(BTreeMap<String, u64>);
+
+/// One line of the module's `refusals`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(BTreeMap<String, String>);
+
+/// One line of the module's `probes`: a function's name and what is said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The function.
+    pub symbol: String,
+    /// `active missed=N` or `absent`.
+    pub state: String,
+}
+
+impl Counters {
+    /// One of them.
+    #[track_caller]
+    pub fn get(&self, name: &str) -> u64 {
+        *self.0.get(name).unwrap_or_else(|| panic!("there is no counter {name} in {self:?}"))
+    }
+
+    /// Those that are not zero, by name, but for `missed_events`: whether one comes while a probe runs is a matter of chance.
+    pub fn nonzero(&self) -> Vec<(&str, u64)> {
+        let is_certain = |(name, value): &(&String, &u64)| **value != 0 && *name != "missed_events";
+        self.0.iter().filter(is_certain).map(|(name, value)| (name.as_str(), *value)).collect()
+    }
+}
+
+impl FromStr for Counters {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let counter = |line: &str| {
+            let (name, value) = line.split_once(' ').with_context(|| format!("this is no counter: {line}"))?;
+            Ok((name.to_owned(), value.parse().with_context(|| format!("this is no counter: {line}"))?))
+        };
+        text.lines().map(counter).collect::<Result<_>>().map(Self)
+    }
+}
+
+impl Refusal {
+    /// A member of the line, if it has it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl FromStr for Refusal {
+    type Err = anyhow::Error;
+
+    fn from_str(line: &str) -> Result<Self> {
+        let member = |word: &str| {
+            let (name, value) = word.split_once('=').with_context(|| format!("this is no refusal: {line}"))?;
+            Ok((name.to_owned(), value.to_owned()))
+        };
+        line.split_whitespace().map(member).collect::<Result<_>>().map(Self)
+    }
+}
+
+impl Vm {
+    /// Loads the module.
+    pub fn load_module(&mut self) -> Result<()> {
+        self.insert("papr_unplug.ko")
+    }
+
+    /// Loads it with these parameters.
+    pub fn load_module_with(&mut self, parameters: &str) -> Result<()> {
+        self.insert(&format!("papr_unplug.ko {parameters}"))
+    }
+
+    /// Loads it with the face that it shows to kernels without `CONFIG_RUST`.
+    pub fn load_freestanding_module(&mut self) -> Result<()> {
+        self.insert("freestanding/papr_unplug.ko")
+    }
+
+    fn insert(&mut self, module: &str) -> Result<()> {
+        self.guest.sh(&format!("insmod /lib/modules/{module}"))?;
+        Trace::step_behind(&mut self.guest)
+    }
+
+    /// Unloads it.
+    pub fn unload_module(&mut self) -> Result<()> {
+        self.guest.sh("rmmod papr_unplug").map(drop)
+    }
+
+    /// Its counters.
+    pub fn counters(&mut self) -> Result<Counters> {
+        self.guest.sh(&format!("cat {DIRECTORY}/counters"))?.parse()
+    }
+
+    /// The last refusals it saw, oldest first.
+    pub fn refusals(&mut self) -> Result<Vec<Refusal>> {
+        self.guest.sh(&format!("cat {DIRECTORY}/refusals"))?.lines().map(str::parse).collect()
+    }
+
+    /// Its probes.
+    pub fn probes(&mut self) -> Result<Vec<Probe>> {
+        let text = self.guest.sh(&format!("cat {DIRECTORY}/probes"))?;
+        let probe = |line: &str| {
+            let (symbol, state) = line.split_once(' ').with_context(|| format!("this is no probe: {line}"))?;
+            Ok(Probe { symbol: symbol.to_owned(), state: state.to_owned() })
+        };
+        text.lines().map(probe).collect()
+    }
+
+    /// The places that the kernel has a probe on, whosever it is, and the functions that its function tracer is called
+    /// for; one that has two is there twice.
+    pub fn probed_places(&mut self) -> Result<Vec<String>> {
+        // Addresses vary, and so does what is said behind the name: whether the probe is optimised yet.
+        let kprobes = "while read address kind place rest; do echo $place; done < /sys/kernel/debug/kprobes/list";
+        let traced = "while read place rest; do echo $place; done < /sys/kernel/tracing/enabled_functions";
+        let mut places: Vec<String> =
+            self.guest.sh(&format!("{kprobes}; {traced}"))?.lines().map(str::to_owned).collect();
+        places.sort();
+        Ok(places)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_name() {
+        let counters: Counters = "requests 3\nreleased 0\nrefused 3\n".parse().unwrap();
+        assert_eq!(counters.get("requests"), 3);
+        assert_eq!(counters.nonzero(), [("refused", 3), ("requests", 3)]);
+        assert!("requests".parse::<Counters>().is_err());
+    }
+
+    #[test]
+    fn refusal_without_an_lmb_has_none() {
+        let refusal: Refusal = "seq=2 resource=cpu connector=0x10000001 errno=-22 told=kernel".parse().unwrap();
+        assert_eq!(refusal.get("connector"), Some("0x10000001"));
+        assert_eq!(refusal.get("lmb"), None);
+        assert!("seq".parse::<Refusal>().is_err());
+    }
+}

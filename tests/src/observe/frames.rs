@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How much of the kernel's small stack the functions of a module take.
+//!
+//! The kernel has the C compiler warn of large frames (`CONFIG_FRAME_WARN`); rustc has no such warning, and a value that is
+//! built on the stack before it moves to the heap is easily made.
+
+use crate::observe::elf;
+use anyhow::{Context as _, Result};
+use std::{fs, path::Path};
+
+/// The size of the largest frame in a module's file, in bytes.
+pub fn largest(module: &Path) -> Result<u32> {
+    let file = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
+    let sections = elf::sections(&file).with_context(|| format!("{} is no module for ppc64le", module.display()))?;
+    let code = sections.iter().filter(|section| section.is_code);
+    let instructions = code.flat_map(|section| section.contents.as_chunks::<4>().0);
+    Ok(instructions.filter_map(|bytes| frame(u32::from_le_bytes(*bytes))).max().unwrap_or_default())
+}
+
+/// The size of the frame that an instruction makes, if it makes one (Power ISA, `stdu` and `stdux` with r1).
+fn frame(instruction: u32) -> Option<u32> {
+    if instruction & 0xffff_0003 == 0xf821_0001 {
+        // stdu r1,offset(r1): the offset is in the low half, but for its last two bits.
+        let offset = (instruction & 0xfffc) as u16 as i16;
+        (offset < 0).then(|| offset.unsigned_abs().into())
+    } else {
+        // stdux r1,r1,rX: an offset that does not fit into the other.
+        (instruction & 0xffff_07ff == 0x7c21_016a).then_some(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_off_the_instructions_that_make_them() {
+        assert_eq!(frame(0xf821_ffe1), Some(32)); // stdu r1,-32(r1)
+        assert_eq!(frame(0xf821_f7e1), Some(2080)); // stdu r1,-2080(r1)
+        assert_eq!(frame(0x7c21_016a), Some(u32::MAX)); // stdux r1,r1,r0
+        for other in [0x0000_0000, 0xf821_0021, 0xf801_ffe1, 0xf821_ffe0, 0x6000_0000, 0x4e80_0020] {
+            assert_eq!(frame(other), None, "{other:#010x}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the guest's kernel did, from its own tracing: the `set-indicator` calls it made, and how its attempts ended.
+//!
+//! This works in a guest without the module just as well, so it is the evidence on both sides.
+
+use crate::guest::shell::Shell;
+use anyhow::{Context as _, Result};
+use papr_unplug_wire::wire::{
+    drc::DrcIndex,
+    rtas::{Indicator, IsolationState},
+};
+use std::collections::VecDeque;
+
+/// Has the kernel trace `handle_dlpar_errorlog`, which is every attempt to add or remove something: the second byte of its
+/// argument says which of the two it begins with, its return how it ends. (By fprobes on a preemptible kernel that has them:
+/// without a fix, kprobes crash it, see `docs/adr/0005`.) And the RTAS calls of one name. Kernels before 6.3
+/// have no tracepoint for these, so a probe takes its place there: the arguments of the call follow those of `rtas_call()`.
+/// And [`BEHIND`]. Descriptor 3 of the shell is what reads it.
+const SETUP: &[&str] = &[
+    "cd /sys/kernel/tracing",
+    "if uname -v | grep -q PREEMPT && grep -qF 'f[:' README; then \
+     echo 'f:papr_test/attempt handle_dlpar_errorlog%return errno=$retval:s32 comm=$comm' > dynamic_events && \
+     echo 'f:papr_test/begin handle_dlpar_errorlog action=+1($arg1):u8 comm=$comm' >> dynamic_events; else \
+     echo 'r:papr_test/attempt handle_dlpar_errorlog errno=$retval:s32 comm=$comm' > kprobe_events && \
+     echo 'p:papr_test/begin handle_dlpar_errorlog action=+1(%gpr3):u8 comm=$comm' >> kprobe_events; fi",
+    "if [ -e events/powerpc/rtas_input ]; then \
+     echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter; echo 1 > events/powerpc/rtas_input/enable; else \
+     echo 'p:papr_test/call rtas_call token=%gpr3:x32 indicator=%gpr7:x32 connector=%gpr8:x32 state=%gpr9:x32' \
+     >> kprobe_events && token=$(hexdump -e '4/1 \"%02x\"' /proc/device-tree/rtas/set-indicator) && \
+     echo token == 0x$token > events/papr_test/call/filter && echo 1 > events/papr_test/call/enable; fi",
+    "echo 1 > events/papr_test/begin/enable && echo 1 > events/papr_test/attempt/enable",
+    "echo \"function == 0x$(sed -n 's/ t pseries_hp_work_fn$//p' /proc/kallsyms)\" > events/workqueue/workqueue_execute_end/filter",
+    BEHIND,
+    "exec 3< trace_pipe",
+    "cd /root",
+];
+
+/// Has the kernel trace that its work on a request of the hypervisor's has been done. Who follows a tracepoint later is called
+/// later: after this, what the module does there comes before.
+const BEHIND: &str =
+    "for on in 0 1; do echo $on > /sys/kernel/tracing/events/workqueue/workqueue_execute_end/enable; done";
+
+/// Waits until there is something and reads it. (A shell's own `read` would poll for a byte where a page is waiting.)
+const READ: &str = "dd bs=65536 count=1 <&3 2>/dev/null";
+
+/// One thing that the kernel did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It called firmware.
+    Call(SetIndicator),
+    /// It began an attempt of this asker's.
+    Begin(Asker, Action),
+    /// It ended an attempt.
+    End(Attempt),
+    /// It is done with a request of the hypervisor's, and so is the module.
+    Done,
+    /// We were here.
+    Mark(u64),
+}
+
+/// A `set-indicator` call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetIndicator {
+    /// The task that made it, as `name-pid`.
+    pub task: String,
+    /// The CPU on which it did.
+    pub cpu: u32,
+    /// What it set.
+    pub indicator: Indicator,
+    /// Where.
+    pub connector: DrcIndex,
+    /// To what.
+    pub state: u32,
+}
+
+/// What is attempted; Linux knows more than these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action(pub u8);
+
+impl Action {
+    /// To add something (`PSERIES_HP_ELOG_ACTION_ADD`).
+    pub const ADD: Self = Self(1);
+}
+
+/// An attempt to add or remove something that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Who asked for it.
+    pub asker: Asker,
+    /// 0 or a negative errno.
+    pub errno: i32,
+}
+
+/// Who asks a guest to add or remove something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The hypervisor, by a hot plug event.
+    Hypervisor,
+    /// The guest's own administrator, by `/sys/kernel/dlpar`.
+    Administrator,
+}
+
+/// The kernel's tracing, in the order that things were done.
+#[derive(Debug)]
+pub struct Trace {
+    unread: VecDeque<Step>,
+    marks: u64,
+}
+
+impl Trace {
+    /// Starts to trace.
+    pub fn start(guest: &mut Shell) -> Result<Self> {
+        guest.sh(&SETUP.join(" && ")).context("cannot trace the guest's kernel")?;
+        Ok(Self { unread: VecDeque::new(), marks: 0 })
+    }
+
+    /// From now on what a module does that was loaded now comes before [`Step::Done`].
+    pub fn step_behind(guest: &mut Shell) -> Result<()> {
+        guest.sh(BEHIND).map(drop)
+    }
+
+    /// Waits for the next of the hypervisor's attempts to end, and for what the module does then; gives the calls up to there
+    /// as well.
+    pub fn attempt(&mut self, guest: &mut Shell) -> Result<(Vec<SetIndicator>, Attempt)> {
+        let (mut calls, mut ended) = (Vec::new(), None);
+        loop {
+            match (self.next(guest).context("waiting for the guest to end its attempt")?, ended) {
+                (Step::Call(call), _) => calls.push(call),
+                (Step::End(attempt), None) if attempt.asker == Asker::Hypervisor => ended = Some(attempt),
+                (Step::Done, Some(attempt)) => return Ok((calls, attempt)),
+                (Step::Begin(..) | Step::End(_) | Step::Done | Step::Mark(_), _) => {}
+            }
+        }
+    }
+
+    /// Waits for the end of the next attempt of the hypervisor's to add something. The guest may still be at removals that
+    /// have ended for the host, as all requests for a device do with its release.
+    pub fn addition(&mut self, guest: &mut Shell) -> Result<Attempt> {
+        let mut has_begun = false;
+        loop {
+            let step = self.next(guest).context("waiting for the guest to add something")?;
+            if let Some(attempt) = step.ends_addition(&mut has_begun) {
+                return Ok(attempt);
+            }
+        }
+    }
+
+    /// Everything up to now. The guest has answered when this returns.
+    pub fn so_far(&mut self, guest: &mut Shell) -> Result<Vec<Step>> {
+        self.marks += 1;
+        guest.sh(&format!("echo mark {} > /sys/kernel/tracing/trace_marker", self.marks))?;
+        let mut steps = Vec::new();
+        loop {
+            match self.next(guest)? {
+                Step::Mark(mark) if mark == self.marks => return Ok(steps),
+                step => steps.push(step),
+            }
+        }
+    }
+
+    /// The calls up to now, or up to the end of a further attempt, which is left to be waited for.
+    pub fn calls_so_far(&mut self, guest: &mut Shell) -> Result<Vec<SetIndicator>> {
+        let mut steps = self.so_far(guest)?;
+        let ours = steps.iter().position(|step| matches!(step, Step::End(_))).unwrap_or(steps.len());
+        for further in steps.split_off(ours).into_iter().rev() {
+            self.unread.push_front(further);
+        }
+        Ok(steps.into_iter().filter_map(Step::call).collect())
+    }
+
+    fn next(&mut self, guest: &mut Shell) -> Result<Step> {
+        loop {
+            if let Some(step) = self.unread.pop_front() {
+                return Ok(step);
+            }
+            self.unread.extend(guest.sh(READ)?.lines().filter_map(Step::parse));
+        }
+    }
+}
+
+impl Step {
+    /// Reads a line of the trace; `None` if it tells of something else.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let task = words.next()?.to_owned();
+        let cpu = words.next().and_then(|word| word.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+        if let Some((_, words)) = line.split_once(": rtas_input: set-indicator arguments: {") {
+            let mut words = words.trim_end_matches('}').split(',').map(hexadecimal);
+            Some(Self::Call(SetIndicator {
+                task,
+                cpu: cpu?,
+                indicator: Indicator(words.next()??),
+                connector: DrcIndex(words.next()??),
+                state: words.next()??,
+            }))
+        } else if let Some((_, rest)) = line.split_once(": call: (rtas_call+") {
+            let member = |name: &str| {
+                let value = rest.split_once(name)?.1.split(' ').next()?;
+                hexadecimal(value)
+            };
+            Some(Self::Call(SetIndicator {
+                indicator: Indicator(member(" indicator=")?),
+                connector: DrcIndex(member(" connector=")?),
+                state: member(" state=")?,
+                task,
+                cpu: cpu?,
+            }))
+        } else if let Some((_, rest)) = line.split_once(": begin: (") {
+            let (_, action) = rest.split_once(" action=")?;
+            let (action, task) = action.split_once(" comm=\"").unwrap_or((action, &task));
+            Some(Self::Begin(Asker::of(task), Action(action.parse().ok()?)))
+        } else if let Some((_, rest)) = line.split_once(": attempt: (") {
+            let (_, errno) = rest.split_once(" errno=")?;
+            let (errno, task) = errno.split_once(" comm=\"").unwrap_or((errno, &task));
+            Some(Self::End(Attempt { asker: Asker::of(task), errno: errno.parse().ok()? }))
+        } else if line.contains(": workqueue_execute_end: ") {
+            Some(Self::Done)
+        } else {
+            let (_, mark) = line.split_once(": tracing_mark_write: mark ")?;
+            Some(Self::Mark(mark.parse().ok()?))
+        }
+    }
+}
+
+impl Asker {
+    /// Whose request a task is at. The hypervisor's are taken up by a kernel worker. The caller's name would say it as well,
+    /// but not where a second probe of the function hides it.
+    fn of(task: &str) -> Self {
+        if task.starts_with("kworker/") { Self::Hypervisor } else { Self::Administrator }
+    }
+}
+
+impl Step {
+    /// The call, if it is one.
+    pub fn call(self) -> Option<SetIndicator> {
+        match self {
+            Self::Call(call) => Some(call),
+            Self::Begin(..) | Self::End(_) | Self::Done | Self::Mark(_) => None,
+        }
+    }
+
+    /// The attempt, if this is the end of one of the hypervisor's to add something, which `has_begun` then. It takes one up
+    /// after the other.
+    fn ends_addition(&self, has_begun: &mut bool) -> Option<Attempt> {
+        match self {
+            Self::Begin(Asker::Hypervisor, action) => *has_begun = *action == Action::ADD,
+            Self::End(attempt) if attempt.asker == Asker::Hypervisor && *has_begun => return Some(*attempt),
+            _ => {}
+        }
+        None
+    }
+}
+
+impl SetIndicator {
+    /// Whether it is the signal of a refusal, or would be if its connector were asked for.
+    pub fn is_unisolate(&self) -> bool {
+        self.indicator == Indicator::ISOLATION_STATE && self.state == IsolationState::UNISOLATE.0
+    }
+}
+
+/// The connectors that were unisolated, in order.
+pub fn unisolated<'a>(calls: impl IntoIterator<Item = &'a SetIndicator>) -> Vec<DrcIndex> {
+    calls.into_iter().filter(|call| call.is_unisolate()).map(|call| call.connector).collect()
+}
+
+fn hexadecimal(word: &str) -> Option<u32> {
+    u32::from_str_radix(word.strip_prefix("0x")?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_names_its_task_and_arguments() {
+        let line = "   kworker/u16:0-10      [000] dl.3.     6.720952: rtas_input: set-indicator arguments: \
+                    {0x2329,0x80000008,0x1}";
+        let call = SetIndicator {
+            task: "kworker/u16:0-10".into(),
+            cpu: 0,
+            indicator: Indicator(9001),
+            connector: DrcIndex(0x8000_0008),
+            state: 1,
+        };
+        assert!(call.is_unisolate());
+        assert_eq!(Step::parse(line), Some(Step::Call(call)));
+    }
+
+    #[test]
+    fn call_that_a_probe_has_seen_is_the_same() {
+        let call = |rest: &str| Step::parse(&format!("  kworker/0:1-10  [000] d....     6.720952: {rest}"));
+        let probed = "call: (rtas_call+0x8/0x3c0) token=0x2009 indicator=0x2329 connector=0x80000008 state=0x1";
+        assert_eq!(call(probed), call("rtas_input: set-indicator arguments: {0x2329,0x80000008,0x1}"));
+        assert!(call(probed).is_some());
+    }
+
+    #[test]
+    fn attempts_of_the_hypervisor_and_of_the_administrator_are_told_apart() {
+        let line = |task| {
+            format!(
+                "  {task}  [001] ...1.  11.844976: attempt: ([unknown/kretprobe'd] <- handle_dlpar_errorlog) errno=-22"
+            )
+        };
+        let end = |asker| Some(Step::End(Attempt { asker, errno: -22 }));
+        assert_eq!(Step::parse(&line("kworker/u16:0-10")), end(Asker::Hypervisor));
+        assert_eq!(Step::parse(&line("sh-41")), end(Asker::Administrator));
+    }
+
+    /// The kernel prints such a line as it has the names of tasks at hand, which it may not have yet.
+    #[test]
+    fn asker_is_known_where_the_trace_has_no_name_for_its_task() {
+        let begin = "            <...>-10      [000] .....     0.779381: begin: (handle_dlpar_errorlog+0x8/0x5f8) action=1 \
+             comm=\"kworker/u32:0\"";
+        assert_eq!(Step::parse(begin), Some(Step::Begin(Asker::Hypervisor, Action::ADD)));
+        let end = "            <...>-47      [000] ...1.     1.051042: attempt: (x <- handle_dlpar_errorlog) errno=-22 comm=\"sh\"";
+        assert_eq!(Step::parse(end), Some(Step::End(Attempt { asker: Asker::Administrator, errno: -22 })));
+    }
+
+    #[test]
+    fn addition_is_told_from_a_removal_that_was_still_under_way() {
+        let trace = [
+            "  kworker/u256:2-147     [000] ...1.    42.302090: attempt: (x <- handle_dlpar_errorlog) errno=-19",
+            "  kworker/u256:2-147     [000] ...1.    42.303000: begin: (handle_dlpar_errorlog+0x8/0x238) action=2",
+            "  sh-41      [001] ...1.    42.303500: attempt: (x <- handle_dlpar_errorlog) errno=-22",
+            "  kworker/u256:2-147     [000] ...1.    42.304023: attempt: (x <- handle_dlpar_errorlog) errno=-19",
+            "  kworker/u256:2-147     [000] ...1.    42.305000: begin: (handle_dlpar_errorlog+0x8/0x238) action=1",
+            "  sh-41      [001] ...1.    42.305100: begin: (handle_dlpar_errorlog+0x8/0x238) action=2",
+            "  sh-41      [001] ...1.    42.305500: attempt: (x <- handle_dlpar_errorlog) errno=-22",
+            "  kworker/u256:2-147     [000] ...1.    42.309000: attempt: (x <- handle_dlpar_errorlog) errno=0",
+        ];
+        let mut has_begun = false;
+        let ends: Vec<_> = trace.map(|line| Step::parse(line).unwrap().ends_addition(&mut has_begun)).into();
+        let addition = Attempt { asker: Asker::Hypervisor, errno: 0 };
+        assert_eq!(ends, [None, None, None, None, None, None, None, Some(addition)]);
+    }
+
+    #[test]
+    fn marks_are_read_and_other_lines_are_passed_over() {
+        let done = "   kworker/u32:2-62  [001] .....  1.311507: workqueue_execute_end: work struct 00000000040373ad: function \
+             pseries_hp_work_fn";
+        assert_eq!(Step::parse(done), Some(Step::Done));
+        let mark = "    sh-41      [000] ...2.     9.222054: tracing_mark_write: mark 12";
+        assert_eq!(Step::parse(mark), Some(Step::Mark(12)));
+        for line in ["", "CPU:0 [LOST 12 EVENTS]", "  sh-1 [000] ...1. 1.0: rtas_input: query-cpu arguments: {0x1}"] {
+            assert_eq!(Step::parse(line), None);
+        }
+    }
+}

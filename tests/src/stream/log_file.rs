@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A log file that is complete at any moment, also when the process that writes it is killed.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
+
+/// A log file whose lines begin with the seconds since it was opened. Clones write to the same file.
+#[derive(Clone, Debug)]
+pub struct LogFile {
+    file: Arc<File>,
+    opened: Instant,
+}
+
+impl LogFile {
+    /// A new file, in place of an older one.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: Arc::new(File::create(path)?), opened: Instant::now() })
+    }
+
+    /// Adds a line, in one write and without a buffer. A log that cannot be written (a full disk) fails no test.
+    pub fn add(&self, line: &str) {
+        let line = format!("[{:10.6}] {line}\n", self.opened.elapsed().as_secs_f64());
+        let _ = self.file.as_ref().write_all(line.as_bytes());
+    }
+}

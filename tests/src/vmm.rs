@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The VMM: its machine, its process, its monitor, and migration from one VMM to another.
+
+pub mod machine;
+pub mod migration;
+pub mod promise;
+pub mod qemu;
+pub mod qmp;

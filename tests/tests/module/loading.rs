@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Where the module has nothing to do, it refuses to load and says why. Two more places that takes a kernel of its own are
+//! in `tests/bare_kernel`.
+
+use papr_unplug_tests::{artifacts::Artifacts, guest::loading::Loading, vmm::machine::Machine};
+
+#[test]
+fn firmware_without_set_indicator_is_refused() -> anyhow::Result<()> {
+    let loading =
+        Loading::watch(&Artifacts::find()?, Machine::PseriesWithoutSetIndicator, "loading.without-set-indicator")?;
+    assert_eq!(
+        loading.module_said(),
+        ["this machine's firmware has no RTAS calls for DR connectors: refusals cannot be told"]
+    );
+    assert_eq!(loading.error(), Some("No such device"));
+    Ok(())
+}
