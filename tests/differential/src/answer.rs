@@ -1,61 +1,61 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a step came to.
+//! The answer to a step.
 
 use crate::machine::Device;
 use std::fmt;
 
-/// What was answered, and what the host was told meanwhile.
+/// The response to a step, and the events that the host received meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The answer to who took the step.
-    pub said: Said,
-    /// What the host was told, in order.
-    pub told: Vec<Told>,
+    /// The response to the guest or the host that took the step.
+    pub response: Response,
+    /// The events about devices, in the order received.
+    pub events: Vec<DeviceEvent>,
 }
 
-/// The status of an `ibm,configure-connector` call after which there is more, whatever it is.
+/// The one status that stands for all statuses of `ibm,configure-connector` by which the node goes on.
 pub const MORE: i32 = 2;
 
-/// The answer to who took a step.
+/// The response to a step.
 #[derive(Clone, Debug, Eq)]
-pub enum Said {
+pub enum Response {
     /// RTAS returned a status.
     Status(i32),
     /// RTAS returned a status and a sensor's state.
     Sensed(i32, u32),
-    /// There was an event: the bytes of its hot plug section, from the resource type on.
+    /// The guest took an event: the bytes of its hot plug section, from the resource type on.
     Event(Vec<u8>),
-    /// There was no event.
+    /// No event was queued.
     NoEvent,
     /// The host's command was accepted.
     Accepted,
-    /// The host's command was rejected, with these words.
+    /// The host's command was rejected with this message.
     Rejected(String),
-    /// The VMM ended, with these words.
+    /// The VMM ended; its exit status and last line of output.
     Ended(String),
 }
 
-/// Something that the host was told.
+/// A QMP event about a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// The device it is about.
+pub struct DeviceEvent {
+    /// The device.
     pub device: Device,
-    /// What.
-    pub what: What,
+    /// The kind of event.
+    pub kind: EventKind,
 }
 
-/// What became of a device.
+/// The kind of a [`DeviceEvent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// It is gone.
+pub enum EventKind {
+    /// `DEVICE_DELETED`.
     Deleted,
-    /// The guest refused to give it back.
+    /// `DEVICE_UNPLUG_GUEST_ERROR`.
     Refused,
 }
 
-/// Words for people are free to differ.
-impl PartialEq for Said {
+/// Compares all but the messages for people, which are free to differ.
+impl PartialEq for Response {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Status(a), Self::Status(b)) => a == b,
@@ -68,33 +68,33 @@ impl PartialEq for Said {
     }
 }
 
-impl Said {
-    /// Whether it says that nothing was done. [`MORE`] is a status that says that something was.
+impl Response {
+    /// True if the step changed nothing: a status that is an error, or a rejection. [`MORE`] is no error.
     pub fn is_no(&self) -> bool {
         matches!(self, Self::Status(status) if ![0, MORE].contains(status)) || matches!(self, Self::Rejected(_))
     }
 }
 
 impl Answer {
-    /// An answer during which the host was told nothing.
-    pub fn quiet(said: Said) -> Self {
-        Self { said, told: Vec::new() }
+    /// Makes an answer without events.
+    pub fn without_events(response: Response) -> Self {
+        Self { response, events: Vec::new() }
     }
 
-    /// How often the host was told this of a device.
-    pub fn count(&self, device: Device, what: What) -> usize {
-        self.told.iter().filter(|told| **told == Told { device, what }).count()
+    /// Counts the events of this kind about a device.
+    pub fn count(&self, device: Device, kind: EventKind) -> usize {
+        self.events.iter().filter(|event| **event == DeviceEvent { device, kind }).count()
     }
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.said)?;
-        self.told.iter().try_for_each(|told| write!(f, ", {told}"))
+        write!(f, "{}", self.response)?;
+        self.events.iter().try_for_each(|event| write!(f, ", {event}"))
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "{status}"),
@@ -108,12 +108,12 @@ impl fmt::Display for Said {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for DeviceEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.what {
-            What::Deleted => "deleted",
-            What::Refused => "refused",
+        let kind = match self.kind {
+            EventKind::Deleted => "deleted",
+            EventKind::Refused => "refused",
         };
-        write!(f, "{} {what}", self.device)
+        write!(f, "{} {kind}", self.device)
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Why a VMM that conforms to `spec/vmm-conformance.md` answers differently from one that is stock QEMU.
+//! Requirements of `spec/vmm-conformance.md` that explain why a conforming VMM answers differently from stock QEMU.
 
 use crate::{
-    answer::{Answer, Said, Told, What},
+    answer::{Answer, DeviceEvent, EventKind, Response},
     machine::Device,
     step::{
         Step,
@@ -12,131 +12,136 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// LoPAR's hotplug action of an event that asks for a device.
+/// LoPAR's hotplug action "remove" in a hot plug section.
 const REMOVE: u8 = 2;
 
-/// How stock QEMU differs from a VMM that meets a requirement.
+/// A difference between stock QEMU and a VMM that meets a requirement. Each variant says what stock does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Clause {
-    /// It has no indicator for reports.
+    /// Stock has no indicator for reports.
     NoReports,
-    /// It answers one of the open requests.
+    /// Stock answers one of the open requests.
     FirstAnswerOnly,
-    /// A hint that none is.
+    /// Stock takes the rest of a node for a hint.
     BegunNode,
-    /// A device that is asked for cannot be asked for.
+    /// Stock rejects a device_del while one is open.
     OneRequest,
-    /// An event about nothing.
+    /// Stock leaves an event about a device that is gone.
     StaleEvent,
-    /// A device that is given back with a request open.
+    /// Stock keeps a device that the guest gives back while a request is open.
     KeptWhileOpen,
-    /// A device that is given back with none open.
+    /// Stock keeps a device that the guest gives back after its request was refused.
     KeptWhileWanted,
-    /// An LMB that cannot be given back.
+    /// Stock rejects the release of an LMB after a refusal.
     NotTakenBack,
-    /// An LMB that is not its DIMM's any more.
+    /// Stock detaches an LMB from its DIMM when the guest gives it back.
     LostLmb,
-    /// A connector that is not the guest's yet.
+    /// Stock rejects the release of a connector that is not configured.
     NotConfigured,
-    /// A reset.
+    /// Stock drops requests without an outcome at a reset.
     ForgottenAtReset,
-    /// A guest can end it.
+    /// Stock ends.
     Abort,
-    /// A refusal that is told again.
+    /// Stock sends two events for one refusal.
     ToldTwice,
 }
 
-/// What both parties agreed on up to now, as far as it explains what they disagree on next.
+/// The host's requests up to now, on which both parties agree.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
-    devices: BTreeMap<Device, Wish>,
-    /// Whether a device_del ended at once.
+    devices: BTreeMap<Device, Requests>,
+    /// True if a device_del was answered before it returned.
     at_once: bool,
 }
 
-/// What the host wants of a device.
+/// The host's requests for a device.
 #[derive(Clone, Copy, Debug, Default)]
-struct Wish {
-    /// device_dels that were accepted and not answered.
+struct Requests {
+    /// The number of device_dels that were accepted and have no outcome.
     open: usize,
-    /// Whether it was asked for since it was plugged or the machine reset.
+    /// True if a device_del was accepted since the device was plugged or the machine reset.
     wanted: bool,
 }
 
 impl Past {
-    /// Takes one more step to the past.
+    /// Records a step and its answer.
     pub fn note(&mut self, step: &Step, answer: &Answer) {
-        match (step, &answer.said) {
-            (Step::Remove(device), Said::Accepted) => {
-                let wish = self.devices.entry(*device).or_default();
-                (wish.open, wish.wanted) = (wish.open + 1, true);
-                self.at_once |= answer.count(*device, What::Deleted) > 0;
+        match (step, &answer.response) {
+            (Step::Remove(device), Response::Accepted) => {
+                let requests = self.devices.entry(*device).or_default();
+                (requests.open, requests.wanted) = (requests.open + 1, true);
+                self.at_once |= answer.count(*device, EventKind::Deleted) > 0;
             }
             (Step::Reset, _) => self.devices.clear(),
             _ => {}
         }
-        for Told { device, what } in &answer.told {
-            match what {
-                What::Deleted => drop(self.devices.remove(device)),
-                What::Refused => {
-                    let wish = self.devices.entry(*device).or_default();
-                    wish.open = wish.open.saturating_sub(1);
+        for DeviceEvent { device, kind } in &answer.events {
+            match kind {
+                EventKind::Deleted => drop(self.devices.remove(device)),
+                EventKind::Refused => {
+                    let requests = self.devices.entry(*device).or_default();
+                    requests.open = requests.open.saturating_sub(1);
                 }
             }
         }
     }
 
-    fn wish(&self, device: Option<Device>) -> Wish {
+    fn requests(&self, device: Option<Device>) -> Requests {
         device.and_then(|device| self.devices.get(&device)).copied().unwrap_or_default()
     }
 }
 
 impl Clause {
-    /// Why `ours` is right to differ from `stock`, if it is.
+    /// Returns the requirement by which `ours` differs from `stock`, or `None` if no requirement explains it.
     pub fn of(past: &Past, step: &Step, stock: &Answer, ours: &Answer) -> Option<Self> {
         let device = step.device();
-        let Wish { open, wanted } = past.wish(device);
-        let told = |answer: &Answer, what| device.map_or(0, |device| answer.count(device, what));
-        let refused = (told(stock, What::Refused), told(ours, What::Refused));
-        let deleted = (told(stock, What::Deleted), told(ours, What::Deleted));
-        let said = (&stock.said, &ours.said);
+        let Requests { open, wanted } = past.requests(device);
+        let count = |answer: &Answer, kind| device.map_or(0, |device| answer.count(device, kind));
+        let refused = (count(stock, EventKind::Refused), count(ours, EventKind::Refused));
+        let deleted = (count(stock, EventKind::Deleted), count(ours, EventKind::Deleted));
+        let responses = (&stock.response, &ours.response);
         let is_lmb = device.is_some_and(Device::is_dimm);
-        let alike = stock.said == ours.said;
-        // What only ours tells, and all of that.
+        let alike = stock.response == ours.response;
+        // Every event that only ours sends is about a device with an open request.
         let forgotten = |past: &Past| {
-            let more = ours.told.iter().filter(|told| !stock.told.contains(told));
-            ours.told.len() > stock.told.len() && more.into_iter().all(|told| past.wish(Some(told.device)).open > 0)
+            let more = ours.events.iter().filter(|event| !stock.events.contains(event));
+            let is_open = |event: &DeviceEvent| past.requests(Some(event.device)).open > 0;
+            ours.events.len() > stock.events.len() && more.into_iter().all(is_open)
         };
-        Some(match (*step, said) {
-            (_, (_, Said::Ended(_))) => return None,
-            (_, (Said::Ended(_), _)) => Self::Abort,
-            (Step::Set(REPORTS, ..), (Said::Status(-3), _)) => Self::NoReports,
-            (Step::Remove(_), (Said::Rejected(_), Said::Accepted)) if open > 0 => Self::OneRequest,
+        Some(match (*step, responses) {
+            (_, (_, Response::Ended(_))) => return None,
+            (_, (Response::Ended(_), _)) => Self::Abort,
+            (Step::Set(REPORTS, ..), (Response::Status(-3), _)) => Self::NoReports,
+            (Step::Remove(_), (Response::Rejected(_), Response::Accepted)) if open > 0 => Self::OneRequest,
             (Step::Set(indicator::ISOLATION, _, 1) | Step::Configure(..), _) if alike && open > 0 => match refused {
                 (2, 1) => Self::ToldTwice,
                 (0, 1) => Self::FirstAnswerOnly,
                 (1, 0) if is_lmb && matches!(step, Step::Configure(..)) => Self::BegunNode,
                 _ => return None,
             },
-            (Step::Set(indicator::ISOLATION, _, 0), (Said::Status(-1), Said::Status(0))) if is_lmb && wanted => {
+            (Step::Set(indicator::ISOLATION, _, 0), (Response::Status(-1), Response::Status(0)))
+                if is_lmb && wanted =>
+            {
                 Self::NotTakenBack
             }
-            (Step::Set(indicator::ISOLATION, _, 0), (Said::Status(-3), Said::Status(0))) => Self::NotConfigured,
-            (Step::Set(indicator::ALLOCATION, _, 1), (Said::Status(-3), Said::Status(0))) if is_lmb && wanted => {
+            (Step::Set(indicator::ISOLATION, _, 0), (Response::Status(-3), Response::Status(0))) => Self::NotConfigured,
+            (Step::Set(indicator::ALLOCATION, _, 1), (Response::Status(-3), Response::Status(0)))
+                if is_lmb && wanted =>
+            {
                 Self::LostLmb
             }
             (Step::Set(..), _) if alike && open > 0 && deleted == (0, 1) => Self::KeptWhileOpen,
             (Step::Set(..), _) if alike && wanted && deleted == (0, 1) => Self::KeptWhileWanted,
             (Step::Reset, _) if alike && forgotten(past) => Self::ForgottenAtReset,
-            // Ours has the next one, if there is one.
-            (Step::TakeEvent, (Said::Event(event), _)) if past.at_once && event.get(1) == Some(&REMOVE) => {
+            // Ours returns the next event, or none.
+            (Step::TakeEvent, (Response::Event(event), _)) if past.at_once && event.get(1) == Some(&REMOVE) => {
                 Self::StaleEvent
             }
             _ => return None,
         })
     }
 
-    /// All of them, in the order of the requirements.
+    /// Every clause, in the order of the requirements.
     pub const ALL: [Self; 13] = [
         Self::NoReports,
         Self::FirstAnswerOnly,
@@ -153,12 +158,12 @@ impl Clause {
         Self::ToldTwice,
     ];
 
-    /// The requirement's name in `spec/vmm-conformance.md`.
+    /// Returns the requirement's ID in `spec/vmm-conformance.md`.
     pub fn id(self) -> &'static str {
         self.words().0
     }
 
-    /// How the difference shows.
+    /// Returns a sentence that describes the difference.
     pub fn shows(self) -> &'static str {
         self.words().1
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One sequence, played to two parties.
+//! Comparison of two parties that play the same sequence.
 
 use crate::{
-    answer::{Answer, Said},
+    answer::{Answer, Response},
     clause::{Clause, Past},
     party::Party,
     step::Step,
@@ -11,23 +11,24 @@ use crate::{
 use anyhow::Result;
 use std::fmt;
 
-/// Where two parties parted.
+/// The first difference between two parties.
 #[derive(Clone, Debug)]
 pub struct Difference {
-    /// The steps up to that, and how both answered those before the last.
+    /// The steps before it, with the answer that both gave.
     pub before: Vec<(Step, Answer)>,
-    /// The step they answered differently.
+    /// The step with different answers.
     pub step: Step,
-    /// How the first answered it.
+    /// The first party's answer.
     pub first: Answer,
-    /// How the second answered it.
+    /// The second party's answer.
     pub second: Answer,
-    /// Why that is as it should be; `None` if it is a bug of one of them.
+    /// The requirement that explains the difference; `None` if it is a bug of one party.
     pub clause: Option<Clause>,
 }
 
-/// Plays a sequence to both, up to the first difference. From there on they are in different states, and nothing that they
-/// answer could be compared.
+/// Plays a sequence to both parties and returns the first difference.
+///
+/// Stops there: the parties are in different states, and later answers cannot be compared.
 pub fn compare(steps: &[Step], first: &mut dyn Party, second: &mut dyn Party) -> Result<Option<Difference>> {
     first.renew()?;
     second.renew()?;
@@ -36,15 +37,15 @@ pub fn compare(steps: &[Step], first: &mut dyn Party, second: &mut dyn Party) ->
     for step in steps {
         let (mut a, mut b) = (first.play(step)?, second.play(step)?);
         if *step == Step::Reset {
-            // Which device goes first is anybody's choice; stock QEMU takes them in the order of a hash.
-            [&mut a, &mut b].into_iter().for_each(|answer| answer.told.sort_by_key(|told| told.device));
+            // The order of deletions at a reset is not specified; stock QEMU's is that of a hash table.
+            [&mut a, &mut b].into_iter().for_each(|answer| answer.events.sort_by_key(|event| event.device));
         }
         if a != b {
             let clause = Clause::of(&past, step, &a, &b);
             return Ok(Some(Difference { before, step: *step, first: a, second: b, clause }));
         }
         past.note(step, &a);
-        let ended = matches!(a.said, Said::Ended(_));
+        let ended = matches!(a.response, Response::Ended(_));
         before.push((*step, a));
         if ended {
             break;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A connection to a VMM that is woken if it sleeps over a core that was removed.
+//! Connection to a VMM, which wakes the VMM if it hangs in the removal of a core.
 //!
-//! QEMU 11.1 can. It joins the thread of a core that is removed, and under `-accel qtest` that thread sleeps until a signal
-//! comes (`dummy_cpu_thread_fn`, accel/dummy-cpus.c). None is sent while an earlier one counts as not noticed yet
-//! (`thread_kicked`), and two that come one right after the other, as when the machine starts, are noticed as one. Then QEMU
-//! waits for ever. The same signal from here ends that: a thread that listens takes it, and one of a stopped machine
-//! that has nothing to do listens no more, so that the next is for the other.
+//! QEMU 11.1 can hang under `-accel qtest`. It joins the thread of a core that is removed, and that thread sleeps in
+//! `sigwait()` until SIG_IPI comes (`dummy_cpu_thread_fn`, accel/dummy-cpus.c). QEMU sends no signal while an earlier one
+//! counts as unnoticed (`thread_kicked`), and two signals in quick succession are noticed as one. The connection sends the
+//! same signal to the process whenever the VMM is silent.
 
 use papr_unplug_tests::deadline::{Deadline, PATIENCE};
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// How long the VMM may be silent before it is woken. To wake one that does not sleep does no harm.
+/// Time without an answer after which the VMM is woken. Waking a VMM that is not asleep does no harm.
 const SILENCE: Duration = Duration::from_millis(10);
 
 /// A connection to a VMM.
@@ -28,18 +27,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// To a VMM that has no reason to sleep.
+    /// Connects to a VMM that is never woken.
     pub fn on(stream: UnixStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(SILENCE))?;
         Ok(Self { stream, sleeper: None })
     }
 
-    /// To one that runs as this process, and may sleep over what it is asked.
+    /// Connects to the VMM that runs as this process, and wakes it when it is silent.
     pub fn waking(stream: UnixStream, vmm: &Child) -> io::Result<Self> {
         Ok(Self { sleeper: Some(Pid::from_child(vmm)), ..Self::on(stream)? })
     }
 
-    /// Reads what there is now; an error of the kind [`io::ErrorKind::WouldBlock`] if there is nothing.
+    /// Reads without waiting; fails with [`io::ErrorKind::WouldBlock`] if nothing has arrived.
     pub fn read_now(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.stream.set_nonblocking(true)?;
         let read = self.stream.read(bytes);
@@ -49,13 +48,13 @@ impl Connection {
 }
 
 impl Read for Connection {
-    /// Waits as long as anyone has patience for the VMM.
+    /// Waits until the VMM answers, up to [`PATIENCE`].
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let deadline = Deadline::start();
         loop {
             match self.stream.read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Somebody has stopped this process for a while.
+                // A signal, such as SIGCONT, interrupted the call.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => return read,
             }
@@ -64,7 +63,7 @@ impl Read for Connection {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
             if let Some(vmm) = self.sleeper {
-                // SIGUSR1 is QEMU's SIG_IPI. A VMM that has ended meanwhile needs no waking.
+                // SIGUSR1 is QEMU's SIG_IPI. The VMM may have ended meanwhile.
                 let _ = kill_process(vmm, Signal::USR1);
             }
         }
@@ -89,7 +88,7 @@ mod tests {
     #[test]
     fn silent_vmm_is_woken() {
         let (far, near) = UnixStream::pair().unwrap();
-        // It says `ready` when it can be woken, and closes the connection when it was.
+        // Prints `ready` when the trap is set, and closes the connection when it is woken.
         let script = "trap 'exit 0' USR1; echo ready >&0; while :; do sleep 0.01; done";
         let mut vmm = Command::new("sh").args(["-c", script]).stdin(OwnedFd::from(far)).spawn().unwrap();
         let mut connection = Connection::waking(near, &vmm).unwrap();

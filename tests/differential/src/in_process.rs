@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The crate `papr-unplug` as a party, in this process: what a VMM does that is nothing but the crate and its glue.
+//! The crate `papr-unplug` as a party, in this process, with the glue that a VMM has around it.
 
 use crate::{
-    answer::{Answer, MORE, Said, Told, What},
+    answer::{Answer, DeviceEvent, EventKind, MORE, Response},
     machine::{BOOT_CORE, Device, OTHERS},
     party::Party,
     step::{Step, indicator::REPORTS},
@@ -24,19 +24,19 @@ use papr_unplug::{
 };
 use std::collections::{BTreeSet, VecDeque};
 
-/// A machine of connectors and nothing else.
+/// A machine that has connectors and nothing else.
 #[derive(Debug)]
 pub struct InProcess {
     tracker: Tracker,
-    /// The hot plug events that the guest has not taken.
+    /// Hot plug events that the guest has not fetched, oldest first.
     queue: VecDeque<Vec<u8>>,
     events: Vec<Event>,
-    /// The connectors whose node the guest has begun to read, and not read to its end.
+    /// Connectors whose node the guest has read in part.
     begun: BTreeSet<u32>,
 }
 
 impl InProcess {
-    /// The machine as every sequence begins on it.
+    /// Makes the machine in the state in which every sequence begins.
     pub fn new() -> Result<Self> {
         let offer = offer(Indicator(REPORTS), Classes::CPU | Classes::MEMORY, Features::TOKEN | Features::STARTED);
         let mut tracker = Tracker::new(Config { offer, ..Config::default() });
@@ -77,48 +77,48 @@ impl InProcess {
         self.tracker.configured(drc).0
     }
 
-    fn take(&mut self, step: &Step) -> Result<Said> {
+    fn take(&mut self, step: &Step) -> Result<Response> {
         let present = step.device().is_some_and(|device| self.has(device));
         let Self { tracker, events, .. } = self;
         Ok(match *step {
             Step::Set(indicator, index, value) => {
                 let before = tracker.state(DrcIndex(index));
                 let status = tracker.set_indicator(&[indicator, index, value], events);
-                // A connector that was isolated is read from the beginning.
+                // After a change of state, the node is read from its beginning.
                 if tracker.state(DrcIndex(index)) != before {
                     self.begun.remove(&index);
                 }
-                Said::Status(status.0)
+                Response::Status(status.0)
             }
             Step::Sense(sensor, index) => {
                 let (status, sense) = tracker.get_sensor_state(&[sensor, index]);
-                Said::Sensed(status.0, sense.0)
+                Response::Sensed(status.0, sense.0)
             }
-            Step::Configure(index, calls) => Said::Status(self.configure(index, calls)),
-            Step::TakeEvent => self.queue.pop_front().map_or(Said::NoEvent, Said::Event),
-            Step::Remove(_) if !present => Said::Rejected("there is no such device".to_owned()),
+            Step::Configure(index, calls) => Response::Status(self.configure(index, calls)),
+            Step::TakeEvent => self.queue.pop_front().map_or(Response::NoEvent, Response::Event),
+            Step::Remove(_) if !present => Response::Rejected("no such device".to_owned()),
             Step::Remove(device) => match tracker.request(DrcIndex(device.first()), events) {
-                Ok(_) => Said::Accepted,
-                Err(error) => Said::Rejected(error.to_string()),
+                Ok(_) => Response::Accepted,
+                Err(error) => Response::Rejected(error.to_string()),
             },
-            Step::Add(_) if present => Said::Rejected("there is one".to_owned()),
+            Step::Add(_) if present => Response::Rejected("duplicate device".to_owned()),
             Step::Add(device) => {
                 let connectors = span(device.first(), device.count())?;
                 tracker.plug(connectors)?;
                 self.queue.push_back(section(connectors, 1, Token::NONE));
-                Said::Accepted
+                Response::Accepted
             }
             Step::Reset => {
                 tracker.reset(events);
                 self.begun.clear();
-                Said::Accepted
+                Response::Accepted
             }
         })
     }
 }
 
 impl Party for InProcess {
-    /// Requests and tokens go on where they were, as in a VMM that runs on.
+    /// Numbers of requests and tokens go on, as in a VMM that keeps running.
     fn renew(&mut self) -> Result<()> {
         self.play(&Step::DISARM)?;
         for device in Device::ALL {
@@ -133,29 +133,30 @@ impl Party for InProcess {
     }
 
     fn play(&mut self, step: &Step) -> Result<Answer> {
-        let said = self.take(step)?;
-        let mut told = Vec::new();
+        let response = self.take(step)?;
+        let mut device_events = Vec::new();
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Ask(ask) => self.queue.push_back(section(ask.device.connectors, 2, ask.token)),
                 Event::Ended(outcome) => {
                     let device = Device::at(outcome.device.connectors.first().0).context("an unknown device")?;
-                    told.extend(matches!(outcome.end, End::Refused(_)).then_some(Told { device, what: What::Refused }));
+                    let refused = DeviceEvent { device, kind: EventKind::Refused };
+                    device_events.extend(matches!(outcome.end, End::Refused(_)).then_some(refused));
                 }
                 Event::Deleted(gone) => {
                     let device = Device::at(gone.connectors.first().0).context("an unknown device")?;
-                    told.push(Told { device, what: What::Deleted });
+                    device_events.push(DeviceEvent { device, kind: EventKind::Deleted });
                 }
             }
         }
         if *step == Step::Reset {
             self.queue.clear();
         }
-        Ok(Answer { said, told })
+        Ok(Answer { response, events: device_events })
     }
 }
 
-/// QEMU numbers connectors as bare metal does: the first digit says of which kind.
+/// Returns the resource of a DRC index. In QEMU the upper four bits say it.
 fn resource_of(index: u32) -> Option<Resource> {
     Some(match index >> 28 {
         1 => Resource::CPU,
@@ -171,7 +172,7 @@ fn span(first: u32, count: u32) -> Result<Span> {
     Span::new(DrcIndex(first), count).context("a device without connectors")
 }
 
-/// The hot plug section of an event, behind its header. QEMU names memory by indexed count, also where it is one LMB.
+/// Returns the body of a hot plug section. QEMU names memory by indexed count, even a single LMB.
 fn section(connectors: Span, action: u8, token: Token) -> Vec<u8> {
     let (first, count) = (connectors.first().0, connectors.count());
     let resource = resource_of(first).unwrap_or(Resource(0));

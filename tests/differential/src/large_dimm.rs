@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A machine with one DIMM of many LMBs, and how long its removal takes a VMM where no guest takes any time.
+//! Machine with one DIMM of many LMBs, for measuring the VMM's share of the time that a removal takes.
 
 use crate::{
     machine::Device,
@@ -16,37 +16,37 @@ use std::time::{Duration, Instant};
 
 /// The size of an LMB, in MiB.
 const LMB: u64 = 256;
-/// The memory that the machine has without the DIMM, in LMBs.
+/// The machine's memory without the DIMM, in LMBs.
 const BASE: u32 = 4;
-/// The DIMM's name, and that of what it is made of.
+/// The IDs of the DIMM and of its memory backend.
 const DIMM: &str = "large";
 const BACKEND: &str = "large-ram";
 
-/// A VMM with that machine.
+/// A VMM with this machine.
 #[derive(Debug)]
 pub struct LargeDimm {
     qtest: Qtest,
     monitor: Monitor,
     lmbs: u32,
-    /// How many `ibm,configure-connector` calls it takes to read the node of an LMB.
+    /// The number of `ibm,configure-connector` calls that read the node of an LMB; 0 before the first was read.
     node: usize,
     _process: Process,
 }
 
-/// How long a removal took.
+/// The duration of a removal.
 #[derive(Clone, Copy, Debug)]
 pub struct Took {
-    /// From `device_del` to its answer.
+    /// The time from `device_del` to its answer.
     pub asking: Duration,
-    /// From there to the deletion: the guest has nothing to do but to give the LMBs back one after the other.
+    /// The time from there to `DEVICE_DELETED`; the calls that release the LMBs follow one another without a pause.
     pub giving_back: Duration,
 }
 
 impl LargeDimm {
-    /// Starts it, with room for a DIMM of so many LMBs.
+    /// Starts a VMM with room for a DIMM of `lmbs` LMBs.
     pub fn start(program: &Program, lmbs: u32) -> Result<Self> {
         let maxmem = u64::from(BASE + lmbs) * LMB;
-        // What the host does not have it does not need: nothing is ever written to.
+        // Nothing is written to the memory, so the host need not have it.
         let backend = format!("memory-backend-ram,id={BACKEND},size={}M,reserve=off", u64::from(lmbs) * LMB);
         let words = ["-m", &format!("maxmem={maxmem}M"), "-object", &backend];
         let program = Device::ALL.into_iter().fold(program.clone(), Program::without);
@@ -56,9 +56,9 @@ impl LargeDimm {
         Ok(Self { qtest, monitor, lmbs, node: 0, _process: process })
     }
 
-    /// Plugs the DIMM, and has it removed.
+    /// Plugs the DIMM and removes it.
     ///
-    /// QEMU keeps a MiB for each LMB whose node a guest has read, so no more than one machine should have its DIMM at a time.
+    /// QEMU allocates 1 MiB for each LMB whose node was read, so measure one machine at a time.
     pub fn remove(&mut self) -> Result<Took> {
         self.plug()?;
         let begin = Instant::now();
@@ -73,8 +73,9 @@ impl LargeDimm {
         Ok(Took { asking: asked - begin, giving_back: deleted - asked })
     }
 
-    /// Plugs the DIMM, and has the guest take it. (By a reset it would be the guest's, too; but QEMU then makes a hash table of
-    /// pages for all that memory.)
+    /// Plugs the DIMM and configures its LMBs as a guest does.
+    ///
+    /// A reset would do that too, but makes QEMU allocate a hashed page table for all of the memory.
     fn plug(&mut self) -> Result<()> {
         let address = (u64::from(BASE) * LMB) << 20;
         self.execute("device_add", json!({ "driver": "pc-dimm", "id": DIMM, "memdev": BACKEND, "addr": address }))?;
@@ -93,7 +94,7 @@ impl LargeDimm {
         Ok(())
     }
 
-    /// Reads a node to its end, and says how many calls that took.
+    /// Reads a node to its end and returns the number of calls.
     fn read_node(&mut self, index: u32) -> Result<usize> {
         let mut calls = 1;
         loop {
@@ -111,7 +112,7 @@ impl LargeDimm {
     }
 
     fn execute(&mut self, command: &str, arguments: Value) -> Result<()> {
-        // What was told before is of no interest.
+        // Discards earlier events.
         self.monitor.take_events()?;
         match self.monitor.execute(command, arguments)? {
             Reply::Done(_) => Ok(()),

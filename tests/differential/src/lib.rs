@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Plays the same calls to two VMMs, without a guest, and explains every difference.
+//! Comparison of two VMMs: plays the same calls to both, without a guest, and explains every difference.
 //!
-//! QEMU's qtest makes RTAS calls without a guest, fifty microseconds each. So a [`sequence`] of calls that no guest would
-//! make, and many that one would, can be played to two [`party`]s at a time, and what they answer and tell the host
-//! compared, step by step:
+//! QEMU's qtest makes an RTAS call in 50 microseconds. A [`sequence`] of random calls is played to two [`party`]s, and their
+//! responses and events are compared step by step:
 //!
 //! ```no_run
 //! use papr_unplug_differential::{party::Party as _, program::Program, step::Step, vmm::Vmm};
@@ -15,8 +14,8 @@
 //! # anyhow::Ok(())
 //! ```
 //!
-//! The modules, in the order that data flows: the machine and what can be done to it, how such steps are strung together,
-//! who answers them, the VMM as one who does, and what is made of two answers that differ.
+//! The modules are in the order in which data flows: the machine and its steps, sequences of steps, parties and their answers,
+//! QEMU and the crate as parties, and the comparison.
 
 #![forbid(unsafe_code)]
 

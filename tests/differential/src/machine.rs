@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The machine that all sequences are played on: which devices it has, and which connectors they are at.
+//! Devices of the machine that sequences are played on, and their connectors.
 
 use std::fmt;
 
-/// The size of an LMB.
+/// The size of an LMB in bytes.
 const LMB: u64 = 256 << 20;
 
-/// The memory that the machine has without its DIMMs, which begin behind it.
+/// The size in bytes of the memory that is no DIMM. The DIMMs follow it.
 const BASE: u64 = 4 * LMB;
 
-/// The connector of the core that the machine boots on, which is never asked for.
+/// The connector of the boot core, which no sequence removes.
 pub const BOOT_CORE: u32 = 0x1000_0000;
 
 /// A device that can be removed and added again.
@@ -31,10 +31,10 @@ pub enum Device {
 }
 
 impl Device {
-    /// All of them.
+    /// Every device.
     pub const ALL: [Self; 6] = [Self::Core, Self::Dimm1, Self::Dimm2, Self::Dimm3, Self::Pci, Self::Phb];
 
-    /// Its name in QMP.
+    /// Returns the device's ID in QMP.
     pub const fn id(self) -> &'static str {
         match self {
             Self::Core => "core1",
@@ -46,12 +46,12 @@ impl Device {
         }
     }
 
-    /// The device of that name.
+    /// Returns the device with this ID.
     pub fn of_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|device| device.id() == id)
     }
 
-    /// The first of its connectors.
+    /// Returns the DRC index of the device's first connector.
     pub const fn first(self) -> u32 {
         match self {
             Self::Core => 0x1000_0001,
@@ -63,7 +63,7 @@ impl Device {
         }
     }
 
-    /// How many connectors it has; their indices follow one another.
+    /// Returns the number of the device's connectors. Their DRC indexes are consecutive.
     pub const fn count(self) -> u32 {
         match self {
             Self::Dimm2 => 2,
@@ -72,22 +72,22 @@ impl Device {
         }
     }
 
-    /// Its connectors.
+    /// Returns the DRC indexes of the device's connectors.
     pub fn connectors(self) -> impl Iterator<Item = u32> + Clone {
         self.first()..self.first() + self.count()
     }
 
-    /// The device that is at a connector when all are plugged.
+    /// Returns the device that a connector belongs to when every device is plugged.
     pub fn at(connector: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|device| device.connectors().any(|found| found == connector))
     }
 
-    /// Whether its connectors are LMBs.
+    /// True if the device's connectors are LMBs.
     pub const fn is_dimm(self) -> bool {
         matches!(self, Self::Dimm1 | Self::Dimm2 | Self::Dimm3)
     }
 
-    /// What it is added with: a driver, and its properties besides the name.
+    /// Returns the driver, and the properties except the ID, of the `device_add` that plugs the device.
     pub fn driver(self) -> (&'static str, Vec<(&'static str, String)>) {
         match self {
             Self::Core => ("power9_v2.2-spapr-cpu-core", vec![("core-id", "1".to_owned())]),
@@ -111,7 +111,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// Connectors with nothing at them, of each kind, and indices of no connector at all.
+/// Empty connectors of each kind, and indexes of no connector.
 pub const OTHERS: [u32; 8] = [
     0x1000_0002, // a core that could be plugged
     0x8000_000A, // an LMB behind the last DIMM
@@ -123,11 +123,12 @@ pub const OTHERS: [u32; 8] = [
     0xFFFF_FFFF,
 ];
 
-/// What there is instead of a guest: nothing at all.
+/// The accelerator that runs no guest.
 pub const QTEST: &str = "qtest";
 
-/// The command line of the machine without these devices, after the program's name. It is stopped (`-S`): there is no guest,
-/// and a processor that does not run leaves the signals of [`Connection`] to those that need them.
+/// Returns the arguments that start the machine without the devices in `absent`.
+///
+/// The machine is stopped (`-S`), so that the threads of its CPUs do not take the signals of [`Connection`].
 ///
 /// [`Connection`]: crate::connection::Connection
 pub fn arguments(accelerator: &str, absent: &[Device]) -> Vec<String> {

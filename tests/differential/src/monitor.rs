@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! QMP beside qtest.
+//! QMP connection beside a qtest connection.
 //!
-//! QEMU makes an RTAS call in the same thread that writes events, and writes them before qtest answers. So what was told
-//! because of a call is there to be read when the call has been answered, and nothing has to be waited for.
+//! QEMU's main thread makes qtest's RTAS calls and writes QMP events, and writes the events before it answers the call. So
+//! the events of a call can be read without waiting once the call has been answered.
 
 use crate::connection::Connection;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -23,19 +23,19 @@ pub struct Monitor {
     events: Vec<Event>,
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug)]
 pub enum Reply {
-    /// It was done.
+    /// The command's return value.
     Done(Value),
-    /// It was not.
+    /// The command's error.
     Refused(CommandError),
     /// The VMM is gone.
     Gone,
 }
 
 impl Monitor {
-    /// Waits for the server's greeting and takes up the talk.
+    /// Waits for the server's greeting and negotiates capabilities.
     pub fn greet(connection: Connection) -> Result<Self> {
         let mut monitor = Self { connection, unread: Vec::new(), session: Session::default(), events: Vec::new() };
         match monitor.execute("qmp_capabilities", json!({}))? {
@@ -44,7 +44,7 @@ impl Monitor {
         }
     }
 
-    /// Has a command done.
+    /// Executes a command.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Reply> {
         let line = self.session.command(command, &arguments);
         if self.connection.write_all(line.as_bytes()).is_err() {
@@ -61,8 +61,7 @@ impl Monitor {
         }
     }
 
-    /// Waits for an event of this name that was not taken yet, and that must have come or be about to; false if the VMM
-    /// is gone.
+    /// Waits for an event of this name, without taking it. Returns false if the VMM is gone.
     pub fn wait_for(&mut self, name: &str, like: impl Fn(&Event) -> bool) -> Result<bool> {
         loop {
             self.sort()?;
@@ -75,14 +74,14 @@ impl Monitor {
         }
     }
 
-    /// What the host has been told by now and was not yet given from here.
+    /// Takes the events that have arrived, oldest first.
     pub fn take_events(&mut self) -> Result<Vec<Event>> {
         while self.fill_now().context("cannot read what the VMM tells")? {}
         self.sort()?;
         Ok(std::mem::take(&mut self.events))
     }
 
-    /// Keeps what was read where it belongs.
+    /// Sorts the messages read into events and the answer.
     fn sort(&mut self) -> Result<()> {
         while let Some(message) = self.next_message()? {
             self.events.extend(self.session.file(message));
@@ -90,14 +89,14 @@ impl Monitor {
         Ok(())
     }
 
-    /// Reads what comes; false at the end.
+    /// Waits for bytes and reads them. Returns false at the end of the stream.
     fn fill(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 4096];
         let read = self.connection.read(&mut bytes);
         self.keep(&bytes, read)
     }
 
-    /// Reads what is there; false if nothing is, or at the end.
+    /// Reads bytes that have arrived. Returns false if none have, or at the end of the stream.
     fn fill_now(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 4096];
         let read = self.connection.read_now(&mut bytes);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Who answers steps.
+//! A machine that takes steps, as the comparison sees it.
 
 use crate::{answer::Answer, step::Step};
 use anyhow::Result;
 
 /// A VMM, or something that ought to behave like one.
 pub trait Party {
-    /// Puts the machine back to how every sequence begins: all devices plugged and the guest's, nothing asked for.
+    /// Restores the state in which every sequence begins: all devices plugged and configured, no request open.
     fn renew(&mut self) -> Result<()>;
 
-    /// Takes one step. An error is one of the harness; what the VMM does wrong is an answer.
+    /// Takes one step. An error is a failure of the harness; the VMM's own failures are answers.
     fn play(&mut self, step: &Step) -> Result<Answer>;
 }

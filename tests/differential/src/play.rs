@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A scene: steps, each with the answer that is expected of it.
+//! Scenes: steps, each with its expected answer.
 
 use crate::{party::Party, step::Step};
 use anyhow::{Result, ensure};
 
-/// Takes the steps, and compares what each came to with what stands beside it. Words for people may be left out there, and
-/// nothing that the host was told.
+/// Renews the party, takes the steps, and compares each answer with the expected one.
+///
+/// The expected answer may leave out a message for people, but no event.
 pub fn play(party: &mut dyn Party, scene: &[(Step, &str)]) -> Result<()> {
     party.renew()?;
     for (number, (step, expected)) in scene.iter().enumerate() {

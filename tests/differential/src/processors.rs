@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Processors that report, each for itself and all at the same time. No kernel would do so; these run a few instructions and
-//! nothing else.
+//! CPUs that make reports at the same time, each its own. They run a few instructions of machine code and no kernel.
 
 use crate::{
     machine::Device,
@@ -16,12 +15,12 @@ use papr_unplug_tests::deadline::Deadline;
 use serde_json::json;
 use std::fs;
 
-/// How many processors there are.
+/// The number of CPUs.
 pub const COUNT: u32 = 3;
 
-/// Where processors look for the word that lets them go.
+/// The address of the word that starts the calls.
 const GO: u64 = 0x20_0000;
-/// What each has for itself: the buffer of its call, of which the status is the last cell, and what it tells us.
+/// The memory of CPU n, at `OWN + n * OWN_SIZE`: the RTAS argument buffer, the sum of the statuses, and two flags.
 const OWN: u64 = 0x30_0000;
 const OWN_SIZE: u64 = 0x1000;
 const STATUS: u16 = 24;
@@ -29,11 +28,11 @@ const SUM: u16 = 64;
 const DONE: u16 = 72;
 const READY: u16 = 76;
 
-/// Where a processor begins that finds itself where firmware would be, and where one that is sent there begins.
+/// The entry points of the boot CPU (the firmware's) and of a CPU started by `start-cpu`.
 const ENTRY: usize = 0x100;
 const COMMON: u64 = 0x108;
 
-/// A machine with them.
+/// A machine with these CPUs.
 #[derive(Debug)]
 pub struct Processors {
     qtest: Qtest,
@@ -44,7 +43,7 @@ pub struct Processors {
 }
 
 impl Processors {
-    /// Starts it. Each processor makes so many calls when it is let go.
+    /// Starts the machine. Each CPU makes `calls` calls once it is started.
     pub fn start(program: &Program, calls: u32) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let firmware = dir.path().join("firmware");
@@ -54,7 +53,7 @@ impl Processors {
         let process = program.with(&["-smp", &COUNT.to_string()]).start()?;
         let qtest = Qtest::on(process.connection(&process.qtest)?);
         let mut monitor = Monitor::greet(process.connection(&process.monitor)?)?;
-        // The number by which a guest calls the function is in the device tree that the VMM has made.
+        // The RTAS token of set-indicator is a property of /rtas in the device tree.
         let tree = dir.path().join("tree");
         let reply = monitor.execute("dumpdtb", json!({ "filename": tree }))?;
         ensure!(matches!(reply, Reply::Done(_)), "the VMM does not give its device tree: {reply:?}");
@@ -62,20 +61,21 @@ impl Processors {
         Ok(Self { qtest, monitor, set_indicator, _process: process, _dir: dir })
     }
 
-    /// Makes a report from here.
+    /// Makes a report through qtest.
     pub fn report(&mut self, index: u32, word: u32) -> Result<i32> {
         Ok(self.qtest.set_indicator(indicator::REPORTS, index, word)?)
     }
 
-    /// Asks for a device.
+    /// Requests the removal of a device.
     pub fn remove(&mut self, device: Device) -> Result<()> {
         let reply = self.monitor.execute("device_del", json!({ "id": device.id() }))?;
         ensure!(matches!(reply, Reply::Done(_)), "the VMM does not ask for {device}: {reply:?}");
         Ok(())
     }
 
-    /// Has each processor make its report, again and again, beginning when all are ready. Gives the sum of the statuses that
-    /// each got, and what the host was told.
+    /// Has each CPU repeat its report, starting when all are ready.
+    ///
+    /// Returns the sum of the statuses that each CPU received, and the events.
     pub fn run(&mut self, reports: [(u32, u32); COUNT as usize]) -> Result<(Vec<u64>, Vec<Event>)> {
         for (number, (index, word)) in (0..).zip(reports) {
             let cells = [self.set_indicator, 3, 1, indicator::REPORTS, index, word];
@@ -116,8 +116,9 @@ fn own(number: u32) -> u64 {
     OWN + OWN_SIZE * u64::from(number)
 }
 
-/// What there is instead of firmware. Registers: 3 and 4 are the hypervisor call's, 31 is where the processor's own memory is,
-/// 30 the sum. Instructions as in the Power ISA, the hypervisor call as in LoPAR, "H_RTAS".
+/// Returns the code that is loaded as firmware.
+///
+/// Registers: r3 and r4 are the arguments of H_RTAS (LoPAR), r31 is the address of the CPU's memory, r30 the sum.
 fn image(calls: u32) -> Vec<u8> {
     const H_RTAS: u16 = 0xF000;
     let [high, low] = [(calls >> 16) as u16, calls as u16];
@@ -152,7 +153,7 @@ fn image(calls: u32) -> Vec<u8> {
     image
 }
 
-/// Instructions of the form that has two registers and 16 bits.
+/// Encodes an instruction of the Power ISA's D-form.
 fn form_d(opcode: u32, first: u32, second: u32, immediate: u16) -> u32 {
     opcode << 26 | first << 21 | second << 16 | u32::from(immediate)
 }
@@ -181,7 +182,9 @@ fn mr(to: u32, from: u32) -> u32 {
     31 << 26 | from << 21 | to << 16 | from << 11 | 444 << 1
 }
 
-/// The first cell of the first property of this name. See the Devicetree Specification, "Flattened Devicetree (DTB) Format".
+/// Returns the first cell of the first one-cell property of this name.
+///
+/// Devicetree Specification, "Flattened Devicetree (DTB) Format".
 fn property(tree: &[u8], name: &str) -> Option<u32> {
     const PROPERTY: u32 = 3;
     let cell = |at: usize| Some(u32::from_be_bytes(*tree.get(at..)?.first_chunk()?));

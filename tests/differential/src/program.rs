@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which QEMU, and how its process is started and ends.
+//! QEMU's program, and its process from start to end.
 
 use crate::{
     connection::Connection,
@@ -16,7 +16,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-/// A QEMU that can be started.
+/// A QEMU program with its arguments.
 #[derive(Clone, Debug)]
 pub struct Program {
     qemu: PathBuf,
@@ -26,7 +26,7 @@ pub struct Program {
     absent: Vec<Device>,
 }
 
-/// A QEMU that runs. It is killed when this is dropped, and by the kernel when the thread that started it ends.
+/// A QEMU process. Dropping it kills the process; the kernel does so when the thread that started it ends.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -36,42 +36,42 @@ pub struct Process {
 }
 
 impl Program {
-    /// The one that knows nothing of this project.
+    /// Returns the QEMU without this project's patches.
     pub fn stock() -> Result<Self> {
         Self::of(&Artifacts::find()?, Side::Stock)
     }
 
-    /// The one that speaks this project's protocol.
+    /// Returns the QEMU with this project's patches.
     pub fn ours() -> Result<Self> {
         Self::of(&Artifacts::find()?, Side::Ours)
     }
 
-    /// One of the artifacts.
+    /// Returns the QEMU of one side of a pairing.
     pub fn of(artifacts: &Artifacts, side: Side) -> Result<Self> {
         Ok(Self::new(artifacts.vmm(side)?, &artifacts.qemu_data))
     }
 
-    /// A QEMU, and its firmware directory.
+    /// Makes a program from QEMU's path and its firmware directory.
     pub fn new(qemu: &Path, data: &Path) -> Self {
         let (qemu, data) = (qemu.to_path_buf(), data.to_path_buf());
         Self { qemu, data, accelerator: machine::QTEST, more: Vec::new(), absent: Vec::new() }
     }
 
-    /// The same with more on its command line.
+    /// Adds arguments.
     #[must_use]
     pub fn with(mut self, words: &[&str]) -> Self {
         self.more.extend(words.iter().map(|word| (*word).to_owned()));
         self
     }
 
-    /// The same without a device.
+    /// Leaves a device out.
     #[must_use]
     pub fn without(mut self, device: Device) -> Self {
         self.absent.push(device);
         self
     }
 
-    /// The same with processors that run what is in this file, when they are told to, instead of firmware.
+    /// Runs the CPUs, with this file as the firmware, instead of qtest's accelerator.
     #[must_use]
     pub(crate) fn running(mut self, firmware: &Path) -> Self {
         self.accelerator = "tcg,thread=multi";
@@ -79,7 +79,7 @@ impl Program {
         self
     }
 
-    /// Starts it; its machine is there when this returns.
+    /// Starts the process and waits until the machine is complete.
     pub(crate) fn start(&self) -> Result<Process> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("papr-unplug-differential-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
@@ -108,7 +108,7 @@ impl Program {
     }
 }
 
-/// Waits until the VMM has connected or ended.
+/// Waits for the VMM's connection. Fails if the VMM ends.
 pub fn accept(listener: &UnixListener, vmm: &mut Child) -> Result<UnixStream> {
     listener.set_nonblocking(true)?;
     loop {
@@ -128,29 +128,29 @@ pub fn accept(listener: &UnixListener, vmm: &mut Child) -> Result<UnixStream> {
 }
 
 impl Process {
-    /// One of its sockets, to be talked through.
+    /// Makes a connection from one of the process's sockets.
     pub(crate) fn connection(&self, socket: &UnixStream) -> Result<Connection> {
         Ok(Connection::waking(socket.try_clone()?, &self.child)?)
     }
 
-    /// A directory that goes when the process does.
+    /// Returns the process's directory, which is removed with the process.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The memory that it occupies, in KiB.
+    /// Returns the resident memory in KiB.
     pub(crate) fn resident(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it occupies no memory")?;
         line.trim().trim_end_matches(" kB").parse().context("an unexpected amount of memory")
     }
 
-    /// All that it said.
+    /// Returns everything that the process has written to its standard streams.
     pub(crate) fn output(&self) -> Result<String> {
         Ok(fs::read_to_string(self.dir.join("output"))?)
     }
 
-    /// Waits until it has ended, which it must be about to do, and gives the last it said.
+    /// Waits for the end of the process and returns its exit status and last line of output.
     pub(crate) fn last_words(&mut self) -> Result<String> {
         let status = self.child.wait().context("cannot wait for the VMM")?;
         let output = fs::read_to_string(self.dir.join("output")).unwrap_or_default();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! QEMU's qtest protocol: a line asks, a line answers. See `docs/devel/testing/qtest.rst` in QEMU's source.
+//! QEMU's qtest protocol, a line for each command and response: `docs/devel/testing/qtest.rst` in QEMU's source.
 
 use crate::connection::Connection;
 use std::{
@@ -16,18 +16,18 @@ pub struct Qtest {
     line: String,
 }
 
-/// Why there is no answer.
+/// A failed qtest command.
 #[derive(Debug, Error)]
 pub enum QtestError {
     /// The VMM closed the connection, so it is gone.
     #[error("the VMM is gone")]
     Gone,
-    /// It said something else than `OK`.
+    /// The response is not `OK`.
     #[error("qtest answered `{answer}` to `{question}`")]
     Refused {
-        /// What was asked.
+        /// The command.
         question: String,
-        /// What it answered.
+        /// The response.
         answer: String,
     },
     /// The connection failed otherwise.
@@ -36,13 +36,14 @@ pub enum QtestError {
 }
 
 impl Qtest {
-    /// Takes up the talk.
+    /// Makes a qtest client of a connection.
     pub fn on(connection: Connection) -> Self {
         Self { connection: BufReader::new(connection), line: String::new() }
     }
 
-    /// Asks several things, and gives what follows `OK` in the answer to the last. They go out together: what takes time is
-    /// not what QEMU does but that two processes have to be woken for every question.
+    /// Sends commands and returns the text after `OK` in the response to the last.
+    ///
+    /// The commands are sent together: most of the time of a command is waking the two processes.
     pub fn ask(&mut self, questions: &[&str]) -> Result<&str, QtestError> {
         let all: String = questions.iter().flat_map(|question| [question, "\n"]).collect();
         self.connection.get_mut().write_all(all.as_bytes()).map_err(gone_or)?;
@@ -55,14 +56,14 @@ impl Qtest {
         Ok(self.line.trim_start_matches("OK").trim())
     }
 
-    /// Reads a line that answers.
+    /// Reads a response.
     fn read_answer(&mut self) -> Result<(), QtestError> {
         loop {
             self.line.clear();
             if self.connection.read_line(&mut self.line).map_err(gone_or)? == 0 {
                 return Err(QtestError::Gone);
             }
-            // Interrupts are told as they happen; nobody here listens to them.
+            // Notifications of interrupts come in between.
             if !self.line.starts_with("IRQ ") {
                 return Ok(());
             }
@@ -70,7 +71,7 @@ impl Qtest {
     }
 }
 
-/// The question that writes the guest's memory.
+/// Returns the command that writes the guest's memory.
 pub fn write(address: u64, bytes: &[u8]) -> String {
     bytes.iter().fold(format!("write {address:#x} {:#x} 0x", bytes.len()), |mut question, byte| {
         // Writing to a string cannot fail.
@@ -79,12 +80,12 @@ pub fn write(address: u64, bytes: &[u8]) -> String {
     })
 }
 
-/// The question that reads the guest's memory.
+/// Returns the command that reads the guest's memory.
 pub fn read(address: u64, length: usize) -> String {
     format!("read {address:#x} {length:#x}")
 }
 
-/// The bytes in the answer to [`read`].
+/// Decodes the response to [`read`].
 pub fn bytes(answer: &str) -> Result<Vec<u8>, QtestError> {
     let refused = || QtestError::Refused { question: "read".to_owned(), answer: answer.to_owned() };
     let digits = answer.strip_prefix("0x").filter(|digits| digits.len() % 2 == 0).ok_or_else(refused)?;

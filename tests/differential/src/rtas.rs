@@ -1,50 +1,50 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! RTAS calls through qtest: their arguments are put into the guest's memory, and their results read from there.
+//! RTAS calls through qtest. Arguments and results are in the guest's memory.
 
 use crate::{
     answer::MORE,
     qtest::{self, Qtest, QtestError},
 };
 
-/// Where arguments, results and work areas are put. No guest runs, so any memory will do.
+/// Guest physical addresses of arguments, results and work areas. No guest runs, so all memory is free.
 const ARGUMENTS: u64 = 0x10_0000;
 const RESULTS: u64 = 0x10_0100;
 const WORK_AREA: u64 = 0x10_1000;
 const EVENT: u64 = 0x10_2000;
-/// The same for calls that are made one right after the other.
+/// Addresses for calls that are sent together.
 const MANY_ARGUMENTS: u64 = 0x20_0000;
 const MANY_RESULTS: u64 = 0x30_0000;
-/// How many of them go out at a time. QEMU answers each as it goes, and stops where nobody reads its answers.
+/// The number of calls that are sent together. QEMU stops when its responses are not read.
 const MANY: usize = 256;
 
-/// `ibm,configure-connector`: there is more, and of which kind.
+/// The statuses of `ibm,configure-connector` by which the node goes on (LoPAR).
 const KINDS_OF_MORE: std::ops::RangeInclusive<i32> = 1..=4;
 
-/// `check-exception`: there is no event.
+/// The status of `check-exception` without an event.
 pub const NO_EVENT: i32 = 1;
-/// `check-exception`: the class of hot plug events.
+/// The event mask of `check-exception` for hot plug events.
 const HOT_PLUG: u32 = 0x1000_0000;
-/// The longest event that is taken.
+/// The size in bytes of the event buffer.
 const EVENT_SIZE: u32 = 2048;
 
-/// The calls, by the names that qtest knows them by.
+/// One method for each RTAS function.
 impl Qtest {
-    /// `set-indicator`.
+    /// Calls `set-indicator` and returns the status.
     pub fn set_indicator(&mut self, indicator: u32, index: u32, value: u32) -> Result<i32, QtestError> {
         let [status] = self.rtas("set-indicator", &[indicator, index, value])?;
         Ok(status as i32)
     }
 
-    /// `get-sensor-state`.
+    /// Calls `get-sensor-state` and returns status and state.
     pub fn get_sensor_state(&mut self, sensor: u32, index: u32) -> Result<(i32, u32), QtestError> {
         let [status, state] = self.rtas("get-sensor-state", &[sensor, index])?;
         Ok((status as i32, state))
     }
 
-    /// `ibm,configure-connector`, as long as there is more, at most `calls` times; the last status, or [`MORE`].
+    /// Calls `ibm,configure-connector` until the node ends, at most `calls` times. Returns the last status, or [`MORE`].
     pub fn configure_connector(&mut self, index: u32, calls: u32) -> Result<i32, QtestError> {
-        // Only the index has to be there; what the area holds otherwise is of no interest to firmware.
+        // Firmware reads only the DRC index from the work area.
         self.ask(&[&qtest::write(WORK_AREA, &index.to_be_bytes())])?;
         for _ in 0..calls {
             let [status] = self.rtas("ibm,configure-connector", &[WORK_AREA as u32, 0])?;
@@ -55,7 +55,7 @@ impl Qtest {
         Ok(MORE)
     }
 
-    /// `check-exception` for hot plug events: the bytes of the event, if there is one.
+    /// Calls `check-exception` for hot plug events and returns the bytes of the event, if any.
     pub fn take_event(&mut self) -> Result<Option<Vec<u8>>, QtestError> {
         let [status] = self.rtas("check-exception", &[0, 0, HOT_PLUG, 0, EVENT as u32, EVENT_SIZE])?;
         if status as i32 == NO_EVENT {
@@ -64,7 +64,7 @@ impl Qtest {
         qtest::bytes(self.ask(&[&qtest::read(EVENT, EVENT_SIZE as usize)])?).map(Some)
     }
 
-    /// `start-cpu`, for a processor that is stopped, at an address and with a value in register 3.
+    /// Calls `start-cpu` for a stopped CPU, with the address to start at and the value of r3.
     pub fn start_cpu(&mut self, number: u32, address: u32, register: u32) -> Result<i32, QtestError> {
         let [status] = self.rtas("start-cpu", &[number, address, register])?;
         Ok(status as i32)
@@ -81,12 +81,12 @@ impl Qtest {
     }
 }
 
-/// Whether `ibm,configure-connector` says by this status that there is more.
+/// True if by this status of `ibm,configure-connector` the node goes on.
 pub fn is_more(status: i32) -> bool {
     KINDS_OF_MORE.contains(&status)
 }
 
-/// A call whose status is wanted and that others need not wait for.
+/// An RTAS call for [`Qtest::call_all`].
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
     /// `set-indicator` with an indicator, an index and a value.
@@ -98,14 +98,13 @@ pub enum Call {
 }
 
 impl Qtest {
-    /// Makes the calls in their order, and gives the status of each. What takes time is to wait for answers, so nobody waits
-    /// in between.
+    /// Makes the calls in their order, without waiting in between, and returns the status of each.
     pub fn call_all(&mut self, calls: &[Call]) -> Result<Vec<i32>, QtestError> {
         let mut statuses = Vec::with_capacity(calls.len());
         for calls in calls.chunks(MANY) {
             let (mut cells, mut questions) = (Vec::new(), Vec::new());
             for (number, call) in calls.iter().enumerate() {
-                let (name, arguments) = call.said();
+                let (name, arguments) = call.name_and_arguments();
                 let at = MANY_ARGUMENTS + cells.len() as u64;
                 let results = MANY_RESULTS + 4 * number as u64;
                 if let Call::Configure(index) = call {
@@ -125,7 +124,7 @@ impl Qtest {
 }
 
 impl Call {
-    fn said(self) -> (&'static str, Vec<u32>) {
+    fn name_and_arguments(self) -> (&'static str, Vec<u32>) {
         match self {
             Self::Set(indicator, index, value) => ("set-indicator", vec![indicator, index, value]),
             Self::Configure(_) => ("ibm,configure-connector", vec![WORK_AREA as u32, 0]),
@@ -134,7 +133,7 @@ impl Call {
     }
 }
 
-/// The questions of a `set-indicator` call whose status nobody wants to know.
+/// Returns the qtest commands of a `set-indicator` call, without one that reads the status.
 pub fn set_indicator(indicator: u32, index: u32, value: u32) -> [String; 2] {
     questions("set-indicator", &[indicator, index, value], 1)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Strings of steps: some as a guest would take them, some at random, most of them both.
+//! Random sequences of steps, partly in an order that a guest would use.
 
 use crate::{
     machine::{Device, OTHERS},
@@ -8,18 +8,18 @@ use crate::{
 };
 use papr_unplug_tests::dice::Dice;
 
-/// The longest sequence.
+/// The largest number of steps in a sequence.
 pub const LONGEST: u32 = 24;
 
-/// Devices that QEMU replaces quickly; the others come up less often.
+/// Devices that are replaced quickly; the others come up less often.
 const QUICK: [Device; 4] = [Device::Core, Device::Dimm1, Device::Dimm2, Device::Dimm3];
 
-/// The sequence that a seed stands for.
+/// Returns the sequence of a seed.
 pub fn of_seed(seed: u64) -> Vec<Step> {
     let mut dice = Dice::of(seed);
     let length = (4 + dice.below(LONGEST - 3)) as usize;
     let mut steps = Vec::with_capacity(length);
-    // Most interesting things happen to a device that the host asks for.
+    // Most steps are about one device, so that they meet.
     let favourite = if dice.one_in(8) { dice.pick(&Device::ALL) } else { dice.pick(&QUICK) };
     while steps.len() < length {
         let device = if dice.one_in(3) { dice.pick(&QUICK) } else { favourite };
@@ -40,7 +40,7 @@ pub fn of_seed(seed: u64) -> Vec<Step> {
     steps
 }
 
-/// The sequence that a seed stands for, by a guest that reports: rightly, wrongly, and about what it was not asked for.
+/// Returns the sequence of a seed with reports in it: right ones, wrong ones, and ones without a request.
 pub fn of_reporting_seed(seed: u64) -> Vec<Step> {
     let mut dice = Dice::of(!seed);
     let mut steps = vec![Step::ARM];
@@ -56,7 +56,7 @@ pub fn of_reporting_seed(seed: u64) -> Vec<Step> {
 
 fn any_report(dice: &mut Dice, device: Device) -> Step {
     let index = if dice.one_in(8) { anywhere(dice, device) } else { connector(dice, device) };
-    // Few requests are open at a time, and their tokens follow one another.
+    // Few requests are open at a time, and their tokens are consecutive.
     let token = if dice.one_in(3) { 0 } else { dice.below(64) as u16 };
     match dice.below(8) {
         0 => Step::Set(indicator::REPORTS, 0, 0x2000_0000 | dice.below(4) << 16 | dice.below(8)),
@@ -69,7 +69,7 @@ fn any_report(dice: &mut Dice, device: Device) -> Step {
     }
 }
 
-/// What a guest does to give a device back, wholly or, if it finds a reason, in part.
+/// Appends the steps by which a guest gives a device back, wholly or in part.
 fn give_back(steps: &mut Vec<Step>, dice: &mut Dice, device: Device) {
     let some = if dice.one_in(3) { 1 + dice.below(device.count()) } else { device.count() };
     for index in device.connectors().take(some as usize) {
@@ -78,7 +78,7 @@ fn give_back(steps: &mut Vec<Step>, dice: &mut Dice, device: Device) {
     }
 }
 
-/// What a guest does to take a device.
+/// Appends the steps by which a guest takes a connector of a device.
 fn take(steps: &mut Vec<Step>, dice: &mut Dice, device: Device) {
     let index = connector(dice, device);
     steps.push(Step::Usable(index));

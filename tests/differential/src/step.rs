@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One thing that a guest, or the host, does to the machine.
+//! Steps: what a guest or the host does to the machine.
 
 use crate::machine::Device;
 use std::fmt;
@@ -9,11 +9,11 @@ use std::fmt;
 pub mod indicator {
     /// Isolation state.
     pub const ISOLATION: u32 = 9001;
-    /// DR indicator, a light.
+    /// DR indicator (a light).
     pub const LIGHT: u32 = 9002;
     /// Allocation state.
     pub const ALLOCATION: u32 = 9003;
-    /// Reports, where a VMM takes them. There is no fixed number; all VMMs here happen to use the same.
+    /// Reports. The number is the VMM's choice; all VMMs here use this one.
     pub const REPORTS: u32 = 9100;
 }
 
@@ -24,20 +24,20 @@ pub enum Step {
     Set(u32, u32, u32),
     /// The guest calls `get-sensor-state` with a sensor and an index.
     Sense(u32, u32),
-    /// The guest calls `ibm,configure-connector` for an index, as long as there is more, but at most so often.
+    /// The guest calls `ibm,configure-connector` for an index until the node ends, at most this many times.
     Configure(u32, u32),
-    /// The guest takes the next hot plug event.
+    /// The guest fetches the next hot plug event.
     TakeEvent,
-    /// The host asks for a device.
+    /// The host executes `device_del`.
     Remove(Device),
-    /// The host adds a device.
+    /// The host executes `device_add`.
     Add(Device),
-    /// The host resets the guest.
+    /// The host resets the machine.
     Reset,
 }
 
 impl Step {
-    /// The device it may change something about.
+    /// Returns the device that the step may change.
     pub fn device(&self) -> Option<Device> {
         match *self {
             Self::Set(_, index, _) | Self::Configure(index, _) => Device::at(index),
@@ -46,7 +46,7 @@ impl Step {
         }
     }
 
-    /// The connector whose state it may change.
+    /// Returns the connector whose state the step may change.
     pub fn connector(&self) -> Option<u32> {
         match *self {
             Self::Set(indicator::ISOLATION | indicator::ALLOCATION, index, _) | Self::Configure(index, _) => {
@@ -58,47 +58,47 @@ impl Step {
 }
 
 impl Step {
-    /// The guest promises to answer each request for a CPU or for memory that has a token, and to say when it begins.
+    /// The guest arms for CPU and memory, with tokens and STARTED.
     pub const ARM: Self = Self::Set(indicator::REPORTS, 0, 0x2003_0006);
-    /// The guest promises nothing any more.
+    /// The guest disarms.
     pub const DISARM: Self = Self::Set(indicator::REPORTS, 0, 0x4000_0000);
 
-    /// The guest says that it has begun with the request that has this token.
+    /// The guest reports STARTED for the request with this token.
     pub const fn started(index: u32, token: u16) -> Self {
         Self::Set(indicator::REPORTS, index, 0x6000_0000 | token as u32)
     }
 
-    /// The guest refuses at this connector, for a reason and with an errno.
+    /// The guest reports REFUSED at this connector.
     pub const fn refused(index: u32, reason: u8, errno: u8, token: u16) -> Self {
         let word = 0x8000_0000 | (reason as u32) << 24 | (errno as u32) << 16 | token as u32;
         Self::Set(indicator::REPORTS, index, word)
     }
 
-    /// The guest thinks that it has given all back.
+    /// The guest reports DONE.
     pub const fn done(index: u32, token: u16) -> Self {
         Self::Set(indicator::REPORTS, index, 0xA000_0000 | token as u32)
     }
 }
 
-/// Names for the calls that LoPAR has names for; capitals, as they stand for values.
+/// The calls that LoPAR has names for.
 #[expect(non_snake_case, reason = "they read, and are used, like the values of `Step` that they are short for")]
 impl Step {
-    /// The guest cuts a connector off.
+    /// The guest isolates a connector.
     pub const fn Isolate(index: u32) -> Self {
         Self::Set(indicator::ISOLATION, index, 0)
     }
 
-    /// The guest takes a connector; a refusal, where it has it already.
+    /// The guest unisolates a connector; a hint of a refusal if it is not isolated.
     pub const fn Unisolate(index: u32) -> Self {
         Self::Set(indicator::ISOLATION, index, 1)
     }
 
-    /// The guest gives a logical connector back.
+    /// The guest makes a logical connector unusable.
     pub const fn Unusable(index: u32) -> Self {
         Self::Set(indicator::ALLOCATION, index, 0)
     }
 
-    /// The guest acquires a logical connector.
+    /// The guest makes a logical connector usable.
     pub const fn Usable(index: u32) -> Self {
         Self::Set(indicator::ALLOCATION, index, 1)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Many sequences, and what they came to.
+//! Counts of the differences over many sequences.
 
 use crate::{
     clause::Clause,
@@ -12,31 +12,31 @@ use crate::{
 use anyhow::{Context as _, Result};
 use std::{collections::BTreeMap, fmt, ops::Range};
 
-/// How many unexplained differences are kept; they are few, or there is one bug behind most.
+/// The number of unexplained differences that are kept in full.
 const KEPT: usize = 10;
 
-/// What sequences came to.
+/// The results of comparing two parties.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// How many were played.
+    /// Sequences played.
     pub sequences: u64,
-    /// How many were answered alike from beginning to end.
+    /// Sequences with the same answers from beginning to end.
     pub alike: u64,
-    /// How many parted for each documented reason, and the first seed that did.
+    /// For each requirement that explains a difference, the number of sequences and the lowest seed.
     pub documented: BTreeMap<Clause, (u64, u64)>,
-    /// How many parted for no documented reason.
+    /// Sequences with a difference that no requirement explains.
     pub unexplained: u64,
-    /// The first of those, with their seeds.
+    /// The first unexplained differences, with their seeds.
     pub bugs: Vec<(u64, Difference)>,
 }
 
 impl Tally {
-    /// Plays the sequences of these seeds to both.
+    /// Compares two parties on the sequences of these seeds.
     pub fn of(seeds: Range<u64>, first: &mut dyn Party, second: &mut dyn Party) -> Result<Self> {
         Self::of_sequences(seeds, of_seed, first, second)
     }
 
-    /// The same with sequences of another kind.
+    /// Compares two parties on the sequences that `sequence` makes of these seeds.
     pub fn of_sequences(
         seeds: Range<u64>,
         sequence: impl Fn(u64) -> Vec<Step>,
@@ -51,7 +51,7 @@ impl Tally {
         Ok(tally)
     }
 
-    /// The same with the counts of both.
+    /// Adds another tally.
     #[must_use]
     pub fn with(mut self, other: Self) -> Self {
         self.sequences += other.sequences;

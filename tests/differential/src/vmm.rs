@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! QEMU as a party.
+//! QEMU as a party, over qtest and QMP.
 
 use crate::{
-    answer::{Answer, Said, Told, What},
+    answer::{Answer, DeviceEvent, EventKind, Response},
     machine::{BOOT_CORE, Device},
     monitor::{Monitor, Reply},
     party::Party,
@@ -23,17 +23,17 @@ pub struct Vmm {
     program: Program,
     running: Option<Running>,
     plugged: BTreeSet<Device>,
-    /// What may not be any more as it was at the beginning.
+    /// Devices that may have changed since the last renewal.
     touched: BTreeSet<Device>,
-    /// Whether the core that the machine boots on may not.
+    /// True if the boot core's connector may have changed since then.
     has_moved_boot_core: bool,
-    /// How many `ibm,configure-connector` calls it takes to read a node of a device, as far as that is known.
+    /// The number of `ibm,configure-connector` calls that read a node of a device, once it is known.
     nodes: BTreeMap<Device, usize>,
-    /// What it told about devices during the last step.
-    heard: Vec<Event>,
+    /// The QMP events of the last step.
+    events: Vec<Event>,
 }
 
-/// How many hot plug events are taken at a time that nobody wants to see.
+/// The number of `check-exception` calls sent together to empty the queue of hot plug events.
 const EVENTS: usize = 4;
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Running {
 }
 
 impl Vmm {
-    /// Starts it.
+    /// Starts QEMU.
     pub fn start(program: &Program) -> Result<Self> {
         let running = Some(Running::start(program)?);
         Ok(Self {
@@ -54,11 +54,11 @@ impl Vmm {
             touched: BTreeSet::new(),
             has_moved_boot_core: false,
             nodes: BTreeMap::new(),
-            heard: Vec::new(),
+            events: Vec::new(),
         })
     }
 
-    /// Migrates it to another, which has the same devices plugged. This one is gone then.
+    /// Migrates to another QEMU, started with the same devices plugged, and ends this one.
     pub fn migrate(mut self, to: &Program) -> Result<Self> {
         let stream = self.running.as_ref().context("the VMM is gone")?.process.dir().join("stream");
         let stream = format!("file:{}", stream.display());
@@ -75,11 +75,11 @@ impl Vmm {
         Ok(other)
     }
 
-    /// Waits until a migration has ended, well or badly.
+    /// Waits until a migration has ended. Fails if the migration did.
     fn await_migration(&mut self) -> Result<()> {
         loop {
             let reply = self.execute("query-migrate", json!({}))?;
-            let Reply::Done(state) = &reply else { bail!("in the middle of a migration, {}", self.bury()?) };
+            let Reply::Done(state) = &reply else { bail!("in the middle of a migration, {}", self.ended()?) };
             match state["status"].as_str() {
                 Some("completed") => return Ok(()),
                 Some("failed") => bail!("the migration failed: {state}"),
@@ -88,7 +88,7 @@ impl Vmm {
         }
     }
 
-    /// Has the monitor do something that is no step.
+    /// Executes a QMP command that is no step.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Reply> {
         match &mut self.running {
             Some(running) => running.monitor.execute(command, arguments),
@@ -96,47 +96,50 @@ impl Vmm {
         }
     }
 
-    /// What it told during the last step, whole.
-    pub fn heard(&self) -> &[Event] {
-        &self.heard
+    /// Returns the QMP events of the last step.
+    pub fn events(&self) -> &[Event] {
+        &self.events
     }
 
-    /// Its connection to qtest, for what is no step.
+    /// Returns the qtest connection, for calls that are no step.
     pub fn qtest(&mut self) -> Result<&mut Qtest> {
         self.running.as_mut().map(|running| &mut running.qtest).context("the VMM is gone")
     }
 
-    /// The memory that it occupies, in KiB, and all that it wrote.
+    /// Returns QEMU's resident memory in KiB, and its output.
     pub fn footprint(&self) -> Result<(u64, String)> {
         let process = &self.running.as_ref().context("the VMM is gone")?.process;
         Ok((process.resident()?, process.output()?))
     }
 
-    /// The devices that are plugged, as far as the host was told.
+    /// Returns the devices that are plugged according to the events.
     pub fn plugged(&self) -> &BTreeSet<Device> {
         &self.plugged
     }
 
-    fn take(&mut self, step: &Step) -> Result<Option<Said>> {
+    fn take(&mut self, step: &Step) -> Result<Option<Response>> {
         let Some(Running { qtest, monitor, .. }) = &mut self.running else { return Ok(None) };
         Ok(match *step {
-            Step::Set(indicator, index, value) => said(qtest.set_indicator(indicator, index, value), Said::Status)?,
-            Step::Sense(sensor, index) => {
-                said(qtest.get_sensor_state(sensor, index), |(status, state)| Said::Sensed(status, state))?
+            Step::Set(indicator, index, value) => {
+                response(qtest.set_indicator(indicator, index, value), Response::Status)?
             }
-            Step::Configure(index, calls) => said(qtest.configure_connector(index, calls), Said::Status)?,
-            Step::TakeEvent => said(qtest.take_event(), |event| event.map_or(Said::NoEvent, |e| hot_plug(&e)))?,
+            Step::Sense(sensor, index) => {
+                response(qtest.get_sensor_state(sensor, index), |(status, state)| Response::Sensed(status, state))?
+            }
+            Step::Configure(index, calls) => response(qtest.configure_connector(index, calls), Response::Status)?,
+            Step::TakeEvent => response(qtest.take_event(), |event| event.map_or(Response::NoEvent, |e| hot_plug(&e)))?,
             Step::Remove(device) => reply(monitor.execute("device_del", json!({ "id": device.id() }))?),
             Step::Add(device) => reply(monitor.execute("device_add", added(device))?),
             Step::Reset => match monitor.execute("system_reset", json!({}))? {
-                Reply::Done(_) if monitor.wait_for("RESET", |_| true)? => Some(Said::Accepted),
-                other => reply(other).filter(|said| *said != Said::Accepted),
+                Reply::Done(_) if monitor.wait_for("RESET", |_| true)? => Some(Response::Accepted),
+                other => reply(other).filter(|response| *response != Response::Accepted),
             },
         })
     }
 
-    /// A device that does DMA is gone at once, but its deletion is told only when no thread can be looking at its memory
-    /// regions any more (RCU).
+    /// Waits for the DEVICE_DELETED of a device that is gone already.
+    ///
+    /// For a device that does DMA the event comes later than the removal, after a grace period of RCU.
     fn await_deletion(&mut self, step: &Step) -> Result<()> {
         let dma = [Device::Pci, Device::Phb];
         let affected = |device: &Device| *step == Step::Reset || step.device() == Some(*device);
@@ -150,17 +153,20 @@ impl Vmm {
         Ok(())
     }
 
-    fn told(&mut self) -> Result<Vec<Told>> {
+    fn take_device_events(&mut self) -> Result<Vec<DeviceEvent>> {
         let Some(running) = &mut self.running else { return Ok(Vec::new()) };
-        self.heard = running.monitor.take_events()?;
-        let told: Vec<Told> = self.heard.iter().filter_map(told).collect();
-        let is_gone = |device: &Device| told.contains(&Told { device: *device, what: What::Deleted });
+        self.events = running.monitor.take_events()?;
+        let device_events: Vec<DeviceEvent> = self.events.iter().filter_map(device_event).collect();
+        let is_gone =
+            |device: &Device| device_events.contains(&DeviceEvent { device: *device, kind: EventKind::Deleted });
         self.plugged.retain(|device| !is_gone(device));
-        Ok(told)
+        Ok(device_events)
     }
 
-    /// Has the guest give a device back and take another one in its place, so that nothing is left of what was done to
-    /// it. A reset would do as well, but takes a thousand times as long as a call. False if the VMM does not play along.
+    /// Removes a device and plugs another in its place, so that nothing is left of earlier steps. Returns false if the VMM
+    /// does not answer as expected.
+    ///
+    /// A reset would do the same, but takes a thousand times as long as a call.
     fn replace(&mut self, device: Device) -> Result<bool> {
         let set_all = |[first, then]: [(u32, u32); 2]| {
             let both = move |index| [Call::Set(first.0, index, first.1), Call::Set(then.0, index, then.1)];
@@ -172,19 +178,19 @@ impl Vmm {
             self.play(&Step::Remove(device))?;
             self.call_all(&set_all([(indicator::ISOLATION, 0), (indicator::ALLOCATION, 0)]))?;
             self.await_deletion(&Step::Remove(device))?;
-            self.told()?;
+            self.take_device_events()?;
         }
         if self.running.is_none() || self.plugged.contains(&device) {
             return Ok(false);
         }
-        let added = self.play(&Step::Add(device))? == Answer::quiet(Said::Accepted);
+        let added = self.play(&Step::Add(device))? == Answer::without_events(Response::Accepted);
         self.call_all(&set_all([(indicator::ALLOCATION, 1), (indicator::ISOLATION, 1)]))?;
         Ok(self.configure(device, true)? && added)
     }
 
-    /// Has the guest take the core that the machine boots on, whatever it had done with it. False if the VMM does not play along.
+    /// Configures the boot core's connector, whatever its state. Returns false if the VMM does not answer as expected.
     fn take_boot_core(&mut self) -> Result<bool> {
-        // A connector whose node was read can be cut off, and one that was not is to be read from the beginning.
+        // Only a configured connector can be isolated; isolating it restarts its node.
         self.read_node(BOOT_CORE)?;
         let calls = [
             (indicator::ISOLATION, 0),
@@ -196,8 +202,9 @@ impl Vmm {
         Ok(self.read_node(BOOT_CORE)?.is_some())
     }
 
-    /// Has the guest read the nodes of a device to their ends. How long they are is seen from a device that is `fresh`: there
-    /// they are read from their beginning. False if there was no end.
+    /// Reads the nodes of a device to their ends. Returns false if a node has no end.
+    ///
+    /// The length of a node is recorded if the device is `fresh`, where the node is read from its beginning.
     fn configure(&mut self, device: Device, fresh: bool) -> Result<bool> {
         let mut done = true;
         for index in device.connectors() {
@@ -213,7 +220,7 @@ impl Vmm {
         Ok(done)
     }
 
-    /// Has the guest read a node to its end; the number of calls that took, if there was an end.
+    /// Reads a node to its end and returns the number of calls; `None` if the node has no end.
     fn read_node(&mut self, index: u32) -> Result<Option<usize>> {
         let mut calls = 1;
         loop {
@@ -225,18 +232,18 @@ impl Vmm {
         }
     }
 
-    /// Makes calls that nobody waits for one by one, and hears what came of them.
+    /// Makes calls without waiting in between, and takes their events.
     fn call_all(&mut self, calls: &[Call]) -> Result<Vec<i32>> {
         let Some(Running { qtest, .. }) = &mut self.running else { return Ok(Vec::new()) };
         let statuses = match qtest.call_all(calls) {
             Ok(statuses) => statuses,
             Err(QtestError::Gone) => {
-                self.bury()?;
+                self.ended()?;
                 Vec::new()
             }
             Err(error) => bail!(error),
         };
-        self.told()?;
+        self.take_device_events()?;
         Ok(statuses)
     }
 
@@ -246,11 +253,11 @@ impl Vmm {
         Ok(())
     }
 
-    /// What the VMM said when it ended.
-    fn bury(&mut self) -> Result<Said> {
+    /// Waits for the end of the VMM and returns it as a response.
+    fn ended(&mut self) -> Result<Response> {
         match self.running.take() {
-            Some(mut running) => Ok(Said::Ended(running.process.last_words()?)),
-            None => Ok(Said::Ended("earlier".to_owned())),
+            Some(mut running) => Ok(Response::Ended(running.process.last_words()?)),
+            None => Ok(Response::Ended("earlier".to_owned())),
         }
     }
 }
@@ -260,7 +267,7 @@ impl Party for Vmm {
         if self.running.is_none() {
             return self.restart();
         }
-        // A request that the guest is asked with a token would shift the tokens of those that follow.
+        // A request with a token would shift the tokens of later requests.
         self.play(&Step::DISARM)?;
         for device in std::mem::take(&mut self.touched) {
             if !self.replace(device)? {
@@ -276,23 +283,23 @@ impl Party for Vmm {
     }
 
     fn play(&mut self, step: &Step) -> Result<Answer> {
-        let said = self.take(step)?;
+        let response = self.take(step)?;
         self.await_deletion(step)?;
-        let told = self.told()?;
-        let said = match said {
-            Some(said) => said,
-            None => self.bury()?,
+        let events = self.take_device_events()?;
+        let response = match response {
+            Some(response) => response,
+            None => self.ended()?,
         };
-        if let (Step::Add(device), Said::Accepted) = (step, &said) {
+        if let (Step::Add(device), Response::Accepted) = (step, &response) {
             self.plugged.insert(*device);
         }
-        if !said.is_no() {
+        if !response.is_no() {
             self.touched.extend(step.device());
             self.has_moved_boot_core |= step.connector() == Some(BOOT_CORE);
         }
-        // What a step has told about has changed, whichever device the step was about.
-        self.touched.extend(told.iter().map(|told| told.device));
-        Ok(Answer { said, told })
+        // A step can change other devices than its own.
+        self.touched.extend(events.iter().map(|event| event.device));
+        Ok(Answer { response, events })
     }
 }
 
@@ -305,19 +312,19 @@ impl Running {
     }
 }
 
-/// `None` if the VMM is gone.
-fn said<T>(result: Result<T, QtestError>, said: impl FnOnce(T) -> Said) -> Result<Option<Said>> {
+/// Converts the result of a qtest call; `None` if the VMM is gone.
+fn response<T>(result: Result<T, QtestError>, respond: impl FnOnce(T) -> Response) -> Result<Option<Response>> {
     match result {
-        Ok(value) => Ok(Some(said(value))),
+        Ok(value) => Ok(Some(respond(value))),
         Err(QtestError::Gone) => Ok(None),
         Err(error) => bail!(error),
     }
 }
 
-fn reply(reply: Reply) -> Option<Said> {
+fn reply(reply: Reply) -> Option<Response> {
     match reply {
-        Reply::Done(_) => Some(Said::Accepted),
-        Reply::Refused(why) => Some(Said::Rejected(why.description)),
+        Reply::Done(_) => Some(Response::Accepted),
+        Reply::Refused(why) => Some(Response::Rejected(why.description)),
         Reply::Gone => None,
     }
 }
@@ -336,27 +343,28 @@ fn added(device: Device) -> Value {
     arguments.into()
 }
 
-fn told(event: &Event) -> Option<Told> {
+fn device_event(event: &Event) -> Option<DeviceEvent> {
     let device = Device::of_id(event.device()?)?;
     match event.name() {
-        "DEVICE_DELETED" => Some(Told { device, what: What::Deleted }),
-        "DEVICE_UNPLUG_GUEST_ERROR" => Some(Told { device, what: What::Refused }),
+        "DEVICE_DELETED" => Some(DeviceEvent { device, kind: EventKind::Deleted }),
+        "DEVICE_UNPLUG_GUEST_ERROR" => Some(DeviceEvent { device, kind: EventKind::Refused }),
         _ => None,
     }
 }
 
-/// The hot plug section of an event, behind its header. LoPAR, "Platform Event Log Format, Version 6": sections follow
-/// one another, each with its name and length; the first begins behind the 8 bytes of the RTAS log and 16 of the
-/// extended log.
-fn hot_plug(event: &[u8]) -> Said {
+/// Returns the body of the hot plug section of an event.
+///
+/// LoPAR, "Platform Event Log Format, Version 6": the sections begin after the 8 bytes of the RTAS log and 16 bytes of the
+/// extended log. Each begins with its ID and its length, big endian, 16 bits each.
+fn hot_plug(event: &[u8]) -> Response {
     let mut rest = event.get(24..).unwrap_or_default();
     while let [a, b, high, low, ..] = *rest {
         let length = usize::from(u16::from_be_bytes([high, low]));
         let Some(section) = rest.get(..length).filter(|section| section.len() >= 8) else { break };
         if [a, b] == *b"HP" {
-            return Said::Event(section[8..].to_vec());
+            return Response::Event(section[8..].to_vec());
         }
         rest = &rest[length..];
     }
-    Said::Event(Vec::new())
+    Response::Event(Vec::new())
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A PCI device of several functions, which go together.
+//! Removal of a PCI device with several functions.
 
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
-    answer::Said,
+    answer::Response,
     machine::Device::{Core, Pci},
     monitor::Reply,
     party::Party as _,
@@ -19,7 +19,7 @@ use serde_json::json;
 /// The connectors of the two functions, in slot 4 of the first bus.
 const FUNCTIONS: [u32; 2] = [0x4000_0020, 0x4000_0021];
 
-/// What the host and the guest saw of a removal, in words that are the same for every VMM.
+/// Removes both functions and returns what guest and host saw, in words that are the same for every VMM.
 fn removal_of_both(program: Program) -> Result<Vec<String>> {
     let program = program.without(Pci).with(&[
         "-device",
@@ -33,7 +33,7 @@ fn removal_of_both(program: Program) -> Result<Vec<String>> {
         let reply = vmm.execute("device_del", json!({ "id": id }))?;
         ensure!(matches!(reply, Reply::Done(_)), "device_del {id}: {reply:?}");
         seen.push(format!("device_del {id}"));
-        while let Said::Event(section) = vmm.play(&Step::TakeEvent)?.said {
+        while let Response::Event(section) = vmm.play(&Step::TakeEvent)?.response {
             seen.push(format!("event {section:02x?}"));
         }
     }
@@ -41,14 +41,14 @@ fn removal_of_both(program: Program) -> Result<Vec<String>> {
         let status = vmm.qtest()?.set_indicator(indicator::ISOLATION, index, 0)?;
         seen.push(format!("isolate {index:#x}: {status}"));
     }
-    // A deletion of what does DMA is told when no thread can be looking at it any more.
+    // DEVICE_DELETED of a device that does DMA comes after a grace period of RCU.
     let mut deleted = Vec::new();
     let deadline = Deadline::start();
     while deleted.len() < FUNCTIONS.len() {
         ensure!(!deadline.left().is_zero(), "after {seen:?}, only {deleted:?} are deleted");
         vmm.play(&Step::Sense(9003, Core.first()))?;
         let name = |event: &Event| (event.name() == "DEVICE_DELETED").then(|| event.device().map(str::to_owned));
-        deleted.extend(vmm.heard().iter().filter_map(name).flatten());
+        deleted.extend(vmm.events().iter().filter_map(name).flatten());
     }
     seen.extend(deleted.into_iter().map(|id| format!("{id} is deleted")));
     Ok(seen)

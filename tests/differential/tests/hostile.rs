@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A guest that does nothing but reporting, and means nothing by it.
+//! Guests that make meaningless reports.
 
 use anyhow::Result;
 use papr_unplug_differential::{
-    answer::Said,
+    answer::Response,
     machine::{Device, OTHERS},
     party::Party as _,
     processors::Processors,
@@ -16,11 +16,11 @@ use papr_unplug_differential::{
 use papr_unplug_tests::dice::Dice;
 use serde_json::Value;
 
-/// How often it does.
+/// The number of reports.
 const CALLS: u32 = 1_000_000;
-/// How many calls go out at a time.
+/// The number of calls sent together.
 const BATCH: u32 = 500;
-/// What a VMM may come to occupy more meanwhile, in KiB: buffers of its monitor.
+/// The growth of the VMM's memory that is allowed, in KiB: buffers of its monitor.
 const MORE_MEMORY: u64 = 4 << 10;
 
 /// PUE-V-090, PUE-V-091
@@ -37,14 +37,14 @@ fn million_meaningless_reports_leave_the_vmm_as_it_was() -> Result<()> {
     let (after, output) = vmm.footprint()?;
 
     assert!(after < before + MORE_MEMORY, "{before} KiB became {after} KiB");
-    // Two requests can be refused once each, and nothing else is worth a line.
+    // Two requests can be refused once each; nothing else writes a line.
     assert!(output.lines().count() <= 2, "{output}");
-    assert_eq!(vmm.play(&Step::Sense(9003, Device::Core.first()))?.said, Said::Sensed(0, 1));
-    assert!(vmm.heard().len() <= 2, "{:?}", vmm.heard());
+    assert_eq!(vmm.play(&Step::Sense(9003, Device::Core.first()))?.response, Response::Sensed(0, 1));
+    assert!(vmm.events().len() <= 2, "{:?}", vmm.events());
     Ok(())
 }
 
-/// PUE-V-010: each processor refuses a request of its own, and goes on saying so.
+/// PUE-V-010: each CPU refuses a request of its own, again and again.
 #[test]
 fn reports_of_all_processors_at_the_same_time_are_each_taken_once() -> Result<()> {
     const CALLS: u32 = 20_000;
@@ -60,17 +60,17 @@ fn reports_of_all_processors_at_the_same_time_are_each_taken_once() -> Result<()
     });
     let (sums, events) = machine.run(reports)?;
 
-    // The first is 0, recorded; all others are 9000, known already.
+    // The first status is 0 (recorded), all others are 9000 (known already).
     assert_eq!(sums, [9000 * u64::from(CALLS - 1); 3]);
     let mut refused: Vec<_> = events.iter().filter(|event| event.name() == "DEVICE_UNPLUG_GUEST_ERROR").collect();
     refused.sort_by_key(|event| event.device().map(str::to_owned));
-    let told: Vec<_> =
+    let requests: Vec<_> =
         refused.iter().map(|event| (event.device(), event.data("request").and_then(Value::as_u64))).collect();
-    assert_eq!(told, [(Some("dimm1"), Some(1)), (Some("dimm2"), Some(2)), (Some("dimm3"), Some(3))]);
+    assert_eq!(requests, [(Some("dimm1"), Some(1)), (Some("dimm2"), Some(2)), (Some("dimm3"), Some(3))]);
     Ok(())
 }
 
-/// Calls so often, with any word and any index.
+/// Makes random reports.
 fn report(vmm: &mut Vmm, calls: u32) -> Result<()> {
     let mut dice = Dice::of(u64::from(calls));
     let indexes: Vec<u32> = Device::ALL.into_iter().flat_map(Device::connectors).chain(OTHERS).collect();

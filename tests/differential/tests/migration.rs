@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A request that is pending while the machine migrates, from and to each kind of QEMU.
+//! Migration with a pending request, from and to QEMU with and without the patches.
 
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 const CORE: u32 = Core.first();
 const LMB: u32 = Dimm2.first();
 
-/// Ours may be an older QEMU than the stock one. So it is the newest machine that both have, and without a virtio device: what
-/// QEMU 10.0 migrates of one QEMU 11.1 does not take.
+/// Selects the newest machine type that both QEMUs have, which may differ in age, and leaves out the virtio device: QEMU 11.1
+/// rejects the state that QEMU 10.0 sends of it.
 fn common(program: Program) -> Program {
     program.with(&["-machine", "pseries-10.0"]).without(Pci)
 }
@@ -30,7 +30,7 @@ fn stock() -> Result<Program> {
     Ok(common(Program::stock()?))
 }
 
-/// Has a scene played, and gives the VMM without being renewed before.
+/// Starts a VMM and plays a scene on it.
 fn begin(program: &Program, scene: &[(Step, &str)]) -> Result<Vmm> {
     let mut vmm = Vmm::start(program)?;
     play(&mut vmm, scene)?;
@@ -53,7 +53,7 @@ fn pending(vmm: &mut Vmm) -> Result<Value> {
     }
 }
 
-/// PUE-V-080, PUE-V-081, PUE-V-101: identity, token, promise and progress go along.
+/// PUE-V-080, PUE-V-081, PUE-V-101: identity, token, promise and progress migrate.
 #[test]
 fn promised_request_goes_from_ours_to_ours_and_is_answered_there() -> Result<()> {
     let mut source = begin(
@@ -78,11 +78,11 @@ fn promised_request_goes_from_ours_to_ours_and_is_answered_there() -> Result<()>
     let mut destination = source.migrate(&ours()?)?;
     assert_eq!(pending(&mut destination)?, expected);
     proceed(&mut destination, &[(Step::refused(LMB + 1, 6, 16, 2), "0, dimm2 refused")])?;
-    let [event] = destination.heard() else { panic!("{:?}", destination.heard()) };
-    let told = ["request", "source", "errno", "drc", "address"].map(|member| event.data(member).cloned());
+    let [event] = destination.events() else { panic!("{:?}", destination.events()) };
+    let members = ["request", "source", "errno", "drc", "address"].map(|member| event.data(member).cloned());
     let address = u64::from((LMB + 1) & 0x0fff_ffff) << 28;
     let expected = [json!(2), json!("reported-by-token"), json!(16), json!(LMB + 1), json!(address)];
-    assert_eq!(told, expected.map(Some));
+    assert_eq!(members, expected.map(Some));
     proceed(
         &mut destination,
         &[
@@ -94,7 +94,7 @@ fn promised_request_goes_from_ours_to_ours_and_is_answered_there() -> Result<()>
     )
 }
 
-/// PUE-V-083: the user says before that the destination knows no reports.
+/// PUE-V-083: the user withdraws the offer before the migration.
 #[test]
 fn pending_request_goes_from_ours_to_stock_when_reports_are_switched_off() -> Result<()> {
     let mut source = begin(&ours()?, &[(Step::ARM, "0"), (Remove(Core), "accepted")])?;
@@ -109,7 +109,7 @@ fn pending_request_goes_from_ours_to_stock_when_reports_are_switched_off() -> Re
     )
 }
 
-/// A machine of which nothing is wanted migrates as it always did, without a word from the user.
+/// An idle machine needs no preparation.
 #[test]
 fn idle_machine_goes_from_ours_to_stock_and_back() -> Result<()> {
     let source = begin(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What stock QEMU does wrong (`stock_defects.rs`), by the same calls, and that ours does not.
+//! The defects of `stock_defects.rs` by the same calls, absent in the patched QEMU.
 
 use anyhow::Result;
 use papr_unplug_differential::{
@@ -25,7 +25,7 @@ fn ours(scene: &[(Step, &str)]) -> Result<Vmm> {
 #[test]
 fn ours_one_refused_dimm_is_told_once() -> Result<()> {
     let vmm = ours(&[(Remove(Dimm1), "accepted"), (Step::Unisolate(Dimm1.first()), "0, dimm1 refused")])?;
-    let [event] = vmm.heard() else { panic!("{:?}", vmm.heard()) };
+    let [event] = vmm.events() else { panic!("{:?}", vmm.events()) };
     let expected = json!({
         "device": "dimm1", "path": "/machine/peripheral/dimm1", "request": 1, "source": "inferred",
         "reason": "unattributed", "reason-code": 0, "drc": Dimm1.first(), "address": 1 << 30,
@@ -105,7 +105,7 @@ fn ours_reset_deletes_what_is_open_keeps_what_was_refused_and_discards_events() 
     Ok(())
 }
 
-/// A PHB takes its connectors with it, while the library's effects are worked off.
+/// Removing a PHB removes the connectors behind it, in the middle of a loop over the library's effects.
 #[test]
 fn ours_phb_goes_with_the_connectors_behind_it_and_comes_again() -> Result<()> {
     ours(&[
@@ -113,7 +113,7 @@ fn ours_phb_goes_with_the_connectors_behind_it_and_comes_again() -> Result<()> {
         (Step::Isolate(Phb.first()), "0"),
         (Step::Unusable(Phb.first()), "0, phb1 deleted"),
         (Add(Phb), "accepted"),
-        // The guest has not taken it.
+        // The guest has not configured it, so it is released at once.
         (Remove(Phb), "accepted, phb1 deleted"),
     ])?;
     Ok(())

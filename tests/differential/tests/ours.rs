@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Our QEMU beside the crate that it is built on, and beside stock QEMU.
+//! The patched QEMU compared with the crate that it is built on, and with stock QEMU.
 
 use anyhow::Result;
 use papr_unplug_differential::{
@@ -14,7 +14,7 @@ use papr_unplug_differential::{
     vmm::Vmm,
 };
 
-/// What is between the crate and the guest in QEMU changes nothing.
+/// QEMU's glue around the crate changes no answer.
 #[test]
 fn ours_and_the_crate_answer_alike() -> Result<()> {
     let (mut ours, mut crate_) = (Vmm::start(&Program::ours()?)?, InProcess::new()?);

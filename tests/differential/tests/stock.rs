@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Stock QEMU beside the crate in this process.
+//! Stock QEMU compared with the crate.
 
 use anyhow::Result;
 use papr_unplug_differential::{
     in_process::InProcess, machine::BOOT_CORE, play::play, program::Program, step::Step, tally::Tally, vmm::Vmm,
 };
 
-/// It is none of the devices that come and go, and guests can give it back all the same.
+/// A guest can give the boot core back, although no request asks for it.
 #[test]
 fn core_that_the_machine_boots_on_is_renewed() -> Result<()> {
     let mut stock = Vmm::start(&Program::stock()?)?;

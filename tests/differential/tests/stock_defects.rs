@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What stock QEMU does wrong, each by the shortest sequence of calls that shows it.
+//! Defects of stock QEMU, each by the shortest sequence of calls that shows it.
 
 use anyhow::Result;
 use papr_unplug_differential::{
-    answer::Said,
+    answer::Response,
     machine::Device::{Core, Dimm1, Dimm2},
     party::Party as _,
     play::play,
@@ -33,7 +33,7 @@ fn stock_second_answer_of_two_refusals_is_lost() -> Result<()> {
         (Step::Unisolate(CORE), "0, core1 refused"),
         (Step::Unisolate(CORE), "0"),
         (Step::Unisolate(CORE), "0"),
-        // Nothing is pending any more, so nothing can be told any more.
+        // Stock has forgotten the second request.
         (Reset, "accepted"),
     ])
 }
@@ -83,6 +83,6 @@ fn stock_refusal_after_migration_aborts() -> Result<()> {
     play(&mut source, &[(Remove(Dimm2), "accepted")])?;
     let mut destination = source.migrate(&Program::stock()?)?;
     let answer = destination.play(&Step::Unisolate(LMB))?;
-    assert!(matches!(&answer.said, Said::Ended(words) if words.contains("SIGABRT")), "{answer}");
+    assert!(matches!(&answer.response, Response::Ended(words) if words.contains("SIGABRT")), "{answer}");
     Ok(())
 }
