@@ -11,7 +11,6 @@ use crate::{
         rtas::{EntitySense, Indicator, Status},
     },
 };
-use core::ffi::CStr;
 
 /// The RTAS of this machine. A call that it does not have fails like one that firmware rejects.
 pub(crate) struct Firmware;
@@ -29,13 +28,10 @@ impl Firmware {
     /// there is none. Sleeps.
     pub(crate) fn offer(place: &mut [u8; Offer::SIZE]) -> &[u8] {
         // SAFETY: The name is a C string for ever, and there is room for as much as is said.
-        let length = unsafe { shim::papr_rtas_property(OFFER.as_ptr(), place.as_mut_ptr().cast(), Offer::SIZE) };
+        let length = unsafe { shim::papr_rtas_property(Offer::PROPERTY.as_ptr(), place.as_mut_ptr().cast(), Offer::SIZE) };
         place.get(..length).unwrap_or_default()
     }
 }
-
-/// [`Offer::PROPERTY`]
-const OFFER: &CStr = c"papr-unplug,unplug-status";
 
 impl Rtas for Firmware {
     fn entity_sense(&self, connector: DrcIndex) -> Result<EntitySense, Status> {

@@ -10,5 +10,8 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(test)]
+#[macro_use]
+mod flags;
 pub mod logic;
 pub use papr_unplug_wire::wire;

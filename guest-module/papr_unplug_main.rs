@@ -12,6 +12,10 @@
 //! is left to a [`worker`] that makes the [`report`]; and [`files`] shows it all in debugfs, as the kernel [`log`] does.
 //! [`shim`] is the little C that this takes of the kernel. How a kernel loads it is the [`face`]'s affair.
 
+// Before all that lists flags.
+#[macro_use]
+mod flags;
+
 // Neither is to be seen from outside: what nobody calls is left out of the module, and what one function calls becomes a
 // part of it.
 #[expect(dead_code, unreachable_pub, reason = "tests, and the hypervisor's side, use more of them, as crates")]
@@ -43,7 +47,7 @@ use crate::{
     place::Place,
     report::Report,
     sentry::Sentry,
-    wire::offer::{Classes, Offer},
+    wire::offer::Offer,
     worker::Worker,
 };
 
@@ -85,7 +89,7 @@ unsafe fn load() -> Result<(), Errno> {
     unsafe { SENTRY.fill(sentry) };
     files::create();
     reboot::watch();
-    if WATCH.arming.armed().0 == Classes::NONE {
+    if WATCH.arming.armed().0.is_empty() {
         log::info(format_args!("watching removals; refusals are signalled by a null transition (level 0)"));
     } else {
         log::info(format_args!("watching removals; the hypervisor is promised an answer (level 1)"));

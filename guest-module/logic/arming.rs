@@ -20,9 +20,9 @@ use core::{
 
 /// The classes that the kernel's own removal path handles, so that all of their requests can be answered. PCI and PHB
 /// events go to user space.
-const KEPT: Classes = Classes(Classes::CPU.0 | Classes::MEMORY.0 | Classes::PMEM.0);
+const KEPT: Classes = Classes::IN_KERNEL;
 /// What this guest does besides.
-const DONE_BESIDES: Features = Features(Features::TOKEN.0 | Features::STARTED.0);
+const DONE_BESIDES: Features = Features::TOKEN.union(Features::STARTED);
 
 /// How the hypervisor took a report about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Arming {
 
     /// Whether requests of this type are answered by reports.
     pub fn covers(&self, resource: Resource) -> bool {
-        Classes::of(resource) != Classes::NONE && self.armed().0.contains(Classes::of(resource))
+        !Classes::of(resource).is_empty() && self.armed().0.contains(Classes::of(resource))
     }
 
     /// Whether the hypervisor wants to hear that an attempt begins.
@@ -89,8 +89,7 @@ impl Arming {
 
     /// Promises to answer what is offered and kept (PUE-G-004). If firmware is busy it is promised but not yet said.
     pub fn arm(&self, rtas: &impl Rtas) -> Result<(), Busy> {
-        let Some((indicator, classes, features)) = self.offered().filter(|(_, classes, _)| *classes != Classes::NONE)
-        else {
+        let Some((indicator, classes, features)) = self.offered().filter(|(_, classes, _)| !classes.is_empty()) else {
             return Ok(());
         };
         if self.stopped.load(SeqCst) {

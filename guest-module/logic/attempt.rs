@@ -9,7 +9,7 @@ use super::{
 };
 use crate::wire::{
     drc::DrcIndex,
-    hotplug::{Action, HotplugRequest, IdentifierType, Resource},
+    hotplug::{Action, Capability, HotplugRequest, IdentifierType, Resource},
     reason::Reason,
     token::Token,
 };
@@ -319,7 +319,7 @@ impl Asked {
     /// It is this.
     pub fn set(&self, asked: &HotplugRequest) {
         let HotplugRequest { resource, action, identifier_type, capability, identifier } = *asked;
-        self.kind.store(u32::from_be_bytes([resource.0, action.0, identifier_type.0, capability]), Relaxed);
+        self.kind.store(u32::from_be_bytes([resource.0, action.0, identifier_type.0, capability.0]), Relaxed);
         let ([first, second], [to_first, to_second]) = (identifier, &self.identifier);
         to_first.store(first.get(), Relaxed);
         to_second.store(second.get(), Relaxed);
@@ -333,7 +333,7 @@ impl Asked {
             resource: Resource(resource),
             action: Action(action),
             identifier_type: IdentifierType(identifier_type),
-            capability,
+            capability: Capability(capability),
             identifier: [first.load(Relaxed).into(), second.load(Relaxed).into()],
         }
     }

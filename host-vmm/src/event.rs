@@ -7,7 +7,7 @@ use crate::{
     span::Span,
     wire::{
         drc::DrcIndex,
-        hotplug::{Action, HotplugRequest, IdentifierType, Resource},
+        hotplug::{Action, Capability, HotplugRequest, IdentifierType, Resource},
         reason::Reason,
         report::Errno,
         section::{HotplugSection, TokenSection},
@@ -136,7 +136,7 @@ impl Ask {
             resource: self.device.resource,
             action: Action::REMOVE,
             identifier_type,
-            capability: 0,
+            capability: Capability::empty(),
             identifier: identifier.map(Into::into),
         };
         if self.token.is_some() {

@@ -68,7 +68,7 @@ impl Tracker {
             }
         }
 
-        (self.offered, self.armed, self.features) = (self.config.offer, Classes::NONE, Features::NONE);
+        (self.offered, self.armed, self.features) = (self.config.offer, Classes::empty(), Features::empty());
         let mut requests = Vec::with_capacity(pending.len());
         let (mut id, token) = self.ledger.last();
         for plugged in self.topology.devices() {
@@ -104,7 +104,7 @@ impl Tracker {
 
     /// Whether all of the state can be said in the terms of such a VMM: nothing is armed, and no removal is wanted.
     pub fn is_plain(&self) -> bool {
-        self.armed == Classes::NONE && !self.topology.is_any_wanted()
+        self.armed.is_empty() && !self.topology.is_any_wanted()
     }
 
     /// Whether such a VMM would say that a removal of the device behind this connector is pending (PUE-V-083).

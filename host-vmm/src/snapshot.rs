@@ -171,8 +171,8 @@ impl Tracker {
             indicator => Some(offer(Indicator(indicator), classes, features).ok_or(RestoreError::BadOffer)?),
         };
         let is_armed_as_offered = classes.contains(armed) && features.contains(armed_features);
-        let offers_nothing = classes == Classes::NONE && features == Features::NONE;
-        let arms_features_alone = armed == Classes::NONE && armed_features != Features::NONE;
+        let offers_nothing = classes.is_empty() && features.is_empty();
+        let arms_features_alone = armed.is_empty() && armed_features != Features::empty();
         if !is_armed_as_offered || arms_features_alone || (offered.is_none() && !offers_nothing) {
             return Err(RestoreError::BadOffer);
         }

@@ -93,8 +93,8 @@ impl Tracker {
         Self {
             config,
             offered: config.offer,
-            armed: Classes::NONE,
-            features: Features::NONE,
+            armed: Classes::empty(),
+            features: Features::empty(),
             topology: Topology::default(),
             ledger: Ledger::new(config.max_open),
         }
@@ -210,7 +210,7 @@ impl Tracker {
     /// discarded, and the guest that comes is offered what is configured (PUE-V-070 to PUE-V-073).
     pub fn reset(&mut self, events: &mut impl Events) {
         self.offered = self.config.offer;
-        (self.armed, self.features) = (Classes::NONE, Features::NONE);
+        (self.armed, self.features) = (Classes::empty(), Features::empty());
         let requests = self.ledger.close_all();
         for request in &requests {
             events.tell(ended(request, request.hint.map_or(End::Reset, inferred)));
@@ -235,7 +235,7 @@ impl Tracker {
         self.config.offer = offer;
         if offer.is_none() {
             self.offered = None;
-            self.arm(Classes::NONE, Features::NONE, events);
+            self.arm(Classes::empty(), Features::empty(), events);
         }
     }
 
@@ -340,7 +340,7 @@ impl Tracker {
 }
 
 /// The classes whose hot plug events may carry a token (PUE-V-025).
-pub(crate) const TOKENS: Classes = Classes(Classes::CPU.0 | Classes::MEMORY.0 | Classes::PMEM.0);
+pub(crate) const TOKENS: Classes = Classes::IN_KERNEL;
 
 fn ended(request: &Request, end: End) -> Event {
     Event::Ended(Outcome { request: request.id, device: request.device, end })
@@ -363,7 +363,7 @@ fn sense(state: State, is_occupied: bool) -> EntitySense {
 }
 
 /// What this crate does beyond the least, and so can offer.
-const FEATURES: Features = Features(Features::TOKEN.0 | Features::STARTED.0);
+const FEATURES: Features = Features::TOKEN.union(Features::STARTED);
 
 /// Makes the offer of a VMM: reports on `indicator`, for `classes` and `features`; `None` if the indicator is not one of
 /// LoPAR's vendor indicators (PUE-V-002), or if this crate does not know a feature.

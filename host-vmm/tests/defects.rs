@@ -191,14 +191,14 @@ fn refusal_of_any_other_class_is_told() {
         assert_eq!(stock.step(said), Some(Status::NO_SUCH_INDICATOR));
         assert_eq!(stock.events, []);
 
-        let offer = papr_unplug::offer(UNPLUG_STATUS, Classes::of(resource), Features::NONE);
+        let offer = papr_unplug::offer(UNPLUG_STATUS, Classes::of(resource), Features::empty());
         let mut ours = Tracker::new(Config { offer, ..Config::default() });
         let connector = Span::from(DrcIndex(index));
         ours.add_connectors(resource, connector).unwrap();
         ours.plug(connector).unwrap();
         ours.boot(connector.first());
         let mut events = Vec::new();
-        let arm = Report::Arm { classes: Classes::of(resource), features: Features::NONE }.word().0;
+        let arm = Report::Arm { classes: Classes::of(resource), features: Features::empty() }.word().0;
         assert_eq!(ours.set_indicator(&[UNPLUG_STATUS.0, 0, arm], &mut events), Status::SUCCESS);
         ours.request(connector.first(), &mut events).unwrap();
         assert_eq!(ours.set_indicator(&[UNPLUG_STATUS.0, index, word], &mut events), Status::SUCCESS);

@@ -41,7 +41,7 @@ fn nothing_said_is_a_machine_in_which_everything_is_configured() {
     let mut machine = machine(4);
     machine.import(&[]).unwrap();
     assert_eq!([CPU, LMB0, LMB1].map(|index| machine.state(index)), [Some(State::LogicalConfigured); 3]);
-    assert_eq!((machine.requests().len(), machine.armed()), (0, (Classes::NONE, Features::NONE)));
+    assert_eq!((machine.requests().len(), machine.armed()), (0, (Classes::empty(), Features::empty())));
 }
 
 /// PUE-V-082: QEMU says nothing of an LMB that it has got, because it has detached it.

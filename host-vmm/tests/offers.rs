@@ -14,7 +14,7 @@ use papr_unplug::{
 #[test]
 fn offer_outside_the_vendor_range_is_none() {
     let taken =
-        (0..=u32::from(u16::MAX)).filter(|number| offer(Indicator(*number), Classes::CPU, Features::NONE).is_some());
+        (0..=u32::from(u16::MAX)).filter(|number| offer(Indicator(*number), Classes::CPU, Features::empty()).is_some());
     assert!(taken.eq(9100..=9999));
 }
 

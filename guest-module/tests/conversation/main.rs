@@ -22,7 +22,7 @@ use papr_unplug_guest::logic::{arrivals, clues::Senses, outbox};
 
 const BUSY: Errno = Errno(16);
 const REFUSE: Plan = Plan::Refuse(Reason::UNMOVABLE_PAGE, BUSY);
-const COVERED: Classes = Classes(0x46);
+const COVERED: Classes = Classes::IN_KERNEL;
 
 /// Why each request was refused, at which connector, and how that is known.
 fn refusals(hypervisor: &Hypervisor) -> Vec<(u64, Reason, DrcIndex, Evidence)> {
@@ -63,7 +63,7 @@ fn guest_that_cannot_see_everything_promises_nothing_and_refuses_by_a_hint() {
 /// PUE-G-003
 #[test]
 fn guest_without_an_offer_reports_nothing() {
-    let hypervisor = Hypervisor::offering(Classes::NONE, Features::NONE);
+    let hypervisor = Hypervisor::offering(Classes::empty(), Features::empty());
     hypervisor.take_no_reports();
     let mut guest = Guest::load(&hypervisor);
     hypervisor.device_del(OTHER_DIMM);
@@ -239,7 +239,7 @@ fn more_requests_than_there_is_room_for_withdraw_the_promise_until_all_are_answe
         hypervisor.device_del(DIMM);
         guest.interrupt(&hypervisor, Arrival::Queued);
     }
-    assert_eq!(hypervisor.armed().0, Classes::NONE);
+    assert_eq!(hypervisor.armed().0, Classes::empty());
     while guest.work(&hypervisor, REFUSE).is_some() {}
     assert_eq!(hypervisor.armed().0, COVERED);
     assert_eq!(hypervisor.open(), []);
@@ -366,7 +366,7 @@ fn unloading_tells_what_has_ended_before_it_disarms() {
     guest.work(&hypervisor, REFUSE);
     guest.unload(&hypervisor);
     assert_eq!(hypervisor.reports()[2..], [0x6000_0001, 0x8610_0001, 0x4000_0000]);
-    assert_eq!(hypervisor.armed().0, Classes::NONE);
+    assert_eq!(hypervisor.armed().0, Classes::empty());
 }
 
 /// PUE-G-060
@@ -379,7 +379,7 @@ fn promise_that_was_withdrawn_for_good_is_not_made_again() {
     guest.hang(&hypervisor);
     guest.watch.withdraw_for_good(&hypervisor);
     guest.give_up(&hypervisor);
-    assert_eq!(hypervisor.armed().0, Classes::NONE);
+    assert_eq!(hypervisor.armed().0, Classes::empty());
     assert_eq!(hypervisor.outcomes.borrow().len(), 1);
 }
 

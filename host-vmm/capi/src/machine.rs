@@ -135,15 +135,11 @@ pub struct PaprUnplugOffer {
     pub features: u32,
 }
 
-/// Every class there is.
-const CLASSES: Classes =
-    Classes(Classes::CPU.0 | Classes::MEMORY.0 | Classes::SLOT.0 | Classes::PHB.0 | Classes::PCI.0 | Classes::PMEM.0);
-
 impl PaprUnplugOffer {
     /// The offer, unless it means nothing.
     fn read(self) -> Result<Offer, Failure> {
         let no_offer = || Failure::argument("the offer's indicator is not one of 9100 to 9999, or it has unknown bits");
-        let classes = u16::try_from(self.classes).map(Classes).ok().filter(|classes| CLASSES.contains(*classes));
+        let classes = u16::try_from(self.classes).ok().and_then(Classes::from_bits);
         let features = u8::try_from(self.features).map(Features).ok();
         let made =
             classes.zip(features).and_then(|(classes, features)| offer(Indicator(self.indicator), classes, features));
@@ -224,7 +220,7 @@ pub unsafe extern "C" fn papr_unplug_set_offer(machine: *mut PaprUnplug, offer: 
 pub unsafe extern "C" fn papr_unplug_armed(machine: *mut PaprUnplug, classes: *mut u32, features: *mut u32) {
     // SAFETY: the contract at the top of the header.
     let armed = unsafe { enter(machine, |machine| machine.look().armed()) };
-    let (Classes(armed), Features(with)) = armed.unwrap_or((Classes::NONE, Features::NONE));
+    let (Classes(armed), Features(with)) = armed.unwrap_or((Classes::empty(), Features::empty()));
     // SAFETY: the contract at the top of the header.
     unsafe { pointer::tell(classes, armed.into()) };
     // SAFETY: the contract at the top of the header.
@@ -235,10 +231,8 @@ pub unsafe extern "C" fn papr_unplug_armed(machine: *mut PaprUnplug, classes: *m
 /// PaprUnplugOffer in their order, as big endian cells. A machine that offers nothing does not have the property.
 #[unsafe(no_mangle)]
 pub extern "C" fn papr_unplug_offer_property() -> *const c_char {
-    OFFER_PROPERTY.as_ptr()
+    Offer::PROPERTY.as_ptr()
 }
-
-const OFFER_PROPERTY: &std::ffi::CStr = c"papr-unplug,unplug-status";
 
 /// The version of this library, such as "0.1.0".
 #[unsafe(no_mangle)]
@@ -261,11 +255,6 @@ mod tests {
         assert_eq!(classes.map(|class| Classes(class as u16)), theirs);
         let features = [PaprUnplugFeature::Token, PaprUnplugFeature::Started];
         assert_eq!(features.map(|feature| Features(feature as u8)), [Features::TOKEN, Features::STARTED]);
-    }
-
-    #[test]
-    fn offer_property_is_the_protocols() {
-        assert_eq!(OFFER_PROPERTY.to_str(), Ok(Offer::PROPERTY));
     }
 
     #[test]

@@ -21,13 +21,13 @@ impl Tracker {
         match report {
             Report::Arm { .. } | Report::Disarm if index != DrcIndex(0) => Status::WRONG_CONNECTOR,
             Report::Arm { classes, features } => {
-                let (may, can) = self.offered().map_or((Classes::NONE, Features::NONE), terms);
+                let (may, can) = self.offered().map_or((Classes::empty(), Features::empty()), terms);
                 if !may.contains(classes) || !can.contains(features) {
                     return Status::NOT_OFFERED;
                 }
                 self.arm(classes, features, events)
             }
-            Report::Disarm => self.arm(Classes::NONE, Features::NONE, events),
+            Report::Disarm => self.arm(Classes::empty(), Features::empty(), events),
             Report::Started { token } => self.answer(index, token, events, |_, request, _| {
                 request.started = true;
                 None
@@ -44,7 +44,7 @@ impl Tracker {
 
     /// PUE-V-015, PUE-V-016
     pub(super) fn arm(&mut self, classes: Classes, features: Features, events: &mut impl Events) -> Status {
-        let withdrawn = Classes(self.armed.0 & !classes.0);
+        let withdrawn = self.armed.difference(classes);
         (self.armed, self.features) = (classes, features);
         let hinted: Vec<Request> = self.ledger.withdraw(withdrawn).collect();
         for request in hinted {

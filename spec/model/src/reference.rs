@@ -66,8 +66,8 @@ impl Reference {
         Self {
             mutant,
             level1: true,
-            armed: Classes::NONE,
-            features: Features::NONE,
+            armed: Classes::empty(),
+            features: Features::empty(),
             connectors: [State::Configured; CONNECTORS],
             plugged: [Plugged::Yes; 2],
             requests: Vec::new(),
@@ -135,13 +135,13 @@ impl Reference {
                 if !OFFERED.contains(classes) || !(Features::TOKEN | Features::STARTED).contains(features) {
                     return Effects::status(Status::NOT_OFFERED);
                 }
-                let withdrawn = Classes(self.armed.0 & !classes.0);
+                let withdrawn = self.armed.difference(classes);
                 (self.armed, self.features) = (classes, features);
                 self.withdraw(withdrawn)
             }
             Report::Disarm => {
                 let withdrawn = self.armed;
-                (self.armed, self.features) = (Classes::NONE, Features::NONE);
+                (self.armed, self.features) = (Classes::empty(), Features::empty());
                 self.withdraw(withdrawn)
             }
             Report::Started { token } | Report::Refused { token, .. } | Report::Done { token } => {
@@ -319,7 +319,7 @@ impl Reference {
     fn reset(&mut self) -> Effects {
         let mut effects = Effects::default();
         if !self.is(Mutant::StayArmedOverReset) {
-            (self.armed, self.features) = (Classes::NONE, Features::NONE);
+            (self.armed, self.features) = (Classes::empty(), Features::empty());
         }
         if !self.is(Mutant::KeepRequestsOverReset) {
             for request in std::mem::take(&mut self.requests) {
@@ -353,7 +353,7 @@ impl Reference {
         }
         if !keeps_table {
             // Only "a removal is pending" crosses, one mark per device.
-            (self.armed, self.features) = (Classes::NONE, Features::NONE);
+            (self.armed, self.features) = (Classes::empty(), Features::empty());
             for request in &mut self.requests {
                 (request.token, request.promised, request.hint) = (Token::NONE, false, None);
             }
@@ -363,7 +363,7 @@ impl Reference {
 }
 
 /// What the reference VMM offers.
-const OFFERED: Classes = Classes(Classes::CPU.0 | Classes::MEMORY.0);
+const OFFERED: Classes = Classes::CPU.union(Classes::MEMORY);
 
 fn inferred(request: &Request) -> Event {
     let connector = request.hint.unwrap_or(request.device.connectors()[0]);

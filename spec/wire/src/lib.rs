@@ -7,8 +7,8 @@
 //! how the guest answers, with a [`wire::reason`], and [`wire::rtas`] how the hypervisor takes it. All name connectors
 //! by [`wire::drc`]. `spec/protocol.md` explains the conversation.
 //!
-//! The crate has no I/O, no allocation and no `unsafe`. A Linux kernel module compiles the very same `wire/` directory,
-//! so nothing here may depend on anything but `core` and zerocopy.
+//! The crate has no I/O, no allocation and no `unsafe`. A Linux kernel module compiles the same `wire/` directory, so
+//! that nothing in there may depend on anything but `core`, zerocopy, and a macro `flags!` of either crate.
 //!
 //! ```
 //! use papr_unplug_wire::wire::hotplug::{Action, HotplugRequest, Resource, Target};
@@ -31,5 +31,12 @@
 
 #[cfg(test)]
 extern crate std;
+
+// The wire's lists of flags are bitflags here; where the kernel compiles them, they are a macro of the module's.
+macro_rules! flags {
+    ($($list:tt)*) => {
+        bitflags::bitflags! { $($list)* }
+    };
+}
 
 pub mod wire;

@@ -23,7 +23,7 @@ pub struct HotplugRequest {
     pub identifier_type: IdentifierType,
     /// LoPAR's Capability byte (section byte 0x0B), which Linux calls `reserved` and leaves uninitialised for requests
     /// that the guest makes itself. Not to be trusted unless the section came from the hypervisor.
-    pub capability: u8,
+    pub capability: Capability,
     /// The connector or connectors (section bytes 0x0C to 0x13); [`Self::target`] reads them.
     pub identifier: [U32; 2],
 }
@@ -149,6 +149,18 @@ impl IdentifierType {
     pub const DRC_INDEXED_COUNT: Self = Self(4);
 }
 
+/// LoPAR's Hotplug Event Capability bits (section byte 0x0B).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(transparent)]
+pub struct Capability(pub u8);
+
+flags! {
+    impl Capability: u8 {
+        /// LoPAR's bit 0: the last four bytes of the section are a Hotplug Token.
+        const TOKEN_PRESENT = 0x80;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +171,7 @@ mod tests {
     #[test]
     fn request_read_and_written_is_the_same_bytes() {
         let request = HotplugRequest::from_bytes(&DIMM).unwrap();
-        assert_eq!(request.capability, 0x80);
+        assert_eq!(request.capability, Capability::TOKEN_PRESENT);
         assert_eq!(request.as_bytes(), DIMM);
     }
 

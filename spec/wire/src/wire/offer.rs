@@ -3,7 +3,7 @@
 //! How the guest learns that it may report: a property of the `/rtas` node.
 
 use super::{hotplug::Resource, rtas::Indicator};
-use core::{mem::size_of, ops};
+use core::{ffi::CStr, mem::size_of};
 use zerocopy::{
     byteorder::big_endian::U32,
     FromBytes as _, // for its methods only: the derive of the same name comes by glob
@@ -26,7 +26,7 @@ const _: () = assert!(size_of::<Offer>() == Offer::SIZE);
 
 impl Offer {
     /// The property's name, under `/rtas`.
-    pub const PROPERTY: &'static str = "papr-unplug,unplug-status";
+    pub const PROPERTY: &'static CStr = c"papr-unplug,unplug-status";
     /// Its size in bytes.
     pub const SIZE: usize = 12;
 
@@ -57,48 +57,35 @@ impl Offer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Classes(pub u16);
 
-impl Classes {
-    /// The empty set.
-    pub const NONE: Self = Self(0);
-    /// Processor cores.
-    pub const CPU: Self = Self::of(Resource::CPU);
-    /// Logical memory blocks.
-    pub const MEMORY: Self = Self::of(Resource::MEMORY);
-    /// Slots.
-    pub const SLOT: Self = Self::of(Resource::SLOT);
-    /// PCI host bridges.
-    pub const PHB: Self = Self::of(Resource::PHB);
-    /// PCI functions.
-    pub const PCI: Self = Self::of(Resource::PCI);
-    /// Persistent memory.
-    pub const PMEM: Self = Self::of(Resource::PMEM);
+flags! {
+    impl Classes: u16 {
+        /// Processor cores.
+        const CPU = 1 << Resource::CPU.0;
+        /// Logical memory blocks.
+        const MEMORY = 1 << Resource::MEMORY.0;
+        /// PCI slots.
+        const SLOT = 1 << Resource::SLOT.0;
+        /// PCI host bridges.
+        const PHB = 1 << Resource::PHB.0;
+        /// PCI functions.
+        const PCI = 1 << Resource::PCI.0;
+        /// Persistent memory.
+        const PMEM = 1 << Resource::PMEM.0;
+    }
+}
 
-    /// The set of one class; empty for a resource type above 15.
+impl Classes {
+    /// The classes that Linux removes in the kernel. The events of the others go to user space, which knows no token
+    /// (PUE-V-025).
+    pub const IN_KERNEL: Self = Self::CPU.union(Self::MEMORY).union(Self::PMEM);
+
+    /// Returns the set of one class; the empty set for a resource type above 15.
     pub const fn of(resource: Resource) -> Self {
         if resource.0 < 16 {
             Self(1 << resource.0)
         } else {
-            Self::NONE
+            Self::empty()
         }
-    }
-
-    /// Whether every class of `other` is in this set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl ops::BitOr for Classes {
-    type Output = Self;
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl ops::BitAnd for Classes {
-    type Output = Self;
-    fn bitand(self, other: Self) -> Self {
-        Self(self.0 & other.0)
     }
 }
 
@@ -106,31 +93,12 @@ impl ops::BitAnd for Classes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features(pub u8);
 
-impl Features {
-    /// Nothing.
-    pub const NONE: Self = Self(0);
-    /// Hot plug events carry a token and reports repeat it.
-    pub const TOKEN: Self = Self(1);
-    /// The guest reports STARTED.
-    pub const STARTED: Self = Self(2);
-
-    /// Whether every feature of `other` is in this set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl ops::BitOr for Features {
-    type Output = Self;
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl ops::BitAnd for Features {
-    type Output = Self;
-    fn bitand(self, other: Self) -> Self {
-        Self(self.0 & other.0)
+flags! {
+    impl Features: u8 {
+        /// Hot plug events carry a token, and reports repeat it.
+        const TOKEN = 1;
+        /// The guest reports STARTED.
+        const STARTED = 2;
     }
 }
 
@@ -169,6 +137,7 @@ mod tests {
         let classes = [Classes::CPU, Classes::MEMORY, Classes::SLOT, Classes::PHB, Classes::PCI, Classes::PMEM];
         assert_eq!(classes.map(|class| class.0), [0x02, 0x04, 0x08, 0x10, 0x20, 0x40]);
         assert_eq!([Features::TOKEN, Features::STARTED].map(|feature| feature.0), [1, 2]);
-        assert_eq!(Classes::of(Resource(16)), Classes::NONE);
+        assert_eq!((Classes::all(), Features::all()), (Classes(0x7E), Features(3)));
+        assert_eq!(Classes::of(Resource(16)), Classes::empty());
     }
 }

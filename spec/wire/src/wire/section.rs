@@ -2,7 +2,10 @@
 
 //! The hot plug section of a platform event log, with the token that LoPAR provides for answers.
 
-use super::{hotplug::HotplugRequest, token::Token};
+use super::{
+    hotplug::{Capability, HotplugRequest},
+    token::Token,
+};
 use core::mem::{offset_of, size_of};
 use zerocopy::{
     byteorder::big_endian::{U16, U32},
@@ -44,22 +47,6 @@ const _: () = assert!(offset_of!(HotplugSection, request) + offset_of!(HotplugRe
 const _: () = assert!(size_of::<TokenSection>() == TokenSection::SIZE);
 const _: () = assert!(offset_of!(TokenSection, token) == TokenSection::SIZE - 4);
 
-/// LoPAR's Hotplug Event Capability bits (section byte 0x0B).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capability(pub u8);
-
-impl Capability {
-    /// LoPAR's bit 0: the last four bytes of the section are a Hotplug Token.
-    pub const TOKEN_PRESENT: Self = Self(0x80);
-    /// LoPAR's bit 1: as much of the request as possible is to be satisfied.
-    pub const NON_TRANSACTIONAL: Self = Self(0x40);
-
-    /// Whether every bit of `other` is set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
 impl HotplugSection {
     /// Its size in bytes without a token.
     pub const SIZE: usize = 20;
@@ -68,7 +55,8 @@ impl HotplugSection {
 
     /// A section that carries `request` and no token.
     pub fn new(request: HotplugRequest) -> Self {
-        let request = HotplugRequest { capability: request.capability & !Capability::TOKEN_PRESENT.0, ..request };
+        let capability = request.capability.difference(Capability::TOKEN_PRESENT);
+        let request = HotplugRequest { capability, ..request };
         let length = U16::new(Self::SIZE as u16);
         Self { id: Self::ID, length, version: 1, subtype: 0, creator: U16::new(0), request }
     }
@@ -89,7 +77,7 @@ impl HotplugSection {
 
     fn find_token(bytes: &[u8]) -> Option<Token> {
         let section = Self::from_bytes(bytes)?;
-        let present = Capability(section.request.capability).contains(Capability::TOKEN_PRESENT);
+        let present = section.request.capability.contains(Capability::TOKEN_PRESENT);
         let behind_identifier = bytes.get(Self::SIZE..usize::from(section.length.get()))?;
         let (_, token) = U32::read_from_suffix(behind_identifier).ok()?;
         present.then(|| Token::from_hotplug_token(token.get()))
@@ -104,7 +92,7 @@ impl TokenSection {
     pub fn new(request: HotplugRequest, token: Token) -> Self {
         let mut section = HotplugSection::new(request);
         section.length = U16::new(Self::SIZE as u16);
-        section.request.capability |= Capability::TOKEN_PRESENT.0;
+        section.request.capability = section.request.capability.union(Capability::TOKEN_PRESENT);
         Self { section, token: U32::new(u32::from(token.0)) }
     }
 }
