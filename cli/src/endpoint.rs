@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where a VM's monitor listens.
+//! Address of a VM's monitor.
 
 use anyhow::Result;
 use std::{
@@ -16,22 +16,22 @@ use std::{
     str::FromStr,
 };
 
-/// The address of a QMP server.
+/// Address of a QMP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A socket in the file system.
+    /// Unix socket in the file system.
     Path(PathBuf),
-    /// A socket in Linux's abstract name space.
+    /// Unix socket in Linux's abstract namespace.
     Abstract(String),
     /// `HOST:PORT`.
     Tcp(String),
 }
 
-/// Both directions of a connection.
+/// Reader and writer of a connection.
 pub type Halves = (Box<dyn Read + Send>, Box<dyn Write + Send>);
 
 impl Endpoint {
-    /// Connects, which may take as long as the server's queue is full.
+    /// Connects. Blocks while the server's backlog is full.
     pub fn connect(&self) -> Result<Halves> {
         self.open().map_err(|error| self.explained(error))
     }
@@ -48,10 +48,12 @@ impl Endpoint {
         Ok((Box::new(stream.try_clone()?), Box::new(stream)))
     }
 
-    /// The error, with what the user can do about it.
+    /// Adds to an error what the user can do about it.
     fn explained(&self, error: io::Error) -> anyhow::Error {
         let fix = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such socket; QEMU makes one with -qmp unix:PATH,server=on,wait=off",
+            io::ErrorKind::NotFound => {
+                "there is no such socket; QEMU creates one with -qmp unix:PATH,server=on,wait=off"
+            }
             io::ErrorKind::ConnectionRefused => "no VM listens there; it may have ended",
             io::ErrorKind::PermissionDenied => "run this as the user that the VM runs as, or as root",
             _ => "check the address",
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoint_is_read_as_qemu_writes_it() {
+    fn address_is_parsed_in_each_of_qemus_forms() {
         let cases = [
             ("/run/vm.qmp", Endpoint::Path("/run/vm.qmp".into())),
             ("unix:vm.qmp", Endpoint::Path("vm.qmp".into())),

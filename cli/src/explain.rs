@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `explain`: what a reason means.
+//! `explain`: meaning of a reason.
 
 use crate::{
-    ending::Ending,
+    exit_status::ExitStatus,
     reason::{self, Reason},
 };
 use anyhow::{Context as _, Result};
 use std::io::Write;
 
-/// Explains one reason, or lists them all.
-pub fn run(name: Option<&str>, json: bool, out: &mut dyn Write) -> Result<Ending> {
+/// Explains one reason, or lists all.
+pub fn run(name: Option<&str>, json: bool, out: &mut dyn Write) -> Result<ExitStatus> {
     let chosen: Vec<&Reason> = match name {
         Some(name) => vec![reason::find(name).with_context(|| format!("there is no reason {name}"))?],
         None => reason::all().iter().collect(),
@@ -24,7 +24,7 @@ pub fn run(name: Option<&str>, json: bool, out: &mut dyn Write) -> Result<Ending
             writeln!(out, "{:>2}  {:<21}  {}", reason.code, reason.name, reason.meaning)?;
         }
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn text(reason: &Reason) -> String {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whatever happens to the program, in one place to wait at: lines from the monitor, and signals from the user.
+//! Input queue: lines from the monitor and signals, so that the program waits in one place.
 
 use crate::endpoint::Endpoint;
 use anyhow::{Context as _, Result};
-use papr_unplug_qmp::line::{self, NoLine};
+use papr_unplug_qmp::line::{self, ReadError};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
@@ -15,20 +15,20 @@ use std::{
     thread,
 };
 
-/// Something that happened.
+/// Input to the program.
 pub enum Input {
-    /// The monitor can be written to now; or it cannot be reached.
+    /// The connection is open and can be written to; or it failed.
     Connected(Result<Box<dyn Write + Send>>),
-    /// It said a line. Nothing comes after there was none.
-    Line(Result<String, NoLine>),
-    /// The user, or the system, wants the program to end.
+    /// A line from the monitor. An error is the last input.
+    Line(Result<String, ReadError>),
+    /// A signal that ends the program.
     Signal(i32),
 }
 
-/// Lines that may be read ahead. Who talks faster than we listen has to wait.
+/// Lines that are read ahead. A server that sends faster has to wait.
 const AHEAD: usize = 16;
 
-/// Begins to connect, and gives what happens from here on.
+/// Begins to connect, and returns the queue of inputs.
 pub fn begin(endpoint: &Endpoint) -> Result<Receiver<Input>> {
     let (sender, receiver) = mpsc::sync_channel(AHEAD);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot wait for signals")?;
@@ -36,13 +36,13 @@ pub fn begin(endpoint: &Endpoint) -> Result<Receiver<Input>> {
     let of_monitor = sender.clone();
     thread::Builder::new().name("monitor".into()).spawn(move || listen(&endpoint, &of_monitor))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
-        // It ends when nobody listens any more, and that is when the program does.
+        // The receiver is dropped when the program ends.
         signals.forever().map(Input::Signal).try_for_each(|input| sender.send(input).ok())
     })?;
     Ok(receiver)
 }
 
-/// Connecting is done here, too: it blocks while the server's queue is full, and Ctrl-C must work meanwhile.
+/// Connects and reads lines. Connecting may block, and Ctrl-C must work meanwhile, so this is a thread of its own.
 fn listen(endpoint: &Endpoint, sender: &SyncSender<Input>) {
     let (input, reader) = match endpoint.connect() {
         Ok((reader, writer)) => (Ok(writer), Some(reader)),

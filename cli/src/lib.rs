@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a person at a terminal does about devices that a PAPR guest is to give back: ask, follow, list, understand.
+//! Command line program that asks a PAPR guest for devices over QMP, follows and lists removals, and explains reasons.
 //!
-//! The modules, in the order that data flows: what the user wants ([`arguments`]), where the VM's monitor is
-//! ([`endpoint`]), what comes in from there and from the terminal ([`input`]), the talk with the monitor ([`monitor`]),
-//! what it says and in which words ([`schema`], [`reason`]), what that means ([`outcome`]), each command, what the user
-//! sees meanwhile ([`notes`]) and without surprises ([`plain`]), how it ends ([`ending`]), and the [`manual`].
+//! The modules, in the order that data flows: command line ([`arguments`]), the monitor's address ([`endpoint`]), lines
+//! and signals ([`input`]), the QMP connection ([`monitor`]), QAPI members and reasons ([`schema`], [`reason`]), the
+//! outcome of a removal ([`outcome`]), one module for each command, standard error ([`notes`]), escaping of text from
+//! elsewhere ([`escape`]), the [exit status](exit_status), and the [`manual`].
 //!
-//! No command has a timeout: a guest that is slow and a guest that is stuck cannot be told apart by waiting.
+//! No command has a timeout, because waiting cannot tell a slow guest from a stuck one.
 
 #![forbid(unsafe_code)]
 
@@ -26,34 +26,34 @@ pub mod list;
 pub mod unplug;
 pub mod watch;
 
+pub mod escape;
 pub mod notes;
-pub mod plain;
 
-pub mod ending;
+pub mod exit_status;
 pub mod manual;
 
 use crate::{
     arguments::{Arguments, Command},
-    ending::Ending,
+    exit_status::ExitStatus,
 };
 use anyhow::Result;
 use std::{io, process::ExitCode};
 
-/// Does what the user asks for, and says how it ended.
+/// Runs a command and returns its exit status.
 pub fn run(arguments: Arguments) -> ExitCode {
     let mut out = io::stdout().lock();
-    let ended = perform(arguments.command, &mut out).or_else(Ending::of_error);
-    match ended {
-        Ok(ending) => ending.into(),
+    let result = perform(arguments.command, &mut out).or_else(ExitStatus::of_error);
+    match result {
+        Ok(status) => status.into(),
         Err(error) => {
             let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
             eprintln!("papr-unplug: {}", causes.join("\n  because: "));
-            Ending::Failed.into()
+            ExitStatus::Failed.into()
         }
     }
 }
 
-fn perform(command: Command, out: &mut dyn io::Write) -> Result<Ending> {
+fn perform(command: Command, out: &mut dyn io::Write) -> Result<ExitStatus> {
     match command {
         Command::Watch { vm, json } => watch::run(&vm.qmp, json, out),
         Command::Unplug { vm, json, device } => unplug::run(&vm.qmp, json, &device, out),

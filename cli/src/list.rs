@@ -1,47 +1,48 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `list`: what is pending, and what the guest has promised.
+//! `list`: pending removals, and the guest's promises.
 
 use crate::{
-    ending::Ending,
     endpoint::Endpoint,
+    escape::escaped,
+    exit_status::ExitStatus,
     monitor::{Monitor, Stop},
     notes::Notes,
-    plain::plain,
-    schema::{QUERY, Request, Unplugs},
+    schema::{QUERY, Request, UnplugStatus},
 };
 use anyhow::{Context as _, Result};
 use papr_unplug_qmp::session::Answer;
 use serde_json::json;
 use std::io::Write;
 
-/// Lists them.
-pub fn run(endpoint: &Endpoint, as_json: bool, out: &mut dyn Write) -> Result<Ending> {
+/// Prints the list.
+pub fn run(endpoint: &Endpoint, as_json: bool, out: &mut dyn Write) -> Result<ExitStatus> {
     let notes = Notes::default();
     let mut monitor = Monitor::greet(endpoint, &notes)?;
     let answer = match ask(&mut monitor)? {
         Ok(answer) => answer,
         Err(error) => {
-            let why = if error.is_unknown_command() { format!("it has no {QUERY}") } else { plain(&error.to_string()) };
-            notes.say(&format!("this VM's QEMU cannot tell what is pending, nor whether the guest answers: {why}"));
-            return Ok(Ending::CannotTell);
+            let why =
+                if error.is_unknown_command() { format!("it has no {QUERY}") } else { escaped(&error.to_string()) };
+            notes.say(&format!("this VM's QEMU does not list pending removals or promises: {why}"));
+            return Ok(ExitStatus::CannotTell);
         }
     };
     if as_json {
         writeln!(out, "{answer}")?;
     } else {
-        let unplugs: Unplugs = serde_json::from_value(answer).context("the answer is not understood; try --json")?;
+        let unplugs: UnplugStatus = serde_json::from_value(answer).context("cannot parse the answer; try --json")?;
         write!(out, "{}", text(&unplugs))?;
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
-/// Asks the VM. A stock QEMU does not know the question, and not every machine of another one knows an answer.
+/// Asks the VM. Stock QEMU does not have the command, and with the patches only pseries machines answer it.
 pub fn ask(monitor: &mut Monitor) -> Result<Answer, Stop> {
     monitor.execute(QUERY, json!({}))
 }
 
-fn text(unplugs: &Unplugs) -> String {
+fn text(unplugs: &UnplugStatus) -> String {
     let requests = unplugs.requests.as_deref().unwrap_or_default();
     let mut text = armed(unplugs);
     if requests.is_empty() {
@@ -57,21 +58,23 @@ fn text(unplugs: &Unplugs) -> String {
     text
 }
 
-fn armed(unplugs: &Unplugs) -> String {
+fn armed(unplugs: &UnplugStatus) -> String {
     match unplugs.armed.as_deref() {
-        None => "whether the guest answers is not told\n".to_owned(),
+        None => "this VM does not say whether the guest answers\n".to_owned(),
         Some([]) if unplugs.offered.as_deref() == Some(&[]) => {
-            "this VM takes no promises from its guest: a refusal may come without a reason, or never\n".to_owned()
+            "this VM accepts no promises from its guest: a refusal may arrive without a reason, or never\n".to_owned()
         }
-        Some([]) => "the guest has not promised to answer: a refusal may come without a reason, or never\n".to_owned(),
+        Some([]) => {
+            "the guest has not promised to answer: a refusal may arrive without a reason, or never\n".to_owned()
+        }
         Some(classes) => {
-            format!("the guest has promised to answer every request for: {}\n", plain(&classes.join(", ")))
+            format!("the guest has promised to answer every request for: {}\n", escaped(&classes.join(", ")))
         }
     }
 }
 
 fn row(request: &Request) -> [String; 4] {
-    let named = |text: Option<&str>| plain(text.unwrap_or("?"));
+    let named = |text: Option<&str>| escaped(text.unwrap_or("?"));
     [
         request.request.map_or("?".to_owned(), |number| number.to_string()),
         named(request.device.as_deref().or(request.path.as_deref())),
@@ -80,10 +83,10 @@ fn row(request: &Request) -> [String; 4] {
     ]
 }
 
-/// Where a request stands, for people.
+/// Describes the state of a request.
 pub fn state(request: &Request) -> String {
     let begun = match (request.started, request.hint) {
-        (_, Some(true)) => "the guest seems to refuse, its report is to come",
+        (_, Some(true)) => "the guest seems to refuse, its report is still to come",
         (Some(true), _) => "the guest has begun",
         (Some(false), _) => "the guest has not begun",
         (None, _) => "asked",
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_stand_in_columns() {
+    fn requests_are_aligned_in_columns() {
         let answer = json!({
             "offered": ["cpu", "memory"], "armed": ["cpu", "memory"], "last-request": 8,
             "requests": [
@@ -126,23 +129,23 @@ mod tests {
     }
 
     #[test]
-    fn guest_that_is_not_armed_promises_nothing() {
+    fn guest_that_is_not_armed_is_shown_without_promises() {
         assert_eq!(
             text_of(json!({ "armed": [], "requests": [] })),
-            "the guest has not promised to answer: a refusal may come without a reason, or never\nno removal is pending\n"
+            "the guest has not promised to answer: a refusal may arrive without a reason, or never\nno removal is pending\n"
         );
     }
 
     #[test]
-    fn vm_that_offers_nothing_cannot_be_promised_anything() {
-        assert!(text_of(json!({ "offered": [], "armed": [] })).starts_with("this VM takes no promises"));
+    fn vm_that_offers_nothing_is_shown_as_accepting_no_promises() {
+        assert!(text_of(json!({ "offered": [], "armed": [] })).starts_with("this VM accepts no promises"));
     }
 
     #[test]
-    fn answer_without_anything_known_is_not_made_up() {
+    fn answer_without_known_members_shows_question_marks() {
         assert_eq!(
             text_of(json!({ "requests": [{}] })),
-            "whether the guest answers is not told\nREQUEST  DEVICE  CLASS   STATE\n?        ?       ?       asked\n"
+            "this VM does not say whether the guest answers\nREQUEST  DEVICE  CLASS   STATE\n?        ?       ?       asked\n"
         );
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `papr-unplug`: see the library beside it.
+//! Entry point of `papr-unplug`; the library has the rest.
 
 #![forbid(unsafe_code)]
 

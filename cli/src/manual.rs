@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Manual pages and completions, both made from [`Arguments`].
+//! Manual pages and completions, generated from [`Arguments`].
 
-use crate::{arguments::Arguments, ending::Ending, ending::STATUSES};
+use crate::{arguments::Arguments, exit_status::ExitStatus, exit_status::STATUSES};
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -10,24 +10,24 @@ use clap_mangen::Man;
 use roff::{Roff, bold, roman};
 use std::{fs, io::Write, path::Path};
 
-/// Prints the completions for a shell.
-pub fn completions(shell: Shell, out: &mut dyn Write) -> Result<Ending> {
+/// Prints the completion script for a shell.
+pub fn completions(shell: Shell, out: &mut dyn Write) -> Result<ExitStatus> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "papr-unplug", &mut script);
     out.write_all(&script)?;
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Writes the manual pages.
-pub fn write(directory: &Path) -> Result<Ending> {
+pub fn write(directory: &Path) -> Result<ExitStatus> {
     for (name, page) in pages()? {
         let path = directory.join(name);
         fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
-/// The manual pages, by file name.
+/// Renders the manual pages, by file name.
 pub fn pages() -> Result<Vec<(String, String)>> {
     let mut program = Arguments::command().disable_help_subcommand(true);
     program.build();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The talk with a VM's monitor.
+//! Connection to a VM's QMP monitor.
 
 use crate::{
     endpoint::Endpoint,
@@ -9,8 +9,8 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use papr_unplug_qmp::{
-    line::NoLine,
-    message::{Event, Message, NoMessage},
+    line::ReadError,
+    message::{Event, Message, ParseError},
     session::{Answer, Session},
 };
 use serde_json::{Value, json};
@@ -22,10 +22,10 @@ use std::{
 };
 use thiserror::Error;
 
-/// When a user who sees nothing happen is told what that may mean. Nothing is given up then.
-const PUZZLED: Duration = Duration::from_secs(1);
+/// Time after which a missing greeting is explained. The program keeps waiting.
+const HINT_AFTER: Duration = Duration::from_secs(1);
 
-/// A connection that has been greeted.
+/// Connection after the greeting and `qmp_capabilities`.
 pub struct Monitor {
     writer: Box<dyn Write + Send>,
     inputs: Receiver<Input>,
@@ -33,43 +33,43 @@ pub struct Monitor {
     events: VecDeque<Event>,
 }
 
-/// Why the talk is over.
+/// End of a connection.
 #[derive(Debug, Error)]
 pub enum Stop {
-    /// The user wants it so.
+    /// A signal ended the program.
     #[error("interrupted by signal {0}")]
     Interrupted(i32),
-    /// The VM has ended, or it has ended the talk.
+    /// The VM ended, or closed the connection.
     #[error("the connection to the VM is lost")]
     Lost(#[from] Lost),
 }
 
-/// What became of the connection.
+/// Loss of a connection.
 #[derive(Debug, Error)]
 pub enum Lost {
-    /// No more lines.
+    /// The stream ended or cannot be read.
     #[error(transparent)]
-    Line(#[from] NoLine),
-    /// It says what a monitor does not say.
+    Line(#[from] ReadError),
+    /// The server sent something other than QMP.
     #[error(transparent)]
-    Message(#[from] NoMessage),
-    /// Nothing can be sent.
+    Message(#[from] ParseError),
+    /// The stream cannot be written to.
     #[error("cannot write to the connection")]
     Unwritable(#[source] io::Error),
 }
 
 impl Monitor {
-    /// Connects and waits to be greeted.
+    /// Connects, waits for the greeting, and negotiates capabilities.
     pub fn greet(endpoint: &Endpoint, notes: &Notes) -> Result<Self> {
         let inputs = input::begin(endpoint)?;
-        let waiting = Waiting { inputs: &inputs, endpoint, notes, puzzled: Some(Instant::now() + PUZZLED) };
+        let waiting = Waiting { inputs: &inputs, endpoint, notes, hint_at: Some(Instant::now() + HINT_AFTER) };
         let writer = waiting.for_greeting()?;
         let mut monitor = Self { writer, inputs, session: Session::default(), events: VecDeque::new() };
-        monitor.execute("qmp_capabilities", json!({}))?.context("the VM's monitor does not take up the talk")?;
+        monitor.execute("qmp_capabilities", json!({}))?.context("the VM's monitor rejects qmp_capabilities")?;
         Ok(monitor)
     }
 
-    /// Has a command done. Events that come meanwhile are kept for [`Monitor::event`].
+    /// Executes a command. Events that arrive meanwhile are kept for [`Monitor::event`].
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Answer, Stop> {
         let line = self.session.command(command, &arguments);
         self.writer.write_all(line.as_bytes()).and_then(|()| self.writer.flush()).map_err(Lost::Unwritable)?;
@@ -91,7 +91,7 @@ impl Monitor {
         }
     }
 
-    /// The next event if it comes before so much time has passed; for displays that are to be kept fresh.
+    /// Waits for the next event, at most `time`. For refreshing a display; nothing is concluded from `None`.
     pub fn event_within(&mut self, time: Duration) -> Result<Option<Event>, Stop> {
         if self.events.is_empty() {
             match self.inputs.recv_timeout(time) {
@@ -103,24 +103,24 @@ impl Monitor {
         Ok(self.events.pop_front())
     }
 
-    /// Forgets the events that have come so far: they are about what was before.
+    /// Drops the events received so far.
     pub fn forget(&mut self) {
         self.events.clear();
     }
 
-    /// Whether the machine was reset, as far as the VM knows now. QEMU tells of a device that goes in a reset before it
-    /// tells of the reset, and has told of both before it answers anything else.
+    /// Returns whether a reset was among the events so far. QEMU sends `DEVICE_DELETED` for a device that goes in a
+    /// reset before `RESET`, and both before it answers another command.
     pub fn was_reset(&mut self) -> Result<bool, Stop> {
         self.execute("query-status", json!({}))?.ok();
         Ok(self.events.iter().any(|event| event.name() == "RESET"))
     }
 
     fn take(&mut self, input: Option<Input>) -> Result<(), Stop> {
-        match input.unwrap_or(Input::Line(Err(NoLine::Closed))) {
+        match input.unwrap_or(Input::Line(Err(ReadError::Closed))) {
             Input::Signal(signal) => Err(Stop::Interrupted(signal)),
             Input::Line(line) => {
                 let message = Message::parse(&line.map_err(Lost::Line)?).map_err(Lost::Message)?;
-                self.events.extend(self.session.file(message));
+                self.events.extend(self.session.receive(message));
                 Ok(())
             }
             Input::Connected(_) => Ok(()),
@@ -128,12 +128,12 @@ impl Monitor {
     }
 }
 
-/// Before the greeting.
+/// Wait for the greeting.
 struct Waiting<'a> {
     inputs: &'a Receiver<Input>,
     endpoint: &'a Endpoint,
     notes: &'a Notes,
-    puzzled: Option<Instant>,
+    hint_at: Option<Instant>,
 }
 
 impl Waiting<'_> {
@@ -153,7 +153,7 @@ impl Waiting<'_> {
             };
             match line.and_then(|line| Ok(Message::parse(&line)?)) {
                 Ok(Message::Greeting) => return Ok(writer),
-                // Another program's answers, from before it left.
+                // Answers to another program that used this socket before.
                 Ok(_) => {}
                 Err(lost) => return Err(self.no_greeting(lost)),
             }
@@ -161,25 +161,25 @@ impl Waiting<'_> {
     }
 
     fn next(&mut self) -> Input {
-        if let Some(puzzled) = self.puzzled {
-            match self.inputs.recv_timeout(puzzled.saturating_duration_since(Instant::now())) {
+        if let Some(hint_at) = self.hint_at {
+            match self.inputs.recv_timeout(hint_at.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(input) => return input,
-                Err(RecvTimeoutError::Disconnected) => return Input::Line(Err(NoLine::Closed)),
+                Err(RecvTimeoutError::Disconnected) => return Input::Line(Err(ReadError::Closed)),
             }
-            self.puzzled = None;
+            self.hint_at = None;
             self.notes.say(
-                "still waiting for the VM's greeting. Its monitor talks to one program at a time: another one, such as \
-                 libvirt, may hold it. A VM can have a second one: -qmp unix:PATH,server=on,wait=off",
+                "still waiting for the VM's greeting. A QMP socket serves one program at a time: another program, such as \
+                 libvirt, may hold it. A VM can have a second socket: -qmp unix:PATH,server=on,wait=off",
             );
         }
-        self.inputs.recv().unwrap_or(Input::Line(Err(NoLine::Closed)))
+        self.inputs.recv().unwrap_or(Input::Line(Err(ReadError::Closed)))
     }
 
     fn no_greeting(&self, lost: Lost) -> anyhow::Error {
         let human = matches!(&lost, Lost::Message(error) if error.line().contains("QEMU") );
         let fix = if human {
-            "this is QEMU's monitor for people; name a socket that was opened with -qmp instead"
+            "this is QEMU's human monitor (HMP); name a socket that was opened with -qmp instead"
         } else {
             "name a socket that QEMU opened with -qmp"
         };

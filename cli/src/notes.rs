@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the user sees on standard error: notes, and on a terminal a line that shows that the program waits, and for
-//! what.
+//! Standard error: notes, and on a terminal a spinner with the state that the program waits in.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
@@ -9,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-/// Standard error.
+/// Writer of notes to standard error.
 #[derive(Debug, Default)]
 pub struct Notes {
     spinner: Option<ProgressBar>,
 }
 
 impl Notes {
-    /// Notes, with a spinner below them if standard error is a terminal.
+    /// Returns a writer with a spinner if standard error is a terminal.
     pub fn with_spinner() -> Self {
         if !stderr().is_terminal() {
             return Self::default();
@@ -28,12 +27,12 @@ impl Notes {
         Self { spinner: Some(spinner) }
     }
 
-    /// Whether there is a spinner.
+    /// Returns whether there is a spinner.
     pub fn is_live(&self) -> bool {
         self.spinner.is_some()
     }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     pub fn say(&self, line: &str) {
         match &self.spinner {
             Some(spinner) => spinner.suspend(|| eprintln!("papr-unplug: {line}")),
@@ -41,7 +40,7 @@ impl Notes {
         }
     }
 
-    /// What is waited for now.
+    /// Sets the text of the spinner.
     pub fn at(&self, state: &str) {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(state.to_owned());

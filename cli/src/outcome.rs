@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a removal came to, in one line, at length, and as JSON.
+//! Outcome of a removal: as one line, as text, and as JSON.
 
 use crate::{
-    ending::Ending,
+    escape::escaped,
+    exit_status::ExitStatus,
     monitor::{Monitor, Stop},
-    plain::plain,
     reason::{self, Reason},
-    schema::{DELETED, REFUSED, Source, Told},
+    schema::{DELETED, EventData, REFUSED, Source},
 };
 use papr_unplug_qmp::message::Event;
 use serde::Serialize;
@@ -17,27 +17,27 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// The end of a removal.
+/// Outcome of a removal.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     kind: Kind,
-    told: Told,
+    data: EventData,
     event: Event,
 }
 
-/// How a removal can end.
+/// Kind of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The guest gave the device back.
     Released,
-    /// The guest said no.
+    /// The guest refused.
     Refused,
-    /// A reset came first.
+    /// A reset removed the device before the guest had answered.
     ClosedByReset,
 }
 
-/// The JSON object of an outcome.
+/// JSON object of an outcome.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Object<'a> {
@@ -69,49 +69,49 @@ struct Object<'a> {
 }
 
 impl Outcome {
-    /// The outcome that an event tells, if it tells one.
+    /// Returns the outcome in an event, if there is one.
     pub fn read(event: Event, monitor: &mut Monitor) -> Result<Option<Self>, Stop> {
-        let told = Told::of(event.object().get("data"));
+        let data = EventData::of(event.object().get("data"));
         let kind = match event.name() {
             REFUSED => Kind::Refused,
-            DELETED if !told.is_whole_device() => return Ok(None),
+            DELETED if !data.is_whole_device() => return Ok(None),
             DELETED => match monitor.was_reset() {
                 Ok(true) => Kind::ClosedByReset,
-                // What the VM told before it went is still true.
+                // An event that was received before the connection was lost is still true.
                 Ok(false) | Err(Stop::Lost(_)) => Kind::Released,
                 Err(stop) => return Err(stop),
             },
             _ => return Ok(None),
         };
-        Ok(Some(Self { kind, told, event }))
+        Ok(Some(Self { kind, data, event }))
     }
 
-    /// Whether it ends a request for this device that was made after that one.
+    /// Returns whether this ends a request for the device that was made after request `earlier`.
     pub fn answers(&self, device: &str, earlier: Option<u64>) -> bool {
-        // A deletion ends all requests, and a VM that does not number them cannot say which one it means.
-        let is_later = self.told.request.is_none_or(|request| Some(request) > earlier);
-        self.told.is_about(device) && is_later
+        // A deletion ends all requests for the device. Stock QEMU sends no numbers.
+        let is_later = self.data.request.is_none_or(|request| Some(request) > earlier);
+        self.data.is_about(device) && is_later
     }
 
-    /// The exit status it makes.
-    pub fn ending(&self) -> Ending {
+    /// Returns the exit status.
+    pub fn exit_status(&self) -> ExitStatus {
         match self.kind {
-            Kind::Released => Ending::Done,
-            Kind::Refused => Ending::Refused,
-            Kind::ClosedByReset => Ending::ClosedByReset,
+            Kind::Released => ExitStatus::Done,
+            Kind::Refused => ExitStatus::Refused,
+            Kind::ClosedByReset => ExitStatus::ClosedByReset,
         }
     }
 
-    /// One line: when, what, how it ended, and all that is known of why.
+    /// Formats one line: time, device, outcome, and what is known of the reason.
     pub fn line(&self) -> String {
         let time = humantime::format_rfc3339_micros(self.time());
-        let numbered = self.told.request.map(|request| format!(" request {request}")).unwrap_or_default();
-        format!("{time} {}{numbered} {}", self.told.name(), self.summary())
+        let numbered = self.data.request.map(|request| format!(" request {request}")).unwrap_or_default();
+        format!("{time} {}{numbered} {}", self.data.name(), self.summary())
     }
 
-    /// All of it, and what can be done.
+    /// Formats the outcome with its meaning and what can be done.
     pub fn text(&self) -> String {
-        let mut text = format!("{}: {}\n", self.told.name(), self.summary());
+        let mut text = format!("{}: {}\n", self.data.name(), self.summary());
         let mut add = |title: &str, content: &str| text += &format!("  {title}: {content}\n");
         match (self.kind, self.reason()) {
             (Kind::Refused, Some(reason)) => {
@@ -127,9 +127,9 @@ impl Outcome {
         text
     }
 
-    /// For programs.
+    /// Formats the outcome as JSON.
     pub fn json(&self) -> serde_json::Result<String> {
-        let Told { device, path, request, source, errno, drc, address, .. } = &self.told;
+        let EventData { device, path, request, source, errno, drc, address, .. } = &self.data;
         let reason = self.reason();
         serde_json::to_string(&Object {
             time: humantime::format_rfc3339_micros(self.time()).to_string(),
@@ -138,8 +138,8 @@ impl Outcome {
             path: path.as_deref(),
             request: *request,
             source: *source,
-            reason: self.told.reason.as_deref().or(reason.map(|reason| reason.name.as_str())),
-            reason_code: self.told.reason_code.or(reason.map(|reason| reason.code)),
+            reason: self.data.reason.as_deref().or(reason.map(|reason| reason.name.as_str())),
+            reason_code: self.data.reason_code.or(reason.map(|reason| reason.code)),
             errno: *errno,
             drc: *drc,
             address: *address,
@@ -153,36 +153,36 @@ impl Outcome {
         match self.kind {
             Kind::Released => "released".to_owned(),
             Kind::ClosedByReset => "closed by reset".to_owned(),
-            Kind::Refused => format!("refused{}", self.told.why()),
+            Kind::Refused => format!("refused{}", self.data.why()),
         }
     }
 
-    /// What is known of the reason that was told.
+    /// Looks up the reason by name, then by code.
     fn reason(&self) -> Option<&'static Reason> {
-        let by_name = self.told.reason.as_deref().and_then(reason::find);
-        by_name.or_else(|| reason::find(&self.told.reason_code?.to_string()))
+        let by_name = self.data.reason.as_deref().and_then(reason::find);
+        by_name.or_else(|| reason::find(&self.data.reason_code?.to_string()))
     }
 
-    /// When the VM told it.
+    /// Returns the time of the event, or the current time if the event has none that can be printed.
     fn time(&self) -> SystemTime {
         let part = |name| self.event.object().get("timestamp")?.get(name)?.as_u64();
-        let told = part("seconds").zip(part("microseconds")).map(|(seconds, microseconds)| {
+        let time = part("seconds").zip(part("microseconds")).map(|(seconds, microseconds)| {
             UNIX_EPOCH.checked_add(Duration::from_secs(seconds).saturating_add(Duration::from_micros(microseconds)))
         });
-        // humantime ends with the year 9999.
+        // humantime formats years up to 9999.
         let sane = |time: &SystemTime| *time < UNIX_EPOCH + Duration::from_secs(253_402_300_800);
-        told.flatten().filter(sane).unwrap_or_else(SystemTime::now)
+        time.flatten().filter(sane).unwrap_or_else(SystemTime::now)
     }
 }
 
-impl Told {
-    /// What users call the device.
+impl EventData {
+    /// Returns the device's id, or else its path.
     fn name(&self) -> String {
         let name = self.device.as_deref().or(self.path.as_deref()).unwrap_or("a device without a name");
-        plain(name)
+        escaped(name)
     }
 
-    /// Whether it is something that can be asked for: QEMU also tells of the parts of a device that is deleted.
+    /// Returns whether the object is a device that was added: QEMU also sends the event for parts of a device.
     fn is_whole_device(&self) -> bool {
         let added = |path: &str| {
             let parents = ["/machine/peripheral/", "/machine/peripheral-anon/"];
@@ -191,14 +191,14 @@ impl Told {
         self.device.is_some() || self.path.as_deref().is_some_and(added)
     }
 
-    /// Reason, errno, place and source, as far as told.
+    /// Formats reason, errno, connector, address and source, as far as the event has them.
     fn why(&self) -> String {
         let code = self.reason_code.map(|code| code.to_string());
         let known = code.as_deref().and_then(reason::find).map(|reason| reason.name.as_str());
         let mut why = match (self.reason.as_deref().or(known), code) {
-            (Some(name), _) => format!(": {}", plain(name)),
+            (Some(name), _) => format!(": {}", escaped(name)),
             (None, Some(code)) => format!(": reason {code}, which is newer than this program"),
-            (None, None) => "; this VM does not tell why".to_owned(),
+            (None, None) => "; this VM gives no reason".to_owned(),
         };
         let mut add = |detail: String| why += &format!(", {detail}");
         if let Some(errno) = self.errno {
@@ -220,7 +220,7 @@ impl Told {
     }
 }
 
-/// What an error number means to Linux, in brackets.
+/// Returns Linux's text for an error number, in brackets.
 fn meaning_of(errno: i32) -> String {
     let text = io::Error::from_raw_os_error(errno).to_string();
     text.strip_suffix(&format!(" (os error {errno})")).map(|text| format!(" ({text})")).unwrap_or_default()
@@ -236,11 +236,11 @@ mod tests {
     fn outcome(kind: Kind, data: Value) -> Outcome {
         let event = json!({ "event": "X", "data": data, "timestamp": { "seconds": 1, "microseconds": 2 } });
         let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
-        Outcome { kind, told: Told::of(event.object().get("data")), event }
+        Outcome { kind, data: EventData::of(event.object().get("data")), event }
     }
 
     #[test]
-    fn refusal_is_told_with_all_that_is_known() {
+    fn refusal_is_formatted_with_all_members() {
         let told = json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1", "request": 7, "reason-code": 6,
             "reason": "unmovable-page", "errno": 16, "drc": 0x8000_0009u32, "address": 0x9000_0000u32,
             "source": "reported-by-token" });
@@ -252,19 +252,19 @@ mod tests {
     }
 
     #[test]
-    fn reason_is_known_by_its_number_alone_and_an_unknown_one_is_told_as_a_number() {
+    fn reason_is_found_by_its_code_and_an_unknown_code_is_shown() {
         let summary = |code: u64| outcome(Kind::Refused, json!({ "device": "d", "reason-code": code })).summary();
         assert_eq!(summary(1), "refused: last-cpu");
         assert_eq!(summary(200), "refused: reason 200, which is newer than this program");
     }
 
     #[test]
-    fn names_cannot_speak_to_the_terminal() {
+    fn control_characters_in_names_are_escaped() {
         let told = json!({ "device": "\u{1b}[2J", "reason": "\u{7}" });
         assert_eq!(outcome(Kind::Refused, told).text().matches(char::is_control).collect::<String>(), "\n\n");
     }
 
-    /// Anything that JSON can say.
+    /// Generates JSON values of any type.
     fn anything() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -279,7 +279,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_an_event_says_it_is_one_line(
+        fn event_with_any_data_is_formatted_as_one_line(
             kind in prop_oneof![Just(Kind::Released), Just(Kind::Refused), Just(Kind::ClosedByReset)],
             values in prop::collection::vec(anything(), 11),
         ) {
@@ -288,7 +288,7 @@ mod tests {
             let members: Map<String, Value> = MEMBERS.map(str::to_owned).into_iter().zip(values).collect();
             let event = json!({ "event": "X", "data": members, "timestamp": members });
             let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
-            let outcome = Outcome { kind, told: Told::of(event.object().get("data")), event };
+            let outcome = Outcome { kind, data: EventData::of(event.object().get("data")), event };
             prop_assert!(!outcome.line().contains(char::is_control));
             let object: Value = serde_json::from_str(&outcome.json().unwrap()).unwrap();
             prop_assert_eq!(object["event"].as_object(), Some(outcome.event.object()));
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn outcome_of_an_earlier_request_or_of_another_device_is_not_an_answer() {
+    fn outcome_of_an_earlier_request_or_another_device_is_not_an_answer() {
         let stock = outcome(Kind::Refused, json!({ "device": "d", "path": "/p/d" }));
         assert!(stock.answers("d", None) && stock.answers("/p/d", None) && !stock.answers("e", None));
         let ours = outcome(Kind::Refused, json!({ "device": "d", "request": 7 }));
@@ -314,17 +314,17 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_device_are_not_asked_for() {
-        let is_whole = |path: &str| Told { path: Some(path.to_owned()), ..Told::default() }.is_whole_device();
+    fn parts_of_a_device_are_not_whole_devices() {
+        let is_whole = |path: &str| EventData { path: Some(path.to_owned()), ..EventData::default() }.is_whole_device();
         assert!(is_whole("/machine/peripheral-anon/device[3]"));
         assert!(!is_whole("/machine/peripheral/nic/virtio-backend"));
     }
 
     #[test]
-    fn absurd_time_is_replaced() {
+    fn time_out_of_range_is_replaced() {
         let event = r#"{"event":"X","timestamp":{"seconds":18446744073709551615,"microseconds":18446744073709551615}}"#;
         let Ok(Message::Event(event)) = Message::parse(event) else { panic!() };
-        let outcome = Outcome { kind: Kind::Released, told: Told::default(), event };
+        let outcome = Outcome { kind: Kind::Released, data: EventData::default(), event };
         assert!(outcome.line().starts_with("20"), "{}", outcome.line());
     }
 }

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What reasons mean, from `spec/reasons.toml`.
+//! Reasons and their meanings, from `spec/reasons.toml`.
 
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
-/// Why a guest refuses.
+/// Reason for a refusal.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Reason {
-    /// The number that travels.
+    /// The code in a report.
     pub code: u64,
-    /// The name that QEMU tells.
+    /// The name in QEMU's events.
     pub name: String,
-    /// What it means.
+    /// The meaning, for people.
     pub meaning: String,
-    /// The resource classes it occurs with.
+    /// The resource classes that it applies to.
     pub classes: Vec<String>,
-    /// The error numbers seen with it, on Linux.
+    /// The error numbers that Linux returns with it.
     pub errno: Vec<String>,
-    /// Where in Linux it comes from.
+    /// The functions of Linux that refuse for this reason.
     pub seen: Vec<String>,
-    /// What a person can do about it.
+    /// What an administrator can do about it.
     pub advice: String,
 }
 
@@ -29,22 +29,23 @@ struct Table {
     reason: Vec<Reason>,
 }
 
-/// All of them, in the order of their codes.
+/// Returns all reasons, in the order of their codes.
 pub fn all() -> &'static [Reason] {
     static ALL: LazyLock<Vec<Reason>> = LazyLock::new(|| {
-        let table: Table = toml::from_str(include_str!("../../spec/reasons.toml")).expect("a test reads it, too");
+        let table: Table =
+            toml::from_str(include_str!("../../spec/reasons.toml")).expect("a test parses the same file");
         table.reason
     });
     &ALL
 }
 
-/// The one of this name or number.
+/// Finds a reason by its name or number.
 pub fn find(name_or_number: &str) -> Option<&'static Reason> {
     all().iter().find(|reason| reason.name == name_or_number || reason.number() == name_or_number)
 }
 
 impl Reason {
-    /// Its code, as one would type it.
+    /// Returns the code in decimal.
     pub fn number(&self) -> String {
         self.code.to_string()
     }

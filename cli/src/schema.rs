@@ -1,42 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a QEMU that speaks the papr-unplug protocol tells beyond what every QEMU does.
+//! QAPI members of events and answers, as far as the program reads them.
 //!
-//! Every member is optional, and one that is not of the expected type counts as not told: a stock QEMU tells none of
-//! them, and a newer one may tell them otherwise. What is not named here is not lost, because `--json` prints the event
-//! itself.
+//! Every member is optional, and a member of an unexpected type counts as absent: stock QEMU sends few of them, and a
+//! newer QEMU may change them. Members that are not named here are not lost, because `--json` prints the whole event.
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// The command that tells [`Unplugs`].
+/// Command that returns [`UnplugStatus`].
 pub const QUERY: &str = "query-device-unplug-requests";
 
-/// The guest refuses to give a device back.
+/// Event for a refusal by the guest.
 pub const REFUSED: &str = "DEVICE_UNPLUG_GUEST_ERROR";
-/// A device is gone.
+/// Event for a device that is gone.
 pub const DELETED: &str = "DEVICE_DELETED";
 
-/// The data of [`REFUSED`] and [`DELETED`].
+/// Data of [`REFUSED`] and [`DELETED`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub struct Told {
+pub struct EventData {
     /// The id that the device was added with, if it has one.
     #[serde(deserialize_with = "if_fit")]
     pub device: Option<String>,
-    /// Its QOM path.
+    /// The device's QOM path.
     #[serde(deserialize_with = "if_fit")]
     pub path: Option<String>,
     /// The request that is refused.
     #[serde(deserialize_with = "if_fit")]
     pub request: Option<u64>,
-    /// How sure it is that this is about that request.
+    /// How QEMU knows that the refusal is about this request.
     #[serde(deserialize_with = "if_fit")]
     pub source: Option<Source>,
-    /// Why, as a number.
+    /// The reason's code.
     #[serde(deserialize_with = "if_fit")]
     pub reason_code: Option<u64>,
-    /// Why, by name.
+    /// The reason's name.
     #[serde(deserialize_with = "if_fit")]
     pub reason: Option<String>,
     /// The guest's error number.
@@ -50,26 +49,26 @@ pub struct Told {
     pub address: Option<u64>,
 }
 
-/// How a refusal came to be known.
+/// Source of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// The guest named the request.
+    /// The guest's report named the request by its token.
     ReportedByToken,
-    /// The guest reported it, and it is charged to the oldest request that fits.
+    /// The guest's report named no request; it was charged to the oldest one that fits.
     ReportedInOrder,
-    /// The guest did what a refusing guest does.
+    /// The guest sent no report; QEMU infers the refusal from a hint.
     Inferred,
 }
 
-/// The answer to [`QUERY`].
+/// Answer to [`QUERY`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub struct Unplugs {
-    /// The classes that a guest can arm.
+pub struct UnplugStatus {
+    /// The classes that the VM offers to the guest to arm.
     #[serde(deserialize_with = "if_fit")]
     pub offered: Option<Vec<String>>,
-    /// The classes that it did arm: it answers every request for them.
+    /// The classes that the guest has armed: it answers every request for them.
     #[serde(deserialize_with = "if_fit")]
     pub armed: Option<Vec<String>>,
     /// The number of the latest request.
@@ -80,11 +79,11 @@ pub struct Unplugs {
     pub requests: Option<Vec<Request>>,
 }
 
-/// A removal that the guest has not answered.
+/// Pending request for a removal.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Request {
-    /// Its number.
+    /// The request's number.
     #[serde(deserialize_with = "if_fit")]
     pub request: Option<u64>,
     /// The device's id.
@@ -93,39 +92,40 @@ pub struct Request {
     /// The device's QOM path.
     #[serde(deserialize_with = "if_fit")]
     pub path: Option<String>,
-    /// What it is to the guest.
+    /// The resource class.
     #[serde(deserialize_with = "if_fit")]
     pub class: Option<String>,
-    /// The guest has announced that it answers this request.
+    /// Whether the guest has promised to answer this request.
     #[serde(deserialize_with = "if_fit")]
     pub promised: Option<bool>,
-    /// The guest has said that it has begun.
+    /// Whether the guest has reported that it began.
     #[serde(deserialize_with = "if_fit")]
     pub started: Option<bool>,
-    /// The guest did what a refusing guest does; its word on it is still to come.
+    /// Whether the guest has sent a hint of a refusal, and its report is still to come.
     #[serde(deserialize_with = "if_fit")]
     pub hint: Option<bool>,
 }
 
-impl Told {
-    /// What an event says.
+impl EventData {
+    /// Parses the data of an event.
     pub fn of(data: Option<&Value>) -> Self {
         data.and_then(|data| serde_json::from_value(data.clone()).ok()).unwrap_or_default()
     }
 
-    /// Whether it is about the device of this id or path.
+    /// Returns whether the event is about the device with this id or path.
     pub fn is_about(&self, device: &str) -> bool {
         self.device.as_deref() == Some(device) || self.path.as_deref() == Some(device)
     }
 }
 
 impl Request {
-    /// Whether it is for the device of this id or path.
+    /// Returns whether the request is for the device with this id or path.
     pub fn is_for(&self, device: &str) -> bool {
         self.device.as_deref() == Some(device) || self.path.as_deref() == Some(device)
     }
 }
 
+/// Deserializes a member, or returns `None` if it is of another type.
 fn if_fit<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
@@ -137,21 +137,22 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn stock_event_tells_device_and_path() {
-        let told = Told::of(Some(&json!({ "device": "d", "path": "/machine/peripheral/d" })));
+    fn stock_event_has_device_and_path() {
+        let told = EventData::of(Some(&json!({ "device": "d", "path": "/machine/peripheral/d" })));
         assert!(told.is_about("d") && told.is_about("/machine/peripheral/d") && !told.is_about("e"));
-        assert_eq!(told, Told { device: told.device.clone(), path: told.path.clone(), ..Told::default() });
+        assert_eq!(told, EventData { device: told.device.clone(), path: told.path.clone(), ..EventData::default() });
     }
 
     #[test]
-    fn member_of_another_type_counts_as_not_told_and_harms_no_other() {
-        let told = Told::of(Some(&json!({ "device": 5, "reason": ["a"], "source": "guessed", "reason-code": 6 })));
-        assert_eq!(told, Told { reason_code: Some(6), ..Told::default() });
+    fn member_of_another_type_counts_as_absent_and_others_are_kept() {
+        let told = EventData::of(Some(&json!({ "device": 5, "reason": ["a"], "source": "guessed", "reason-code": 6 })));
+        assert_eq!(told, EventData { reason_code: Some(6), ..EventData::default() });
     }
 
     #[test]
-    fn request_that_is_told_otherwise_does_not_hide_what_is_armed() {
-        let unplugs: Unplugs = serde_json::from_value(json!({ "armed": ["cpu"], "requests": 3, "new": {} })).unwrap();
-        assert_eq!(unplugs, Unplugs { armed: Some(vec!["cpu".into()]), ..Unplugs::default() });
+    fn malformed_requests_do_not_hide_what_is_armed() {
+        let unplugs: UnplugStatus =
+            serde_json::from_value(json!({ "armed": ["cpu"], "requests": 3, "new": {} })).unwrap();
+        assert_eq!(unplugs, UnplugStatus { armed: Some(vec!["cpu".into()]), ..UnplugStatus::default() });
     }
 }

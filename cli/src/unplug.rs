@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `unplug`: ask for a device, and wait for what becomes of it.
+//! `unplug`: request for a device, and the wait for its outcome.
 
 use crate::{
-    ending::Ending,
     endpoint::Endpoint,
+    escape::escaped,
+    exit_status::ExitStatus,
     list,
     monitor::{Lost, Monitor, Stop},
     notes::Notes,
     outcome::Outcome,
-    plain::plain,
-    schema::Unplugs,
+    schema::UnplugStatus,
 };
 use anyhow::Result;
 use papr_unplug_qmp::message::{CommandError, Event};
 use serde_json::{Value, json};
 use std::{io::Write, time::Duration};
 
-/// Such a guest's answer is unknown, and that is all there is to say.
-const PANICKED: &str = "the guest has panicked: that is no refusal; whether an answer comes is unknown";
+/// Note on a panicked guest, which may never answer.
+const PANICKED: &str = "the guest has panicked: this is not a refusal, and the guest may never answer";
 
-/// How often a terminal is shown how far the guest is.
+/// Interval at which a terminal shows the state of the request.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Asks, waits, and tells.
-pub fn run(endpoint: &Endpoint, as_json: bool, device: &str, out: &mut dyn Write) -> Result<Ending> {
+/// Asks for a device, waits, and prints the outcome.
+pub fn run(endpoint: &Endpoint, as_json: bool, device: &str, out: &mut dyn Write) -> Result<ExitStatus> {
     let notes = Notes::with_spinner();
     notes.at("waiting for the VM");
     let mut monitor = Monitor::greet(endpoint, &notes)?;
-    let before = list::ask(&mut monitor)?.ok().map(Unplugs::of);
+    let before = list::ask(&mut monitor)?.ok().map(UnplugStatus::of);
     let obstacle = obstacle(&mut monitor)?;
     monitor.forget();
     let asked = monitor.execute("device_del", json!({ "id": device }));
 
-    let name = plain(device);
+    let name = escaped(device);
     notes.at(&format!("{name}: asked, waiting for the guest"));
     let removal = Removal { device, before, notes: &notes };
     let end = match asked {
@@ -51,45 +51,45 @@ pub fn run(endpoint: &Endpoint, as_json: bool, device: &str, out: &mut dyn Write
     });
     drop(removal);
     drop(notes);
-    // Whether anybody reads it or not, the exit status says what became of the device.
-    if let Err(error) = end.tell(device, as_json, out) {
-        Notes::default().say(&format!("cannot say how it ended: {error}"));
+    // The exit status is the outcome's also when standard output is closed.
+    if let Err(error) = end.print(device, as_json, out) {
+        Notes::default().say(&format!("cannot print the outcome: {error}"));
     }
-    Ok(end.ending())
+    Ok(end.exit_status())
 }
 
-/// How the waiting ended.
+/// End of the wait.
 enum End {
-    /// With the outcome.
+    /// The request has an outcome.
     Outcome(Outcome),
-    /// The VM did not take the request.
+    /// The VM rejected the request.
     Rejected(CommandError),
-    /// The user does not wait any longer.
+    /// A signal ended the wait.
     Pending {
-        /// What interrupted the waiting.
+        /// The signal.
         signal: i32,
-        /// Whether this QEMU can tell what is pending.
+        /// Whether this QEMU lists pending requests.
         is_listed: bool,
     },
-    /// There is nobody left to tell.
+    /// The connection was lost.
     Lost(Lost),
 }
 
-/// A removal that was asked for.
+/// Removal that was requested.
 struct Removal<'a> {
     device: &'a str,
-    /// What was pending before; `None` if this QEMU cannot tell.
-    before: Option<Unplugs>,
+    /// The status before the request; `None` if this QEMU has no such status.
+    before: Option<UnplugStatus>,
     notes: &'a Notes,
 }
 
 impl Removal<'_> {
-    /// Says what the user cannot expect.
+    /// Prints the limits of what can be known.
     fn introduce(&self, obstacle: Option<&str>) {
         if self.before.is_none() {
             self.notes.say(
-                "this VM's QEMU does not tell why a guest refuses, and the guest may refuse without telling anybody; \
-                 waiting as long as you do",
+                "this VM's QEMU gives no reason for a refusal, and a guest may refuse silently; waiting until there is an \
+                 answer",
             );
         }
         if let Some(obstacle) = obstacle {
@@ -109,7 +109,7 @@ impl Removal<'_> {
         }
     }
 
-    /// The next event. Where somebody looks on, the display is refreshed while there is none.
+    /// Waits for the next event. On a terminal, returns `None` after each refresh of the display.
     fn next(&self, monitor: &mut Monitor) -> Result<Option<Event>, Stop> {
         if !(self.notes.is_live() && self.before.is_some()) {
             return monitor.event().map(Some);
@@ -117,27 +117,27 @@ impl Removal<'_> {
         let event = monitor.event_within(REFRESH)?;
         if event.is_none() {
             let now = match list::ask(monitor) {
-                Ok(answer) => answer.map(Unplugs::of).unwrap_or_default(),
-                // The outcome may have come before: who waits for the next event will see.
-                Err(Stop::Lost(_)) => Unplugs::default(),
+                Ok(answer) => answer.map(UnplugStatus::of).unwrap_or_default(),
+                // The outcome may be among the events that were received before.
+                Err(Stop::Lost(_)) => UnplugStatus::default(),
                 Err(stop) => return Err(stop),
             };
             let mine = now.requests.iter().flatten().rfind(|request| request.is_for(self.device));
             if let Some(mine) = mine {
-                self.notes.at(&format!("{}: {}", plain(self.device), list::state(mine)));
+                self.notes.at(&format!("{}: {}", escaped(self.device), list::state(mine)));
             }
         }
         Ok(event)
     }
 
-    /// What happens to the VM meanwhile and has a bearing on the answer.
+    /// Prints a note on events that affect the answer.
     fn remark(&self, event: &Event) {
         let remark = match event.name() {
-            "STOP" => "the VM was stopped: its guest cannot answer until it runs",
+            "STOP" => "the VM was stopped: the guest cannot answer until it runs again",
             "RESUME" => "the VM runs again",
             "RESET" => "the machine was reset",
             "GUEST_PANICKED" | "GUEST_CRASHLOADED" => PANICKED,
-            "SHUTDOWN" => "the VM shuts down",
+            "SHUTDOWN" => "the VM is shutting down",
             _ => return,
         };
         self.notes.say(remark);
@@ -145,16 +145,16 @@ impl Removal<'_> {
 }
 
 impl End {
-    fn ending(&self) -> Ending {
+    fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Outcome(outcome) => outcome.ending(),
-            Self::Rejected(_) => Ending::Rejected,
-            Self::Pending { signal, .. } => Ending::Interrupted(*signal),
-            Self::Lost(_) => Ending::Unknown,
+            Self::Outcome(outcome) => outcome.exit_status(),
+            Self::Rejected(_) => ExitStatus::Rejected,
+            Self::Pending { signal, .. } => ExitStatus::Interrupted(*signal),
+            Self::Lost(_) => ExitStatus::Unknown,
         }
     }
 
-    fn tell(&self, device: &str, as_json: bool, out: &mut dyn Write) -> Result<()> {
+    fn print(&self, device: &str, as_json: bool, out: &mut dyn Write) -> Result<()> {
         if as_json {
             writeln!(out, "{}", self.json(device)?)?;
         } else {
@@ -164,21 +164,21 @@ impl End {
     }
 
     fn text(&self, device: &str) -> String {
-        let name = plain(device);
+        let name = escaped(device);
         match self {
             Self::Outcome(outcome) => outcome.text(),
             Self::Rejected(error) => {
-                format!("{name}: not asked for: {}\n  what to do: {}\n", plain(&error.to_string()), fix(error))
+                format!("{name}: rejected by the VM: {}\n  what to do: {}\n", escaped(&error.to_string()), fix(error))
             }
             Self::Pending { is_listed, .. } => format!(
-                "{name}: still pending; nobody waits for it here any longer, but the request stands\n  what to do: \
+                "{name}: still pending; the wait has ended, the request has not\n  what to do: \
                  `papr-unplug watch` shows its outcome{}\n",
-                if *is_listed { ", `papr-unplug list` whether the guest has begun" } else { ", if there will be one" }
+                if *is_listed { ", `papr-unplug list` its state" } else { ", if there is one" }
             ),
             Self::Lost(lost) => {
                 let lost = causes(lost);
                 format!(
-                    "{name}: unknown: the connection to the VM is lost ({lost})\n  what to do: see whether the VM runs\n"
+                    "{name}: unknown: the connection to the VM is lost ({lost})\n  what to do: check whether the VM runs\n"
                 )
             }
         }
@@ -199,13 +199,13 @@ impl End {
     }
 }
 
-impl Unplugs {
+impl UnplugStatus {
     fn of(answer: Value) -> Self {
         serde_json::from_value(answer).unwrap_or_default()
     }
 }
 
-/// What keeps the guest from answering now.
+/// Returns a note on a VM whose guest cannot answer now.
 fn obstacle(monitor: &mut Monitor) -> Result<Option<String>, Stop> {
     let answer = monitor.execute("query-status", json!({}))?.unwrap_or_default();
     let status = answer.get("status").and_then(Value::as_str).unwrap_or_default();
@@ -213,20 +213,20 @@ fn obstacle(monitor: &mut Monitor) -> Result<Option<String>, Stop> {
     Ok(match (runs, status) {
         (_, "guest-panicked") => Some(PANICKED.to_owned()),
         (false, status) => {
-            Some(format!("the VM does not run ({}): its guest cannot answer until it does", plain(status)))
+            Some(format!("the VM does not run ({}): the guest cannot answer until it does", escaped(status)))
         }
         (true, _) => None,
     })
 }
 
-/// What a user can do about a request that the VM does not take.
+/// Returns what a user can do about a request that the VM rejects.
 fn fix(error: &CommandError) -> &'static str {
     if error.class == "DeviceNotFound" {
         "name the id that the device was added with; -device and device_add take it as id=ID"
     } else if error.description.contains("already in progress") {
-        "an earlier request stands, and this QEMU takes no second one; a reset of the guest ends it"
+        "an earlier request is pending, and this QEMU accepts no second one; a reset of the guest ends it"
     } else {
-        "see what the VM says"
+        "see the VM's message"
     }
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `watch`: every outcome, as it comes.
+//! `watch`: each outcome as it happens.
 
 use crate::{
-    ending::Ending,
     endpoint::Endpoint,
+    exit_status::ExitStatus,
     list,
     monitor::{Monitor, Stop},
     notes::Notes,
@@ -13,26 +13,26 @@ use crate::{
 use anyhow::Result;
 use std::io::Write;
 
-/// Follows the VM.
-pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<Ending> {
+/// Prints the outcomes of all removals of a VM until it ends.
+pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<ExitStatus> {
     let notes = Notes::default();
     let mut monitor = Monitor::greet(endpoint, &notes)?;
-    // Whoever starts this beside something else has to know from when on nothing is missed.
+    // A script that starts this in the background needs to know when it can begin to make requests.
     notes.say(if list::ask(&mut monitor)?.is_ok() {
         "following the VM"
     } else {
-        "following the VM. Its QEMU tells neither why a guest refuses nor which request it means; it may tell one \
+        "following the VM. Its QEMU gives no reason for a refusal and does not name the request; it may report one \
          refusal twice, and others not at all"
     });
     let mut has_shut_down = false;
     loop {
         let event = match monitor.event() {
             Ok(event) => event,
-            Err(Stop::Lost(_)) if has_shut_down => return Ok(Ending::Done),
+            Err(Stop::Lost(_)) if has_shut_down => return Ok(ExitStatus::Done),
             Err(Stop::Lost(lost)) => {
                 let lost = anyhow::Error::new(lost);
                 notes.say(&format!("the VM is gone: {lost:#}"));
-                return Ok(Ending::Unknown);
+                return Ok(ExitStatus::Unknown);
             }
             Err(interrupted) => return Err(interrupted.into()),
         };

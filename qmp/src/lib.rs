@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The QEMU Machine Protocol, as a client speaks it: bytes to [lines](mod@line), lines to [`message`]s, and messages to
-//! what the [`session`] was waiting for.
+//! QEMU Machine Protocol (QMP) for clients: bytes to [lines](mod@line), lines to [`message`]s, and messages to the answers
+//! that a [`session`] waits for.
 //!
-//! Nothing here connects, writes, or keeps the pace; its users do. Members and events that nobody knows are kept,
-//! because a client of QMP has to accept them (QEMU `docs/interop/qmp-spec.rst`), and because new ones are what this
-//! project is about. That is why it is not done with a crate that is generated from one version of QEMU's schema.
+//! The crate does no I/O of its own except reading a line from a stream that the caller opened. Unknown members and
+//! events are kept: QMP requires it of a client (QEMU `docs/interop/qmp-spec.rst`), and the members that this project
+//! adds are unknown to stock QEMU. A crate that is generated from one version of QEMU's schema would drop them.
 //!
 //! ```
 //! use papr_unplug_qmp::{message::Message, session::Session};
 //! use serde_json::json;
 //!
-//! let mut session = Session::default(); assert_eq!(session.command("query-status", &json!({})),
-//! "{\"arguments\":{},\"execute\":\"query-status\",\"id\":1}\n");
+//! let mut session = Session::default();
+//! let line = session.command("query-status", &json!({}));
+//! assert_eq!(line, "{\"arguments\":{},\"execute\":\"query-status\",\"id\":1}\n");
 //!
-//! let event = session.file(Message::parse(r#"{"event":"DEVICE_DELETED","data":{"device":"dimm1","new":7}}"#)?);
+//! let event = session.receive(Message::parse(r#"{"event":"DEVICE_DELETED","data":{"device":"dimm1","new":7}}"#)?);
 //! assert_eq!(event.unwrap().data("new"), Some(&json!(7)));
 //! assert_eq!(session.answer(), None);
 //!
-//! session.file(Message::parse(r#"{"return":{"status":"running"},"id":1}"#)?);
+//! session.receive(Message::parse(r#"{"return":{"status":"running"},"id":1}"#)?);
 //! assert_eq!(session.answer(), Some(Ok(json!({"status": "running"}))));
-//! # Ok::<(), papr_unplug_qmp::message::NoMessage>(())
+//! # Ok::<(), papr_unplug_qmp::message::ParseError>(())
 //! ```
 
 #![forbid(unsafe_code)]

@@ -1,51 +1,51 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What QMP says, with every member it says it with.
+//! Messages of a QMP server, with all of their members.
 
 use serde_json::{Map, Value};
 use std::fmt;
 use thiserror::Error;
 
-/// One message of the server.
+/// Message of the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
-    /// Its first.
+    /// The first message on a connection.
     Greeting,
     /// The answer to a command.
     Reply {
-        /// The command's `id`; it is missing if the server could not read the command.
+        /// The command's `id`, absent if the server could not parse the command.
         id: Option<u64>,
-        /// What it answered.
+        /// The returned value, or the error.
         answer: Result<Value, CommandError>,
     },
-    /// Something happened.
+    /// An event.
     Event(Event),
 }
 
-/// An event, whole.
+/// Event, with all members as received.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event(Map<String, Value>);
 
-/// The server did not do what it was asked.
+/// Error answer to a command.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{description} ({class})")]
 pub struct CommandError {
-    /// The class, most often `GenericError`.
+    /// QMP's error class, most often `GenericError`.
     pub class: String,
-    /// What it says to people.
+    /// Text for people.
     pub description: String,
 }
 
-/// A line that is no QMP.
+/// Line that is not a QMP message.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("this is no QMP: {}", abridged(.0))]
-pub struct NoMessage(String);
+#[error("not a QMP message: {}", abridged(.0))]
+pub struct ParseError(String);
 
 impl Message {
-    /// Reads one line.
-    pub fn parse(line: &str) -> Result<Self, NoMessage> {
-        let none = || NoMessage(line.to_owned());
-        let mut object: Map<String, Value> = serde_json::from_str(line).map_err(|_| none())?;
+    /// Parses one line.
+    pub fn parse(line: &str) -> Result<Self, ParseError> {
+        let invalid = || ParseError(line.to_owned());
+        let mut object: Map<String, Value> = serde_json::from_str(line).map_err(|_| invalid())?;
         let id = object.get("id").and_then(Value::as_u64);
         if object.get("event").is_some_and(Value::is_string) {
             Ok(Self::Event(Event(object)))
@@ -58,48 +58,48 @@ impl Message {
         } else if object.contains_key("QMP") {
             Ok(Self::Greeting)
         } else {
-            Err(none())
+            Err(invalid())
         }
     }
 }
 
 impl Event {
-    /// Its name.
+    /// Returns the event's name.
     pub fn name(&self) -> &str {
         self.0.get("event").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// All of it, as it was sent.
+    /// Returns the whole JSON object of the event.
     pub fn object(&self) -> &Map<String, Value> {
         &self.0
     }
 
-    /// A member of its data.
+    /// Returns a member of the event's `data`.
     pub fn data(&self, member: &str) -> Option<&Value> {
         self.0.get("data")?.get(member)
     }
 
-    /// The device it is about, by the id it was added with.
+    /// Returns the id of the device that the event is about, if the device has one.
     pub fn device(&self) -> Option<&str> {
         self.data("device")?.as_str()
     }
 }
 
 impl CommandError {
-    /// Whether the server knows no such command.
+    /// Returns whether the server does not have the command.
     pub fn is_unknown_command(&self) -> bool {
         self.class == "CommandNotFound"
     }
 }
 
-impl NoMessage {
-    /// The line.
+impl ParseError {
+    /// Returns the line.
     pub fn line(&self) -> &str {
         &self.0
     }
 }
 
-/// The beginning of a line that may have no end.
+/// Quotes the first characters of a line of any length.
 fn abridged(line: &str) -> String {
     const SHOWN: usize = 80;
     match line.char_indices().nth(SHOWN) {
@@ -120,7 +120,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn event_keeps_members_that_nobody_knows() {
+    fn event_keeps_unknown_members() {
         let line = r#"{"timestamp":{"seconds":1},"event":"DEVICE_UNPLUG_GUEST_ERROR","data":{"device":"d","__com.example_x":7},"new":[1]}"#;
         let Ok(Message::Event(event)) = Message::parse(line) else { panic!() };
         assert_eq!(event.name(), "DEVICE_UNPLUG_GUEST_ERROR");
@@ -133,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn event_without_data_is_about_no_device() {
+    fn event_without_data_has_no_device() {
         let Ok(Message::Event(event)) = Message::parse(r#"{"event":"STOP"}"#) else { panic!() };
         assert_eq!(event.device(), None);
     }
 
     #[test]
-    fn replies_bear_the_number_of_their_command() {
+    fn replies_carry_the_id_of_their_command() {
         assert_eq!(
             Message::parse(r#"{"id":4,"return":{"a":1}}"#),
             Ok(Message::Reply { id: Some(4), answer: Ok(json!({"a": 1})) })
@@ -152,17 +152,17 @@ mod tests {
     }
 
     #[test]
-    fn line_that_is_no_qmp_is_shown_in_part_and_without_its_control_characters() {
+    fn invalid_line_is_quoted_in_part_and_without_control_characters() {
         let error = |line: &str| Message::parse(line).unwrap_err().to_string();
-        assert_eq!(error("\u{1b}[K"), r#"this is no QMP: "\u{1b}[K""#);
-        assert_eq!(error(&"é".repeat(81)), format!("this is no QMP: {:?}, and more", "é".repeat(80)));
+        assert_eq!(error("\u{1b}[K"), r#"not a QMP message: "\u{1b}[K""#);
+        assert_eq!(error(&"é".repeat(81)), format!("not a QMP message: {:?}, and more", "é".repeat(80)));
     }
 
     #[test]
-    fn greeting_is_known_and_anything_else_is_no_qmp() {
+    fn greeting_is_recognized_and_anything_else_is_an_error() {
         assert_eq!(Message::parse(r#"{"QMP":{"version":{},"capabilities":[]}}"#), Ok(Message::Greeting));
         for line in ["", "[]", "{", "{}", r#"{"event":1}"#] {
-            assert_eq!(Message::parse(line), Err(NoMessage(line.into())));
+            assert_eq!(Message::parse(line), Err(ParseError(line.into())));
         }
     }
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `list`: what is pending, where the VM can tell.
+//! `list`: pending requests.
 
 use crate::{program::papr_unplug, server::Server};
 use serde_json::json;
 use snapbox::str;
 
 #[test]
-fn stock_qemu_cannot_tell() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.knows_no("query-device-unplug-requests");
+fn stock_qemu_has_no_list() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.lacks("query-device-unplug-requests");
     });
     papr_unplug(&server, &["list"]).code(7).stdout_eq("").stderr_eq(str![[r#"
-papr-unplug: this VM's QEMU cannot tell what is pending, nor whether the guest answers: it has no query-device-unplug-requests
+papr-unplug: this VM's QEMU does not list pending removals or promises: it has no query-device-unplug-requests
 
 "#]]);
     server.finish();
@@ -21,9 +21,9 @@ papr-unplug: this VM's QEMU cannot tell what is pending, nor whether the guest a
 
 #[test]
 fn pending_requests_are_listed() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.answers(
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.answers(
             "query-device-unplug-requests",
             &json!({ "armed": ["cpu"], "requests": [{ "request": 3, "device": "cpu1", "class": "cpu", "started": true }] }),
         );
@@ -38,10 +38,10 @@ REQUEST  DEVICE  CLASS   STATE
 }
 
 #[test]
-fn programs_get_all_that_the_vm_tells() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.answers("query-device-unplug-requests", &json!({ "requests": [], "__com.example_new": { "x": 1 } }));
+fn json_has_all_members_of_the_answer() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.answers("query-device-unplug-requests", &json!({ "requests": [], "__com.example_new": { "x": 1 } }));
     });
     papr_unplug(&server, &["list", "--json"]).code(0).stdout_eq("{\"__com.example_new\":{\"x\":1},\"requests\":[]}\n");
     server.finish();
@@ -49,12 +49,12 @@ fn programs_get_all_that_the_vm_tells() {
 
 #[test]
 fn machine_that_does_not_track_requests_says_so() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.refuses("query-device-unplug-requests", "GenericError", "this machine does not track requests");
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.refuses("query-device-unplug-requests", "GenericError", "this machine does not track requests");
     });
     papr_unplug(&server, &["list"]).code(7).stdout_eq("").stderr_eq(str![[r#"
-papr-unplug: this VM's QEMU cannot tell what is pending, nor whether the guest answers: this machine does not track requests (GenericError)
+papr-unplug: this VM's QEMU does not list pending removals or promises: this machine does not track requests (GenericError)
 
 "#]]);
     server.finish();

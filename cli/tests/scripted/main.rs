@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The program against a monitor that is played by the test: all that a VM can say, and what none should.
+//! Tests of the program with a scripted QMP server: all that a VM can send, and what no VM should.
 
 mod connection;
 mod list;

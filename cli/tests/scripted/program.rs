@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `papr-unplug` itself, as a test runs it.
+//! `papr-unplug` as a child process.
 
 use crate::server::Server;
 use rustix::{
@@ -15,13 +15,13 @@ use std::{
     process::{self, Child, Stdio},
 };
 
-/// Runs a command against a server, to its end.
+/// Runs a command with a server and waits for its end.
 pub(crate) fn papr_unplug(server: &Server, words: &[&str]) -> OutputAssert {
     let command = Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
     command.args(words).arg("--qmp").arg(server.socket()).assert()
 }
 
-/// A command that runs.
+/// Running command.
 pub(crate) struct Running {
     child: Child,
     notes: BufReader<Box<dyn Read>>,
@@ -36,14 +36,14 @@ impl Running {
         Self { child, notes }
     }
 
-    /// Starts it with standard error on a terminal; gives the terminal's other end as well.
+    /// Starts a command with standard error on a terminal; returns the terminal's other end as well.
     pub(crate) fn start_on_terminal(server: &Server, words: &[&str]) -> (Self, File) {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&terminal).unwrap();
         unlockpt(&terminal).unwrap();
         let name = ptsname(&terminal, Vec::new()).unwrap();
         let near = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        // The notes go to the terminal; this is only there to be held.
+        // The notes go to the terminal; this reader is never used.
         let (notes, _) = UnixStream::pair().unwrap();
         let mut command = process::Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
         command.args(words).arg("--qmp").arg(server.socket()).env("TERM", "xterm");
@@ -51,14 +51,14 @@ impl Running {
         (Self { child, notes: BufReader::new(Box::new(notes)) }, terminal.into())
     }
 
-    /// Waits for its next note.
+    /// Waits for the next note.
     pub(crate) fn note(&mut self) -> String {
         let mut line = String::new();
         self.notes.read_line(&mut line).unwrap();
         line
     }
 
-    /// Closes the reading end of its standard output.
+    /// Closes the reading end of the command's standard output.
     pub(crate) fn hang_up(&mut self) {
         drop(self.child.stdout.take());
     }
@@ -67,7 +67,7 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for its end; gives its exit status and what it printed.
+    /// Waits for the command's end; returns its exit status and output.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let mut text = String::new();
         if let Some(mut output) = self.child.stdout.take() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A VM's monitor that says what a test wants it to, and expects what the test expects.
+//! Scripted QMP server.
 
 use serde_json::{Value, json};
 use std::{
@@ -15,38 +15,38 @@ use tempfile::TempDir;
 pub(crate) const GREETING: &str =
     r#"{"QMP": {"version": {"qemu": {"micro": 3, "minor": 1, "major": 11}, "package": ""}, "capabilities": ["oob"]}}"#;
 
-/// A monitor in a thread of its own.
+/// Server in a thread of its own.
 pub(crate) struct Server {
     directory: TempDir,
     thread: JoinHandle<()>,
 }
 
-/// Its end of a connection.
-pub(crate) struct Talk {
+/// The server's end of a connection.
+pub(crate) struct Connection {
     reader: BufReader<UnixStream>,
     writer: UnixStream,
 }
 
 impl Server {
-    /// Takes one connection and plays its part.
-    pub(crate) fn play(part: impl FnOnce(Talk) + Send + 'static) -> Self {
+    /// Accepts one connection and runs the script.
+    pub(crate) fn play(part: impl FnOnce(Connection) + Send + 'static) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(Self::socket_in(directory.path())).unwrap();
         let thread = thread::spawn(move || {
             let (writer, _) = listener.accept().unwrap();
-            part(Talk { reader: BufReader::new(writer.try_clone().unwrap()), writer });
+            part(Connection { reader: BufReader::new(writer.try_clone().unwrap()), writer });
         });
         Self { directory, thread }
     }
 
-    /// A stock QEMU whose client has asked for `dimm1`.
-    pub(crate) fn stock_asked(part: impl FnOnce(&mut Talk) + Send + 'static) -> Self {
-        Self::play(|mut talk| {
-            talk.greet();
-            talk.knows_no("query-device-unplug-requests");
-            talk.answers("query-status", &json!({ "status": "running", "running": true }));
-            talk.answers("device_del", &json!({}));
-            part(&mut talk);
+    /// Plays a stock QEMU up to the answer to `device_del`, then runs the script.
+    pub(crate) fn stock_asked(part: impl FnOnce(&mut Connection) + Send + 'static) -> Self {
+        Self::play(|mut vm| {
+            vm.greet();
+            vm.lacks("query-device-unplug-requests");
+            vm.answers("query-status", &json!({ "status": "running", "running": true }));
+            vm.answers("device_del", &json!({}));
+            part(&mut vm);
         })
     }
 
@@ -58,34 +58,34 @@ impl Server {
         directory.join("qmp")
     }
 
-    /// Sees that the part was played to its end.
+    /// Waits for the script's end, and fails if it failed.
     pub(crate) fn finish(self) {
         self.thread.join().unwrap();
     }
 }
 
-impl Talk {
+impl Connection {
     pub(crate) fn greet(&mut self) {
-        self.say(GREETING);
+        self.sends(GREETING);
         self.answers("qmp_capabilities", &json!({}));
     }
 
-    /// Says a line.
-    pub(crate) fn say(&mut self, line: &str) {
-        self.say_bytes(format!("{line}\r\n").as_bytes());
+    /// Sends a line.
+    pub(crate) fn sends(&mut self, line: &str) {
+        self.sends_bytes(format!("{line}\r\n").as_bytes());
     }
 
-    /// A client may have gone before all is said.
-    pub(crate) fn say_bytes(&mut self, bytes: &[u8]) {
+    /// Sends bytes. The client may have closed the connection before.
+    pub(crate) fn sends_bytes(&mut self, bytes: &[u8]) {
         let _ = self.writer.write_all(bytes);
     }
 
-    pub(crate) fn tell(&mut self, event: &str, data: &Value) {
+    pub(crate) fn emits(&mut self, event: &str, data: &Value) {
         let timestamp = json!({ "seconds": 1_790_000_000, "microseconds": 42 });
-        self.say(&json!({ "event": event, "data": data, "timestamp": timestamp }).to_string());
+        self.sends(&json!({ "event": event, "data": data, "timestamp": timestamp }).to_string());
     }
 
-    /// Waits for a command; gives its arguments and its number.
+    /// Waits for a command; returns its arguments and its id.
     pub(crate) fn expects(&mut self, command: &str) -> (Value, Value) {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();
@@ -97,29 +97,29 @@ impl Talk {
 
     pub(crate) fn answers(&mut self, command: &str, answer: &Value) {
         let (_, id) = self.expects(command);
-        self.say(&json!({ "return": answer, "id": id }).to_string());
+        self.sends(&json!({ "return": answer, "id": id }).to_string());
     }
 
     pub(crate) fn refuses(&mut self, command: &str, class: &str, desc: &str) {
         let (_, id) = self.expects(command);
-        self.say(&json!({ "error": { "class": class, "desc": desc }, "id": id }).to_string());
+        self.sends(&json!({ "error": { "class": class, "desc": desc }, "id": id }).to_string());
     }
 
-    pub(crate) fn knows_no(&mut self, command: &str) {
+    pub(crate) fn lacks(&mut self, command: &str) {
         self.refuses(command, "CommandNotFound", &format!("The command {command} has not been found"));
     }
 
-    /// Does whatever it is asked, until the client is gone.
-    pub(crate) fn obeys(&mut self) {
+    /// Answers all commands with `{}` until the client is gone.
+    pub(crate) fn answers_all(&mut self) {
         let mut line = String::new();
         while self.reader.read_line(&mut line).is_ok_and(|length| length != 0) {
             let sent: Value = serde_json::from_str(&line).unwrap();
-            self.say(&json!({ "return": {}, "id": sent["id"] }).to_string());
+            self.sends(&json!({ "return": {}, "id": sent["id"] }).to_string());
             line.clear();
         }
     }
 
-    /// Waits until the client is gone, and sees that it has said nothing more.
+    /// Waits until the client is gone; fails if it sent anything.
     pub(crate) fn expects_no_more(&mut self) {
         let mut line = String::new();
         assert_eq!(self.reader.read_line(&mut line).unwrap(), 0, "{line}");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `unplug`: each way in which a removal can end.
+//! `unplug`: each outcome of a removal.
 
 use crate::{
     program::{Running, papr_unplug},
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use snapbox::str;
 use std::{fs::File, io::Read as _, sync::mpsc};
 
-/// What `query-device-unplug-requests` answers before anybody asked for `dimm1` the second time.
+/// Answer to `query-device-unplug-requests` before the second request for `dimm1`.
 fn first_is_pending() -> Value {
     json!({
         "offered": ["cpu", "memory"], "armed": ["cpu", "memory"], "last-request": 6,
@@ -20,47 +20,47 @@ fn first_is_pending() -> Value {
     })
 }
 
-fn ours_asked(part: impl FnOnce(&mut crate::server::Talk) + Send + 'static) -> Server {
-    Server::play(|mut talk| {
-        talk.greet();
-        talk.answers("query-device-unplug-requests", &first_is_pending());
-        talk.answers("query-status", &json!({ "status": "running", "running": true }));
-        talk.answers("device_del", &json!({}));
-        part(&mut talk);
+fn ours_asked(part: impl FnOnce(&mut crate::server::Connection) + Send + 'static) -> Server {
+    Server::play(|mut vm| {
+        vm.greet();
+        vm.answers("query-device-unplug-requests", &first_is_pending());
+        vm.answers("query-status", &json!({ "status": "running", "running": true }));
+        vm.answers("device_del", &json!({}));
+        part(&mut vm);
     })
 }
 
 #[test]
-fn refusal_from_stock_qemu_is_told_without_a_reason() {
-    let server = Server::stock_asked(|talk| {
-        talk.tell("MEM_UNPLUG_ERROR", &json!({ "device": "dimm1", "msg": "Memory hotunplug rejected by the guest" }));
+fn refusal_from_stock_qemu_has_no_reason() {
+    let server = Server::stock_asked(|vm| {
+        vm.emits("MEM_UNPLUG_ERROR", &json!({ "device": "dimm1", "msg": "Memory hotunplug rejected by the guest" }));
         for _ in 0..2 {
-            talk.tell("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
+            vm.emits("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
         }
     });
     papr_unplug(&server, &["unplug", "dimm1"])
         .code(3)
         .stdout_eq(str![[r#"
-dimm1: refused; this VM does not tell why
+dimm1: refused; this VM gives no reason
   what to do: look at the guest's kernel log
 
 "#]])
         .stderr_eq(str![[r#"
-papr-unplug: this VM's QEMU does not tell why a guest refuses, and the guest may refuse without telling anybody; waiting as long as you do
+papr-unplug: this VM's QEMU gives no reason for a refusal, and a guest may refuse silently; waiting until there is an answer
 
 "#]]);
     server.finish();
 }
 
 #[test]
-fn refusal_that_is_reported_is_told_with_its_reason_and_only_for_this_request() {
-    let server = ours_asked(|talk| {
-        talk.tell(
+fn reported_refusal_is_printed_with_its_reason_and_only_for_this_request() {
+    let server = ours_asked(|vm| {
+        vm.emits(
             "DEVICE_UNPLUG_GUEST_ERROR",
             &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1", "request": 6, "reason": "unattributed",
                 "reason-code": 0, "source": "inferred" }),
         );
-        talk.tell(
+        vm.emits(
             "DEVICE_UNPLUG_GUEST_ERROR",
             &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1", "request": 7, "reason": "unmovable-page",
                 "reason-code": 6, "errno": 16, "drc": 0x8000_0009u32, "address": 0x9000_0000u32,
@@ -76,15 +76,15 @@ dimm1: refused: unmovable-page, errno 16 (Device or resource busy), DRC 0x800000
     server.finish();
 }
 
-/// A QEMU that speaks the protocol also runs machines that do not.
+/// QEMU with the patches also runs machines without unplug requests.
 #[test]
-fn machine_that_does_not_track_requests_is_as_a_stock_one() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.refuses("query-device-unplug-requests", "GenericError", "this machine does not track unplug requests");
-        talk.answers("query-status", &json!({ "status": "running", "running": true }));
-        talk.answers("device_del", &json!({}));
-        talk.tell("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1" }));
+fn machine_without_requests_is_handled_like_stock_qemu() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.refuses("query-device-unplug-requests", "GenericError", "this machine does not track unplug requests");
+        vm.answers("query-status", &json!({ "status": "running", "running": true }));
+        vm.answers("device_del", &json!({}));
+        vm.emits("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1" }));
     });
     papr_unplug(&server, &["unplug", "dimm1"]).code(3);
     server.finish();
@@ -92,11 +92,11 @@ fn machine_that_does_not_track_requests_is_as_a_stock_one() {
 
 #[test]
 fn outcome_of_another_device_is_not_waited_for() {
-    let server = Server::stock_asked(|talk| {
-        talk.tell("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm2", "path": "/machine/peripheral/dimm2" }));
-        talk.tell("DEVICE_DELETED", &json!({ "path": "/machine/peripheral/dimm1/part" }));
-        talk.tell("DEVICE_DELETED", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
-        talk.answers("query-status", &json!({ "status": "running", "running": true }));
+    let server = Server::stock_asked(|vm| {
+        vm.emits("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm2", "path": "/machine/peripheral/dimm2" }));
+        vm.emits("DEVICE_DELETED", &json!({ "path": "/machine/peripheral/dimm1/part" }));
+        vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
+        vm.answers("query-status", &json!({ "status": "running", "running": true }));
     });
     papr_unplug(&server, &["unplug", "dimm1"]).code(0).stdout_eq("dimm1: released\n");
     server.finish();
@@ -104,17 +104,17 @@ fn outcome_of_another_device_is_not_waited_for() {
 
 #[test]
 fn device_is_found_by_its_path() {
-    let server = Server::stock_asked(|talk| {
-        talk.tell("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
+    let server = Server::stock_asked(|vm| {
+        vm.emits("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
     });
     papr_unplug(&server, &["unplug", "/machine/peripheral/dimm1"]).code(3);
     server.finish();
 }
 
 #[test]
-fn release_is_told_to_programs_with_the_whole_event() {
-    let server = ours_asked(|talk| {
-        talk.tell(
+fn release_as_json_has_the_whole_event() {
+    let server = ours_asked(|vm| {
+        vm.emits(
             "DEVICE_DELETED",
             &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1",
             "new-one": [1] }),
@@ -129,10 +129,10 @@ fn release_is_told_to_programs_with_the_whole_event() {
 
 #[test]
 fn deletion_that_comes_with_a_reset_is_not_the_guests_consent() {
-    let server = Server::stock_asked(|talk| {
-        talk.tell("DEVICE_DELETED", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
-        talk.tell("RESET", &json!({ "guest": false, "reason": "host-qmp-system-reset" }));
-        talk.answers("query-status", &json!({ "status": "running", "running": true }));
+    let server = Server::stock_asked(|vm| {
+        vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
+        vm.emits("RESET", &json!({ "guest": false, "reason": "host-qmp-system-reset" }));
+        vm.answers("query-status", &json!({ "status": "running", "running": true }));
     });
     papr_unplug(&server, &["unplug", "dimm1"]).code(4).stdout_eq(str![[r#"
 dimm1: closed by reset
@@ -143,15 +143,15 @@ dimm1: closed by reset
 }
 
 #[test]
-fn request_that_the_vm_does_not_take_is_told_with_what_can_be_done() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.knows_no("query-device-unplug-requests");
-        talk.answers("query-status", &json!({ "status": "running", "running": true }));
-        talk.refuses("device_del", "DeviceNotFound", "Device 'dimm1' not found");
+fn rejected_request_is_printed_with_advice() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.lacks("query-device-unplug-requests");
+        vm.answers("query-status", &json!({ "status": "running", "running": true }));
+        vm.refuses("device_del", "DeviceNotFound", "Device 'dimm1' not found");
     });
     papr_unplug(&server, &["unplug", "dimm1"]).code(6).stdout_eq(str![[r#"
-dimm1: not asked for: Device 'dimm1' not found (DeviceNotFound)
+dimm1: rejected by the VM: Device 'dimm1' not found (DeviceNotFound)
   what to do: name the id that the device was added with; -device and device_add take it as id=ID
 
 "#]]);
@@ -159,37 +159,34 @@ dimm1: not asked for: Device 'dimm1' not found (DeviceNotFound)
 }
 
 #[test]
-fn paused_vm_and_panicked_guest_are_remarked_upon_and_are_no_outcome() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.answers(
-            "query-device-unplug-requests",
-            &json!({ "armed": ["memory"], "last-request": 0, "requests": [] }),
-        );
-        talk.answers("query-status", &json!({ "status": "paused", "running": false }));
-        talk.answers("device_del", &json!({}));
-        talk.tell("RESUME", &json!({}));
-        talk.tell("GUEST_PANICKED", &json!({ "action": "pause" }));
-        talk.tell("SHUTDOWN", &json!({ "guest": false, "reason": "host-signal" }));
+fn paused_vm_and_panicked_guest_are_noted_and_are_no_outcome() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.answers("query-device-unplug-requests", &json!({ "armed": ["memory"], "last-request": 0, "requests": [] }));
+        vm.answers("query-status", &json!({ "status": "paused", "running": false }));
+        vm.answers("device_del", &json!({}));
+        vm.emits("RESUME", &json!({}));
+        vm.emits("GUEST_PANICKED", &json!({ "action": "pause" }));
+        vm.emits("SHUTDOWN", &json!({ "guest": false, "reason": "host-signal" }));
     });
     papr_unplug(&server, &["unplug", "dimm1"])
         .code(5)
         .stdout_eq(str![[r#"
 dimm1: unknown: the connection to the VM is lost (the other side closed the connection)
-  what to do: see whether the VM runs
+  what to do: check whether the VM runs
 
 "#]])
         .stderr_eq(str![[r#"
-papr-unplug: the VM does not run (paused): its guest cannot answer until it does
+papr-unplug: the VM does not run (paused): the guest cannot answer until it does
 papr-unplug: the VM runs again
-papr-unplug: the guest has panicked: that is no refusal; whether an answer comes is unknown
-papr-unplug: the VM shuts down
+papr-unplug: the guest has panicked: this is not a refusal, and the guest may never answer
+papr-unplug: the VM is shutting down
 
 "#]]);
     server.finish();
 }
 
-/// Reads a terminal until it has shown these words.
+/// Reads from a terminal until the words appear.
 fn shows(terminal: &mut File, words: &str) {
     let mut shown = Vec::new();
     while !String::from_utf8_lossy(&shown).contains(words) {
@@ -200,18 +197,18 @@ fn shows(terminal: &mut File, words: &str) {
 }
 
 #[test]
-fn terminal_shows_how_far_the_guest_is() {
+fn terminal_shows_the_state_of_the_request() {
     let (seen, is_seen) = mpsc::channel();
-    let server = ours_asked(move |talk| {
+    let server = ours_asked(move |vm| {
         let mut pending = first_is_pending();
         pending["requests"].as_array_mut().unwrap().push(json!({
             "request": 7, "device": "dimm1", "class": "memory", "promised": true, "started": true, "hint": false
         }));
         while is_seen.try_recv().is_err() {
-            talk.answers("query-device-unplug-requests", &pending);
+            vm.answers("query-device-unplug-requests", &pending);
         }
-        talk.tell("DEVICE_DELETED", &json!({ "device": "dimm1" }));
-        talk.obeys();
+        vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1" }));
+        vm.answers_all();
     });
     let (running, mut terminal) = Running::start_on_terminal(&server, &["unplug", "dimm1"]);
     shows(&mut terminal, "dimm1: the guest has begun, an answer is promised");
@@ -221,10 +218,10 @@ fn terminal_shows_how_far_the_guest_is() {
 }
 
 #[test]
-fn outcome_that_came_before_the_connection_was_lost_is_told() {
-    let server = ours_asked(|talk| {
-        talk.expects("query-device-unplug-requests");
-        talk.tell("DEVICE_DELETED", &json!({ "device": "dimm1" }));
+fn outcome_that_precedes_the_loss_of_the_connection_is_printed() {
+    let server = ours_asked(|vm| {
+        vm.expects("query-device-unplug-requests");
+        vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1" }));
     });
     let (running, mut terminal) = Running::start_on_terminal(&server, &["unplug", "dimm1"]);
     shows(&mut terminal, "waiting for the guest");
@@ -233,10 +230,10 @@ fn outcome_that_came_before_the_connection_was_lost_is_told() {
 }
 
 #[test]
-fn interruption_leaves_the_request_pending_and_says_so() {
-    let server = Server::stock_asked(|talk| talk.expects_no_more());
+fn signal_leaves_the_request_pending_and_says_so() {
+    let server = Server::stock_asked(|vm| vm.expects_no_more());
     let mut running = Running::start(&server, &["unplug", "dimm1"]);
-    assert!(running.note().contains("waiting as long as you do"));
+    assert!(running.note().contains("waiting until there is an answer"));
     running.signal(Signal::INT);
     let (code, text) = running.end();
     assert_eq!(code, Some(130));
@@ -245,8 +242,8 @@ fn interruption_leaves_the_request_pending_and_says_so() {
 }
 
 #[test]
-fn termination_is_told_by_its_own_status() {
-    let server = Server::stock_asked(|talk| talk.expects_no_more());
+fn termination_has_its_own_status() {
+    let server = Server::stock_asked(|vm| vm.expects_no_more());
     let mut running = Running::start(&server, &["unplug", "--json", "dimm1"]);
     running.note();
     running.signal(Signal::TERM);
@@ -255,11 +252,11 @@ fn termination_is_told_by_its_own_status() {
 }
 
 #[test]
-fn status_tells_the_outcome_also_when_nobody_reads_it() {
+fn status_is_the_outcome_also_when_output_is_closed() {
     let (hung_up, is_hung_up) = mpsc::channel();
-    let server = Server::stock_asked(move |talk| {
+    let server = Server::stock_asked(move |vm| {
         is_hung_up.recv().unwrap();
-        talk.tell("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1" }));
+        vm.emits("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1" }));
     });
     let mut running = Running::start(&server, &["unplug", "dimm1"]);
     running.hang_up();
@@ -269,18 +266,18 @@ fn status_tells_the_outcome_also_when_nobody_reads_it() {
 }
 
 #[test]
-fn connection_that_is_lost_after_asking_leaves_the_outcome_unknown() {
+fn connection_lost_after_the_request_leaves_the_outcome_unknown() {
     let lines: [&[u8]; 4] = [b"", b"{\"event\": \"DEVICE_DEL", b"surprise\n", b"[1]\n"];
     for last_words in lines {
-        let server = Server::stock_asked(|talk| talk.say_bytes(last_words));
+        let server = Server::stock_asked(|vm| vm.sends_bytes(last_words));
         papr_unplug(&server, &["unplug", "dimm1"]).code(5);
         server.finish();
     }
 }
 
 #[test]
-fn line_without_an_end_is_not_taken_into_memory() {
-    let server = Server::stock_asked(|talk| talk.say_bytes(&vec![b'x'; 64 << 20]));
+fn line_without_an_end_takes_bounded_memory() {
+    let server = Server::stock_asked(|vm| vm.sends_bytes(&vec![b'x'; 64 << 20]));
     let output = papr_unplug(&server, &["unplug", "--json", "dimm1"]).code(5);
     let object: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     assert_eq!(object["error"], "the other side sent a line of more than 8388608 bytes");

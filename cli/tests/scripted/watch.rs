@@ -1,44 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `watch`: a line for each outcome.
+//! `watch`: one line for each outcome.
 
 use crate::{
     program::{Running, papr_unplug},
-    server::{Server, Talk},
+    server::{Connection, Server},
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use snapbox::str;
 use std::sync::mpsc;
 
-fn ours(part: impl FnOnce(&mut Talk) + Send + 'static) -> Server {
-    Server::play(|mut talk| {
-        talk.greet();
-        talk.answers("query-device-unplug-requests", &json!({ "armed": ["cpu"], "last-request": 0, "requests": [] }));
-        part(&mut talk);
+fn ours(part: impl FnOnce(&mut Connection) + Send + 'static) -> Server {
+    Server::play(|mut vm| {
+        vm.greet();
+        vm.answers("query-device-unplug-requests", &json!({ "armed": ["cpu"], "last-request": 0, "requests": [] }));
+        part(&mut vm);
     })
 }
 
-fn tell_three(talk: &mut Talk) {
-    talk.tell("RTC_CHANGE", &json!({ "offset": 0 }));
-    talk.tell(
+fn emit_three(vm: &mut Connection) {
+    vm.emits("RTC_CHANGE", &json!({ "offset": 0 }));
+    vm.emits(
         "DEVICE_UNPLUG_GUEST_ERROR",
         &json!({ "device": "cpu1", "request": 1, "reason-code": 1, "errno": 16,
         "drc": 0x1000_0001, "source": "reported-by-token" }),
     );
-    talk.tell("DEVICE_DELETED", &json!({ "path": "/machine/peripheral/cpu1/thread[0]" }));
-    talk.tell("DEVICE_DELETED", &json!({ "device": "cpu1" }));
-    talk.answers("query-status", &json!({ "status": "running", "running": true }));
-    talk.tell("DEVICE_DELETED", &json!({ "device": "cpu2" }));
-    talk.tell("RESET", &json!({ "guest": true, "reason": "guest-reset" }));
-    talk.answers("query-status", &json!({ "status": "running", "running": true }));
+    vm.emits("DEVICE_DELETED", &json!({ "path": "/machine/peripheral/cpu1/thread[0]" }));
+    vm.emits("DEVICE_DELETED", &json!({ "device": "cpu1" }));
+    vm.answers("query-status", &json!({ "status": "running", "running": true }));
+    vm.emits("DEVICE_DELETED", &json!({ "device": "cpu2" }));
+    vm.emits("RESET", &json!({ "guest": true, "reason": "guest-reset" }));
+    vm.answers("query-status", &json!({ "status": "running", "running": true }));
 }
 
 #[test]
 fn each_outcome_is_a_line() {
-    let server = ours(|talk| {
-        tell_three(talk);
-        talk.tell("SHUTDOWN", &json!({ "guest": true, "reason": "guest-shutdown" }));
+    let server = ours(|vm| {
+        emit_three(vm);
+        vm.emits("SHUTDOWN", &json!({ "guest": true, "reason": "guest-shutdown" }));
     });
     papr_unplug(&server, &["watch"]).code(0).stderr_eq("papr-unplug: following the VM\n").stdout_eq(str![[r#"
 2026-09-21T14:13:20.000042Z cpu1 request 1 refused: last-cpu, errno 16 (Device or resource busy), DRC 0x10000001, reported
@@ -51,7 +51,7 @@ fn each_outcome_is_a_line() {
 
 #[test]
 fn each_outcome_is_an_object() {
-    let server = ours(tell_three);
+    let server = ours(emit_three);
     let output = papr_unplug(&server, &["watch", "--json"]).code(5);
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -63,13 +63,13 @@ fn each_outcome_is_an_object() {
 }
 
 #[test]
-fn vm_that_is_gone_without_a_word_is_told() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.knows_no("query-device-unplug-requests");
+fn vm_that_closes_the_connection_without_shutdown_is_an_error() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.lacks("query-device-unplug-requests");
     });
     papr_unplug(&server, &["watch"]).code(5).stdout_eq("").stderr_eq(str![[r#"
-papr-unplug: following the VM. Its QEMU tells neither why a guest refuses nor which request it means; it may tell one refusal twice, and others not at all
+papr-unplug: following the VM. Its QEMU gives no reason for a refusal and does not name the request; it may report one refusal twice, and others not at all
 papr-unplug: the VM is gone: the other side closed the connection
 
 "#]]);
@@ -77,11 +77,11 @@ papr-unplug: the VM is gone: the other side closed the connection
 }
 
 #[test]
-fn interruption_ends_it() {
-    let server = Server::play(|mut talk| {
-        talk.greet();
-        talk.knows_no("query-device-unplug-requests");
-        talk.expects_no_more();
+fn signal_ends_it() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.lacks("query-device-unplug-requests");
+        vm.expects_no_more();
     });
     let mut running = Running::start(&server, &["watch"]);
     running.note();
@@ -91,15 +91,15 @@ fn interruption_ends_it() {
 }
 
 #[test]
-fn reader_who_has_seen_enough_ends_it() {
+fn closed_output_ends_it() {
     let (hung_up, is_hung_up) = mpsc::channel();
-    let server = Server::play(move |mut talk| {
-        talk.greet();
-        talk.knows_no("query-device-unplug-requests");
+    let server = Server::play(move |mut vm| {
+        vm.greet();
+        vm.lacks("query-device-unplug-requests");
         is_hung_up.recv().unwrap();
-        talk.tell("DEVICE_DELETED", &json!({ "device": "cpu1" }));
-        talk.answers("query-status", &json!({}));
-        talk.expects_no_more();
+        vm.emits("DEVICE_DELETED", &json!({ "device": "cpu1" }));
+        vm.answers("query-status", &json!({}));
+        vm.expects_no_more();
     });
     let mut running = Running::start(&server, &["watch"]);
     running.hang_up();

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the program says without a VM: help, explanations, manual pages, completions.
+//! Output without a VM: help, explanations, manual pages, completions.
 
-use papr_unplug_cli::{ending::STATUSES, manual};
+use papr_unplug_cli::{exit_status::STATUSES, manual};
 use snapbox::{Data, assert_data_eq, data::DataFormat};
 use std::{fs, path::Path};
 
 #[test]
-fn commands_say_what_they_are_documented_to_say() {
-    // How wide a terminal is shapes the help.
+fn commands_print_what_is_documented() {
+    // The width of the terminal changes the help.
     trycmd::TestCases::new().env("COLUMNS", "100").case("tests/text/*.md");
 }
 
-/// `SNAPSHOTS=overwrite cargo test -p papr-unplug-cli --test text` writes them anew.
+/// `SNAPSHOTS=overwrite cargo test -p papr-unplug-cli --test text` updates the pages.
 #[test]
-fn manual_pages_are_those_of_the_program() {
+fn manual_pages_are_up_to_date() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
     let pages = manual::pages().unwrap();
     for (name, page) in &pages {

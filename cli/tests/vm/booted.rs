@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Guests that release, refuse, and keep silent.
+//! Guests that release, refuse, and stay silent, on stock QEMU.
 
 use crate::program::Program;
 use papr_unplug_tests::{
@@ -20,7 +20,7 @@ fn busy_dimm_is_refused_and_released_when_it_is_asked_for_again() {
         vm.veto_offlining()?;
         let refused = Program::run(vm.spare_monitor(), &["unplug", dimm.id()])?;
         assert_eq!(refused.status, Some(3), "{refused:?}");
-        assert!(refused.text.starts_with("dimm1: refused; this VM does not tell why\n"), "{refused:?}");
+        assert!(refused.text.starts_with("dimm1: refused; this VM gives no reason\n"), "{refused:?}");
 
         vm.allow_offlining()?;
         let released = Program::run(vm.spare_monitor(), &["unplug", dimm.id()])?;
@@ -29,15 +29,15 @@ fn busy_dimm_is_refused_and_released_when_it_is_asked_for_again() {
     });
 }
 
-/// A stock guest says nothing of such a DIMM, and a stock QEMU takes no second request for it.
+/// A stock guest does not report such a refusal, and stock QEMU accepts no second request.
 #[test]
-fn silent_guest_is_waited_for_until_the_user_has_enough() {
+fn silent_guest_is_waited_for_until_a_signal() {
     story(Pairing::STOCK, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;
         vm.trace.so_far(&mut vm.guest)?;
         let mut asking = Program::start(vm.spare_monitor(), &["unplug", dimm.id()])?;
-        assert!(asking.note()?.contains("the guest may refuse without telling anybody"));
+        assert!(asking.note()?.contains("a guest may refuse silently"));
         let (_, attempt) = vm.trace.attempt(&mut vm.guest)?;
         assert_ne!(attempt.errno, 0);
 
@@ -53,12 +53,12 @@ fn silent_guest_is_waited_for_until_the_user_has_enough() {
     });
 }
 
-/// Stock QEMU tells a refused DIMM twice, and nothing in what it tells says that the two are one.
+/// Stock QEMU sends two events for one refused DIMM, and nothing in them says that they are one refusal.
 #[test]
-fn watch_shows_what_others_asked_for_as_often_as_stock_qemu_tells_it() {
+fn watch_shows_each_event_of_stock_qemu_for_requests_of_others() {
     story(Pairing::OURS_ON_STOCK, |vm| {
         let mut watch = Program::start(vm.spare_monitor(), &["watch"])?;
-        assert!(watch.note()?.contains("it may tell one refusal twice"));
+        assert!(watch.note()?.contains("it may report one refusal twice"));
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;
         assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Refused);
@@ -67,7 +67,7 @@ fn watch_shows_what_others_asked_for_as_often_as_stock_qemu_tells_it() {
 
         for _ in 0..2 {
             let line = watch.line()?;
-            assert!(line.ends_with(" dimm1 refused; this VM does not tell why\n"), "{line}");
+            assert!(line.ends_with(" dimm1 refused; this VM gives no reason\n"), "{line}");
         }
         let line = watch.line()?;
         assert!(line.ends_with(" dimm1 released\n"), "{line}");

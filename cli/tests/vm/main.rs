@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The program and a real QEMU: with guests that decide, and without any.
+//! Tests of the program with a real QEMU, with and without a guest.
 
 mod booted;
 mod ours;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A guest and a QEMU that both speak the protocol: each refusal once, with its reason; and what is pending can be seen.
+//! Guest with the module on QEMU with the patches: each refusal once, with its reason; and pending requests are listed.
 
 use crate::program::Program;
 use papr_unplug_tests::{
@@ -58,7 +58,7 @@ fn watch_shows_each_outcome_once() {
 }
 
 #[test]
-fn list_shows_what_the_guest_is_at() {
+fn list_shows_the_state_of_the_request() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         let holder = vm.hold_pages()?;

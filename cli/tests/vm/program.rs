@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `papr-unplug` itself, as a test runs it.
+//! `papr-unplug` as a child process.
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,14 +9,14 @@ use std::{
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
 };
 
-/// A command that runs.
+/// Running command.
 pub(crate) struct Program {
     child: Child,
     output: BufReader<ChildStdout>,
     notes: BufReader<ChildStderr>,
 }
 
-/// What one came to.
+/// Result of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: Option<i32>,
@@ -25,7 +25,7 @@ pub(crate) struct Ended {
 }
 
 impl Program {
-    /// Starts `papr-unplug` against the monitor of this name.
+    /// Starts `papr-unplug` with the monitor at the abstract socket `monitor`.
     pub(crate) fn start(monitor: &str, words: &[&str]) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
         command.args(words).arg("--qmp").arg(format!("@{monitor}"));
@@ -35,31 +35,31 @@ impl Program {
         Ok(Self { child, output, notes })
     }
 
-    /// Runs it to its end.
+    /// Runs a command and waits for its end.
     pub(crate) fn run(monitor: &str, words: &[&str]) -> Result<Ended> {
         Self::start(monitor, words)?.end()
     }
 
-    /// Waits for a note.
+    /// Waits for a line on standard error.
     pub(crate) fn note(&mut self) -> Result<String> {
         let mut line = String::new();
         self.notes.read_line(&mut line)?;
         Ok(line)
     }
 
-    /// Waits for a line of its output.
+    /// Waits for a line on standard output.
     pub(crate) fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         Ok(line)
     }
 
-    /// What Ctrl-C does.
+    /// Sends the signal of Ctrl-C.
     pub(crate) fn interrupt(&self) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
     }
 
-    /// Waits for its end; gives what it said since it was last listened to.
+    /// Waits for the command's end; returns the output that was not read before.
     pub(crate) fn end(mut self) -> Result<Ended> {
         let (mut text, mut notes) = (String::new(), String::new());
         self.output.read_to_string(&mut text)?;

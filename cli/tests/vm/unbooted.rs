@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A VM that is paused before its firmware begins: what QEMU alone does, in a fraction of a second.
+//! VM that is paused before its firmware starts: the behaviour of QEMU alone, in a fraction of a second.
 
 use crate::program::Program;
 use anyhow::{Context as _, Result};
@@ -23,13 +23,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A CPU core that can be unplugged.
+/// CPU core that can be unplugged.
 const CORE: &str = "power9_v2.2-spapr-cpu-core,core-id=1,id=cpu1";
 
 struct Unbooted {
     child: Child,
     qmp: Qmp,
-    /// Where the program is to connect.
+    /// Abstract socket for the program.
     monitor: String,
 }
 
@@ -75,10 +75,10 @@ impl Drop for Unbooted {
     }
 }
 
-/// Asks for the core, and waits until the VM has taken the request.
+/// Asks for the core, and waits until the VM has accepted the request.
 fn ask(vm: &Unbooted) -> Result<Program> {
     let mut asking = Program::start(&vm.monitor, &["unplug", "cpu1"])?;
-    assert!(asking.note()?.contains("this VM's QEMU does not tell why"));
+    assert!(asking.note()?.contains("this VM's QEMU gives no reason"));
     assert!(asking.note()?.contains("the VM does not run (prelaunch)"));
     Ok(asking)
 }
@@ -101,7 +101,7 @@ fn vm_that_quits_leaves_the_outcome_unknown() -> Result<()> {
     vm.qmp.execute("quit", json!({}))?;
     let ended = asking.end()?;
     assert_eq!(ended.status, Some(5), "{ended:?}");
-    assert!(ended.notes.contains("the VM shuts down"), "{ended:?}");
+    assert!(ended.notes.contains("the VM is shutting down"), "{ended:?}");
     Ok(())
 }
 
@@ -115,7 +115,7 @@ fn vm_that_is_killed_leaves_the_outcome_unknown() -> Result<()> {
 }
 
 #[test]
-fn watch_of_a_vm_that_quits_ends_well() -> Result<()> {
+fn watch_of_a_vm_that_quits_succeeds() -> Result<()> {
     let mut vm = Unbooted::start("watch")?;
     let mut watch = Program::start(&vm.monitor, &["watch"])?;
     watch.note()?;
@@ -126,7 +126,7 @@ fn watch_of_a_vm_that_quits_ends_well() -> Result<()> {
 }
 
 #[test]
-fn device_that_does_not_exist_is_not_asked_for() -> Result<()> {
+fn device_that_does_not_exist_is_rejected() -> Result<()> {
     let vm = Unbooted::start("none")?;
     let ended = Program::run(&vm.monitor, &["unplug", "none"])?;
     assert_eq!(ended.status, Some(6), "{ended:?}");
@@ -135,7 +135,7 @@ fn device_that_does_not_exist_is_not_asked_for() -> Result<()> {
 }
 
 #[test]
-fn stock_qemu_cannot_list() -> Result<()> {
+fn stock_qemu_has_no_list() -> Result<()> {
     let vm = Unbooted::start("list")?;
     let ended = Program::run(&vm.monitor, &["list"])?;
     assert_eq!(ended.status, Some(7), "{ended:?}");
@@ -143,11 +143,11 @@ fn stock_qemu_cannot_list() -> Result<()> {
 }
 
 #[test]
-fn monitor_that_is_held_is_had_when_it_is_let_go_of() -> Result<()> {
+fn monitor_that_is_held_is_used_once_it_is_released() -> Result<()> {
     let vm = Unbooted::start("held")?;
     let holder = vm.connect()?;
     let mut listing = Program::start(&vm.monitor, &["list"])?;
-    assert!(listing.note()?.contains("another one, such as libvirt, may hold it"));
+    assert!(listing.note()?.contains("another program, such as libvirt, may hold it"));
     drop(holder);
     assert_eq!(listing.end()?.status, Some(7));
     Ok(())

@@ -84,7 +84,7 @@ impl Monitor {
     /// Sorts the messages read into events and the answer.
     fn sort(&mut self) -> Result<()> {
         while let Some(message) = self.next_message()? {
-            self.events.extend(self.session.file(message));
+            self.events.extend(self.session.receive(message));
         }
         Ok(())
     }

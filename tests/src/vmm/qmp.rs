@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use papr_unplug_qmp::{
-    message::{self, CommandError, Message, NoMessage},
+    message::{self, CommandError, Message, ParseError},
     session::Session,
 };
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ pub enum QmpError {
     },
     /// It speaks something else.
     #[error(transparent)]
-    NoMessage(#[from] NoMessage),
+    NoMessage(#[from] ParseError),
 }
 
 impl Qmp {
@@ -129,7 +129,7 @@ impl Qmp {
     /// Reads one message and keeps it where it belongs.
     fn note(&mut self, deadline: Deadline, what: &str) -> Result<(), QmpError> {
         let (at, message) = self.read(deadline, what)?;
-        self.events.extend(self.session.file(message).map(|body| Event { at, body }));
+        self.events.extend(self.session.receive(message).map(|body| Event { at, body }));
         Ok(())
     }
 

@@ -1,51 +1,51 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How a run ends, as scripts see it.
+//! Exit status, the interface for scripts.
 
 use crate::monitor::Stop;
 use std::{io, process::ExitCode};
 
-/// The exit status. The numbers are part of the interface and stay.
+/// Exit status. The numbers are part of the interface and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Done; of `unplug`: the guest gave the device back.
+pub enum ExitStatus {
+    /// Success; of `unplug`: the guest gave the device back.
     Done,
-    /// It could not be done, and nothing was asked of the guest.
+    /// Failure before anything was asked of the guest.
     Failed,
     /// The guest refused.
     Refused,
-    /// The machine was reset, and the device went with it: the guest was not asked to the end.
+    /// A reset of the machine removed the device before the guest had answered.
     ClosedByReset,
-    /// The VM ended, or the connection to it, and nobody knows what became of the request.
+    /// The VM ended or the connection was lost: the outcome is unknown.
     Unknown,
-    /// The VM did not take the request.
+    /// The VM rejected the request.
     Rejected,
-    /// This VM cannot tell what was asked for.
+    /// This VM's QEMU cannot answer the question.
     CannotTell,
-    /// A signal.
+    /// A signal ended the program.
     Interrupted(i32),
 }
 
-/// Each exit status and what it means, for the manual.
+/// Exit statuses and their meanings, for the manual.
 pub const STATUSES: &[(&str, &str)] = &[
     ("0", "done; for unplug: the guest gave the device back, and it is deleted"),
-    ("1", "it could not be done, and nothing was asked of the guest"),
-    ("2", "the command line makes no sense"),
+    ("1", "failed, and nothing was asked of the guest"),
+    ("2", "the command line is invalid"),
     ("3", "unplug: the guest refused; the device stays, and can be asked for again at once"),
     ("4", "unplug: the machine was reset, and the device went with it; the guest did not agree to that"),
     ("5", "the VM ended or the connection was lost; for unplug: what became of the request is unknown"),
-    ("6", "unplug: the VM did not take the request"),
-    ("7", "list: this VM's QEMU cannot tell"),
+    ("6", "unplug: the VM rejected the request"),
+    ("7", "list: this VM's QEMU has no such list"),
     ("128+n", "ended by signal n (Ctrl-C is 130); for unplug: the request is still pending"),
 ];
 
-impl Ending {
-    /// The number that the shell sees.
+impl ExitStatus {
+    /// Returns the number for the operating system.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
-            // 2 is clap's.
+            // Clap uses 2.
             Self::Refused => 3,
             Self::ClosedByReset => 4,
             Self::Unknown => 5,
@@ -55,7 +55,7 @@ impl Ending {
         }
     }
 
-    /// Errors that are no failures: the user's interruption, and a reader who has seen enough.
+    /// Turns the errors that are not failures into an exit status: a signal, and a closed standard output.
     pub fn of_error(error: anyhow::Error) -> anyhow::Result<Self> {
         if let Some(Stop::Interrupted(signal)) = error.downcast_ref() {
             return Ok(Self::Interrupted(*signal));
@@ -67,8 +67,8 @@ impl Ending {
     }
 }
 
-impl From<Ending> for ExitCode {
-    fn from(ending: Ending) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(ending: ExitStatus) -> Self {
         ending.code().into()
     }
 }
