@@ -14,7 +14,7 @@ const FIRST_WORDS: &str = "Linux version";
 
 impl Vm {
     /// Has the kernel load the one that the guest was booted from. That one will know of no DIMM that has come since
-    /// (`docs/adr/0068-the-next-kernel-waits-for-an-attempt.md`).
+    /// (`docs/adr/0068-kexec-and-crash-kernels-during-a-removal.md`).
     pub fn load_kernel(&mut self) -> Result<()> {
         self.guest.sh(&format!("kexec {BOOTED} \"$(cat /proc/cmdline)\"")).map(drop)
     }

@@ -27,7 +27,7 @@ const CORES: u32 = 63;
 const SPARE_SLOTS: u32 = 2;
 
 /// What the kernel itself does not survive without: names and files in sysfs of the device tree's properties
-/// (`docs/adr/0062-allocations-that-the-kernel-needs.md`).
+/// (`docs/adr/0062-allocations-excepted-from-fault-injection.md`).
 const SPARED: [&str; 2] = ["kmalloc-32", "kernfs_node_cache"];
 
 /// What is made to fail in a round.

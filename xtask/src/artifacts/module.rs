@@ -21,7 +21,7 @@ use crate::host::sandbox::{BUILD, WORK};
 use crate::settings::{KERNEL_TREE, Settings};
 use crate::work::step::Log;
 
-/// What the module shows to a kernel, see `docs/adr/0050-one-source-two-faces.md`.
+/// What the module shows to a kernel, see `docs/adr/0050-one-source-two-builds.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Face {
     /// A module of the kernel crate.
