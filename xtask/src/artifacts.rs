@@ -2,23 +2,26 @@
 //! What a harness needs to boot a guest.
 
 pub(crate) mod big_endian;
+pub(crate) mod build;
 pub(crate) mod busybox;
 pub(crate) mod c_library;
 pub(crate) mod debian;
-pub(crate) mod download;
 pub(crate) mod fault;
+pub(crate) mod flavour;
 pub(crate) mod initramfs;
 pub(crate) mod installed_root;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
 pub(crate) mod kexec;
 pub(crate) mod libvirt;
+pub(crate) mod linux_source;
+pub(crate) mod linux_tree;
 pub(crate) mod module;
+pub(crate) mod module_sources;
 pub(crate) mod object;
 pub(crate) mod patch;
 pub(crate) mod qemu;
 pub(crate) mod root;
-pub(crate) mod source;
 pub(crate) mod untar;
 
 use std::path::PathBuf;
@@ -28,19 +31,21 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::artifacts::big_endian::BigEndian;
+use crate::artifacts::build::Build;
 use crate::artifacts::debian::initramfs::DebianInitramfs;
 use crate::artifacts::debian::kernel::DebianKernel;
 use crate::artifacts::debian::module::DebianModule;
+use crate::artifacts::flavour::Flavour;
 use crate::artifacts::initramfs::{Initramfs, OwnTreeInitramfs};
 use crate::artifacts::installed_root::InstalledRoot;
-use crate::artifacts::kernel::{Flavour, Kernel};
+use crate::artifacts::kernel::Kernel;
 use crate::artifacts::libvirt::Libvirt;
-use crate::artifacts::module::{Face, Module, OwnTreeModule};
+use crate::artifacts::module::{Module, OwnTreeModule};
 use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::source::Release;
 use crate::artifacts::qemu::{OurQemu, Qemu, bundle};
 use crate::cache::manifest::Manifest;
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings};
 
@@ -64,9 +69,9 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
     for kernel in DebianKernel::value_variants() {
         recipes.push(Box::new(DebianInitramfs::new(*kernel)));
     }
-    for line in Line::value_variants() {
-        recipes.push(Box::new(QemuBuild::stock(*line)));
-        recipes.push(Box::new(OurQemu::new(*line)));
+    for release in Release::value_variants() {
+        recipes.push(Box::new(QemuBuild::stock(*release)));
+        recipes.push(Box::new(OurQemu::new(*release)));
     }
     recipes
 }
@@ -93,7 +98,7 @@ pub(crate) struct Artifacts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) qemu: Option<PathBuf>,
     #[serde(skip)]
-    _held: Vec<Held>,
+    _held: Vec<Artifact>,
 }
 
 impl Artifacts {
@@ -118,8 +123,8 @@ impl Artifacts {
         } else {
             let kernel = take(store, &mut held, &Kernel(flavour), Kernel::IMAGE)?;
             let module = take(store, &mut held, &Module::new(flavour), module::FILE)?;
-            let freestanding = (flavour.face() != Face::Freestanding)
-                .then(|| take(store, &mut held, &Module::freestanding(flavour), module::FILE))
+            let freestanding = (flavour.build() != Build::Standalone)
+                .then(|| take(store, &mut held, &Module::standalone(flavour), module::FILE))
                 .transpose()?;
             (kernel, module, freestanding, take(store, &mut held, &Initramfs::new(flavour), initramfs::FILE)?)
         };
@@ -164,13 +169,13 @@ struct Qemus {
 
 impl Qemus {
     /// The user's QEMU and nothing else, or ours and a stock one.
-    fn collect(store: &Store, own: Option<(PathBuf, PathBuf)>, held: &mut Vec<Held>) -> Result<Self> {
+    fn collect(store: &Store, own: Option<(PathBuf, PathBuf)>, held: &mut Vec<Artifact>) -> Result<Self> {
         if let Some((stock, data)) = own {
             return Ok(Self { stock, data, ours: None });
         }
         let stock = take(store, held, &Qemu, bundle::PROGRAM)?;
         let data = stock.with_file_name("").join(bundle::DATA);
-        let ours = take(store, held, &OurQemu::new(Line::Stable), bundle::PROGRAM)?;
+        let ours = take(store, held, &OurQemu::new(Release::Stable), bundle::PROGRAM)?;
         Ok(Self { stock, data, ours: Some(ours) })
     }
 }
@@ -187,7 +192,7 @@ fn own_qemu(settings: &Settings) -> Result<Option<(PathBuf, PathBuf)>> {
     Ok(Some((program.clone(), data)))
 }
 
-fn take(store: &Store, held: &mut Vec<Held>, recipe: &dyn Recipe, file: &str) -> Result<PathBuf> {
+fn take(store: &Store, held: &mut Vec<Artifact>, recipe: &dyn Recipe, file: &str) -> Result<PathBuf> {
     let artifact = store.ensure(recipe)?;
     let path = artifact.path(file);
     held.push(artifact);

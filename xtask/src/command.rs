@@ -19,5 +19,5 @@ pub(crate) mod object;
 pub(crate) mod package;
 pub(crate) mod reasons;
 pub(crate) mod soak;
-pub(crate) mod suite;
+pub(crate) mod test;
 pub(crate) mod wire_targets;

@@ -11,8 +11,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::work::progress::Progress;
-use crate::work::step::bound;
+use crate::run::progress::Progress;
+use crate::run::step::killed_with_parent;
 
 /// A processor architecture, in Debian's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,15 +86,20 @@ fn install(progress: &Progress, missing: &[&str]) -> Result<()> {
     }
     progress.say(format!("==> installing {packages} on this machine, with apt-get"));
     let install = || {
-        let mut apt = bound("apt-get");
+        let mut apt = killed_with_parent("apt-get");
         apt.env("DEBIAN_FRONTEND", "noninteractive")
             .args(["install", "-y", "-q", "--no-install-recommends"])
             .args(missing);
         apt.stdout(std::io::stderr());
         apt.status().is_ok_and(|status| status.success())
     };
-    let update =
-        || bound("apt-get").args(["update", "-q"]).stdout(std::io::stderr()).status().is_ok_and(|s| s.success());
+    let update = || {
+        killed_with_parent("apt-get")
+            .args(["update", "-q"])
+            .stdout(std::io::stderr())
+            .status()
+            .is_ok_and(|s| s.success())
+    };
     if install() || (update() && install()) {
         return Ok(());
     }
@@ -114,7 +119,7 @@ pub(crate) fn jobs() -> usize {
 
 /// Runs a user's QEMU to learn where its firmware is: the first directory of `-L help` that has `slof.bin`.
 pub(crate) fn qemu_data(qemu: &Path) -> Result<PathBuf> {
-    let listed = crate::work::step::output_of(Command::new(qemu).args(["-L", "help"]))?;
+    let listed = crate::run::step::output_of(Command::new(qemu).args(["-L", "help"]))?;
     let dirs = listed.lines().map(Path::new);
     dirs.into_iter().find(|dir| dir.join("slof.bin").exists()).map(Path::to_path_buf).with_context(|| {
         format!("{} knows no directory with slof.bin: set {} to one", qemu.display(), crate::settings::QEMU_DATA)

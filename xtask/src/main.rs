@@ -17,13 +17,13 @@
 //! ```
 //!
 //! The rooms, in the order that they build on each other: what the user chose ([`settings`]), the machine at hand
-//! ([`host`]), steps that take long ([`work`]), the [`cache`], the recipes ([`artifacts`]), and each [`command`].
+//! ([`host`]), steps that take long ([`run`]), the [`cache`], the recipes ([`artifacts`]), and each [`command`].
 
 mod settings;
 
 mod host;
 
-mod work;
+mod run;
 
 mod cache;
 
@@ -41,16 +41,16 @@ use clap::{Parser, Subcommand};
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::debian::kernel::DebianKernel;
-use crate::artifacts::kernel::Flavour;
+use crate::artifacts::flavour::Flavour;
 use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::source::Release;
 use crate::artifacts::qemu::{OurQemu, bundle};
 use crate::cache::store::{Recipe, Store};
 use crate::command::differential::Differential;
 use crate::command::install::Install;
 use crate::command::{
     bench, bisect, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt,
-    model, object, package, reasons, soak, suite, wire_targets,
+    model, object, package, reasons, soak, test, wire_targets,
 };
 use crate::settings::Settings;
 
@@ -153,8 +153,8 @@ enum Command {
     /// Build a QEMU from source, and tell where it is.
     Qemu {
         /// Which.
-        #[arg(value_enum, default_value_t = Line::Stable)]
-        line: Line,
+        #[arg(value_enum, default_value_t = Release::Stable)]
+        release: Release,
         /// With our patches, and the C library beside it. Otherwise there is nothing of ours in it.
         #[arg(long)]
         ours: bool,
@@ -177,9 +177,6 @@ enum Command {
         slow: bool,
     },
 }
-
-/// Rounds of calls whose instructions are counted: enough that one more or less does not matter.
-const ROUNDS: u32 = 250;
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -206,17 +203,17 @@ fn run(command: Command) -> Result<()> {
         Command::Package { trial: false } => package::run(&store)?,
         Command::Package { trial: true } => package::try_them(&store)?,
         Command::Demo => demo::run(&Artifacts::ensure(&store, Flavour::Default)?, &store.progress)?,
-        Command::Test { kernel, nextest } => suite::run(&store, kernel, &nextest)?,
+        Command::Test { kernel, nextest } => test::run(&store, kernel, &nextest)?,
         Command::Differential(Differential { accept: true, .. }) => differential::accept(&store.settings.checkout)?,
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
-        Command::Qemu { line, bisect: true, .. } => bisect::run(&store, line)?,
-        Command::Qemu { line, ours, instructions: false, .. } => {
-            let (stock, with_ours) = (QemuBuild::stock(line), OurQemu::new(line));
+        Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
+        Command::Qemu { release, ours, instructions: false, .. } => {
+            let (stock, with_ours) = (QemuBuild::stock(release), OurQemu::new(release));
             let qemu = store.ensure(if ours { &with_ours as &dyn Recipe } else { &stock })?;
             println!("{}", qemu.path(bundle::PROGRAM).display());
         }
-        Command::Qemu { line, .. } => {
-            println!("{:.1}", instructions::per_set_indicator(&store, &QemuBuild::stock(line), ROUNDS)?);
+        Command::Qemu { release, .. } => {
+            println!("{:.1}", instructions::per_set_indicator(&store, &QemuBuild::stock(release))?);
         }
         Command::Clauses => clauses::run(&store.settings.checkout)?,
         Command::Model { arguments } => model::run(&store.settings.checkout, &arguments)?,

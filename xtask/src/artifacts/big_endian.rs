@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 
 use crate::artifacts::root::{Root, SUITE};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::apt::Apt;
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 const PACKAGES: &[&str] = &["libc6:s390x", "libc6-dev:s390x", "libgcc-s1:s390x"];
 
@@ -30,7 +30,7 @@ impl BigEndian {
     pub(crate) const TARGET: &str = "s390x-unknown-linux-gnu";
 
     /// The tree on the host.
-    pub(crate) fn tree(held: &Held) -> PathBuf {
+    pub(crate) fn tree(held: &Artifact) -> PathBuf {
         held.path(TREE)
     }
 }
@@ -56,7 +56,7 @@ impl Recipe for BigEndian {
         800
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root] = parts else { unreachable!("one part is declared") };
         let mut log = Log::begin(store, "big-endian")?;
         let state = dir.join("apt");

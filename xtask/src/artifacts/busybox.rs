@@ -7,13 +7,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::download::only_deb;
+use crate::artifacts::linux_source::only_deb;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::apt::Apt;
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 const SUITE: &str = "forky";
 const PACKAGE: &str = "busybox-static";
@@ -41,7 +41,7 @@ impl Recipe for Busybox {
         150
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
         host::require_tools(&store.progress)?;
         let mut log = Log::begin(store, "busybox")?;
         let work = dir.join("work");

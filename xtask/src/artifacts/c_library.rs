@@ -14,11 +14,11 @@ use walkdir::WalkDir;
 use crate::artifacts::qemu::root::QemuRoot;
 use crate::artifacts::root::Root;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::command::install::{self, Install};
 use crate::host::sandbox::{SOURCE, Sandbox, WORK};
+use crate::run::step::{Log, output_of};
 use crate::settings::Settings;
-use crate::work::step::{Log, output_of};
 
 /// The library as it is installed below [`WORK`], with header and pkg-config file.
 #[derive(Debug)]
@@ -31,12 +31,12 @@ impl CLibrary {
     const PREFIX: &str = "work";
 
     /// A sandbox with the library in it.
-    pub(crate) fn shown(held: &Held, sandbox: Sandbox) -> Sandbox {
-        sandbox.see(&held.path(Self::PREFIX), WORK)
+    pub(crate) fn mounted(held: &Artifact, sandbox: Sandbox) -> Sandbox {
+        sandbox.bind_read_only(&held.path(Self::PREFIX), WORK)
     }
 
     /// The shared library.
-    pub(crate) fn shared(held: &Held) -> PathBuf {
+    pub(crate) fn shared(held: &Artifact) -> PathBuf {
         held.path(Self::PREFIX).join("lib").join(Self::FILE)
     }
 
@@ -76,7 +76,7 @@ impl Recipe for CLibrary {
         20
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root] = parts else { unreachable!("one part is declared") };
         let mut log = Log::begin(store, self.kind())?;
         let (prefix, destdir) = (PathBuf::from(WORK), Some(dir.to_path_buf()));
@@ -86,7 +86,7 @@ impl Recipe for CLibrary {
         let archive = inside.join(install::STATIC);
         let words = install::shared_library(&Path::new(SOURCE).join(install::MAP), &archive, &inside.join(Self::FILE));
         let capi = store.settings.checkout.join(install::SOURCES);
-        let sandbox = Root::sandbox(root).see(&capi, SOURCE).fill(&dir.join(Self::PREFIX), WORK);
+        let sandbox = Root::sandbox(root).bind_read_only(&capi, SOURCE).bind(&dir.join(Self::PREFIX), WORK);
         log.run(store, "linking the shared library", sandbox.command(["gcc"]).args(words))?;
         // QEMU is to use the one that can be replaced beside it.
         let lib = dir.join(Self::PREFIX).join("lib");

@@ -7,16 +7,18 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::kernel::{Flavour, Kernel, MAKE};
-use crate::artifacts::module::{Face, OwnTreeModule};
+use crate::artifacts::build::Build;
+use crate::artifacts::flavour::Flavour;
+use crate::artifacts::kernel::{Kernel, MAKE};
+use crate::artifacts::linux_tree::LinuxTree;
+use crate::artifacts::module::OwnTreeModule;
 use crate::artifacts::root::Root;
-use crate::artifacts::source::Source;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::sandbox::{BUILD, WORK};
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 /// The module, for one of our kernels.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl OwnTreeFault {
     /// `None` also where the kernel is older than what the module is written for, which one with `CONFIG_RUST` is not.
     pub(crate) fn new(tree: PathBuf, flavour: Flavour) -> Option<Self> {
         let module = OwnTreeModule { tree };
-        (flavour != Flavour::Bare && module.face() == Face::KernelCrate).then_some(Self(module))
+        (flavour != Flavour::Bare && module.build() == Build::KernelCrate).then_some(Self(module))
     }
 }
 
@@ -56,7 +58,7 @@ impl Recipe for Fault {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &Source, &self.0]
+        vec![&Root, &LinuxTree, &self.0]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -67,11 +69,11 @@ impl Recipe for Fault {
         10
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, source, kernel] = parts else { unreachable!("three parts are declared") };
         let mut log = Log::begin(store, &format!("fault-{}", self.0.0.name()))?;
         let stage = stage(&store.settings, dir)?;
-        let sandbox = Kernel::sandbox(root, source, kernel).fill(&stage, WORK);
+        let sandbox = Kernel::sandbox(root, source, kernel).bind(&stage, WORK);
         let mut make = sandbox.command(MAKE);
         make.args(["-C", BUILD, &format!("M={WORK}"), &format!("-j{}", host::jobs()), "modules"]);
         log.run(store, "building papr_fault.ko", &mut make)?;
@@ -96,7 +98,7 @@ impl Recipe for OwnTreeFault {
         10
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
         let mut log = Log::begin(store, "own-fault")?;
         let stage = stage(&store.settings, dir)?;
         let mut make: Command = self.0.make_command(&stage)?;

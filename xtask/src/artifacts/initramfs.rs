@@ -11,11 +11,12 @@ use papr_unplug_tests::cpio::Archive;
 
 use crate::artifacts::busybox::Busybox;
 use crate::artifacts::fault::{self, Fault, OwnTreeFault};
-use crate::artifacts::kernel::{Flavour, Kernel};
+use crate::artifacts::flavour::Flavour;
+use crate::artifacts::kernel::Kernel;
 use crate::artifacts::kexec::Kexec;
 use crate::artifacts::module::{self, Module, OwnTreeModule};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::settings::Settings;
 
 /// An initramfs for one of our kernels.
@@ -49,7 +50,7 @@ impl Initramfs {
         Self {
             kernel: Kernel(flavour),
             module: Module::new(flavour),
-            freestanding: Module::freestanding(flavour),
+            freestanding: Module::standalone(flavour),
             fault: Fault::new(flavour),
             // The only kernel of ours that starts another.
             kexec: (flavour == Flavour::Debug).then_some(Kexec),
@@ -88,7 +89,7 @@ impl Recipe for Initramfs {
         20
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [busybox, kernel, module, freestanding, others @ ..] = parts else {
             unreachable!("four parts or more are declared")
         };
@@ -130,7 +131,7 @@ impl Recipe for OwnTreeInitramfs {
         20
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [busybox, module, fault @ ..] = parts else { unreachable!("two parts or more are declared") };
         let mut modules = vec![module.path(module::FILE)];
         modules.extend(fault.iter().map(|fault| fault.path(fault::FILE)));

@@ -13,11 +13,11 @@ use anyhow::{Context, Result};
 
 use crate::artifacts::root::{SUITE as TOOLS, unpack};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::apt::{Apt, newer_first};
+use crate::run::step::{Log, output_of};
 use crate::settings::Settings;
-use crate::work::step::{Log, output_of};
 
 /// Whose Debian it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Recipe for InstalledRoot {
         1500
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
         host::require_tools(&store.progress)?;
         let mut log = Log::begin(store, "installed-root")?;
         let state = dir.join("apt");
@@ -134,7 +134,7 @@ fn emulator(store: &Store, log: &mut Log, into: &Path) -> Result<()> {
     let apt = Apt::new(store, log, state.clone(), &[(TOOLS, native)])?;
     apt.fetch_only(store, log, &[format!("qemu-user:{native}")], &state)?;
     let unpacked = state.join("unpacked");
-    let deb = crate::artifacts::download::only_deb(&state, "qemu-user_")?;
+    let deb = crate::artifacts::linux_source::only_deb(&state, "qemu-user_")?;
     let mut unpack = Command::new("dpkg-deb");
     log.run(store, "unpacking packages", unpack.arg("-x").arg(state.join(deb)).arg(&unpacked))?;
     fs::create_dir(into)?;

@@ -8,73 +8,16 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
+use crate::artifacts::flavour::Flavour;
 use crate::artifacts::kconfig;
-use crate::artifacts::module::Face;
+use crate::artifacts::linux_tree::LinuxTree;
 use crate::artifacts::root::Root;
-use crate::artifacts::source::Source;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::sandbox::{BUILD, SOURCE, Sandbox, WORK};
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
-
-/// Which kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Flavour {
-    /// Small and quick to boot.
-    Default,
-    /// Checks locking, RCU, memory and contexts as it runs.
-    Debug,
-    /// Checks every access to memory, and has no Rust.
-    Kasan,
-    /// Lacks what the module stands on, and also runs on a machine that has no hypervisor.
-    Bare,
-}
-
-impl Flavour {
-    /// The name in paths and messages.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Debug => "debug",
-            Self::Kasan => "kasan",
-            Self::Bare => "bare",
-        }
-    }
-
-    /// The face that the module shows to it.
-    pub(crate) fn face(self) -> Face {
-        match self {
-            Self::Default | Self::Debug | Self::Bare => Face::KernelCrate,
-            Self::Kasan => Face::Freestanding,
-        }
-    }
-
-    /// Configuration fragments below `tests/guest`, a later one on top of those before it.
-    fn fragments(self) -> &'static [&'static str] {
-        match self {
-            Self::Default => &["default.config"],
-            Self::Debug => &["default.config", "debug.config"],
-            Self::Kasan => &["default.config", "kasan.config"],
-            Self::Bare => &["default.config", "bare.config"],
-        }
-    }
-
-    /// Modules of the kernel's own that tests load, below the build tree.
-    pub(crate) fn modules(self) -> &'static [&'static str] {
-        match self {
-            Self::Default | Self::Kasan => &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"],
-            Self::Debug => &[
-                "lib/notifier-error-inject.ko",
-                "lib/memory-notifier-error-inject.ko",
-                "lib/test_lockup.ko",
-                "samples/kmemleak/kmemleak-test.ko",
-            ],
-            Self::Bare => &[],
-        }
-    }
-}
 
 /// Make's arguments for anything in or beside the kernel.
 pub(crate) const MAKE: &[&str] = &["make", "ARCH=powerpc", "LLVM=1"];
@@ -96,13 +39,15 @@ impl Kernel {
     const TREE: &str = "tree";
 
     /// The flavour's modules in the artifact.
-    pub(crate) fn modules(&self, held: &Held) -> Vec<PathBuf> {
+    pub(crate) fn modules(&self, held: &Artifact) -> Vec<PathBuf> {
         self.0.modules().iter().map(|module| held.path(Self::MODULES).join(file_name(module))).collect()
     }
 
     /// A sandbox that sees the kernel as its build left it.
-    pub(crate) fn sandbox(root: &Held, source: &Held, kernel: &Held) -> Sandbox {
-        Root::sandbox(root).see(&Source::tree(source), SOURCE).see(&kernel.path(Self::TREE), BUILD)
+    pub(crate) fn sandbox(root: &Artifact, source: &Artifact, kernel: &Artifact) -> Sandbox {
+        Root::sandbox(root)
+            .bind_read_only(&LinuxTree::tree(source), SOURCE)
+            .bind_read_only(&kernel.path(Self::TREE), BUILD)
     }
 }
 
@@ -116,7 +61,7 @@ impl Recipe for Kernel {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &Source]
+        vec![&Root, &LinuxTree]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -136,12 +81,12 @@ impl Recipe for Kernel {
         700
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, source] = parts else { unreachable!("two parts are declared") };
         let mut log = Log::begin(store, &format!("kernel-{}", self.0.name()))?;
         let tree = dir.join(Self::TREE);
         fs::create_dir(&tree)?;
-        let sandbox = Root::sandbox(root).see(&Source::tree(source), SOURCE).fill(&tree, BUILD);
+        let sandbox = Root::sandbox(root).bind_read_only(&LinuxTree::tree(source), SOURCE).bind(&tree, BUILD);
         let make = |arguments: &[&str]| -> Command {
             let mut command = sandbox.command(MAKE);
             command.args(["-C", SOURCE, &format!("O={BUILD}"), &format!("-j{}", host::jobs())]).args(arguments);
@@ -153,7 +98,7 @@ impl Recipe for Kernel {
         let fragments = self.0.fragments().iter().map(|name| read(&fragment_path(&store.settings, name)));
         let fragments = fragments.collect::<Result<Vec<_>>>()?;
         let config = tree.join(".config");
-        let tiny = [read(&config)?, read(&Source::tree(source).join(TINY[1]))?];
+        let tiny = [read(&config)?, read(&LinuxTree::tree(source).join(TINY[1]))?];
         fs::write(&config, tiny.iter().chain(&fragments).map(String::as_str).collect::<String>())?;
         log.run(store, "olddefconfig", &mut make(&["olddefconfig"]))?;
         let unmet =
@@ -163,7 +108,7 @@ impl Recipe for Kernel {
         }
         log.run(store, "building vmlinux and modules", &mut make(&["vmlinux", "modules"]))?;
 
-        let keep = Root::sandbox(root).see(&tree, BUILD).fill(dir, WORK);
+        let keep = Root::sandbox(root).bind_read_only(&tree, BUILD).bind(dir, WORK);
         let image = format!("{WORK}/{}", Self::IMAGE);
         let strip = ["llvm-strip", "--strip-all", "-o", &image, &format!("{BUILD}/vmlinux")];
         log.run(store, "stripping vmlinux", &mut keep.command(strip))?;

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::artifacts::kernel::MAKE;
+use crate::artifacts::linux_tree::LinuxTree;
 use crate::artifacts::root::Root;
-use crate::artifacts::source::Source;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::sandbox::{SOURCE, WORK};
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 /// The program, which needs no library: it stands on the nolibc of the kernel's source.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Recipe for Kexec {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &Source]
+        vec![&Root, &LinuxTree]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -62,7 +62,7 @@ impl Recipe for Kexec {
         10
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, kernel_source] = parts else { unreachable!("two parts are declared") };
         let mut log = Log::begin(store, "kexec")?;
         let stage = dir.join("build");
@@ -70,7 +70,7 @@ impl Recipe for Kexec {
         let from = source(&store.settings);
         fs::copy(&from, stage.join("kexec.c")).with_context(|| format!("cannot copy {}", from.display()))?;
 
-        let sandbox = Root::sandbox(root).see(&Source::tree(kernel_source), SOURCE).fill(&stage, WORK);
+        let sandbox = Root::sandbox(root).bind_read_only(&LinuxTree::tree(kernel_source), SOURCE).bind(&stage, WORK);
         let mut make = sandbox.command(MAKE);
         make.args(["-C", SOURCE, &format!("O={WORK}"), &format!("-j{}", host::jobs()), "headers"]);
         log.run(store, "the kernel's headers for programs", &mut make)?;

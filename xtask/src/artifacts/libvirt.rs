@@ -8,9 +8,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::artifacts::root::{Root, furnish, furniture};
+use crate::artifacts::root::{Root, inputs_of, install};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::settings::Settings;
 
 const PACKAGES: &[&str] = &["?essential", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu"];
@@ -50,15 +50,15 @@ impl Recipe for Libvirt {
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(furniture(PACKAGES)?.text("enter", ENTER).text("fitted", "1"))
+        Ok(inputs_of(PACKAGES)?.text("enter", ENTER).text("fitted", "1"))
     }
 
     fn needs(&self) -> u64 {
         400
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
-        let mut made = furnish(store, self.kind(), PACKAGES, dir)?;
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
+        let mut made = install(store, self.kind(), PACKAGES, dir)?;
         fit(&Root::tree_in(dir)).context("cannot fit the root out for libvirt")?;
         let enter = dir.join(Self::ENTER);
         fs::write(&enter, ENTER)?;

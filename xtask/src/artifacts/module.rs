@@ -8,43 +8,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use walkdir::WalkDir;
 
-use crate::artifacts::kernel::{Flavour, Kernel, MAKE};
+use crate::artifacts::build::Build;
+use crate::artifacts::flavour::Flavour;
+use crate::artifacts::kernel::{Kernel, MAKE};
+use crate::artifacts::linux_tree::LinuxTree;
+use crate::artifacts::module_sources::{stage_sources, with_sources};
 use crate::artifacts::object::Object;
 use crate::artifacts::root::Root;
-use crate::artifacts::source::Source;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::sandbox::{BUILD, WORK};
+use crate::run::step::Log;
 use crate::settings::{KERNEL_TREE, Settings};
-use crate::work::step::Log;
-
-/// What the module shows to a kernel, see `docs/adr/0050-one-source-two-builds.md`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Face {
-    /// A module of the kernel crate.
-    KernelCrate,
-    /// One that needs no Rust of the kernel: it is linked from [`Object`].
-    Freestanding,
-}
-
-impl Face {
-    /// Its name, as Kbuild takes it and `modinfo` says it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::KernelCrate => "kernel-crate",
-            Self::Freestanding => "freestanding",
-        }
-    }
-}
 
 /// The module, for one of our kernels.
 #[derive(Debug)]
 pub(crate) struct Module {
     kernel: Kernel,
-    face: Face,
+    build: Build,
 }
 
 /// The module, for a kernel tree of the user's, built with the user's tools.
@@ -55,9 +38,9 @@ pub(crate) struct OwnTreeModule {
 
 impl OwnTreeModule {
     /// What Kbuild chooses there.
-    pub(crate) fn face(&self) -> Face {
+    pub(crate) fn build(&self) -> Build {
         let config = fs::read_to_string(self.tree.join(".config")).unwrap_or_default();
-        if config.lines().any(|line| line == "CONFIG_RUST=y") { Face::KernelCrate } else { Face::Freestanding }
+        if config.lines().any(|line| line == "CONFIG_RUST=y") { Build::KernelCrate } else { Build::Standalone }
     }
 }
 
@@ -66,12 +49,12 @@ pub(crate) const FILE: &str = "papr_unplug.ko";
 
 impl Module {
     pub(crate) fn new(flavour: Flavour) -> Self {
-        Self { kernel: Kernel(flavour), face: flavour.face() }
+        Self { kernel: Kernel(flavour), build: flavour.build() }
     }
 
     /// With this face, whatever the kernel.
-    pub(crate) fn freestanding(flavour: Flavour) -> Self {
-        Self { face: Face::Freestanding, ..Self::new(flavour) }
+    pub(crate) fn standalone(flavour: Flavour) -> Self {
+        Self { build: Build::Standalone, ..Self::new(flavour) }
     }
 }
 
@@ -81,35 +64,35 @@ impl Recipe for Module {
     }
 
     fn title(&self) -> String {
-        format!("module ({}, {})", self.kernel.0.name(), self.face.name())
+        format!("module ({}, {})", self.kernel.0.name(), self.build.name())
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        match self.face {
-            Face::KernelCrate => vec![&Root, &Source, &self.kernel],
-            Face::Freestanding => vec![&Root, &Source, &self.kernel, &Object],
+        match self.build {
+            Build::KernelCrate => vec![&Root, &LinuxTree, &self.kernel],
+            Build::Standalone => vec![&Root, &LinuxTree, &self.kernel, &Object],
         }
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        with_sources(Inputs::default().text("make", MAKE.join(" ")).text("face", self.face.name()), &settings.checkout)
+        with_sources(Inputs::default().text("make", MAKE.join(" ")).text("face", self.build.name()), &settings.checkout)
     }
 
     fn needs(&self) -> u64 {
         50
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, source, kernel, object @ ..] = parts else { unreachable!("three parts or more are declared") };
-        let mut log = Log::begin(store, &format!("module-{}-{}", self.kernel.0.name(), self.face.name()))?;
+        let mut log = Log::begin(store, &format!("module-{}-{}", self.kernel.0.name(), self.build.name()))?;
         let stage = dir.join("build");
         stage_sources(&store.settings.checkout, &stage)?;
         for object in object {
             Object::stage(object, &stage)?;
         }
-        let sandbox = Kernel::sandbox(root, source, kernel).fill(&stage, WORK);
+        let sandbox = Kernel::sandbox(root, source, kernel).bind(&stage, WORK);
         let mut make = sandbox.command(MAKE);
-        make.args(["-C", BUILD, &format!("M={WORK}"), &format!("PAPR_UNPLUG_FACE={}", self.face.name())]);
+        make.args(["-C", BUILD, &format!("M={WORK}"), &format!("PAPR_UNPLUG_FACE={}", self.build.name())]);
         make.args([&format!("-j{}", host::jobs()), "modules"]);
         log.run(store, "building papr_unplug.ko", &mut make)?;
         let built = format!("{WORK}/{FILE}");
@@ -128,9 +111,9 @@ impl Recipe for OwnTreeModule {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        match self.face() {
-            Face::KernelCrate => Vec::new(),
-            Face::Freestanding => vec![&Object],
+        match self.build() {
+            Build::KernelCrate => Vec::new(),
+            Build::Standalone => vec![&Object],
         }
     }
 
@@ -142,7 +125,7 @@ impl Recipe for OwnTreeModule {
         50
     }
 
-    fn make(&self, store: &Store, object: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, object: &[Artifact], dir: &Path) -> Result<Made> {
         let mut log = Log::begin(store, "own-module")?;
         let stage = dir.join("build");
         stage_sources(&store.settings.checkout, &stage)?;
@@ -188,36 +171,4 @@ pub(crate) fn take(stage: &Path, dir: &Path) -> Result<Made> {
     fs::rename(stage.join(FILE), dir.join(FILE)).with_context(|| format!("the build made no {FILE}"))?;
     fs::remove_dir_all(stage)?;
     Ok(Made { files: vec![FILE.into()], ..Made::default() })
-}
-
-/// The files that Kbuild may read, below the checkout.
-fn sources(checkout: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = vec![PathBuf::from("Kbuild")];
-    for dir in ["guest-module", "spec/wire/src"] {
-        for entry in WalkDir::new(checkout.join(dir)).sort_by_file_name() {
-            let entry = entry.with_context(|| format!("cannot read {dir}"))?;
-            let path = entry.path();
-            let source = path.extension().is_some_and(|suffix| ["rs", "c", "h", "S"].iter().any(|s| suffix == *s));
-            if source || entry.file_name() == "Kbuild" {
-                files.push(path.strip_prefix(checkout)?.to_path_buf());
-            }
-        }
-    }
-    Ok(files)
-}
-
-pub(crate) fn with_sources(mut inputs: Inputs, checkout: &Path) -> Result<Inputs> {
-    for file in sources(checkout)? {
-        inputs = inputs.file(file.display().to_string(), &checkout.join(&file))?;
-    }
-    Ok(inputs)
-}
-
-pub(crate) fn stage_sources(checkout: &Path, stage: &Path) -> Result<()> {
-    for file in sources(checkout)? {
-        let to = stage.join(&file);
-        fs::create_dir_all(to.parent().unwrap_or(stage))?;
-        fs::copy(checkout.join(&file), &to).with_context(|| format!("cannot copy {}", file.display()))?;
-    }
-    Ok(())
 }

@@ -12,14 +12,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::module::{stage_sources, with_sources};
+use crate::artifacts::module_sources::{stage_sources, with_sources};
 use crate::artifacts::object::libraries::Libraries;
 use crate::artifacts::root::Root;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host::sandbox::{BUILD, Sandbox, WORK};
+use crate::run::step::{Log, output_of};
 use crate::settings::Settings;
-use crate::work::step::{Log, output_of};
 
 /// The object.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Object;
 
 impl Object {
     /// Puts the object where Kbuild looks for it, in a copy of the sources.
-    pub(crate) fn stage(held: &Held, sources: &Path) -> Result<()> {
+    pub(crate) fn stage(held: &Artifact, sources: &Path) -> Result<()> {
         let to = sources.join("guest-module").join(FILE);
         fs::copy(held.path(FILE), &to).with_context(|| format!("cannot write {}", to.display())).map(drop)
     }
@@ -94,12 +94,12 @@ impl Recipe for Object {
         200
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, libraries] = parts else { unreachable!("two parts are declared") };
         let mut log = Log::begin(store, self.kind())?;
         stage_sources(&store.settings.checkout, &dir.join("build"))?;
         fs::create_dir(dir.join("out"))?;
-        let sandbox = Root::sandbox(root).see(&Libraries::directory(libraries), BUILD).fill(dir, WORK);
+        let sandbox = Root::sandbox(root).bind_read_only(&Libraries::directory(libraries), BUILD).bind(dir, WORK);
         log.run(store, "compiling the module", &mut sandbox.command(compile()))?;
         log.run(store, "linking the object", &mut sandbox.command(LINK))?;
         check(store, &mut log, &sandbox, dir)?;

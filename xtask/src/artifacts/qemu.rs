@@ -14,10 +14,10 @@ use walkdir::WalkDir;
 
 use crate::artifacts::c_library::CLibrary;
 use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::source::Release;
 use crate::artifacts::root::Root;
 use crate::cache::manifest::{FILE_NAME, Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::settings::Settings;
 
@@ -46,7 +46,7 @@ impl Recipe for Qemu {
         120
     }
 
-    fn make(&self, _: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, _: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root] = parts else { unreachable!("one part is declared") };
         let tree = Root::tree(root);
         let modules = dir.join("lib/qemu");
@@ -65,25 +65,25 @@ impl Recipe for Qemu {
 #[derive(Debug)]
 pub(crate) struct OurQemu {
     patched: QemuBuild,
-    line: Line,
+    release: Release,
 }
 
 impl OurQemu {
-    pub(crate) fn new(line: Line) -> Self {
-        Self { patched: QemuBuild::ours(line), line }
+    pub(crate) fn new(release: Release) -> Self {
+        Self { patched: QemuBuild::ours(release), release }
     }
 }
 
 impl Recipe for OurQemu {
     fn kind(&self) -> &'static str {
-        match self.line {
-            Line::Stable => "qemu-ours",
-            Line::Newest => "qemu-ours-newest",
+        match self.release {
+            Release::Stable => "qemu-ours",
+            Release::Newest => "qemu-ours-newest",
         }
     }
 
     fn title(&self) -> String {
-        format!("our QEMU ({})", self.line.name())
+        format!("our QEMU ({})", self.release.name())
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
@@ -98,7 +98,7 @@ impl Recipe for OurQemu {
         120
     }
 
-    fn make(&self, _: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, _: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [patched, library] = parts else { unreachable!("two parts are declared") };
         for entry in WalkDir::new(&patched.dir).min_depth(1) {
             let entry = entry?;

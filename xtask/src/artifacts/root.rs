@@ -16,12 +16,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::artifacts::untar;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::apt::Apt;
 use crate::host::sandbox::{MOUNT_POINTS, Sandbox};
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 /// The suite the tools come from: the oldest with a rustc (1.95 or newer) that the kernel accepts.
 pub(crate) const SUITE: &str = "forky";
@@ -68,12 +68,12 @@ pub(crate) struct Root;
 
 impl Root {
     /// The sandbox that a made root gives.
-    pub(crate) fn sandbox(held: &Held) -> Sandbox {
+    pub(crate) fn sandbox(held: &Artifact) -> Sandbox {
         Sandbox::new(&held.path(TREE))
     }
 
     /// The root's tree on the host.
-    pub(crate) fn tree(held: &Held) -> PathBuf {
+    pub(crate) fn tree(held: &Artifact) -> PathBuf {
         held.path(TREE)
     }
 
@@ -93,20 +93,20 @@ impl Recipe for Root {
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        furniture(PACKAGES)
+        inputs_of(PACKAGES)
     }
 
     fn needs(&self) -> u64 {
         1900
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
-        furnish(store, self.kind(), PACKAGES, dir)
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
+        install(store, self.kind(), PACKAGES, dir)
     }
 }
 
 /// Unpacks a Debian with these packages, and all they depend on, into `dir`.
-pub(crate) fn furnish(store: &Store, kind: &str, packages: &[&str], dir: &Path) -> Result<Made> {
+pub(crate) fn install(store: &Store, kind: &str, packages: &[&str], dir: &Path) -> Result<Made> {
     host::require_tools(&store.progress)?;
     let mut log = Log::begin(store, kind)?;
     let state = dir.join("apt");
@@ -128,7 +128,7 @@ pub(crate) fn furnish(store: &Store, kind: &str, packages: &[&str], dir: &Path) 
 }
 
 /// What a root of these packages is made from.
-pub(crate) fn furniture(packages: &[&str]) -> Result<Inputs> {
+pub(crate) fn inputs_of(packages: &[&str]) -> Result<Inputs> {
     Ok(Inputs::default()
         .text("arch", host::arch()?.debian)
         .text("suite", SUITE)

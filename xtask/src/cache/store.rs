@@ -13,11 +13,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::cache::artifact_dir::{ArtifactDir, open_lock, remove, subdirectories};
 use crate::cache::manifest::{Inputs, Made, Manifest, Part};
-use crate::cache::place::{Place, open_lock, remove, subdirectories};
+use crate::run::diagnosis::FULL_DISK;
+use crate::run::progress::{Progress, seconds};
 use crate::settings::{self, Settings};
-use crate::work::diagnosis::FULL_DISK;
-use crate::work::progress::{Progress, seconds};
 
 const MIB: u64 = 1 << 20;
 
@@ -43,18 +43,18 @@ pub(crate) trait Recipe {
     fn needs(&self) -> u64;
 
     /// Makes the artifact in the empty directory `dir`; `parts` are what [`Recipe::parts`] named, in that order.
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made>;
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made>;
 }
 
 /// An artifact that is complete, verified, and stays so while this value lives.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Artifact {
     pub(crate) dir: PathBuf,
     pub(crate) manifest: Manifest,
     _lock: File,
 }
 
-impl Held {
+impl Artifact {
     /// The absolute path of something in the artifact.
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.join(name)
@@ -98,9 +98,9 @@ impl Store {
     }
 
     /// Gives the artifact, making it and what it is made from where that is missing, damaged or stale.
-    pub(crate) fn ensure(&self, recipe: &dyn Recipe) -> Result<Held> {
+    pub(crate) fn ensure(&self, recipe: &dyn Recipe) -> Result<Artifact> {
         let inputs = self.inputs(recipe)?;
-        let place = Place::new(&self.settings.cache, recipe.kind(), &inputs.key());
+        let place = ArtifactDir::new(&self.settings.cache, recipe.kind(), &inputs.key());
         fs::create_dir_all(&place.parent).with_context(|| format!("cannot make {}", place.parent.display()))?;
         let title = recipe.title();
         // The second round finds what the first one made, or what another run made in between.
@@ -123,16 +123,16 @@ impl Store {
     }
 
     /// The artifact, if it is there and fit.
-    fn hold(&self, title: &str, place: &Place) -> Result<Option<Held>> {
+    fn hold(&self, title: &str, place: &ArtifactDir) -> Result<Option<Artifact>> {
         let lock = place.open_lock()?;
         self.wait(title, lock.try_lock_shared(), || lock.lock_shared())?;
-        let held = |manifest| Held { dir: place.dir.clone(), manifest, _lock: lock };
+        let held = |manifest| Artifact { dir: place.dir.clone(), manifest, _lock: lock };
         Ok(self.examine(place).ok().map(held))
     }
 
     /// The path of an artifact's directory, whether it is there or not.
     pub(crate) fn dir_of(&self, recipe: &dyn Recipe) -> Result<PathBuf> {
-        Ok(Place::new(&self.settings.cache, recipe.kind(), &self.inputs(recipe)?.key()).dir)
+        Ok(ArtifactDir::new(&self.settings.cache, recipe.kind(), &self.inputs(recipe)?.key()).dir)
     }
 
     /// All inputs of a recipe: its own, and the keys of its parts.
@@ -156,7 +156,7 @@ impl Store {
         }
     }
 
-    fn examine(&self, place: &Place) -> Result<Manifest, Unfit> {
+    fn examine(&self, place: &ArtifactDir) -> Result<Manifest, Unfit> {
         let manifest = match Manifest::read(&place.dir) {
             Ok(Some(manifest)) => manifest,
             Ok(None) if place.dir.exists() => return Err(Unfit::Bad("its manifest is missing".to_owned())),
@@ -164,7 +164,7 @@ impl Store {
             Err(error) => return Err(Unfit::Bad(format!("{error:#}"))),
         };
         for part in &manifest.made_from {
-            let dir = Place::new(&self.settings.cache, &part.kind, &part.key).dir;
+            let dir = ArtifactDir::new(&self.settings.cache, &part.kind, &part.key).dir;
             // A part that is gone or damaged does no harm until somebody builds from it.
             if let Ok(Some(now)) = Manifest::read(&dir)
                 && now.identity() != part.identity
@@ -176,7 +176,7 @@ impl Store {
         Ok(manifest)
     }
 
-    fn replace(&self, recipe: &dyn Recipe, inputs: &Inputs, place: &Place, unfit: &Unfit) -> Result<()> {
+    fn replace(&self, recipe: &dyn Recipe, inputs: &Inputs, place: &ArtifactDir, unfit: &Unfit) -> Result<()> {
         let title = recipe.title();
         if let Unfit::Bad(reason) = unfit {
             self.progress.say(format!("    {title}: {reason}; making it again"));
@@ -190,7 +190,7 @@ impl Store {
         let made = recipe.make(self, &parts, &place.partial).and_then(|mut made| {
             // Somebody may have edited a source while it was being built.
             ensure!(self.inputs(recipe)? == *inputs, "its sources changed in the meantime: run this again");
-            made.from = parts.iter().map(Held::part).collect();
+            made.from = parts.iter().map(Artifact::part).collect();
             Manifest::of(&place.partial, recipe.kind(), inputs.clone(), made)?.write(&place.partial)
         });
         if let Err(error) = made {
@@ -317,7 +317,7 @@ mod tests {
             0
         }
 
-        fn make(&self, _: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+        fn make(&self, _: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
             assert_eq!(fs::read_dir(dir)?.count(), 0, "a recipe starts in an empty directory");
             self.made.fetch_add(1, Ordering::SeqCst);
             fs::write(dir.join("file"), self.content)?;
@@ -434,11 +434,11 @@ mod tests {
         let (dir, store) = store();
         let stores: Vec<Store> = (0..8).map(|_| open(dir.path())).collect();
         let toy = Toy::new("toy", "x");
-        let lock = Place::new(dir.path(), "toy", &store.inputs(&toy).unwrap().key());
+        let lock = ArtifactDir::new(dir.path(), "toy", &store.inputs(&toy).unwrap().key());
         fs::create_dir_all(&lock.parent).unwrap();
         let gate = lock.open_lock().unwrap();
         gate.lock().unwrap();
-        let held: Vec<Held> = thread::scope(|scope| {
+        let held: Vec<Artifact> = thread::scope(|scope| {
             let runs: Vec<_> = stores.iter().map(|store| scope.spawn(|| store.ensure(&toy).unwrap())).collect();
             gate.unlock().unwrap();
             runs.into_iter().map(|run| run.join().unwrap()).collect()

@@ -16,11 +16,11 @@ use crate::artifacts::c_library::CLibrary;
 use crate::artifacts::qemu::build::{self, OURS, QemuBuild};
 use crate::artifacts::qemu::bundle;
 use crate::artifacts::qemu::root::QemuRoot;
-use crate::artifacts::qemu::source::{Line, QemuSource};
+use crate::artifacts::qemu::source::{QemuSource, Release};
 use crate::artifacts::root::Root;
-use crate::cache::store::{Held, Store};
+use crate::cache::store::{Artifact, Store};
 use crate::host::sandbox::{BUILD, SOURCE, Sandbox};
-use crate::work::step::Log;
+use crate::run::step::Log;
 
 /// What the patches add for whoever does not want the library.
 const NOT_OURS: &str = "--disable-papr-unplug";
@@ -30,17 +30,17 @@ const SEQUENCES: u64 = 1000;
 /// A source that is patched step by step, and what is built of it.
 struct Bisection<'a> {
     store: &'a Store,
-    root: Held,
-    library: Held,
+    root: Artifact,
+    library: Artifact,
     dir: tempfile::TempDir,
     log: Log,
 }
 
 /// Builds, and says what came of it.
-pub(crate) fn run(store: &Store, line: Line) -> Result<()> {
+pub(crate) fn run(store: &Store, release: Release) -> Result<()> {
     let (root, source, library) =
-        (store.ensure(&QemuRoot)?, store.ensure(&QemuSource(line))?, store.ensure(&CLibrary)?);
-    let stock = store.ensure(&QemuBuild::stock(line))?;
+        (store.ensure(&QemuRoot)?, store.ensure(&QemuSource(release))?, store.ensure(&CLibrary)?);
+    let stock = store.ensure(&QemuBuild::stock(release))?;
     let dir = tempfile::tempdir_in(&store.settings.cache).context("no place to build in")?;
     let log = Log::begin(store, "qemu-bisect")?;
     let mut bisection = Bisection { store, root, library, dir, log };
@@ -56,7 +56,7 @@ impl Bisection<'_> {
         self.dir.path().join(name)
     }
 
-    fn unpack(&mut self, source: &Held) -> Result<()> {
+    fn unpack(&mut self, source: &Artifact) -> Result<()> {
         let tree = self.path("tree");
         build::unpack(self.store, &mut self.log, &self.root, source, &tree)
     }
@@ -65,8 +65,8 @@ impl Bisection<'_> {
     fn sandbox(&self, name: &str, library: bool) -> Result<Sandbox> {
         let build = self.path(name);
         fs::create_dir_all(&build)?;
-        let sandbox = Root::sandbox(&self.root).fill(&self.path("tree"), SOURCE).fill(&build, BUILD);
-        Ok(if library { CLibrary::shown(&self.library, sandbox) } else { sandbox })
+        let sandbox = Root::sandbox(&self.root).bind(&self.path("tree"), SOURCE).bind(&build, BUILD);
+        Ok(if library { CLibrary::mounted(&self.library, sandbox) } else { sandbox })
     }
 
     /// Configures and builds, or builds again what is there.
@@ -83,7 +83,7 @@ impl Bisection<'_> {
         let tree = self.path("tree");
         for patch in build::series(&self.store.settings)? {
             let name = patch.name();
-            build::carry(self.store, &mut self.log, &self.root, std::slice::from_ref(&patch), &tree)?;
+            build::apply_patches(self.store, &mut self.log, &self.root, std::slice::from_ref(&patch), &tree)?;
             self.build("without", false, &[]).with_context(|| format!("{name} does not build without the library"))?;
             let knows = fs::read_to_string(tree.join("meson_options.txt"))?.contains("papr_unplug");
             if knows {
@@ -119,7 +119,7 @@ impl Bisection<'_> {
     }
 
     /// Without the library, calls are answered as without the patches.
-    fn compare(&mut self, stock: &Held) -> Result<()> {
+    fn compare(&mut self, stock: &Artifact) -> Result<()> {
         let run = self.path("run");
         fs::create_dir(&run)?;
         let build = self.path("without");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::artifacts;
-use crate::cache::place::{remove, subdirectories};
+use crate::cache::artifact_dir::{remove, subdirectories};
 use crate::cache::store::{Recipe, Store};
 
 /// Removes artifacts: those that this checkout no longer uses, those of one kind, or everything.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::artifacts::root::Root;
 use crate::cache::store::Store;
 use crate::host::sandbox::WORK;
-use crate::work::step::{Log, output_of};
+use crate::run::step::{Log, output_of};
 
 /// Whose tests run, and whose lines are counted.
 const PACKAGE: &str = "papr-unplug";
@@ -55,7 +55,7 @@ pub(crate) fn run(store: &Store) -> Result<()> {
     let programs: BTreeSet<PathBuf> = messages.lines().filter_map(executable).collect();
     ensure!(!programs.is_empty(), "cargo says no place of the tests");
 
-    let sandbox = Root::sandbox(&root).fill(&directory, WORK);
+    let sandbox = Root::sandbox(&root).bind(&directory, WORK);
     let inside = |path: &Path| Ok::<_, anyhow::Error>(format!("{WORK}/{}", path.strip_prefix(&directory)?.display()));
     let mut merge = vec!["llvm-profdata".to_owned(), "merge".into(), "-sparse".into()];
     for file in fs::read_dir(&raw).context("the tests have left no profiles")? {

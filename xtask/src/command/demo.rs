@@ -14,7 +14,7 @@ use papr_unplug_tests::story::scenario::Scenario;
 use papr_unplug_tests::vm;
 
 use crate::artifacts::Artifacts;
-use crate::work::progress::Progress;
+use crate::run::progress::Progress;
 
 /// Plays it, prints a table, and writes the same to `target/demo.json`.
 pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {

@@ -16,9 +16,9 @@ use papr_unplug_differential::tally::Tally;
 use papr_unplug_differential::vmm::Vmm;
 
 use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::source::Release;
 use crate::artifacts::qemu::{OurQemu, Qemu, bundle};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::command::differential::differences::Differences;
 use crate::host;
 
@@ -55,10 +55,10 @@ pub(crate) struct Differential {
 
 /// Plays the sequences.
 pub(crate) fn run(store: &Store, arguments: &Differential) -> Result<()> {
-    let stock = QemuBuild::stock(Line::Stable);
+    let stock = QemuBuild::stock(Release::Stable);
     let stock = store.ensure(if arguments.same_source { &stock as &dyn Recipe } else { &Qemu })?;
-    let ours = store.ensure(&OurQemu::new(Line::Stable))?;
-    let program = |qemu: &Held| Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA));
+    let ours = store.ensure(&OurQemu::new(Release::Stable))?;
+    let program = |qemu: &Artifact| Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA));
     let (first, sequences) = (arguments.first, arguments.sequences);
     store.progress.say(format!("==> {sequences} sequences on stock QEMU and on ours, from seed {first} on"));
     let tally =
@@ -81,7 +81,7 @@ pub(crate) fn accept(checkout: &Path) -> Result<()> {
     fs::write(&readme, found.placed(&text)?).with_context(|| format!("cannot write {README}"))
 }
 
-fn version(qemu: &Held) -> &str {
+fn version(qemu: &Artifact) -> &str {
     qemu.manifest.facts.get("version").map(String::as_str).unwrap_or_default()
 }
 

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::work::progress::Progress;
+use crate::run::progress::Progress;
 
 /// Paths by name, as `artifacts --json` prints them.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use clap::ValueEnum;
 
 use crate::cache::store::Store;
 use crate::host;
-use crate::work::step::{Log, bound, output_of};
+use crate::run::step::{Log, killed_with_parent, output_of};
 
 /// What is attacked; each is a file in `host-vmm/fuzz/fuzz_targets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -148,7 +148,7 @@ impl Work {
             }
         }
         let program = self.program(target.place(), &name);
-        let mut fuzzer = bound(&program.to_string_lossy());
+        let mut fuzzer = killed_with_parent(&program.to_string_lossy());
         fuzzer.arg(&corpus).args(LIMITS).arg("-print_final_stats=1").arg("-use_value_profile=1");
         fuzzer.arg(format!("-max_total_time={}", u64::from(minutes) * 60));
         fuzzer.arg(format!("-artifact_prefix={}/", findings.display()));

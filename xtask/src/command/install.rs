@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::cache::store::Store;
-use crate::work::step::Log;
+use crate::run::step::Log;
 
 /// Goes up when a program that was linked against the library no longer runs with it.
 pub(crate) const SONAME: &str = "libpapr_unplug.so.0";

@@ -17,12 +17,12 @@ use papr_unplug_tests::report::survey::Survey;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::debian::kernel::{self, DebianKernel};
-use crate::artifacts::kernel::Flavour;
+use crate::artifacts::flavour::Flavour;
 use crate::cache::store::Store;
 use crate::command::kernels::record::{Record, Suite};
-use crate::command::suite;
+use crate::command::test;
+use crate::run::step::output_of;
 use crate::settings::KERNEL_TREE;
-use crate::work::step::output_of;
 
 /// Where the results of this machine are.
 const RESULTS: &str = "target/kernels.json";
@@ -139,7 +139,7 @@ fn try_one(store: &Store, subject: Subject<'_>) -> Result<Vec<&'static str>> {
     let out: Vec<_> = left_out(&survey).into_iter().map(|(tests, _)| tests).collect();
     let filter = format!("({RUN}) - ({})", out.join(" | "));
     let arguments = ["--package", "papr-unplug-tests", "-E", &filter];
-    let passed = suite::nextest_with(store, &file, &arguments, &[])?;
+    let passed = test::nextest_with(store, &file, &arguments, &[])?;
     let junit = dir.join(format!("{}.xml", subject.name()));
     fs::copy(store.settings.checkout.join("target/nextest/ci/junit.xml"), &junit)?;
     let suite = Suite::read(&fs::read_to_string(&junit)?).context("nextest's report is not as expected")?;

@@ -4,10 +4,10 @@
 use anyhow::Result;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::kernel::Flavour;
+use crate::artifacts::flavour::Flavour;
 use crate::artifacts::libvirt::Libvirt;
 use crate::cache::store::Store;
-use crate::command::suite;
+use crate::command::test;
 
 /// The variable that tells tests how libvirt's root is entered; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_LIBVIRT";
@@ -28,5 +28,5 @@ pub(crate) fn run(store: &Store) -> Result<()> {
         filter += &format!(" & not test(/^{OURS}/)");
     }
     let arguments = ["--package", TESTS, "--run-ignored", "only", "--success-output", "final", "-E", &filter];
-    suite::nextest(store, &artifacts, &arguments, &[(VARIABLE, &libvirt.path(Libvirt::ENTER))])
+    test::nextest(store, &artifacts, &arguments, &[(VARIABLE, &libvirt.path(Libvirt::ENTER))])
 }

@@ -17,7 +17,7 @@ use crate::command::install::{self, Install};
 use crate::command::package::deb::{Deb, put};
 use crate::command::package::trial::Packages;
 use crate::host;
-use crate::work::step::Log;
+use crate::run::step::Log;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -58,7 +58,7 @@ pub(crate) fn try_them(store: &Store) -> Result<()> {
     let made = all(store, &mut log)?;
     let mut hosts = Vec::new();
     for file in &made {
-        hosts.push(bring(file, &dir)?);
+        hosts.push(copy_into(file, &dir)?);
     }
     let (dkms, hosts) = hosts.split_first().context("no packages")?;
     let higher = self::dkms(store, &mut log, &dir, HIGHER)?;
@@ -81,7 +81,7 @@ fn all(store: &Store, log: &mut Log) -> Result<Vec<PathBuf>> {
 }
 
 /// Copies a package; gives its name.
-fn bring(file: &Path, to: &Path) -> Result<String> {
+fn copy_into(file: &Path, to: &Path) -> Result<String> {
     let name = name(file);
     fs::copy(file, to.join(&name)).with_context(|| format!("cannot copy {}", file.display()))?;
     Ok(name)

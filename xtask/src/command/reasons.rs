@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use papr_unplug_tests::report::occurrence::{self, Occurrence};
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::kernel::Flavour;
+use crate::artifacts::flavour::Flavour;
 use crate::cache::store::Store;
-use crate::command::suite;
+use crate::command::test;
 
 /// Where the results of this machine are.
 const RESULTS: &str = "target/reasons.json";
@@ -36,7 +36,7 @@ pub(crate) fn run(store: &Store) -> Result<()> {
     for (flavour, filter) in [(Flavour::Default, format!("not {DEBUG}")), (Flavour::Debug, DEBUG.to_owned())] {
         let artifacts = Artifacts::ensure(store, flavour)?;
         let arguments: Vec<&str> = TESTS.iter().copied().chain(["-E", &filter]).collect();
-        suite::nextest(store, &artifacts, &arguments, &[])?;
+        test::nextest(store, &artifacts, &arguments, &[])?;
     }
     let found = collect(&seen)?;
     fs::write(store.settings.checkout.join(RESULTS), serde_json::to_string_pretty(&found)? + "\n")?;

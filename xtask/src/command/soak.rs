@@ -8,7 +8,7 @@ use papr_unplug_tests::artifacts as harness;
 use papr_unplug_tests::soak;
 
 use crate::artifacts::Artifacts;
-use crate::work::progress::Progress;
+use crate::run::progress::Progress;
 
 /// Soaks for so long, and says what it came to.
 pub(crate) fn run(artifacts: &Artifacts, minutes: u64, seed: u64, progress: &Progress) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::artifacts::big_endian::BigEndian;
 use crate::artifacts::root::Root;
 use crate::cache::store::Store;
 use crate::host::sandbox::{BUILD, Sandbox, WORK};
-use crate::work::step::Log;
+use crate::run::step::Log;
 
 /// Versions as a manifest names them: the kernel's own copy, and whatever is newest.
 const ZEROCOPY: [(&str, &str); 2] = [("0.8.54", "=0.8.54"), ("newest", "0.8")];
@@ -31,7 +31,7 @@ pub(crate) fn run(store: &Store) -> Result<()> {
     for (name, requirement) in ZEROCOPY {
         let build = store.settings.checkout.join("target/wire-targets").join(name);
         prepare(store, &mut log, &build, requirement)?;
-        let sandbox = Root::sandbox(&root).fill(&build, BUILD).see(&BigEndian::tree(&libraries), WORK);
+        let sandbox = Root::sandbox(&root).bind(&build, BUILD).bind_read_only(&BigEndian::tree(&libraries), WORK);
         let version = locked(&build)?;
         for target in [None, Some(BigEndian::TARGET)] {
             let machine = target.map_or("little-endian (this machine)", |_| "big-endian (s390x, emulated)");

@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 use crate::cache::store::Store;
 use crate::host;
 use crate::host::mirror;
-use crate::work::diagnosis;
-use crate::work::step::{Log, bound, output_of};
+use crate::run::diagnosis;
+use crate::run::step::{Log, killed_with_parent, output_of};
 
 /// Pauses before fetching again from a mirror that is in the middle of an update.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
@@ -74,7 +74,7 @@ impl Apt {
         fs::write(apt.dir.join("apt.conf"), apt.configuration(sources)?)?;
         log.note(&format!("the Debian mirror is {mirror}"))?;
         apt.fetch(store, log, "package lists", || {
-            let mut command = apt.command(bound("apt-get"));
+            let mut command = apt.command(killed_with_parent("apt-get"));
             command.args(["update", "--error-on=any"]);
             command
         })?;
@@ -84,7 +84,7 @@ impl Apt {
     /// Fetches `packages` and all they depend on.
     pub(crate) fn fetch_closure(&self, store: &Store, log: &mut Log, packages: &[&str]) -> Result<Vec<PathBuf>> {
         self.fetch(store, log, "fetching packages", || {
-            let mut command = self.command(bound("apt-get"));
+            let mut command = self.command(killed_with_parent("apt-get"));
             command.args(["install", "--yes", "--download-only"]).args(packages);
             command
         })?;
@@ -100,7 +100,7 @@ impl Apt {
     /// Fetches exactly these packages, each `name=version` or `name:arch`, into `into`.
     pub(crate) fn fetch_only(&self, store: &Store, log: &mut Log, packages: &[String], into: &Path) -> Result<()> {
         self.fetch(store, log, "fetching packages", || {
-            let mut command = self.command(bound("apt-get"));
+            let mut command = self.command(killed_with_parent("apt-get"));
             command.arg("download").args(packages).current_dir(into);
             command
         })
@@ -137,7 +137,7 @@ impl Apt {
     }
 
     fn source_command(&self, package: &str, into: &Path) -> Command {
-        let mut command = self.command(bound("apt-get"));
+        let mut command = self.command(killed_with_parent("apt-get"));
         command.args(["source", "--download-only", "--only-source", package]).current_dir(into);
         command
     }

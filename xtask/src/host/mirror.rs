@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::run::step::output_of;
 use crate::settings::{MIRROR, Settings};
-use crate::work::step::output_of;
 
 /// The address of a mirror of the main Debian archive, without a trailing slash.
 pub(crate) fn address(settings: &Settings) -> Result<String> {

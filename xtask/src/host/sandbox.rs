@@ -36,21 +36,21 @@ impl Sandbox {
 
     /// Shows a directory of the host at a mount point, unchangeable.
     #[must_use]
-    pub(crate) fn see(mut self, from: &Path, at: &'static str) -> Self {
+    pub(crate) fn bind_read_only(mut self, from: &Path, at: &'static str) -> Self {
         self.mounts.push(("--ro-bind", from.to_path_buf(), at));
         self
     }
 
     /// Shows a directory of the host at a mount point, to write to.
     #[must_use]
-    pub(crate) fn fill(mut self, from: &Path, at: &'static str) -> Self {
+    pub(crate) fn bind(mut self, from: &Path, at: &'static str) -> Self {
         self.mounts.push(("--bind", from.to_path_buf(), at));
         self
     }
 
     /// Lets commands do what root may, to the files and in the namespaces of the sandbox.
     #[must_use]
-    pub(crate) fn with_roots_powers(self) -> Self {
+    pub(crate) fn with_all_capabilities(self) -> Self {
         Self { capabilities: &["--cap-add", "ALL"], ..self }
     }
 

@@ -11,7 +11,7 @@ use crate::artifacts::debian::module::DebianModule;
 use crate::artifacts::initramfs::{own_inputs, pack};
 use crate::artifacts::module;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::settings::Settings;
 
 /// The initramfs; its file is [`crate::artifacts::initramfs::FILE`].
@@ -48,7 +48,7 @@ impl Recipe for DebianInitramfs {
         20
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [busybox, kernel, module] = parts else { unreachable!("three parts are declared") };
         let mut modules = vec![module.path(module::FILE)];
         modules.extend(self.kernel.modules(kernel));

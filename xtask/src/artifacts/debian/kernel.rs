@@ -10,15 +10,15 @@ use clap::ValueEnum;
 use walkdir::WalkDir;
 
 use crate::artifacts::debian::root::DebianRoot;
-use crate::artifacts::kernel::Flavour;
+use crate::artifacts::flavour::Flavour;
 use crate::artifacts::root::Root;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::apt::{Apt, newer_first};
 use crate::host::sandbox::{BUILD, WORK};
+use crate::run::step::{Log, output_of};
 use crate::settings::Settings;
-use crate::work::step::{Log, output_of};
 
 /// What the kernels are built for.
 const ARCH: &str = "ppc64el";
@@ -84,12 +84,12 @@ impl DebianKernel {
     }
 
     /// The modules of its own that tests load, in the artifact.
-    pub(crate) fn modules(self, held: &Held) -> Vec<PathBuf> {
+    pub(crate) fn modules(self, held: &Artifact) -> Vec<PathBuf> {
         modules().map(|name| held.path(Self::MODULES).join(name)).collect()
     }
 
     /// A fact of the artifact: `release`, `version`, `gcc` or `headers`.
-    pub(crate) fn fact(held: &Held, name: &str) -> String {
+    pub(crate) fn fact(held: &Artifact, name: &str) -> String {
         held.manifest.facts.get(name).cloned().unwrap_or_default()
     }
 }
@@ -121,7 +121,7 @@ impl Recipe for DebianKernel {
         1200
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root] = parts else { unreachable!("one part is declared") };
         host::require_tools(&store.progress)?;
         let mut log = Log::begin(store, &format!("debian-kernel-{}", self.name()))?;
@@ -246,13 +246,13 @@ fn debs(dir: &Path) -> Result<Vec<String>> {
 
 /// The names of the packages that a fetched one depends on, of alternatives the first.
 fn dependencies(dir: &Path, package: &str) -> Result<Vec<String>> {
-    let deb = crate::artifacts::download::only_deb(dir, &format!("{package}_"))?;
+    let deb = crate::artifacts::linux_source::only_deb(dir, &format!("{package}_"))?;
     let listed = output_of(Command::new("dpkg-deb").arg("-f").arg(dir.join(deb)).arg("Depends"))?;
     Ok(listed.split(',').filter_map(|one| Some(one.split_whitespace().next()?.to_owned())).collect())
 }
 
 /// Keeps the modules that tests load, as busybox can load them: not compressed.
-fn keep_modules(store: &Store, log: &mut Log, root: &Held, unpacked: &Path, dir: &Path) -> Result<()> {
+fn keep_modules(store: &Store, log: &mut Log, root: &Artifact, unpacked: &Path, dir: &Path) -> Result<()> {
     let kept = dir.join(DebianKernel::MODULES);
     fs::create_dir(&kept)?;
     for entry in WalkDir::new(unpacked) {
@@ -261,7 +261,7 @@ fn keep_modules(store: &Store, log: &mut Log, root: &Held, unpacked: &Path, dir:
         if entry.file_type().is_file() && modules().any(|module| name.strip_suffix(".xz").unwrap_or(&name) == module) {
             fs::copy(entry.path(), kept.join(&*name))?;
             if name.ends_with(".xz") {
-                let sandbox = Root::sandbox(root).fill(&kept, WORK);
+                let sandbox = Root::sandbox(root).bind(&kept, WORK);
                 log.run(store, "unpacking modules", &mut sandbox.command(["xz", "-d", &format!("{WORK}/{name}")]))?;
             }
         }

@@ -8,15 +8,16 @@ use anyhow::Result;
 
 use crate::artifacts::debian::kernel::DebianKernel;
 use crate::artifacts::debian::root::DebianRoot;
-use crate::artifacts::module::{FILE, stage_sources, take, with_sources};
+use crate::artifacts::module::{FILE, take};
+use crate::artifacts::module_sources::{stage_sources, with_sources};
 use crate::artifacts::object::Object;
 use crate::artifacts::root::Root;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::sandbox::{BUILD, WORK};
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 const CROSS: &str = "powerpc64le-linux-gnu-";
 
@@ -45,13 +46,13 @@ impl Recipe for DebianModule {
         50
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, kernel, object] = parts else { unreachable!("three parts are declared") };
         let mut log = Log::begin(store, &format!("debian-module-{}", self.0.name()))?;
         let stage = dir.join("build");
         stage_sources(&store.settings.checkout, &stage)?;
         Object::stage(object, &stage)?;
-        let sandbox = Root::sandbox(root).see(&kernel.path(DebianKernel::TREE), BUILD).fill(&stage, WORK);
+        let sandbox = Root::sandbox(root).bind_read_only(&kernel.path(DebianKernel::TREE), BUILD).bind(&stage, WORK);
         let mut make = sandbox.command(["make", "-C"]);
         make.arg(format!("{BUILD}/{}", DebianKernel::fact(kernel, "headers")));
         make.arg(format!("M={WORK}")).arg("ARCH=powerpc").arg(format!("CROSS_COMPILE={CROSS}"));

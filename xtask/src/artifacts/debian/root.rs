@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::artifacts::root::{furnish, furniture};
+use crate::artifacts::root::{inputs_of, install};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::settings::Settings;
 
 const PACKAGES: &[&str] = &[
@@ -38,14 +38,14 @@ impl Recipe for DebianRoot {
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        furniture(PACKAGES)
+        inputs_of(PACKAGES)
     }
 
     fn needs(&self) -> u64 {
         900
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
-        furnish(store, self.kind(), PACKAGES, dir)
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
+        install(store, self.kind(), PACKAGES, dir)
     }
 }

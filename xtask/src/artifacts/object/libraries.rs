@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::artifacts::linux_tree::LinuxTree;
 use crate::artifacts::root::Root;
-use crate::artifacts::source::Source;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host::sandbox::{SOURCE, WORK};
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 /// The libraries.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Libraries {
     const DIRECTORY: &str = "out";
 
     /// Where rustc finds them on the host.
-    pub(super) fn directory(held: &Held) -> PathBuf {
+    pub(super) fn directory(held: &Artifact) -> PathBuf {
         held.path(Self::DIRECTORY)
     }
 }
@@ -164,7 +164,7 @@ impl Recipe for Libraries {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &Source]
+        vec![&Root, &LinuxTree]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -177,13 +177,13 @@ impl Recipe for Libraries {
         200
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, source] = parts else { unreachable!("two parts are declared") };
         let mut log = Log::begin(store, self.kind())?;
         fs::create_dir(dir.join(Self::DIRECTORY))?;
         let staged = dir.join("compiler_builtins.rs");
         fs::copy(store.settings.checkout.join(COMPILER_BUILTINS), &staged)?;
-        let sandbox = Root::sandbox(root).see(&Source::tree(source), SOURCE).fill(dir, WORK);
+        let sandbox = Root::sandbox(root).bind_read_only(&LinuxTree::tree(source), SOURCE).bind(dir, WORK);
         for words in crates() {
             let name = words.iter().find_map(|word| word.strip_prefix("--crate-name=")).unwrap_or_default().to_owned();
             log.run(store, &format!("compiling {name}"), &mut sandbox.command(words))?;

@@ -10,14 +10,14 @@ use crate::artifacts::c_library::CLibrary;
 use crate::artifacts::patch::Patch;
 use crate::artifacts::qemu::bundle;
 use crate::artifacts::qemu::root::QemuRoot;
-use crate::artifacts::qemu::source::{Line, QemuSource};
+use crate::artifacts::qemu::source::{QemuSource, Release};
 use crate::artifacts::root::Root;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::sandbox::{BUILD, SOURCE, Sandbox, WORK};
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 /// How QEMU is configured: what a headless pseries guest and qtest take, and nothing that needs further libraries.
 const OPTIONS: &[&str] = &[
@@ -46,15 +46,15 @@ pub(crate) struct QemuBuild {
 
 impl QemuBuild {
     /// As it was released.
-    pub(crate) fn stock(line: Line) -> Self {
-        Self { source: QemuSource(line), is_ours: false }
+    pub(crate) fn stock(release: Release) -> Self {
+        Self { source: QemuSource(release), is_ours: false }
     }
 
     /// With our patches. It is not complete: [`OurQemu`] puts the C library beside it, which can change without this.
     ///
     /// [`OurQemu`]: crate::artifacts::qemu::OurQemu
-    pub(crate) fn ours(line: Line) -> Self {
-        Self { source: QemuSource(line), is_ours: true }
+    pub(crate) fn ours(release: Release) -> Self {
+        Self { source: QemuSource(release), is_ours: true }
     }
 
     fn patches(&self, settings: &Settings) -> Result<Vec<Patch>> {
@@ -70,10 +70,10 @@ pub(crate) fn series(settings: &Settings) -> Result<Vec<Patch>> {
 impl Recipe for QemuBuild {
     fn kind(&self) -> &'static str {
         match (self.source.0, self.is_ours) {
-            (Line::Stable, false) => "qemu-stable",
-            (Line::Newest, false) => "qemu-newest",
-            (Line::Stable, true) => "qemu-stable-patched",
-            (Line::Newest, true) => "qemu-newest-patched",
+            (Release::Stable, false) => "qemu-stable",
+            (Release::Newest, false) => "qemu-newest",
+            (Release::Stable, true) => "qemu-stable-patched",
+            (Release::Newest, true) => "qemu-newest-patched",
         }
     }
 
@@ -99,17 +99,17 @@ impl Recipe for QemuBuild {
         1800
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, source] = parts else { unreachable!("two parts are declared") };
         let mut log = Log::begin(store, self.kind())?;
         let (tree, build) = (dir.join("tree"), dir.join("build"));
         fs::create_dir(&build)?;
         unpack(store, &mut log, root, source, &tree)?;
-        let mut sandbox = Root::sandbox(root).fill(&tree, SOURCE).fill(&build, BUILD);
+        let mut sandbox = Root::sandbox(root).bind(&tree, SOURCE).bind(&build, BUILD);
         let library = self.is_ours.then(|| store.ensure(&CLibrary)).transpose()?;
         if let Some(library) = &library {
-            carry(store, &mut log, root, &self.patches(&store.settings)?, &tree)?;
-            sandbox = CLibrary::shown(library, sandbox);
+            apply_patches(store, &mut log, root, &self.patches(&store.settings)?, &tree)?;
+            sandbox = CLibrary::mounted(library, sandbox);
         }
         configure(store, &mut log, &sandbox, if self.is_ours { &[OURS] } else { &[] })?;
         compile(store, &mut log, &sandbox)?;
@@ -121,17 +121,17 @@ impl Recipe for QemuBuild {
 }
 
 /// Takes the program that was built over into `dir`, to be completed there.
-pub(crate) fn strip(store: &Store, log: &mut Log, root: &Held, build: &Path, dir: &Path) -> Result<()> {
+pub(crate) fn strip(store: &Store, log: &mut Log, root: &Artifact, build: &Path, dir: &Path) -> Result<()> {
     fs::create_dir(dir.join("lib"))?;
-    let sandbox = Root::sandbox(root).see(build, BUILD).fill(dir, WORK);
+    let sandbox = Root::sandbox(root).bind_read_only(build, BUILD).bind(dir, WORK);
     let (from, to) = (format!("{BUILD}/{}", bundle::PROGRAM), format!("{WORK}/{}", bundle::BINARY));
     log.run(store, "stripping QEMU", &mut sandbox.command(["strip", "--strip-debug", "-o", &to, &from]))
 }
 
 /// Unpacks the source into `tree`, as Debian has it.
-pub(crate) fn unpack(store: &Store, log: &mut Log, root: &Held, source: &Held, tree: &Path) -> Result<()> {
+pub(crate) fn unpack(store: &Store, log: &mut Log, root: &Artifact, source: &Artifact, tree: &Path) -> Result<()> {
     fs::create_dir(tree)?;
-    let sandbox = Root::sandbox(root).see(&source.dir, WORK).fill(tree, SOURCE);
+    let sandbox = Root::sandbox(root).bind_read_only(&source.dir, WORK).bind(tree, SOURCE);
     let tar = |archive: &str, more: &[&str]| {
         let mut command = sandbox.command(["tar", "-C", SOURCE, "-x", "--no-same-owner", "-f"]);
         command.arg(format!("{WORK}/{archive}")).args(more);
@@ -157,8 +157,14 @@ pub(crate) fn unpack(store: &Store, log: &mut Log, root: &Held, source: &Held, t
 }
 
 /// Applies those of our patches that the source in `tree` still needs.
-pub(crate) fn carry(store: &Store, log: &mut Log, root: &Held, patches: &[Patch], tree: &Path) -> Result<()> {
-    let sandbox = Root::sandbox(root).see(&store.settings.checkout.join(PATCHES), WORK).fill(tree, SOURCE);
+pub(crate) fn apply_patches(
+    store: &Store,
+    log: &mut Log,
+    root: &Artifact,
+    patches: &[Patch],
+    tree: &Path,
+) -> Result<()> {
+    let sandbox = Root::sandbox(root).bind_read_only(&store.settings.checkout.join(PATCHES), WORK).bind(tree, SOURCE);
     patches
         .iter()
         .filter(|patch| patch.is_needed(tree))

@@ -11,10 +11,10 @@ use walkdir::WalkDir;
 
 use crate::artifacts::root::Root;
 use crate::cache::manifest::Made;
-use crate::cache::store::Held;
+use crate::cache::store::Artifact;
 use crate::host;
 use crate::host::sandbox::{Sandbox, WORK};
-use crate::work::step::output_of;
+use crate::run::step::output_of;
 
 /// What to execute.
 pub(crate) const PROGRAM: &str = "qemu-system-ppc64";
@@ -34,7 +34,7 @@ exec "$here/lib/ld.so" --library-path "$here/lib" --argv0 "$0" "$here/lib/qemu-s
 "#;
 
 /// Completes `dir`, which has [`BINARY`] in it, with these libraries, and with the loader, libraries and firmware of a root.
-pub(crate) fn complete(root: &Held, dir: &Path, own: &[PathBuf]) -> Result<Made> {
+pub(crate) fn complete(root: &Artifact, dir: &Path, own: &[PathBuf]) -> Result<Made> {
     let tree = Root::tree(root);
     let lib = dir.join("lib");
     let loader = host::arch()?.loader;
@@ -69,8 +69,8 @@ pub(crate) fn whole(dir: &Path) -> Result<Made> {
     Ok(made)
 }
 
-fn sandbox(root: &Held, dir: &Path) -> Sandbox {
-    Root::sandbox(root).see(dir, WORK)
+fn sandbox(root: &Artifact, dir: &Path) -> Sandbox {
+    Root::sandbox(root).bind_read_only(dir, WORK)
 }
 
 /// Reads what `ld.so --list` prints: `libfoo.so.1 => /lib/x/libfoo.so.1 (0x00007f...)`.

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::artifacts::root::{Root, furnish, furniture};
+use crate::artifacts::root::{Root, inputs_of, install};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::settings::Settings;
 
 const PACKAGES: &[&str] = &[
@@ -54,15 +54,15 @@ impl Recipe for QemuRoot {
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(furniture(PACKAGES)?.text("certificates", "1"))
+        Ok(inputs_of(PACKAGES)?.text("certificates", "1"))
     }
 
     fn needs(&self) -> u64 {
         900
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
-        let made = furnish(store, self.kind(), PACKAGES, dir)?;
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
+        let made = install(store, self.kind(), PACKAGES, dir)?;
         bundle_certificates(&Root::tree_in(dir))?;
         Ok(made)
     }

@@ -7,22 +7,22 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::cache::manifest::{Inputs, Made, sha256_of};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::apt::Apt;
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 /// Which QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Line {
+pub(crate) enum Release {
     /// What Debian's stable release has.
     Stable,
     /// The newest that a mirror delivers.
     Newest,
 }
 
-impl Line {
+impl Release {
     fn suites(self) -> &'static [&'static str] {
         match self {
             Self::Stable => &["trixie"],
@@ -41,7 +41,7 @@ impl Line {
 
 /// The source: the archive of the release, and what Debian adds.
 #[derive(Debug)]
-pub(crate) struct QemuSource(pub(crate) Line);
+pub(crate) struct QemuSource(pub(crate) Release);
 
 impl QemuSource {
     pub(crate) const RELEASE: &str = "release.tar.xz";
@@ -53,8 +53,8 @@ impl QemuSource {
 impl Recipe for QemuSource {
     fn kind(&self) -> &'static str {
         match self.0 {
-            Line::Stable => "qemu-source-stable",
-            Line::Newest => "qemu-source-newest",
+            Release::Stable => "qemu-source-stable",
+            Release::Newest => "qemu-source-newest",
         }
     }
 
@@ -70,7 +70,7 @@ impl Recipe for QemuSource {
         100
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
         host::require_tools(&store.progress)?;
         let mut log = Log::begin(store, self.kind())?;
         let state = dir.join("apt");

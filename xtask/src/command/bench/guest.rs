@@ -11,7 +11,7 @@ use papr_unplug_tests::report::cost::{self, Instructions, Latencies, Removals, S
 use papr_unplug_tests::report::median::median;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::kernel::Flavour;
+use crate::artifacts::flavour::Flavour;
 use crate::cache::store::Store;
 use crate::command::bench::table::{self, Row, Target};
 
@@ -35,8 +35,8 @@ pub(super) fn run(store: &Store) -> Result<()> {
     rows.extend(refusals(&cost::refusals(&artifacts, REFUSALS, &PAIRINGS)?)?);
     store.progress.say("counting the instructions of removals");
     rows.extend(removals(&cost::removals(&artifacts, REMOVALS)?)?);
-    table::show(&rows, &store.settings.checkout.join("target/bench-guest.json"))?;
-    table::judge(&rows)
+    table::print(&rows, &store.settings.checkout.join("target/bench-guest.json"))?;
+    table::check(&rows)
 }
 
 /// The module's size, and what it is made of.
@@ -44,7 +44,7 @@ fn sizes(artifacts: &harness::Artifacts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for Size { face, content, empty, loaded, file } in cost::sizes(artifacts)? {
         let row = |what, bytes| Row::new(format!("module, {face}, {what}"), kib(bytes), "KiB");
-        rows.push(row("code and data", content).promised(Target::AtMost(LARGEST)));
+        rows.push(row("code and data", content).with_target(Target::AtMost(LARGEST)));
         rows.push(row("of that room for what happens", empty));
         rows.push(row("loaded, with its names, in whole pages", loaded));
         rows.push(row("its file, stripped of debugging information", file));
@@ -74,7 +74,7 @@ fn refusals(latencies: &[Latencies]) -> Result<Vec<Row>> {
     for (what, ours, stock) in against {
         if let (Some(ours), Some(stock)) = (of(ours), of(stock)) {
             let row = Row::new(format!("refusal told, {what}"), ours / stock, "times");
-            rows.push(row.promised(Target::AtMost(1.2)));
+            rows.push(row.with_target(Target::AtMost(1.2)));
         }
     }
     Ok(rows)
@@ -101,7 +101,7 @@ fn removals(Removals { dimm, last_cpu, cpu_by_hand }: &Removals) -> Result<Vec<R
     let shares = [("a DIMM of four LMBs", of_dimm / dimm), ("a CPU", (of_cpu + of_request) / cpu)];
     rows.extend(shares.map(|(what, share)| {
         Row::new(format!("the module's share of the removal of {what}"), share * 100.0, "%")
-            .promised(Target::AtMost(1.0))
+            .with_target(Target::AtMost(1.0))
     }));
     Ok(rows)
 }

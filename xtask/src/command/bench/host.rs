@@ -11,12 +11,12 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::source::Release;
 use crate::cache::store::Store;
 use crate::command::bench::table::{self, Row, Target};
 use crate::command::instructions;
 use crate::host;
-use crate::work::step::{Log, output_of};
+use crate::run::step::{Log, output_of};
 
 /// The package, and its bench that is counted; another is timed, for people.
 const PACKAGE: &str = "papr-unplug";
@@ -27,8 +27,6 @@ const TIMED: &str = "wall";
 const CONNECTORS: [u32; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 /// The DIMMs that are released.
 const LMBS: [u32; 5] = [1, 16, 256, 4_096, 65_536];
-/// Rounds of calls to QEMU: enough that one more or less does not matter.
-const ROUNDS: u32 = 250;
 
 /// Measures, and shows the table.
 pub(super) fn run(store: &Store) -> Result<()> {
@@ -39,14 +37,14 @@ pub(super) fn run(store: &Store) -> Result<()> {
     rows.extend(program.releases()?);
     rows.extend(program.creations()?);
     rows.extend(program.beside_qemu(store)?);
-    table::show(&rows, &store.settings.checkout.join("target/bench-host.json"))?;
+    table::print(&rows, &store.settings.checkout.join("target/bench-host.json"))?;
 
     store.progress.say(format!("==> cargo bench --package {PACKAGE} --bench {TIMED}"));
     let mut timed = cargo(store);
     timed.args(["bench", "--package", PACKAGE, "--bench", TIMED, "--"]);
     timed.args(["--noplot", "--warm-up-time", "0.5", "--measurement-time", "1", "--sample-size", "10"]);
     ensure!(timed.status().context("cannot run cargo")?.success(), "`cargo bench` failed");
-    table::judge(&rows)
+    table::check(&rows)
 }
 
 fn cargo(store: &Store) -> Command {
@@ -61,7 +59,7 @@ struct Program(PathBuf);
 
 /// What one run of it says.
 #[derive(Debug)]
-struct Said {
+struct Measurement {
     times: f64,
     nanoseconds: f64,
     bytes: f64,
@@ -80,8 +78,8 @@ impl Program {
         Ok(Self(program.context("cargo says no place of the bench")?))
     }
 
-    fn run(&self, scenario: &str, size: u32) -> Result<Said> {
-        said(&output_of(Command::new(&self.0).args([scenario, &size.to_string()]))?)
+    fn run(&self, scenario: &str, size: u32) -> Result<Measurement> {
+        parse(&output_of(Command::new(&self.0).args([scenario, &size.to_string()]))?)
     }
 
     /// Instructions that one of `scenario`'s repetitions takes.
@@ -92,10 +90,10 @@ impl Program {
         // The function's name, whichever way it is mangled.
         valgrind.args(["--quiet", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*measured*"]);
         valgrind.arg(format!("--callgrind-out-file={}", file.display()));
-        let said = said(&output_of(valgrind.arg(&self.0).args([scenario, &size.to_string()]))?)?;
+        let measured = parse(&output_of(valgrind.arg(&self.0).args([scenario, &size.to_string()]))?)?;
         let total = instructions::total(&fs::read_to_string(file)?).context("callgrind printed no totals")?;
         ensure!(total > 0, "callgrind did not see the work that it was to count");
-        Ok(total as f64 / said.times)
+        Ok(total as f64 / measured.times)
     }
 
     fn calls(&self) -> Result<Vec<Row>> {
@@ -110,7 +108,7 @@ impl Program {
             }
             let spread = spread(counts.iter().map(|(_, count)| *count));
             let what = format!("set-indicator, {what}, dearest over cheapest");
-            rows.push(Row::new(what, spread, "times").promised(Target::AtMost(1.2)));
+            rows.push(Row::new(what, spread, "times").with_target(Target::AtMost(1.2)));
         }
         Ok(rows)
     }
@@ -125,7 +123,7 @@ impl Program {
         // What a request costs by itself weighs nothing where there are many LMBs.
         let spread = spread(counts.iter().filter(|(size, _)| *size >= 256).map(|(_, count)| *count));
         let what = "request and release of a DIMM, from 256 LMBs on";
-        rows.push(Row::new(what, spread, "times").promised(Target::AtMost(1.2)));
+        rows.push(Row::new(what, spread, "times").with_target(Target::AtMost(1.2)));
         Ok(rows)
     }
 
@@ -133,12 +131,12 @@ impl Program {
         let mut rows = Vec::new();
         // The last but one is where a hash table has just grown, and is emptiest.
         for size in [10, 1_000, 917_505, 1_000_000] {
-            let said = self.run("create", size)?;
-            let bytes = Row::new(format!("idle connector, of {size}"), said.bytes / said.times, "bytes");
-            rows.push(bytes.promised(Target::AtMost(64.0)));
+            let measured = self.run("create", size)?;
+            let bytes = Row::new(format!("idle connector, of {size}"), measured.bytes / measured.times, "bytes");
+            rows.push(bytes.with_target(Target::AtMost(64.0)));
             if size == 1_000_000 {
-                let made = Row::new(format!("{size} connectors made"), said.nanoseconds / 1e6, "ms of a processor");
-                rows.push(made.promised(Target::AtMost(1000.0)));
+                let made = Row::new(format!("{size} connectors made"), measured.nanoseconds / 1e6, "ms of a processor");
+                rows.push(made.with_target(Target::AtMost(1000.0)));
             }
         }
         Ok(rows)
@@ -146,12 +144,12 @@ impl Program {
 
     fn beside_qemu(&self, store: &Store) -> Result<Vec<Row>> {
         let ours = self.count("null", 1_000)?;
-        let stock = instructions::per_set_indicator(store, &QemuBuild::stock(Line::Stable), ROUNDS)?;
+        let stock = instructions::per_set_indicator(store, &QemuBuild::stock(Release::Stable))?;
         let times = Row::new("set-indicator, stock QEMU over this crate", stock / ours, "times");
         Ok(vec![
             Row::new("set-indicator, stock QEMU, the same calls", stock, "instructions"),
             Row::new("set-indicator, this crate, the same calls", ours, "instructions"),
-            times.promised(Target::AtLeast(10.0)),
+            times.with_target(Target::AtLeast(10.0)),
         ])
     }
 }
@@ -163,11 +161,11 @@ fn executable(message: &str, name: &str) -> Option<PathBuf> {
     is_it.then(|| message["executable"].as_str().map(|path| Path::new(path).to_path_buf()))?
 }
 
-fn said(output: &str) -> Result<Said> {
+fn parse(output: &str) -> Result<Measurement> {
     let numbers: Vec<f64> = output.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     match numbers[..] {
-        [times, nanoseconds, bytes] => Ok(Said { times, nanoseconds, bytes }),
-        _ => bail!("the bench said `{output}`, which is not three numbers"),
+        [times, nanoseconds, bytes] => Ok(Measurement { times, nanoseconds, bytes }),
+        _ => bail!("the bench printed `{output}`, which is not three numbers"),
     }
 }
 

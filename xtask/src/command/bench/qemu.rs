@@ -16,11 +16,11 @@ use papr_unplug_tests::report::cost::{self, Latencies};
 use papr_unplug_tests::report::median::median;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::kernel::Flavour;
+use crate::artifacts::flavour::Flavour;
 use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::source::Line;
+use crate::artifacts::qemu::source::Release;
 use crate::artifacts::qemu::{OurQemu, bundle};
-use crate::cache::store::{Held, Store};
+use crate::cache::store::{Artifact, Store};
 use crate::command::bench::table::{self, Row, Target};
 
 /// How often the last CPU is asked for in each pairing, each time that it is booted.
@@ -30,7 +30,7 @@ const LARGE: u64 = 256;
 const REMOVALS: usize = 11;
 /// The DIMMs that are removed without a guest, in LMBs, and how often. QEMU keeps a MiB for each LMB whose node was read.
 const CURVE: [u32; 6] = [16, 64, 256, 1_024, 2_048, 4_096];
-const ROUNDS: usize = 11;
+const REMOVALS_PER_SIZE: usize = 11;
 /// From this size on, our QEMU by itself is to be the faster one.
 const THOUSANDS: u32 = 2_048;
 
@@ -44,7 +44,8 @@ const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::STOCK_ON_OURS, Pairing:
 pub(super) fn run(store: &Store) -> Result<()> {
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
     let mut artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
-    let (stock, ours) = (store.ensure(&QemuBuild::stock(Line::Stable))?, store.ensure(&OurQemu::new(Line::Stable))?);
+    let (stock, ours) =
+        (store.ensure(&QemuBuild::stock(Release::Stable))?, store.ensure(&OurQemu::new(Release::Stable))?);
     artifacts.qemu_stock = stock.path(bundle::PROGRAM);
     store.progress.say("asking for the last CPU, in each pairing in turns");
     let mut rows = guests("last CPU refused", &cost::refusals(&artifacts, REFUSALS, &PAIRINGS)?)?;
@@ -52,8 +53,8 @@ pub(super) fn run(store: &Store) -> Result<()> {
     let removals = cost::large_removals(&artifacts, LARGE, REMOVALS, &PAIRINGS)?;
     rows.extend(guests(&format!("DIMM of {LARGE} LMBs removed"), &removals)?);
     rows.extend(curve(store, &stock, &ours)?);
-    table::show(&rows, &store.settings.checkout.join("target/bench-qemu.json"))?;
-    table::judge(&rows)
+    table::print(&rows, &store.settings.checkout.join("target/bench-qemu.json"))?;
+    table::check(&rows)
 }
 
 /// The stock pairing first, and then the others beside it.
@@ -65,19 +66,19 @@ fn guests(what: &str, latencies: &[Latencies]) -> Result<Vec<Row>> {
         .map(|(parts, median)| Row::new(format!("{what}, {parts}"), *median, "ms, median"))
         .collect();
     let ratio = |parts, median: f64| Row::new(format!("{what}, {parts} over stock"), median / medians[0], "times");
-    rows.push(ratio("our QEMU", medians[1]).promised(Target::AtMost(AS_FAST)));
+    rows.push(ratio("our QEMU", medians[1]).with_target(Target::AtMost(AS_FAST)));
     rows.push(ratio("our QEMU and guest", medians[2]));
     Ok(rows)
 }
 
 /// Without a guest, over the number of LMBs.
-fn curve(store: &Store, stock: &Held, ours: &Held) -> Result<Vec<Row>> {
+fn curve(store: &Store, stock: &Artifact, ours: &Artifact) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for lmbs in CURVE {
         store.progress.say(format!("removing a DIMM of {lmbs} LMBs without a guest, in turns"));
         let mut machines = [start(stock, lmbs)?, start(ours, lmbs)?];
         let mut took = [const { Vec::new() }; 2];
-        for _ in 0..ROUNDS {
+        for _ in 0..REMOVALS_PER_SIZE {
             for (machine, took) in iter::zip(&mut machines, &mut took) {
                 took.push(machine.remove()?);
             }
@@ -90,7 +91,7 @@ fn curve(store: &Store, stock: &Held, ours: &Held) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn start(qemu: &Held, lmbs: u32) -> Result<LargeDimm> {
+fn start(qemu: &Artifact, lmbs: u32) -> Result<LargeDimm> {
     LargeDimm::start(&Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA)), lmbs)
 }
 
@@ -110,7 +111,7 @@ fn side_by_side(
     Ok([
         Row::new(format!("{what}, stock QEMU"), stock, "ms, median"),
         Row::new(format!("{what}, our QEMU"), ours, "ms, median"),
-        target.into_iter().fold(ratio, Row::promised),
+        target.into_iter().fold(ratio, Row::with_target),
     ])
 }
 

@@ -30,7 +30,7 @@ impl Row {
         Self { what: what.into(), value, unit, target: None }
     }
 
-    pub(super) fn promised(self, target: Target) -> Self {
+    pub(super) fn with_target(self, target: Target) -> Self {
         Self { target: Some(target), ..self }
     }
 
@@ -56,7 +56,7 @@ impl Row {
 }
 
 /// Prints the rows, and writes them to a file for programs.
-pub(super) fn show(rows: &[Row], file: &Path) -> Result<()> {
+pub(super) fn print(rows: &[Row], file: &Path) -> Result<()> {
     fs::write(file, serde_json::to_string_pretty(rows)? + "\n")
         .with_context(|| format!("cannot write {}", file.display()))?;
     rows.iter().for_each(|row| println!("{}", row.line()));
@@ -65,7 +65,7 @@ pub(super) fn show(rows: &[Row], file: &Path) -> Result<()> {
 }
 
 /// Fails if a promise was not kept.
-pub(super) fn judge(rows: &[Row]) -> Result<()> {
+pub(super) fn check(rows: &[Row]) -> Result<()> {
     let missed: Vec<_> = rows.iter().filter(|row| !row.is_met()).map(|row| row.what.as_str()).collect();
     ensure!(missed.is_empty(), "not what was promised: {}", missed.join("; "));
     Ok(())
@@ -77,9 +77,9 @@ mod tests {
 
     #[test]
     fn row_that_misses_its_promise_says_so() {
-        let row = |value| Row::new("idle connector", value, "bytes").promised(Target::AtMost(64.0));
+        let row = |value| Row::new("idle connector", value, "bytes").with_target(Target::AtMost(64.0));
         assert!(row(64.0).is_met() && !row(64.1).is_met());
         assert!(row(64.1).line().ends_with("at most 64  MISSED"));
-        assert!(!Row::new("ratio", 9.9, "times").promised(Target::AtLeast(10.0)).is_met());
+        assert!(!Row::new("ratio", 9.9, "times").with_target(Target::AtLeast(10.0)).is_met());
     }
 }

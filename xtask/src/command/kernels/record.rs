@@ -31,14 +31,14 @@ pub(crate) struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
-    pub(crate) stock: Told,
-    pub(crate) ours_on_stock: Told,
-    pub(crate) ours: Told,
+    pub(crate) stock: ScenarioOutcome,
+    pub(crate) ours_on_stock: ScenarioOutcome,
+    pub(crate) ours: ScenarioOutcome,
 }
 
 /// What the host was told, and how asking again ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct ScenarioOutcome {
     pub(crate) outcome: String,
     pub(crate) events: usize,
     pub(crate) reason: Option<String>,
@@ -72,7 +72,7 @@ pub(crate) const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::OURS_ON_STOC
 pub(crate) fn scenarios(rows: &[Row]) -> Vec<Scenario> {
     let told = |scenario, Pairing { guest, vmm }: Pairing| {
         let row = rows.iter().find(|row| row.scenario == scenario && row.guest == guest && row.vmm == vmm);
-        row.map_or_else(Told::default, |row| Told {
+        row.map_or_else(ScenarioOutcome::default, |row| ScenarioOutcome {
             outcome: row.outcome.to_string(),
             events: row.events,
             reason: row.reason.clone(),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 
 use crate::command::kernels::left_out;
-use crate::command::kernels::record::{Record, Told};
+use crate::command::kernels::record::{Record, ScenarioOutcome};
 
 /// How long a line of text may be.
 const COLUMNS: usize = 120;
@@ -84,8 +84,8 @@ fn quoted(names: &[String]) -> Vec<String> {
 }
 
 /// Who was told what in one scenario; kernels that do the same are in one row.
-fn alike<'a>(records: &'a [Record], name: &str) -> Vec<(Vec<String>, [&'a Told; 3])> {
-    let mut rows: Vec<(Vec<String>, [&Told; 3])> = Vec::new();
+fn alike<'a>(records: &'a [Record], name: &str) -> Vec<(Vec<String>, [&'a ScenarioOutcome; 3])> {
+    let mut rows: Vec<(Vec<String>, [&ScenarioOutcome; 3])> = Vec::new();
     for record in records {
         let kernel = format!("{} ({} KiB)", record.version, record.survey.page_kib);
         let Some(scenario) = record.scenarios.iter().find(|scenario| scenario.name == name) else { continue };
@@ -101,7 +101,7 @@ fn alike<'a>(records: &'a [Record], name: &str) -> Vec<(Vec<String>, [&'a Told; 
     rows
 }
 
-fn told(told: &Told) -> String {
+fn told(told: &ScenarioOutcome) -> String {
     let mut text = told.outcome.clone();
     if told.events > 1 {
         let _ = write!(text, ", {} times", told.events);
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn cell_says_what_was_told_how_often_why_and_what_came_of_asking_again() {
         let cell = |events, reason: Option<&str>| {
-            told(&Told {
+            told(&ScenarioOutcome {
                 outcome: "refused".into(),
                 events,
                 reason: reason.map(str::to_owned),

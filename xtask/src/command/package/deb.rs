@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::cache::store::Store;
-use crate::work::step::Log;
+use crate::run::step::Log;
 
 /// What Debian is told of a package.
 #[derive(Debug)]
@@ -47,10 +47,13 @@ impl Deb {
         let depends = if depends.is_empty() { String::new() } else { format!("Depends: {depends}\n") };
         format!(
             "Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nSection: {section}\nPriority: optional\n\
-             Maintainer: The papr-unplug authors <papr-unplug@invalid>\n{depends}Description: {short}\n {long}\n"
+             Maintainer: {MAINTAINER}\n{depends}Description: {short}\n {long}\n"
         )
     }
 }
+
+/// The `Maintainer:` of locally built packages. A distributor sets its own.
+const MAINTAINER: &str = "Local build of papr-unplug <root@localhost>";
 
 const COPYRIGHT: &str = "\
 The guest module is GPL-2.0-only; everything else is MIT or Apache-2.0, at your choice. Every file says so in an SPDX line.

@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::artifacts::installed_root::InstalledRoot;
-use crate::cache::store::{Held, Store};
+use crate::cache::store::{Artifact, Store};
 use crate::host::sandbox::Sandbox;
-use crate::work::step::Log;
+use crate::run::step::Log;
 
 /// Where the packages are seen.
 const PACKAGES: &str = "/packages";
@@ -46,7 +46,7 @@ impl<'a> Trial<'a> {
     pub(crate) fn begin(
         store: &'a Store,
         log: &mut Log,
-        installed: &Held,
+        installed: &Artifact,
         scratch: &Path,
         packages: &Path,
     ) -> Result<Self> {
@@ -58,11 +58,11 @@ impl<'a> Trial<'a> {
         let mut copy = Command::new("cp");
         copy.args(["-a", "--reflink=auto"]).arg(installed.path(InstalledRoot::TREE)).arg(&tree);
         log.run(store, "copying the root", &mut copy)?;
-        let mut sandbox = Sandbox::writable(&tree).see(packages, PACKAGES).with_roots_powers();
+        let mut sandbox = Sandbox::writable(&tree).bind_read_only(packages, PACKAGES).with_all_capabilities();
         let emulator = installed.path(InstalledRoot::EMULATOR);
         let is_emulated = emulator.exists();
         if is_emulated {
-            sandbox = sandbox.see(&emulator, EMULATOR);
+            sandbox = sandbox.bind_read_only(&emulator, EMULATOR);
         }
         let release = fs::read_dir(tree.join("usr/lib/modules")).ok().into_iter().flatten().next();
         let release = release.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));

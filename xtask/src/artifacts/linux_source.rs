@@ -8,12 +8,12 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::cache::manifest::{Inputs, Made, sha256_of};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host;
 use crate::host::apt::Apt;
 use crate::host::mirror;
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 /// Suites that may have a kernel which is new enough; the newest kernel of any of them is taken.
 const KERNEL_SUITES: &[&str] = &["forky", "sid", "experimental"];
@@ -23,13 +23,13 @@ const OLDEST: Series = Series(7, 3);
 
 /// Linux source.
 #[derive(Debug)]
-pub(crate) struct Download;
+pub(crate) struct LinuxSource;
 
-impl Download {
+impl LinuxSource {
     pub(crate) const LINUX: &str = "linux-source.deb";
 }
 
-impl Recipe for Download {
+impl Recipe for LinuxSource {
     fn kind(&self) -> &'static str {
         "download"
     }
@@ -46,7 +46,7 @@ impl Recipe for Download {
         350
     }
 
-    fn make(&self, store: &Store, _: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
         host::require_tools(&store.progress)?;
         let mut log = Log::begin(store, "download")?;
         let state = dir.join("apt");

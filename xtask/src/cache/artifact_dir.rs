@@ -12,13 +12,13 @@ use crate::cache::manifest::FILE_NAME;
 use crate::settings;
 
 /// Where an artifact is, or will be.
-pub(crate) struct Place {
+pub(crate) struct ArtifactDir {
     pub(crate) parent: PathBuf,
     pub(crate) dir: PathBuf,
     pub(crate) partial: PathBuf,
 }
 
-impl Place {
+impl ArtifactDir {
     pub(crate) fn new(cache: &Path, kind: &str, key: &str) -> Self {
         let parent = cache.join(kind);
         Self { dir: parent.join(key), partial: parent.join(format!("{key}.partial")), parent }

@@ -10,11 +10,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::kernel::Flavour;
-use crate::artifacts::module::Face;
+use crate::artifacts::build::Build;
+use crate::artifacts::flavour::Flavour;
 use crate::cache::store::Store;
 use crate::host;
-use crate::work::step::Log;
+use crate::run::step::Log;
 
 /// The variable that tells tests where [`Artifacts`] stand; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_ARTIFACTS";
@@ -38,8 +38,8 @@ pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Resu
         cargo(store, &["test", "--quiet", "--doc", "--workspace"])?;
     }
     let mut arguments: Vec<OsString> = scope(flavour).iter().map(Into::into).chain(nextest.iter().cloned()).collect();
-    if whole && flavour.face() == Face::Freestanding {
-        arguments.extend(["-E", ONE_FACE].map(Into::into));
+    if whole && flavour.build() == Build::Standalone {
+        arguments.extend(["-E", ONE_BUILD].map(Into::into));
     }
     self::nextest(store, &artifacts, &arguments, &[])
 }
@@ -119,8 +119,8 @@ fn scope(flavour: Flavour) -> &'static [&'static str] {
     }
 }
 
-/// A kernel without `CONFIG_RUST` is shown one face, so there is nothing to compare.
-const ONE_FACE: &str = "not test(/^builds::/)";
+/// A kernel without `CONFIG_RUST` takes one build only, so there is nothing to compare.
+const ONE_BUILD: &str = "not test(/^builds::/)";
 
 fn cargo(store: &Store, arguments: &[&str]) -> Result<()> {
     store.progress.say(format!("==> cargo {}", arguments.join(" ")));

@@ -7,15 +7,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::download::Download;
+use crate::artifacts::linux_source::LinuxSource;
 use crate::artifacts::patch::Patch;
 use crate::artifacts::root::Root;
 use crate::artifacts::untar;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Held, Recipe, Store};
+use crate::cache::store::{Artifact, Recipe, Store};
 use crate::host::sandbox::{SOURCE, WORK};
+use crate::run::step::Log;
 use crate::settings::Settings;
-use crate::work::step::Log;
 
 const TREE: &str = "tree";
 
@@ -25,11 +25,11 @@ const EXCLUDED: &[&str] =
 
 /// The kernel's source.
 #[derive(Debug)]
-pub(crate) struct Source;
+pub(crate) struct LinuxTree;
 
-impl Source {
+impl LinuxTree {
     /// The source tree on the host.
-    pub(crate) fn tree(held: &Held) -> PathBuf {
+    pub(crate) fn tree(held: &Artifact) -> PathBuf {
         held.path(TREE)
     }
 }
@@ -38,7 +38,7 @@ fn patch_dir(settings: &Settings) -> PathBuf {
     settings.checkout.join("tests/guest/patches")
 }
 
-impl Recipe for Source {
+impl Recipe for LinuxTree {
     fn kind(&self) -> &'static str {
         "source"
     }
@@ -48,7 +48,7 @@ impl Recipe for Source {
     }
 
     fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &Download]
+        vec![&Root, &LinuxSource]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -63,18 +63,18 @@ impl Recipe for Source {
         1500
     }
 
-    fn make(&self, store: &Store, parts: &[Held], dir: &Path) -> Result<Made> {
+    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
         let [root, download] = parts else { unreachable!("two parts are declared") };
         let mut log = Log::begin(store, "source")?;
         let package = dir.join("package");
         let mut unpack = Command::new("dpkg-deb");
-        unpack.arg("-x").arg(download.path(Download::LINUX)).arg(&package);
+        unpack.arg("-x").arg(download.path(LinuxSource::LINUX)).arg(&package);
         log.run(store, "unpacking the package", &mut unpack)?;
 
         let tree = dir.join(TREE);
         fs::create_dir(&tree)?;
         let archive = source_archive(&package.join("usr/src"))?;
-        let sandbox = Root::sandbox(root).see(&package.join("usr/src"), WORK).fill(&tree, SOURCE);
+        let sandbox = Root::sandbox(root).bind_read_only(&package.join("usr/src"), WORK).bind(&tree, SOURCE);
         let mut tar = sandbox.command(["tar", "-C", SOURCE, "--strip-components=1"]);
         tar.args(untar::arguments(EXCLUDED)).arg("-f").arg(format!("{WORK}/{archive}"));
         log.run(store, "unpacking the source", &mut tar)?;
@@ -85,7 +85,7 @@ impl Recipe for Source {
             let needed = patch.is_needed(&tree);
             made.fact(&patch.name(), if needed { "applied" } else { "not needed" });
             if needed {
-                let sandbox = Root::sandbox(root).see(&patch_dir(&store.settings), WORK).fill(&tree, SOURCE);
+                let sandbox = Root::sandbox(root).bind_read_only(&patch_dir(&store.settings), WORK).bind(&tree, SOURCE);
                 let mut command =
                     sandbox.command(["patch", "-d", SOURCE, "-p1", "--forward", "--no-backup-if-mismatch", "-i"]);
                 command.arg(format!("{WORK}/{}", patch.name()));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 
 use crate::cache::store::Store;
-use crate::work::diagnosis;
+use crate::run::diagnosis;
 
 /// How often a person at a terminal sees what the command last said.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -102,7 +102,7 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String> {
 }
 
 /// Makes a program that ends when this process does, however this process ends.
-pub(crate) fn bound(program: &str) -> Command {
+pub(crate) fn killed_with_parent(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", program]);
     command

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Flavours of the kernel that guests boot.
+
+use crate::artifacts::build::Build;
+
+/// Which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Flavour {
+    /// Small and quick to boot.
+    Default,
+    /// Checks locking, RCU, memory and contexts as it runs.
+    Debug,
+    /// Checks every access to memory, and has no Rust.
+    Kasan,
+    /// Lacks what the module stands on, and also runs on a machine that has no hypervisor.
+    Bare,
+}
+
+impl Flavour {
+    /// The name in paths and messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Debug => "debug",
+            Self::Kasan => "kasan",
+            Self::Bare => "bare",
+        }
+    }
+
+    /// The face that the module shows to it.
+    pub(crate) fn build(self) -> Build {
+        match self {
+            Self::Default | Self::Debug | Self::Bare => Build::KernelCrate,
+            Self::Kasan => Build::Standalone,
+        }
+    }
+
+    /// Configuration fragments below `tests/guest`, a later one on top of those before it.
+    pub(crate) fn fragments(self) -> &'static [&'static str] {
+        match self {
+            Self::Default => &["default.config"],
+            Self::Debug => &["default.config", "debug.config"],
+            Self::Kasan => &["default.config", "kasan.config"],
+            Self::Bare => &["default.config", "bare.config"],
+        }
+    }
+
+    /// Modules of the kernel's own that tests load, below the build tree.
+    pub(crate) fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::Default | Self::Kasan => &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"],
+            Self::Debug => &[
+                "lib/notifier-error-inject.ko",
+                "lib/memory-notifier-error-inject.ko",
+                "lib/test_lockup.ko",
+                "samples/kmemleak/kmemleak-test.ko",
+            ],
+            Self::Bare => &[],
+        }
+    }
+}
