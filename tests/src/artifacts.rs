@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a VM is made of, by name: nothing boots before all of it is found.
+//! Artifacts that a VM is made of, by name. No VM boots before all of them are found.
 
 use crate::{cpio::Archive, pairing::Side};
 use anyhow::{Context as _, Result, ensure};
@@ -12,31 +12,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The environment variable that names the file of [`Artifacts`]; `cargo xtask test` sets it.
+/// Environment variable with the path of the file that lists the [`Artifacts`]; `cargo xtask test` sets it.
 pub const VARIABLE: &str = "PAPR_UNPLUG_ARTIFACTS";
 
 /// Absolute paths, as `cargo xtask artifacts --json` prints them.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Artifacts {
-    /// An ELF kernel of the guest.
+    /// ELF kernel of the guest.
     pub kernel: PathBuf,
-    /// A root file system for it, with the modules in `/lib/modules`.
+    /// Root file system of the guest, with the modules in `/lib/modules`.
     pub initramfs: PathBuf,
-    /// The guest module, which is also in the initramfs.
+    /// The guest module. The initramfs has a copy.
     pub module: PathBuf,
-    /// The same with its freestanding face, where the kernel can be shown another one; in the initramfs it is in
+    /// The standalone build of the guest module, if the kernel can load both builds. The initramfs has a copy in
     /// `/lib/modules/freestanding`.
     pub module_freestanding: Option<PathBuf>,
-    /// A `qemu-system-ppc64` that knows nothing of this project.
+    /// Stock `qemu-system-ppc64`.
     pub qemu_stock: PathBuf,
-    /// Its firmware directory.
+    /// Firmware directory of both QEMUs.
     pub qemu_data: PathBuf,
-    /// A `qemu-system-ppc64` that speaks this project's protocol, once there is one.
+    /// `qemu-system-ppc64` with this project's patches, if there is one.
     pub qemu: Option<PathBuf>,
 }
 
 impl Artifacts {
-    /// The artifacts that [`VARIABLE`] names, else those that `target/artifacts.json` does.
+    /// Reads the artifacts from the file that [`VARIABLE`] names, or from `target/artifacts.json`.
     pub fn find() -> Result<Self> {
         let file = env::var_os(VARIABLE).map_or_else(|| target().join("artifacts.json"), PathBuf::from);
         Self::read(&file).with_context(|| {
@@ -56,15 +56,15 @@ impl Artifacts {
         Ok(artifacts)
     }
 
-    /// Writes an initramfs into `dir` that also has the guest's kernel and initramfs in `/boot`, for `kexec` to load; returns
-    /// its path.
+    /// Writes an initramfs to `dir` that also has the guest's kernel and initramfs in `/boot`, for `kexec` to load.
+    /// Returns its path.
     pub fn initramfs_with_boot(&self, dir: &Path) -> Result<PathBuf> {
         let path = dir.join("initramfs.cpio");
         let write = || {
             let mut out = BufWriter::new(File::create(&path)?);
             let initramfs = fs::read(&self.initramfs)?;
             out.write_all(&initramfs)?;
-            // The kernel unpacks one archive after the other.
+            // The kernel unpacks concatenated archives one after the other.
             let mut archive = Archive::new(out);
             archive.directory("boot")?;
             archive.file("boot/vmlinux", 0o644, &fs::read(&self.kernel)?)?;
@@ -76,7 +76,7 @@ impl Artifacts {
         Ok(path)
     }
 
-    /// The program of a VMM.
+    /// Returns the QEMU program of a side.
     pub fn vmm(&self, side: Side) -> Result<&Path> {
         match side {
             Side::Stock => Ok(&self.qemu_stock),
@@ -87,7 +87,7 @@ impl Artifacts {
     }
 }
 
-/// The `target` directory of this workspace, where logs and results go.
+/// Returns the `target` directory of this workspace, where logs and results go.
 pub fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target")
 }

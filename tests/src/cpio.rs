@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The "newc" archive that the kernel unpacks as its first root, see the kernel's
+//! "newc" archives, which the kernel unpacks as its first root file system. See Linux
 //! `Documentation/driver-api/early-userspace/buffer-format.rst`.
 
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ const S_IFDIR: u32 = 0o040_000;
 const S_IFCHR: u32 = 0o020_000;
 const S_IFREG: u32 = 0o100_000;
 
-/// An archive that is being written.
+/// Archive that is being written.
 #[derive(Debug)]
 pub struct Archive<W> {
     out: W,
@@ -21,7 +21,7 @@ impl<W: Write> Archive<W> {
         Self { out, entries: 0 }
     }
 
-    /// Adds a directory; those above it come first.
+    /// Adds a directory. Parent directories must be added first.
     pub fn directory(&mut self, name: &str) -> io::Result<()> {
         self.entry(name, S_IFDIR | 0o755, (0, 0), &[])
     }
@@ -31,12 +31,12 @@ impl<W: Write> Archive<W> {
         self.entry(name, S_IFCHR | 0o600, (major, minor), &[])
     }
 
-    /// Adds a file with the given permissions.
+    /// Adds a file with these permissions.
     pub fn file(&mut self, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
         self.entry(name, S_IFREG | mode, (0, 0), content)
     }
 
-    /// Writes the end mark and gives the writer back.
+    /// Writes the end mark and returns the writer.
     pub fn finish(mut self) -> io::Result<W> {
         self.entry("TRAILER!!!", 0, (0, 0), &[])?;
         Ok(self.out)
@@ -46,7 +46,7 @@ impl<W: Write> Archive<W> {
         let too_long = |_| io::Error::new(io::ErrorKind::FileTooLarge, format!("{name} does not fit into cpio"));
         let size = u32::try_from(content.len()).map_err(too_long)?;
         let name_size = u32::try_from(name.len() + 1).map_err(too_long)?;
-        // Inode numbers only tell hard links apart, so counting will do; owner and times are all zero.
+        // Inode numbers only tell hard links apart, so consecutive numbers will do. Owner and times are zero.
         let inode = self.entries;
         self.entries += 1;
         let fields = [inode, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0];
@@ -60,7 +60,7 @@ impl<W: Write> Archive<W> {
         self.padded(content)
     }
 
-    /// Everything starts at a multiple of four bytes.
+    /// Writes `bytes` and pads them with zeros to a multiple of four bytes.
     fn padded(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
         self.out.write_all(&[0; 3][..bytes.len().next_multiple_of(4) - bytes.len()])

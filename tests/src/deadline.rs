@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! When a wait is given up: for machines that hang, never for telling one outcome from another.
+//! Deadlines of waits. They end tests whose machine hangs; no outcome depends on one.
 
 use std::time::{Duration, Instant};
 
-/// How long one wait may take. A guest boots in 5 seconds; this allows for a debug kernel on a machine that is busy.
+/// Longest duration of one wait. A guest boots in 5 seconds; the rest is for a debugging kernel on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The end of one wait.
+/// End of one wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// [`PATIENCE`] from now.
+    /// Returns the deadline that is [`PATIENCE`] from now.
     pub fn start() -> Self {
         Self(Instant::now() + PATIENCE)
     }
 
-    /// What is left of it, zero when it is over.
+    /// Returns the time that is left, or zero after the deadline.
     pub fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }

@@ -5,8 +5,20 @@
 pub mod cpu;
 pub mod dimm;
 
-/// A device that can be asked for.
+/// Device that the host can request back.
 pub trait Device {
     /// Returns the QEMU id of the device.
     fn id(&self) -> &str;
+}
+
+impl Device for String {
+    fn id(&self) -> &str {
+        self
+    }
+}
+
+impl Device for str {
+    fn id(&self) -> &str {
+        self
+    }
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Chance that can be repeated.
+//! Seeded random number generator, for random tests that can be repeated.
 
-/// A source of numbers that look random; the same seed gives the same (SplitMix64).
+/// SplitMix64: equal seeds give equal numbers.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// Dice that fall as `seed` says.
+    /// Returns a generator with this seed.
     pub fn of(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -21,17 +21,17 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number below `sides`, which is not 0.
+    /// Returns a number below `sides`, which must not be 0.
     pub fn below(&mut self, sides: u32) -> u32 {
         (self.bits() >> 32) as u32 % sides
     }
 
-    /// One of these.
+    /// Returns an element of `from`, which must not be empty.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u32) as usize]
     }
 
-    /// Whether a chance of one in `sides` came up.
+    /// Returns true with a probability of one in `sides`.
     pub fn one_in(&mut self, sides: u32) -> bool {
         self.below(sides) == 0
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest: its kernel log, its shell, the module in it, and another kernel after its own.
+//! The guest: its kernel log, its shell, the guest module, and kexec.
 
 pub mod console;
 pub mod kexec;

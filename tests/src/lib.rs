@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Boots real guests in a real VMM, asks them to give devices back, and sees what the host is told.
+//! Test bed: boots real guests in a real VMM, requests devices back, and checks what the host is told.
 //!
 //! A test is a [`story`]:
 //!
@@ -17,13 +17,12 @@
 //! });
 //! ```
 //!
-//! Nothing here waits for a length of time to pass: every step waits for the event that ends it, and a [`deadline`] is
-//! only there to turn a machine that hangs into a message. That a host is *not* told is shown by evidence, see
-//! [`removal`].
+//! No test waits for a length of time: every step waits for the event that ends it, and a [`deadline`] only turns a
+//! machine that hangs into a message. [`removal`] says how the absence of an event is shown.
 //!
-//! The modules, in the order that data flows: what is booted, the process and its three streams, what is read from
-//! them, the devices and what keeps them busy, a removal and its outcome, the same through libvirt, and what is made of all
-//! that.
+//! The modules, in the order in which data flows: artifacts and pairings; streams; the VMM, the guest, and both as a
+//! VM; devices, removals, and causes of refusals; observations of the guest's kernel; libvirt; and the reports, soak
+//! tests and stories that are made of these.
 
 #![forbid(unsafe_code)]
 
@@ -40,11 +39,13 @@ pub mod vm;
 pub mod vmm;
 
 pub mod device;
-pub mod observe;
 pub mod removal;
 pub mod trigger;
 
+pub mod observe;
+
 pub mod libvirt;
+
 pub mod report;
 pub mod soak;
 pub mod story;

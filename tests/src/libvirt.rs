@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! libvirt, through which most users ask: a real daemon, which a test has for itself.
+//! libvirt: a daemon of its own for each test, a domain, and the events that libvirt passes on.
 
 pub mod daemon;
 pub mod domain;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whose guest meets whose VMM.
+//! Pairings of a stock or patched guest with a stock or patched VMM.
 
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// Whose a guest or a VMM is.
+/// Origin of a guest or a VMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// As everyone has it.
+    /// Without this project's part.
     Stock,
-    /// With this project's part.
+    /// With this project's part: the guest module, or the QEMU patches.
     Ours,
 }
 
@@ -23,23 +23,23 @@ impl fmt::Display for Side {
     }
 }
 
-/// A guest and the VMM it runs in.
+/// Pairing of a guest and the VMM that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pairing {
-    /// Whose guest: ours has the module loaded, the same kernel without it is stock.
+    /// Guest. [`Side::Ours`] has the module loaded; the kernel is the same.
     pub guest: Side,
-    /// Whose VMM.
+    /// VMM.
     pub vmm: Side,
 }
 
 impl Pairing {
-    /// What everyone has today.
+    /// Stock guest, stock VMM.
     pub const STOCK: Self = Self { guest: Side::Stock, vmm: Side::Stock };
-    /// Our guest in the VMM that everyone has.
+    /// Guest with the module, stock VMM.
     pub const OURS_ON_STOCK: Self = Self { guest: Side::Ours, vmm: Side::Stock };
-    /// The guest that everyone has in our VMM.
+    /// Stock guest, patched VMM.
     pub const STOCK_ON_OURS: Self = Self { guest: Side::Stock, vmm: Side::Ours };
-    /// Both ours.
+    /// Guest with the module, patched VMM.
     pub const OURS: Self = Self { guest: Side::Ours, vmm: Side::Ours };
 }
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One removal: asked for, watched, and called by what the host was told.
+//! Removal of a device: the request, the guest's attempt, and the outcome for the host.
 //!
-//! That the host was told nothing is never concluded from time that passed. The guest's trace shows that its attempt has
-//! ended; then the guest answers once more, and then the VMM does. Whatever the guest had to say on the way is before
-//! that answer in the monitor's stream, so what is not there was not said.
+//! Silence is never concluded from time that has passed. The guest's trace shows that its attempt has ended; then the
+//! guest answers a command, and then the VMM does. An event about the request would have come before these answers.
 
 use crate::{
     device::Device,
@@ -12,80 +11,88 @@ use crate::{
     vm::Vm,
     vmm::qmp::{Event, Moment, QmpError},
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use papr_unplug_qmp::message::{self, CommandError};
 use papr_unplug_wire::wire::drc::DrcIndex;
 use serde::{Serialize, Serializer};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-/// The host is told that the guest refuses.
+/// Event of a refusal.
 const REFUSED: &str = "DEVICE_UNPLUG_GUEST_ERROR";
-/// The host is told that the device is gone.
+/// Event of a release.
 const DELETED: &str = "DEVICE_DELETED";
 
-/// What a removal came to, as the host sees it.
+/// Outcome of a removal for the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The guest was said to refuse.
+    /// The VMM reported a refusal.
     Refused,
-    /// The device is gone.
+    /// The device was released.
     Released,
-    /// The guest has ended its attempt, and nothing was said.
+    /// The guest's attempt has ended, and the VMM reported nothing.
     Silent,
-    /// The VMM ended by itself.
+    /// The VMM aborted.
     VmmAborted,
-    /// The guest's kernel crashed before the end of the scenario. (A removal in which it does is an error.)
+    /// The guest's kernel crashed. (Scenarios have this outcome; [`Vm::remove`] returns an error.)
     GuestCrashed,
 }
 
-/// A removal that has come to its end.
+/// Removal that has ended.
 #[derive(Clone, Debug)]
 pub struct Removal {
-    /// What it came to: the first thing the host was told.
+    /// Outcome, from the first event.
     pub outcome: Outcome,
-    /// Everything the host was told about it.
+    /// All events about the request.
     pub events: Vec<Event>,
-    /// From asking to the first of these.
+    /// Time from the request to the first event.
     pub latency: Option<Duration>,
-    /// How the guest's attempt ended; `None` if the VMM did so before.
+    /// The guest's attempt; `None` if the VMM ended first.
     pub attempt: Option<Attempt>,
-    /// The `set-indicator` calls of the guest meanwhile.
+    /// `set-indicator` calls of the guest during the removal.
     pub calls: Vec<SetIndicator>,
 }
 
-/// What the host was told first about a removal.
+/// Outcome of a removal that was not traced.
 #[derive(Clone, Copy, Debug)]
-pub struct Told {
-    /// What.
+pub struct TimedOutcome {
+    /// Outcome, from the first event.
     pub outcome: Outcome,
-    /// How long after asking.
+    /// Time from the request to the first event.
     pub latency: Duration,
 }
 
-/// A removal that the host has asked for.
+/// Removal request that the VMM has accepted.
 #[derive(Debug)]
 #[must_use = "its outcome is to be watched"]
-pub struct Asked {
+pub struct Request {
     id: String,
     sent: Instant,
     before: Moment,
 }
 
-/// What a second request came to, after a refusal whose cause was gone.
+/// Result of a second request, after the cause of the refusal is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// The VMM took it, and the device was released.
+    /// The VMM accepted the request, and the device was released.
     Accepted,
-    /// The VMM did not take it.
+    /// The VMM rejected the request.
     Rejected,
 }
 
 impl Removal {
-    /// The connectors that the guest unisolated meanwhile: each is one signal.
+    /// Returns these members of the event of a refusal, which must be the only event. A member that the event lacks is
+    /// null.
+    pub fn refusal<const N: usize>(&self, members: [&str; N]) -> Result<[Value; N]> {
+        ensure!(self.outcome == Outcome::Refused, "the outcome is {}: {:?}", self.outcome, self.events);
+        let [event] = self.events.as_slice() else { bail!("{} events: {:?}", self.events.len(), self.events) };
+        Ok(members.map(|name| event.body.data(name).cloned().unwrap_or_default()))
+    }
+
+    /// Returns the connectors that the guest unisolated during the removal; each is one hint.
     pub fn unisolated(&self) -> Vec<DrcIndex> {
         trace::unisolated(&self.calls)
     }
@@ -96,96 +103,98 @@ impl Removal {
 }
 
 impl Vm {
-    /// Asks for a device and watches what comes of it.
+    /// Requests a device and waits for the outcome.
     pub fn remove(&mut self, device: &(impl Device + ?Sized)) -> Result<Removal> {
-        let asked = self.ask(device)?.with_context(|| format!("the VMM does not ask for {}", device.id()))?;
-        self.watch(asked)
+        let request =
+            self.request(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))?;
+        self.watch(request)
     }
 
-    /// Asks once more for a device that was refused. Where the VMM takes the request, it must end in a release.
+    /// Requests a device again after a refusal. If the VMM accepts the request, it must end in a release.
     pub fn retry(&mut self, device: &(impl Device + ?Sized)) -> Result<Retry> {
-        let Ok(asked) = self.ask(device)? else { return Ok(Retry::Rejected) };
-        match self.watch(asked)?.outcome {
+        let Ok(request) = self.request(device)? else { return Ok(Retry::Rejected) };
+        match self.watch(request)?.outcome {
             Outcome::Released => Ok(Retry::Accepted),
             other => bail!("{} was asked for again with nothing in the way, and the outcome is {other}", device.id()),
         }
     }
 
-    /// Asks for a device and does not wait. The inner error is the VMM's: it may not take the request.
-    pub fn ask(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Asked, CommandError>> {
-        if self.asked == 0 {
-            // Leave behind whatever the guest did before.
+    /// Requests a device and does not wait. The inner error is the VMM's, which may reject the request.
+    pub fn request(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Request, CommandError>> {
+        if self.traced_requests == 0 {
+            // Events of earlier removals are skipped.
             self.trace.so_far(&mut self.guest)?;
         }
-        let asked = self.send(device)?;
-        self.asked += u32::from(asked.is_ok());
-        Ok(asked)
+        let request = self.send(device)?;
+        self.traced_requests += u32::from(request.is_ok());
+        Ok(request)
     }
 
-    /// Waits for the end of what was asked, first things first.
-    pub fn watch(&mut self, asked: Asked) -> Result<Removal> {
-        self.asked -= 1;
-        match self.follow(&asked) {
+    /// Waits for the outcome of a request. Requests must be watched in the order in which they were made.
+    pub fn watch(&mut self, request: Request) -> Result<Removal> {
+        self.traced_requests -= 1;
+        match self.follow(&request) {
             Err(error) if Self::is_end_of_vmm(&error) && !self.crashed()? => Ok(Removal::aborted()),
-            followed => followed.with_context(|| format!("{} was asked for", asked.id)),
+            followed => followed.with_context(|| format!("{} was requested", request.id)),
         }
     }
 
-    /// Waits until the guest has ended its attempt at what was asked, by whichever VMM. The host may have been told before.
-    pub fn await_attempt(&mut self, _: Asked) -> Result<Attempt> {
-        self.asked -= 1;
+    /// Waits until the guest has ended its attempt at a request, whichever VMM made it. The host may have been told
+    /// before.
+    pub fn await_attempt(&mut self, _: Request) -> Result<Attempt> {
+        self.traced_requests -= 1;
         Ok(self.trace.attempt(&mut self.guest)?.1)
     }
 
-    /// Asks for a device and waits until the host is told something. Quicker than [`Vm::remove`], and of no use where the
-    /// host may be told nothing.
-    pub fn remove_unwatched(&mut self, device: &(impl Device + ?Sized)) -> Result<Told> {
+    /// Requests a device and waits for the first event. Faster than [`Vm::remove`], and only for requests that the host
+    /// is told about.
+    pub fn remove_untraced(&mut self, device: &(impl Device + ?Sized)) -> Result<TimedOutcome> {
         self.qmp.round_trip()?;
-        let asked = self.send(device)?.with_context(|| format!("the VMM does not ask for {}", device.id()))?;
-        self.qmp.wait_for(asked.before, "what comes of a removal", |event| asked.is_told_by(event))?;
-        let first = self.qmp.since(asked.before).iter().find(|event| asked.is_told_by(&event.body));
-        let latency = first.map(|event| asked.latency(event)).unwrap_or_default();
-        Ok(Told { outcome: outcome(first), latency })
+        let request = self.send(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))?;
+        self.qmp.wait_for(request.before, "the outcome of a removal", |event| request.is_answered_by(event))?;
+        let first = self.qmp.since(request.before).iter().find(|event| request.is_answered_by(&event.body));
+        let latency = first.map(|event| request.latency(event)).unwrap_or_default();
+        Ok(TimedOutcome { outcome: outcome(first), latency })
     }
 
-    /// Asks for a device of which the guest may make no attempt, or nothing that its trace should be read for.
-    pub fn ask_unwatched(&mut self, device: &(impl Device + ?Sized)) -> Result<Asked> {
-        self.send(device)?.with_context(|| format!("the VMM does not ask for {}", device.id()))
+    /// Requests a device without reading the guest's trace.
+    pub fn request_untraced(&mut self, device: &(impl Device + ?Sized)) -> Result<Request> {
+        self.send(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))
     }
 
-    fn send(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Asked, CommandError>> {
+    fn send(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Request, CommandError>> {
         let id = device.id().to_owned();
         let before = self.qmp.moment();
         let sent = Instant::now();
         match self.qmp.execute("device_del", json!({ "id": id })) {
-            Ok(_) => Ok(Ok(Asked { id, sent, before })),
+            Ok(_) => Ok(Ok(Request { id, sent, before })),
             Err(QmpError::Refused { source, .. }) => Ok(Err(source)),
             Err(other) => Err(other.into()),
         }
     }
 
-    /// What the host was told so far of what was asked.
-    pub fn told(&mut self, asked: &Asked) -> Result<Vec<Event>> {
+    /// Returns all events about a request up to now.
+    pub fn events_about(&mut self, request: &Request) -> Result<Vec<Event>> {
         self.qmp.round_trip()?;
-        Ok(self.qmp.since(asked.before).iter().filter(|event| asked.is_told_by(&event.body)).cloned().collect())
+        Ok(self.qmp.since(request.before).iter().filter(|event| request.is_answered_by(&event.body)).cloned().collect())
     }
 
-    fn follow(&mut self, asked: &Asked) -> Result<Removal> {
+    fn follow(&mut self, request: &Request) -> Result<Removal> {
         let (mut calls, attempt) = self.trace.attempt(&mut self.guest)?;
         calls.extend(self.trace.calls_so_far(&mut self.guest)?);
-        let mut events = self.told(asked)?;
+        let mut events = self.events_about(request)?;
         if attempt.errno == 0 && events.is_empty() {
-            // The guest has given it back, and the VMM takes it apart in its own time.
-            self.qmp.wait_for(asked.before, DELETED, |event| asked.is_told_by(event))?;
-            events = self.told(asked)?;
+            // The guest has given the device back, and the VMM deletes it later.
+            self.qmp.wait_for(request.before, DELETED, |event| request.is_answered_by(event))?;
+            events = self.events_about(request)?;
         }
         let first = events.first();
-        let latency = first.map(|event| asked.latency(event));
+        let latency = first.map(|event| request.latency(event));
         Ok(Removal { outcome: outcome(first), latency, attempt: Some(attempt), calls, events })
     }
 }
 
-/// What the first event about a removal says it came to.
+/// Returns the outcome that the first event about a request stands for.
 fn outcome(first: Option<&Event>) -> Outcome {
     match first.map(|event| event.body.name()) {
         None => Outcome::Silent,
@@ -194,8 +203,8 @@ fn outcome(first: Option<&Event>) -> Outcome {
     }
 }
 
-impl Asked {
-    /// The moment before it was asked.
+impl Request {
+    /// Returns the position in the stream of events before the request.
     pub(crate) fn before(&self) -> Moment {
         self.before
     }
@@ -204,9 +213,9 @@ impl Asked {
         event.at.saturating_duration_since(self.sent)
     }
 
-    /// Whether this tells the host what came of it. (QEMU up to 10.x also sends the deprecated `MEM_UNPLUG_ERROR` with each
-    /// [`REFUSED`] of a DIMM; it says nothing more.)
-    pub(crate) fn is_told_by(&self, event: &message::Event) -> bool {
+    /// Returns whether an event reports the outcome of this request. (QEMU up to 10.x also sends the deprecated
+    /// `MEM_UNPLUG_ERROR` with each [`REFUSED`] of a DIMM, which adds nothing.)
+    pub(crate) fn is_answered_by(&self, event: &message::Event) -> bool {
         [REFUSED, DELETED].contains(&event.name()) && event.device() == Some(&self.id)
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Endurance: thousands of requests at a guest that has other things to do as well, and each of them ends once.
+//! Soak test: thousands of requests to a guest under load, each of which must end exactly once.
 
+pub mod faults;
 pub mod footprint;
 pub mod ledger;
 pub mod session;
@@ -15,24 +16,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often footprints are taken, in steps.
+/// Number of steps between two footprints.
 const FOOTPRINTS: u32 = 50;
-/// How much more a VMM and a guest's slab may occupy at the end of a session than halfway, in KiB. Before that QEMU's tables
-/// of translated addresses still grow with what each of the CPUs touches; what is lost with each request grows on.
+/// Largest growth of the VMM and of the guest's slab from the middle of a session to its end, in KiB. Before the middle
+/// QEMU's tables of translated addresses still grow with what each CPU touches; a leak per request would go on growing.
 const GROWTH: (u64, u64) = (32 << 10, 16 << 10);
 
-/// What it came to.
+/// Results of a soak test.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Requests and their ends.
     pub ledger: Ledger,
-    /// What was done, how often.
+    /// Number of times that each step was taken.
     pub done: BTreeMap<&'static str, u64>,
-    /// The footprints halfway through each session and at its end.
+    /// Footprints in the middle and at the end of each session.
     pub footprints: Vec<(Footprint, Footprint)>,
 }
 
-/// Lets dice that fall as `seed` says decide what happens, for so long.
+/// Runs sessions of random steps for `length`. Equal seeds choose equal steps.
 pub fn run(artifacts: &Artifacts, length: Duration, seed: u64, progress: &dyn Fn(&str)) -> Result<Summary> {
     let begun = Instant::now();
     let mut dice = Dice::of(seed);

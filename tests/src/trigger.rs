@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Causes of refusals: memory that is kept busy, faults in the kernel, and removals that the guest's administrator asks for.
+//! Causes of refusals: busy memory, faults in the kernel, and removals by the guest's administrator.
 
 pub mod administrator;
 pub mod busy;

@@ -61,8 +61,8 @@ fn watch_shows_each_outcome_once() {
 fn list_shows_the_state_of_the_request() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
-        let holder = vm.hold_pages()?;
-        let asked = vm.ask(&dimm)??;
+        let pages = vm.hold_pages()?;
+        let request = vm.request(&dimm)??;
         vm.await_held_removal()?;
         let list = Program::run(vm.spare_monitor(), &["list"])?;
         assert_eq!((list.status, list.notes.as_str()), (Some(0), ""), "{list:?}");
@@ -72,8 +72,8 @@ fn list_shows_the_state_of_the_request() {
             "{list:?}"
         );
 
-        vm.let_go(holder)?;
-        assert_eq!(vm.watch(asked)?.outcome, Outcome::Released);
+        vm.release_pages(pages)?;
+        assert_eq!(vm.watch(request)?.outcome, Outcome::Released);
         let list = Program::run(vm.spare_monitor(), &["list"])?;
         assert!(list.text.ends_with("\nno removal is pending\n"), "{list:?}");
         Ok(())

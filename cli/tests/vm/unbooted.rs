@@ -59,7 +59,7 @@ impl Unbooted {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().context("cannot run setpriv")?;
         let stream = plug.accept(&child)?;
-        let qmp = Qmp::greet(stream, LogFile::create(&logs.join("qmp.log"))?)?;
+        let qmp = Qmp::connect(stream, LogFile::create(&logs.join("qmp.log"))?)?;
         Ok(Self { child, qmp, monitor })
     }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * Has a test guest's kernel start another one without a reset.
+ * kexec for test guests: starts another kernel without a reset.
  *
- *	kexec [-p] KERNEL INITRAMFS COMMAND_LINE	loads it; with -p to be started by a panic
- *	kexec -e					starts the one that was loaded without -p
+ *	kexec [-p] KERNEL INITRAMFS COMMAND_LINE	loads a kernel; with -p, as crash kernel
+ *	kexec -e					starts the kernel that was loaded without -p
  *
- * It is all that a guest without a distribution needs of kexec-tools, and stands on the kernel's own nolibc.
+ * A guest without a distribution needs no more of kexec-tools. Built with the kernel's own nolibc.
  */
 #include <linux/kexec.h>
 #include <linux/reboot.h>

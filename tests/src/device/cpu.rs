@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use papr_unplug_wire::wire::drc::DrcIndex;
 use serde_json::{Value, json};
 
-/// A CPU core in the guest, beside the one it booted with.
+/// Core of the guest that was hot-plugged.
 #[derive(Clone, Debug)]
 pub struct Cpu {
     id: String,
@@ -21,15 +21,15 @@ impl Device for Cpu {
 }
 
 impl Cpu {
-    /// Its connector.
+    /// Returns the DRC index of the core.
     pub fn connector(&self) -> DrcIndex {
-        // QEMU gives a CPU's connector the type 1 in the top four bits, and the core's number below.
+        // A DRC index of QEMU has the connector's type in its top four bits (1 for a CPU) and the core id below.
         DrcIndex(0x1000_0000 | self.core)
     }
 }
 
 impl Vm {
-    /// Adds a core and waits until the guest has it online.
+    /// Adds a core and waits until it is online in the guest.
     pub fn plug_cpu(&mut self, core: u32) -> Result<Cpu> {
         let possible = self.qmp.execute("query-hotpluggable-cpus", json!({}))?;
         let is_it = |slot: &&Value| slot.pointer("/props/core-id").and_then(Value::as_u64) == Some(core.into());
@@ -41,13 +41,13 @@ impl Vm {
         Ok(Cpu { id, core })
     }
 
-    /// Takes the core offline that the guest booted with, so that the other one is the last. (Core 0 itself can never be
-    /// unplugged from QEMU.)
+    /// Takes the boot core offline, so that a hot-plugged core becomes the last one online. (QEMU cannot unplug core 0
+    /// itself.)
     pub fn put_boot_cpu_offline(&mut self) -> Result<()> {
         self.guest.sh("echo 0 > /sys/devices/system/cpu/cpu0/online").map(drop)
     }
 
-    /// Takes it online again.
+    /// Takes the boot core online again.
     pub fn put_boot_cpu_online(&mut self) -> Result<()> {
         self.guest.sh("echo 1 > /sys/devices/system/cpu/cpu0/online").map(drop)
     }

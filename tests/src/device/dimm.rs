@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result, ensure};
 use papr_unplug_wire::wire::drc::DrcIndex;
 use serde_json::{Value, json};
 
-/// A logical memory block, in bytes. QEMU's are of 256 MiB, and the guest's memory blocks are as large.
+/// Size of a logical memory block (LMB), in bytes: 256 MiB in QEMU. The guest's memory blocks have the same size.
 pub const LMB: u64 = 256 << 20;
-/// The smallest DIMM.
+/// Size of the smallest DIMM, in bytes.
 pub const ONE_LMB: u64 = LMB;
-/// A DIMM of which the guest can take one half and refuse the other.
+/// Size of a DIMM of which the guest can give back one LMB and refuse the other, in bytes.
 pub const TWO_LMBS: u64 = 2 * LMB;
 
-/// A DIMM in the guest.
+/// DIMM in the guest.
 #[derive(Clone, Debug)]
 pub struct Dimm {
     id: String,
-    /// Where the guest sees it.
+    /// Guest physical address.
     address: u64,
 }
 
@@ -29,35 +29,35 @@ impl Device for Dimm {
 }
 
 impl Dimm {
-    /// The memory block of its first LMB, as `/sys/devices/system/memory/memoryN` counts them.
+    /// Returns the number of the memory block that holds the first LMB, as in `/sys/devices/system/memory/memoryN`.
     pub fn first_block(&self) -> u64 {
         self.address / LMB
     }
 
-    /// The connector of an LMB, counted from 0.
+    /// Returns the DRC index of an LMB; `lmb` counts from 0.
     pub fn connector(&self, lmb: u32) -> DrcIndex {
-        // QEMU gives an LMB's connector the type 8 in the top four bits, and the block's number below.
+        // A DRC index of QEMU has the connector's type in its top four bits (8 for an LMB) and the LMB's number below.
         DrcIndex(0x8000_0000 + self.first_block() as u32 + lmb)
     }
 }
 
-/// The id of what is behind a DIMM.
+/// Returns the id of a DIMM's memory backend.
 fn backend(dimm: &str) -> String {
     format!("{dimm}-ram")
 }
 
 impl Vm {
-    /// Adds a DIMM of so many bytes and waits until the guest has it online.
+    /// Adds a DIMM of `size` bytes and waits until it is online in the guest.
     pub fn plug_dimm(&mut self, size: u64) -> Result<Dimm> {
         self.plug_dimm_into(0, size)
     }
 
-    /// Adds a DIMM to a NUMA node.
+    /// Adds a DIMM of `size` bytes to a NUMA node and waits until it is online in the guest.
     pub fn plug_dimm_into(&mut self, node: u32, size: u64) -> Result<Dimm> {
         self.devices += 1;
         let id = format!("dimm{}", self.devices);
         let backend = backend(&id);
-        // The guest touches little of a large DIMM, and the host need not have all of it.
+        // Without `reserve` a large DIMM needs no more memory of the host than the guest touches.
         let ram = json!({ "qom-type": "memory-backend-ram", "id": backend, "size": size, "reserve": false });
         self.qmp.execute("object-add", ram)?;
         self.plug(json!({ "driver": "pc-dimm", "id": id, "memdev": backend, "node": node }))?;
@@ -65,7 +65,7 @@ impl Vm {
         Ok(Dimm { id, address })
     }
 
-    /// Forgets what was behind a device that is gone.
+    /// Deletes the memory backend of a DIMM that was released. Does nothing for other devices.
     pub fn forget(&mut self, device: &(impl Device + ?Sized)) -> Result<()> {
         let backend = backend(device.id());
         let objects = self.qmp.execute("qom-list", json!({ "path": "/objects" }))?;
@@ -75,12 +75,12 @@ impl Vm {
         Ok(())
     }
 
-    /// A DIMM that was there as the guest booted.
+    /// Returns a DIMM that was on QEMU's command line.
     pub fn dimm_at_boot(&mut self, id: &str) -> Result<Dimm> {
         Ok(Dimm { id: id.to_owned(), address: self.address_of(id)? })
     }
 
-    /// Adds a device and waits until the guest has taken it into use.
+    /// Adds a device and waits until the guest has configured it.
     pub(crate) fn plug(&mut self, device: Value) -> Result<()> {
         self.trace.so_far(&mut self.guest)?;
         self.qmp.execute("device_add", device.clone())?;

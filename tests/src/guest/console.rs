@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest's first console: the kernel log. (The VMM itself keeps `console.log`.)
+//! The guest's first console, which has the kernel log. (QEMU itself writes `console.log`.)
 
 use crate::{
     deadline::Deadline,
-    stream::lines::{Lines, NoLine},
+    stream::lines::{LineError, Lines},
 };
 use std::{io, os::unix::net::UnixStream};
 
-/// The guest's kernel log.
+/// Kernel log of the guest, as far as it was read.
 #[derive(Debug)]
 pub struct Console {
     lines: Lines,
@@ -16,18 +16,18 @@ pub struct Console {
 }
 
 impl Console {
-    /// Listens to this stream.
+    /// Reads the kernel log from a stream.
     pub fn of(stream: &UnixStream) -> io::Result<Self> {
         Ok(Self { lines: Lines::of(stream, |_| {})?, log: Vec::new() })
     }
 
-    /// The same console, after its guest has gone to another VMM, which has it on this stream.
+    /// Reads on from the stream of another VMM, to which the guest has migrated.
     pub fn move_to(self, stream: &UnixStream) -> io::Result<Self> {
         Ok(Self { lines: Lines::of(stream, |_| {})?, ..self })
     }
 
-    /// Waits for a line with this text in it.
-    pub fn wait_for(&mut self, text: &str) -> Result<(), NoLine> {
+    /// Waits for a line that contains `text`.
+    pub fn wait_for(&mut self, text: &str) -> Result<(), LineError> {
         let deadline = Deadline::start();
         loop {
             let line = self.lines.next(deadline)?.text;
@@ -39,30 +39,30 @@ impl Console {
         }
     }
 
-    /// Waits for a line with this text in it, and forgets what was before: it is another kernel's that begins here.
-    pub fn begin_anew(&mut self, text: &str) -> Result<(), NoLine> {
+    /// Waits for a line that contains `text`, and drops the lines before it: the log of another kernel begins here.
+    pub fn begin_anew(&mut self, text: &str) -> Result<(), LineError> {
         self.wait_for(text)?;
         self.log.drain(..self.log.len() - 1);
         Ok(())
     }
 
-    /// Forgets the lines with this text in them that have been waited past.
+    /// Drops the lines that contain `text`.
     pub fn forget(&mut self, text: &str) {
         self.log.retain(|line| !line.contains(text));
     }
 
-    /// Waits for the VMM to end.
-    pub fn wait_for_end(&mut self) -> Result<(), NoLine> {
+    /// Reads until the VMM ends.
+    pub fn wait_for_end(&mut self) -> Result<(), LineError> {
         loop {
             match self.lines.next(Deadline::start()) {
                 Ok(line) => self.log.push(line.text),
-                Err(NoLine::Gone) => return Ok(()),
-                Err(NoLine::Late) => return Err(NoLine::Late),
+                Err(LineError::Closed) => return Ok(()),
+                Err(LineError::Timeout) => return Err(LineError::Timeout),
             }
         }
     }
 
-    /// The lines that have been waited past.
+    /// Returns the lines that were read.
     pub fn log(&self) -> &[String] {
         &self.log
     }

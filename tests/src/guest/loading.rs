@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A guest whose only process loads the module and ends, and the VM with it. It takes a kernel and a console and nothing
-//! else, so it shows what the module says where there is not much more.
+//! Guest whose only process loads the module and ends, which ends the VM. It needs nothing but a kernel and a console,
+//! so it shows what the module logs on kernels and machines that have little else.
 
 use crate::{
     artifacts::Artifacts,
     guest::console::Console,
     pairing::Side,
-    vm::{fresh, logs},
+    vm::{empty_directory, logs},
     vmm::{
         machine::Machine,
         qemu::{Qemu, Start},
@@ -15,34 +15,34 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 
-/// The kernel's command line for that.
+/// Kernel arguments that make `insmod` the first process.
 const ALONE: &str = "rdinit=/bin/busybox -- insmod /lib/modules/papr_unplug.ko";
 
-/// What the guest's console said.
+/// Console output of such a guest.
 #[derive(Debug)]
 pub struct Loading(Vec<String>);
 
 impl Loading {
-    /// Boots such a guest, to its end. Its logs go to `target/vm/NAME`.
+    /// Boots such a guest and waits for its end. Logs go to `target/vm/NAME`.
     pub fn watch(artifacts: &Artifacts, machine: Machine, name: &str) -> Result<Self> {
         let start = Start::with_kernel_arguments(ALONE);
-        let qemu = Qemu::start(artifacts, Side::Stock, machine, &start, &fresh(&logs(name))?)?;
+        let qemu = Qemu::start(artifacts, Side::Stock, machine, &start, &empty_directory(&logs(name))?)?;
         let mut console = Console::of(&qemu.console)?;
         console.wait_for_end().context("waiting for the guest to end")?;
         Ok(Self(console.log().to_vec()))
     }
 
-    /// What the module said of itself, each line once: busybox tries two ways to load a module.
+    /// Returns the lines that the module logged, each once: busybox tries two system calls to load a module.
     pub fn module_said(&self) -> Vec<&str> {
         let mut said: Vec<_> = self.0.iter().filter_map(|line| Some(line.split_once("] papr_unplug: ")?.1)).collect();
-        // These the kernel says of it.
+        // Lines about the module that the kernel itself logs.
         let kernels = ["loading out-of-tree module", "module verification failed"];
         said.retain(|line| !kernels.iter().any(|begin| line.starts_with(begin)));
         said.dedup();
         said
     }
 
-    /// Why it could not be loaded, as `insmod` has it.
+    /// Returns the error that `insmod` printed, if any.
     pub fn error(&self) -> Option<&str> {
         self.0
             .iter()

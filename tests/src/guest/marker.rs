@@ -1,36 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where one command's output begins and ends on a terminal that may also echo, prompt and chatter.
+//! Marks around the output of a command, on a terminal that may also echo and prompt.
 //!
-//! A command is sent as one line that prints a mark before and after it. The line holds the marks' *formats*, so that
-//! neither its echo nor a listing of it can be taken for a mark.
+//! A command is sent as one line that prints a mark before and after it. The line holds the *formats* of the marks, so
+//! neither its echo nor a listing of it reads as a mark.
 
-/// What a command printed, and how it ended.
+/// Output and exit status of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Everything between the marks.
+    /// Text between the marks.
     pub text: String,
-    /// Its exit status.
+    /// Exit status.
     pub status: u8,
 }
 
-/// The line that has a POSIX shell run `command`, with marks that bear `number`.
+/// Returns the line that makes a POSIX shell run `command` between marks with this number.
 ///
-/// The shell runs it itself, not a subshell: directories, variables and descriptors that it changes stay changed.
+/// The shell runs the command itself, not in a subshell: it keeps directories, variables and descriptors that the
+/// command changes.
 pub fn line_for(number: u64, command: &str) -> String {
     let quoted = command.replace('\'', r"'\''");
     format!(r"printf '\n<%s:begin>\n' {number}; eval '{quoted}' </dev/null; printf '\n<%s:end:%s>\n' {number} $?")
 }
 
-/// Reads the lines of a terminal and finds the outputs between the marks.
+/// Reader of a terminal's lines, which finds the output between marks.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// The command whose output is being read, and its lines.
+    /// Number and lines of the command whose output is being read.
     current: Option<(u64, Vec<String>)>,
 }
 
 impl Reader {
-    /// Takes one line; gives the number and output of a command that ended with it.
+    /// Takes one line. Returns the number and the output of the command that ends with it.
     pub fn take(&mut self, line: &str) -> Option<(u64, Output)> {
         match (parse(line), &mut self.current) {
             (Some((number, Mark::Begin)), current) => {
@@ -38,8 +39,8 @@ impl Reader {
                 None
             }
             (Some((number, Mark::End(status))), Some((begun, lines))) if *begun == number => {
-                // The mark brings its own line break, so the last line is what was before it: nothing, if the command
-                // ended its output with one.
+                // The end mark brings its own line break, so the last line is what the command printed after its last
+                // line break.
                 let text = lines.join("\n");
                 self.current = None;
                 Some((number, Output { text, status }))
@@ -82,7 +83,7 @@ mod tests {
         Output { text: text.into(), status }
     }
 
-    /// What a real shell makes of the line, read back.
+    /// Runs the line in a real shell and reads the result.
     fn run(command: &str) -> Output {
         let printed = Command::new("sh").args(["-c", &line_for(7, command)]).output().unwrap().stdout;
         let printed = String::from_utf8(printed).unwrap();

@@ -1,39 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest module, as the guest's administrator sees it.
+//! The guest module: loading, parameters, debugfs files and probes.
 
 use crate::{observe::trace::Trace, vm::Vm};
 use anyhow::{Context as _, Result};
 use std::{collections::BTreeMap, str::FromStr};
 
-/// Where the module shows what it did.
+/// The module's directory in debugfs.
 const DIRECTORY: &str = "/sys/kernel/debug/papr_unplug";
 
-/// The module's counters, by name.
+/// Counters of the module, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters(BTreeMap<String, u64>);
 
-/// One line of the module's `refusals`.
+/// Line of the file `refusals`, as its `name=value` members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(BTreeMap<String, String>);
 
-/// One line of the module's `probes`: a function's name and what is said of it.
+/// Line of the file `probes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// The function.
+    /// Probed function.
     pub symbol: String,
-    /// `active missed=N` or `absent`.
+    /// State: `active missed=N` or `absent`.
     pub state: String,
 }
 
 impl Counters {
-    /// One of them.
+    /// Returns the value of a counter.
+    ///
+    /// # Panics
+    ///
+    /// If the module has no such counter.
     #[track_caller]
     pub fn get(&self, name: &str) -> u64 {
         *self.0.get(name).unwrap_or_else(|| panic!("there is no counter {name} in {self:?}"))
     }
 
-    /// Those that are not zero, by name, but for `missed_events`: whether one comes while a probe runs is a matter of chance.
+    /// Returns the counters that are not zero, by name, without `missed_events`: whether an event comes while a probe
+    /// runs is up to chance.
     pub fn nonzero(&self) -> Vec<(&str, u64)> {
         let is_certain = |(name, value): &(&String, &u64)| **value != 0 && *name != "missed_events";
         self.0.iter().filter(is_certain).map(|(name, value)| (name.as_str(), *value)).collect()
@@ -53,7 +58,7 @@ impl FromStr for Counters {
 }
 
 impl Refusal {
-    /// A member of the line, if it has it.
+    /// Returns the value of a member, if the line has it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -77,37 +82,37 @@ impl Vm {
         self.insert("papr_unplug.ko")
     }
 
-    /// Loads it with these parameters.
+    /// Loads the module with parameters.
     pub fn load_module_with(&mut self, parameters: &str) -> Result<()> {
         self.insert(&format!("papr_unplug.ko {parameters}"))
     }
 
-    /// Loads it with the face that it shows to kernels without `CONFIG_RUST`.
+    /// Loads the standalone build, which is for kernels without `CONFIG_RUST`.
     pub fn load_freestanding_module(&mut self) -> Result<()> {
         self.insert("freestanding/papr_unplug.ko")
     }
 
     fn insert(&mut self, module: &str) -> Result<()> {
         self.guest.sh(&format!("insmod /lib/modules/{module}"))?;
-        Trace::step_behind(&mut self.guest)
+        Trace::trace_after_module(&mut self.guest)
     }
 
-    /// Unloads it.
+    /// Unloads the module.
     pub fn unload_module(&mut self) -> Result<()> {
         self.guest.sh("rmmod papr_unplug").map(drop)
     }
 
-    /// Its counters.
+    /// Reads the counters.
     pub fn counters(&mut self) -> Result<Counters> {
         self.guest.sh(&format!("cat {DIRECTORY}/counters"))?.parse()
     }
 
-    /// The last refusals it saw, oldest first.
+    /// Reads the last refusals, oldest first.
     pub fn refusals(&mut self) -> Result<Vec<Refusal>> {
         self.guest.sh(&format!("cat {DIRECTORY}/refusals"))?.lines().map(str::parse).collect()
     }
 
-    /// Its probes.
+    /// Reads the states of the probes.
     pub fn probes(&mut self) -> Result<Vec<Probe>> {
         let text = self.guest.sh(&format!("cat {DIRECTORY}/probes"))?;
         let probe = |line: &str| {
@@ -117,10 +122,10 @@ impl Vm {
         text.lines().map(probe).collect()
     }
 
-    /// The places that the kernel has a probe on, whosever it is, and the functions that its function tracer is called
-    /// for; one that has two is there twice.
+    /// Returns all functions of the kernel that have a kprobe or a tracer, whoever put it there. A function that has
+    /// both is there twice.
     pub fn probed_places(&mut self) -> Result<Vec<String>> {
-        // Addresses vary, and so does what is said behind the name: whether the probe is optimised yet.
+        // Addresses differ from boot to boot, and the end of a line says whether the kprobe is optimised by now.
         let kprobes = "while read address kind place rest; do echo $place; done < /sys/kernel/debug/kprobes/list";
         let traced = "while read place rest; do echo $place; done < /sys/kernel/tracing/enabled_functions";
         let mut places: Vec<String> =

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest's second console: a root shell.
+//! The guest's second console, which has a root shell.
 
 use crate::{
     deadline::Deadline,
     guest::marker::{self, Output, Reader},
     stream::{
-        lines::{Lines, NoLine},
+        lines::{LineError, Lines},
         log_file::LogFile,
     },
 };
 use anyhow::{Context as _, Result, ensure};
 use std::{collections::BTreeMap, io::Write as _, os::unix::net::UnixStream};
 
-/// What the guest's first process says when a shell is there.
+/// Line that `tests/guest/init` prints before it starts a shell.
 pub const READY: &str = "papr-unplug guest ready";
 
-/// A root shell in the guest. Commands run one after the other, in the order they were started.
+/// Root shell in the guest. Commands run one after the other, in the order in which they were started.
 #[derive(Debug)]
 pub struct Shell {
     stream: UnixStream,
     lines: Lines,
-    journal: LogFile,
+    log_file: LogFile,
     reader: Reader,
     started: u64,
     ended: BTreeMap<u64, Output>,
 }
 
-/// A command that was started and not yet waited for.
+/// Command that was started and has not been waited for.
 #[derive(Debug)]
 #[must_use = "it is to be finished"]
 pub struct Started {
@@ -36,54 +36,54 @@ pub struct Started {
 }
 
 impl Shell {
-    /// Waits for the guest to say that it has a shell.
-    pub fn greet(stream: UnixStream, journal: LogFile) -> Result<Self> {
-        let witness = journal.clone();
-        let lines = Lines::of(&stream, move |line| witness.add(line))?;
+    /// Connects to the shell and waits for its first prompt.
+    pub fn connect(stream: UnixStream, log_file: LogFile) -> Result<Self> {
+        let observed = log_file.clone();
+        let lines = Lines::of(&stream, move |line| observed.add(line))?;
         let mut guest =
-            Self { stream, lines, journal, reader: Reader::default(), started: 0, ended: BTreeMap::default() };
-        guest.greet_again()?;
+            Self { stream, lines, log_file, reader: Reader::default(), started: 0, ended: BTreeMap::default() };
+        guest.await_prompt()?;
         Ok(guest)
     }
 
-    /// Waits for the guest to say that it has another shell. What was started in the one before is forgotten.
-    pub fn greet_again(&mut self) -> Result<()> {
+    /// Waits for the prompt of a new shell. Commands that the shell before it had not finished are lost.
+    pub fn await_prompt(&mut self) -> Result<()> {
         let deadline = Deadline::start();
         while !self.lines.next(deadline).context("waiting for the guest's shell")?.text.contains(READY) {}
         self.reader = Reader::default();
-        // Commands themselves read from nowhere, and the terminal is where they write.
+        // Commands read from /dev/null and write to the terminal.
         self.sh("stty -echo <&1; PS1=").map(drop)
     }
 
-    /// The same shell, after it has gone to another VMM, which has it on this stream.
+    /// Connects to the same shell on the stream of another VMM, to which the guest has migrated.
     pub fn move_to(self, stream: UnixStream) -> Result<Self> {
-        let witness = self.journal.clone();
-        let lines = Lines::of(&stream, move |line| witness.add(line))?;
+        let observed = self.log_file.clone();
+        let lines = Lines::of(&stream, move |line| observed.add(line))?;
         Ok(Self { stream, lines, ..self })
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits for its end.
     pub fn run(&mut self, command: &str) -> Result<Output> {
         let started = self.start(command)?;
         self.finish(&started)
     }
 
-    /// Runs a command that must succeed; gives what it printed.
+    /// Runs a command and returns its output. Fails if its exit status is not 0.
     pub fn sh(&mut self, command: &str) -> Result<String> {
         let Output { text, status } = self.run(command)?;
         ensure!(status == 0, "in the guest, `{command}` ended with {status}: {text}");
         Ok(text)
     }
 
-    /// Starts a command (one line, as a shell takes it).
+    /// Starts a command, which must be one line.
     pub fn start(&mut self, command: &str) -> Result<Started> {
         ensure!(!command.contains('\n'), "a command is one line, and this is not: {command}");
         self.started += 1;
-        self.journal.add(&format!("$ {command}"));
+        self.log_file.add(&format!("$ {command}"));
         let line = marker::line_for(self.started, command) + "\n";
-        // A terminal takes no longer line; what goes over is lost without a word.
+        // The terminal drops what exceeds its line buffer, without an error.
         ensure!(line.len() < 4096, "a command this long does not fit into the guest's terminal: {command}");
-        self.stream.write_all(line.as_bytes()).map_err(|_| NoLine::Gone)?;
+        self.stream.write_all(line.as_bytes()).map_err(|_| LineError::Closed)?;
         Ok(Started { number: self.started, command: command.to_owned() })
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The daemon, and the command that talks to it.
+//! libvirtd, and `virsh` as its client.
 
 use crate::{
     deadline::Deadline,
@@ -18,74 +18,75 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// The environment variable that names the command by which libvirt's own file system is entered; `cargo xtask libvirt`
-/// sets it. Inside, the host's files are at [`HOST`], and only the directory that is named first can be written to, at
+/// Environment variable with the command that enters libvirt's root file system; `cargo xtask libvirt` sets it. Inside,
+/// the host's files are below [`HOST`]. Only the directory that the command's first argument names is writable, as
 /// [`STATE`].
 pub const VARIABLE: &str = "PAPR_UNPLUG_LIBVIRT";
-/// Where the host's files are.
+/// Directory of the host's files inside.
 pub const HOST: &str = "/host";
-/// Where the state is.
+/// Writable directory inside.
 pub const STATE: &str = "/state";
 
-/// A running libvirtd. It ends with everything that it has started when this is dropped.
+/// Running libvirtd. Dropping it ends libvirtd and everything that it has started.
 #[derive(Debug)]
 pub struct Daemon {
     enter: PathBuf,
     state: PathBuf,
-    journal: LogFile,
+    log_file: LogFile,
     child: Child,
 }
 
-/// What `virsh` came to.
+/// Result of a `virsh` command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Virsh {
-    /// What it printed.
+    /// Success, with the output.
     Done(String),
-    /// What it complained about.
+    /// Failure, with the error output.
     Failed(String),
 }
 
 impl Daemon {
-    /// Starts a daemon that knows no domains. Its state and its log stay in `logs`; the journal gets the commands.
-    pub fn start(logs: &Path, journal: LogFile) -> Result<Self> {
+    /// Starts a daemon that knows no domains. Its state and its own log go to `logs`, commands and their results to
+    /// `log_file`.
+    pub fn start(logs: &Path, log_file: LogFile) -> Result<Self> {
         let enter =
             env::var_os(VARIABLE).with_context(|| format!("{VARIABLE} is not set: run `cargo xtask libvirt`"))?;
         let state = logs.join("state");
         let configuration = state.join("etc/libvirt");
         fs::create_dir_all(&configuration)?;
-        // No second daemon is needed to write a log, and nothing here is to be protected from QEMU.
+        // Logs need no second daemon (virtlogd) here, and tests need no seccomp filter.
         fs::write(configuration.join("qemu.conf"), "stdio_handler = \"file\"\nseccomp_sandbox = 0\n")?;
         fs::write(configuration.join("libvirtd.conf"), format!("log_outputs = \"3:file:{STATE}/libvirtd.log\"\n"))?;
 
         let log = File::create(logs.join("libvirtd.log"))?;
         let mut command = entering(enter.as_ref(), &state);
-        // libvirtd goes into the background when it can be talked to. Who started it must stay, or all of it ends.
+        // libvirtd daemonizes once it accepts connections. The process that started it must stay, or the sandbox ends.
         command.args(["sh", "-c", "libvirtd --daemon && echo ready && exec cat"]);
         let (near, far) = UnixStream::pair()?;
         command.stdin(Stdio::piped()).stdout(OwnedFd::from(far)).stderr(log);
         let child = command.spawn().with_context(|| format!("cannot run {}", enter.display()))?;
         drop(command);
-        let daemon = Self { enter: enter.into(), state, journal, child };
+        let daemon = Self { enter: enter.into(), state, log_file, child };
         match Lines::of(&near, |_| {})?.next(Deadline::start()) {
             Ok(line) if line.text == "ready" => Ok(daemon),
             other => bail!("libvirtd does not start ({other:?}); see {}", logs.join("libvirtd.log").display()),
         }
     }
 
-    /// Runs `virsh` to its end.
+    /// Runs a `virsh` command.
     pub fn virsh(&self, words: &[&str]) -> Result<Virsh> {
-        self.journal.add(&format!("$ virsh {}", words.join(" ")));
+        self.log_file.add(&format!("$ virsh {}", words.join(" ")));
         let output = self.entering().arg("virsh").args(words).stdin(Stdio::null()).output()?;
-        let told = if output.status.success() {
+        let result = if output.status.success() {
             Virsh::Done(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         } else {
             Virsh::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())
         };
-        self.journal.add(&told.to_string());
-        Ok(told)
+        self.log_file.add(&result.to_string());
+        Ok(result)
     }
 
-    /// Runs `virsh`, which must succeed; gives what it printed.
+    /// Runs a `virsh` command and returns its output. Fails if the command fails.
     pub fn virsh_done(&self, words: &[&str]) -> Result<String> {
         match self.virsh(words)? {
             Virsh::Done(text) => Ok(text),
@@ -93,23 +94,23 @@ impl Daemon {
         }
     }
 
-    /// Lets `virsh` run on; gives the process and its lines.
-    pub(crate) fn follow(&self, words: &[&str], journal: LogFile) -> Result<(Child, Lines)> {
+    /// Starts a `virsh` command and returns its process and its lines.
+    pub(crate) fn follow(&self, words: &[&str], log_file: LogFile) -> Result<(Child, Lines)> {
         let (near, far) = UnixStream::pair()?;
         let mut command = self.entering();
         command.arg("virsh").args(words).stdin(Stdio::null()).stdout(OwnedFd::from(far)).stderr(Stdio::null());
         let child = command.spawn().context("cannot run virsh")?;
-        Ok((child, Lines::of(&near, move |line| journal.add(line))?))
+        Ok((child, Lines::of(&near, move |line| log_file.add(line))?))
     }
 
-    /// Writes a file that commands find in [`STATE`].
+    /// Writes a file to [`STATE`].
     pub fn put(&self, name: &str, content: &str) -> Result<()> {
         fs::write(self.state.join(name), content).with_context(|| format!("cannot write {name}"))
     }
 
     /// Connects to a socket in [`STATE`].
     pub fn connect(&self, socket: &str) -> Result<UnixStream> {
-        // Through its directory, for a socket's path must be short and a checkout's may be long.
+        // The path of a socket is limited to 108 bytes; that of its directory is not.
         let directory = File::open(&self.state)?;
         let path = format!("/proc/self/fd/{}/{socket}", directory.as_raw_fd());
         UnixStream::connect(path).with_context(|| format!("cannot connect to {socket}"))
@@ -127,7 +128,7 @@ impl Drop for Daemon {
     }
 }
 
-/// How a file of the host is called inside.
+/// Returns the path of one of the host's files inside.
 pub(crate) fn inside(file: &Path) -> Result<String> {
     let file = file.to_str().context("the path of an artifact is no UTF-8")?;
     ensure!(file.starts_with('/') && !file.contains(['<', '&', '\'']), "{file} cannot be named in a domain's XML");
@@ -148,7 +149,7 @@ impl fmt::Display for Virsh {
 }
 
 impl Virsh {
-    /// Whether it complained, with these words among others.
+    /// Returns whether the command failed with an error that contains `words`.
     pub fn has_failed_with(&self, words: &str) -> bool {
         matches!(self, Self::Failed(error) if error.contains(words))
     }

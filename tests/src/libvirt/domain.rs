@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A guest that libvirt runs.
+//! Domain of libvirt: a guest with the module.
 
 use super::{
     daemon::{Daemon, STATE, Virsh, inside},
-    events::{Event, Events},
+    events::{Events, LibvirtEvent},
 };
 use crate::{
     artifacts::Artifacts, deadline::Deadline, guest::shell::Shell, observe::trace::Trace, pairing::Side,
@@ -13,13 +13,14 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use std::{fs, path::PathBuf};
 
-/// Its name in libvirt.
+/// Name of the domain.
 const NAME: &str = "guest";
 
-/// Where a VM's logs have what went between a test and libvirt.
+/// Log of the commands to libvirt, their results, and the events.
 const TRANSCRIPT: &str = "libvirt.log";
 
-/// One CPU of four, 2 GiB, and slots for DIMMs. The kernel log goes to a file, and a shell to a socket.
+/// Domain with one CPU of up to four, 2 GiB, and four slots for DIMMs. The kernel log goes to a file, the shell to a
+/// socket.
 const XML: &str = "\
 <domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>guest</name>
@@ -50,17 +51,17 @@ const XML: &str = "\
 </domain>
 ";
 
-/// A DIMM of two LMBs.
+/// DIMM of two LMBs.
 const DIMM: &str = "<memory model='dimm'><target><size unit='MiB'>512</size><node>0</node></target></memory>";
 
-/// A running guest with the module loaded, and all that libvirt says of it.
+/// Running domain whose guest has the module loaded.
 #[derive(Debug)]
 pub struct Domain {
     /// The guest's shell.
     pub guest: Shell,
-    /// What libvirt tells.
+    /// Events of libvirt.
     pub events: Events,
-    /// What QEMU tells, as libvirt passes it on.
+    /// Events of QEMU, which libvirt passes on.
     pub monitor: Events,
     trace: Trace,
     daemon: Daemon,
@@ -68,39 +69,39 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// Starts a daemon and a guest of ours in it. Logs go to `target/vm/NAME`.
+    /// Starts a daemon and a domain. Logs go to `target/vm/NAME`.
     pub fn start(artifacts: &Artifacts, vmm: Side, name: &str) -> Result<Self> {
         let logs = vm::logs(name);
         if logs.exists() {
             fs::remove_dir_all(&logs)?;
         }
         fs::create_dir_all(&logs)?;
-        let journal = LogFile::create(&logs.join(TRANSCRIPT))?;
-        let daemon = Daemon::start(&logs, journal.clone())?;
+        let log_file = LogFile::create(&logs.join(TRANSCRIPT))?;
+        let daemon = Daemon::start(&logs, log_file.clone())?;
         daemon.put("domain.xml", &xml(artifacts, vmm)?)?;
         daemon.put("dimm.xml", DIMM)?;
-        // Paused, so that no word of its shell is lost.
+        // The domain starts paused, so that no line of its shell is missed.
         daemon.virsh_done(&["create", "--paused", &format!("{STATE}/domain.xml")])?;
         let shell = daemon.connect("shell")?;
-        let events = Events::of_domains(&daemon, journal.clone())?;
-        let monitor = Events::of_monitors(&daemon, journal)?;
+        let events = Events::of_domains(&daemon, log_file.clone())?;
+        let monitor = Events::of_monitors(&daemon, log_file)?;
         daemon.virsh_done(&["resume", NAME])?;
-        let mut guest = Shell::greet(shell, LogFile::create(&logs.join("shell.log"))?)?;
+        let mut guest = Shell::connect(shell, LogFile::create(&logs.join("shell.log"))?)?;
         guest.sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks")?;
         guest.sh("insmod /lib/modules/papr_unplug.ko")?;
         let trace = Trace::start(&mut guest)?;
         let mut domain = Self { guest, events, monitor, trace, daemon, logs };
-        domain.be_heard()?;
+        domain.await_listeners()?;
         Ok(domain)
     }
 
-    /// Adds a DIMM, and waits until the guest has taken it into use; gives libvirt's name for it.
+    /// Adds a DIMM and waits until the guest has configured it. Returns its alias.
     pub fn plug_dimm(&mut self) -> Result<&'static str> {
         self.plug(|domain| domain.daemon.virsh(&["attach-device", NAME, &format!("{STATE}/dimm.xml"), "--live"]))?;
         Ok("dimm0")
     }
 
-    /// Adds a second CPU in the same way.
+    /// Adds a second CPU and waits until the guest has configured it. Returns its alias.
     pub fn plug_cpu(&mut self) -> Result<&'static str> {
         self.plug(|domain| domain.set_cpus(2))?;
         Ok("vcpu1")
@@ -115,28 +116,28 @@ impl Domain {
         Ok(())
     }
 
-    /// Asks for a device.
+    /// Requests the removal of a device.
     pub fn detach(&self, device: &str) -> Result<Virsh> {
         self.daemon.virsh(&["detach-device-alias", NAME, device, "--live"])
     }
 
-    /// Sets how many CPUs the guest has.
+    /// Sets the number of CPUs.
     pub fn set_cpus(&self, count: u32) -> Result<Virsh> {
         self.daemon.virsh(&["setvcpus", NAME, &count.to_string(), "--live"])
     }
 
-    /// What was asked of libvirt, and all it said, up to now.
+    /// Returns the log of commands and events up to now.
     pub fn transcript(&self) -> Result<String> {
         let path = self.logs.join(TRANSCRIPT);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// Makes sure that both streams of events are being listened to, by pausing the guest for a moment until that is
-    /// heard in both: `virsh` does not say when it has begun to listen.
-    fn be_heard(&mut self) -> Result<()> {
+    /// Pauses and resumes the domain until both streams have an event of that: `virsh` does not say when it has begun
+    /// to listen.
+    fn await_listeners(&mut self) -> Result<()> {
         let deadline = Deadline::start();
-        while !(self.events.have("lifecycle") && self.monitor.have("STOP")) {
-            ensure!(!deadline.left().is_zero(), "virsh hears no events");
+        while !(self.events.has("lifecycle") && self.monitor.has("STOP")) {
+            ensure!(!deadline.left().is_zero(), "virsh reports no events");
             self.daemon.virsh_done(&["suspend", NAME])?;
             self.daemon.virsh_done(&["resume", NAME])?;
         }
@@ -144,8 +145,8 @@ impl Domain {
     }
 }
 
-/// The names of events, in their order.
-pub fn names<'a>(events: &[&'a Event]) -> Vec<&'a str> {
+/// Returns the names of events, in order.
+pub fn names<'a>(events: &[&'a LibvirtEvent]) -> Vec<&'a str> {
     events.iter().map(|event| event.name.as_str()).collect()
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What libvirt tells, as `virsh` prints it: a line for each event.
+//! Events as `virsh` prints them, one a line.
 
 use super::daemon::Daemon;
 use crate::{
@@ -11,43 +11,43 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use std::process::Child;
 
-/// A stream of events.
+/// Stream of events.
 #[derive(Debug)]
 pub struct Events {
     child: Child,
     lines: Lines,
-    heard: Vec<Event>,
+    heard: Vec<LibvirtEvent>,
 }
 
-/// An event: `event NAME for domain 'guest': DETAIL`.
+/// LibvirtEvent, from a line `event NAME for domain 'guest': DETAIL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Its name, such as `device-removed` or `DEVICE_DELETED`.
+pub struct LibvirtEvent {
+    /// Name, such as `device-removed` or `DEVICE_DELETED`.
     pub name: String,
-    /// What it says.
+    /// Detail; for an event of QEMU its data, as JSON.
     pub detail: String,
 }
 
 impl Events {
-    /// libvirt's own events.
-    pub fn of_domains(daemon: &Daemon, journal: LogFile) -> Result<Self> {
-        Self::follow(daemon, &["event", "--all", "--loop"], journal)
+    /// Listens to the events of libvirt.
+    pub fn of_domains(daemon: &Daemon, log_file: LogFile) -> Result<Self> {
+        Self::follow(daemon, &["event", "--all", "--loop"], log_file)
     }
 
-    /// QEMU's events, which libvirt passes on as they are.
-    pub fn of_monitors(daemon: &Daemon, journal: LogFile) -> Result<Self> {
-        Self::follow(daemon, &["qemu-monitor-event", "--loop", "--timestamp"], journal)
+    /// Listens to the events of QEMU, which libvirt passes on unchanged.
+    pub fn of_monitors(daemon: &Daemon, log_file: LogFile) -> Result<Self> {
+        Self::follow(daemon, &["qemu-monitor-event", "--loop", "--timestamp"], log_file)
     }
 
-    fn follow(daemon: &Daemon, words: &[&str], journal: LogFile) -> Result<Self> {
-        let (child, lines) = daemon.follow(words, journal)?;
+    fn follow(daemon: &Daemon, words: &[&str], log_file: LogFile) -> Result<Self> {
+        let (child, lines) = daemon.follow(words, log_file)?;
         Ok(Self { child, lines, heard: Vec::new() })
     }
 
-    /// Whether an event of this name has come so far.
-    pub fn have(&mut self, name: &str) -> bool {
+    /// Returns whether an event of this name has come.
+    pub fn has(&mut self, name: &str) -> bool {
         while let Some(line) = self.lines.ready() {
-            self.heard.extend(Event::read(&line.text));
+            self.heard.extend(LibvirtEvent::parse(&line.text));
         }
         self.heard.iter().any(|event| event.name == name)
     }
@@ -57,13 +57,13 @@ impl Events {
         let deadline = Deadline::start();
         while !self.about(device).iter().any(|event| event.name == name) {
             let line = self.lines.next(deadline).with_context(|| format!("waiting for {name} about {device}"))?;
-            self.heard.extend(Event::read(&line.text));
+            self.heard.extend(LibvirtEvent::parse(&line.text));
         }
         Ok(())
     }
 
-    /// The events about a device that have been waited for, in their order.
-    pub fn about(&self, device: &str) -> Vec<&Event> {
+    /// Returns the events about a device that were read, in order.
+    pub fn about(&self, device: &str) -> Vec<&LibvirtEvent> {
         self.heard.iter().filter(|event| event.is_about(device)).collect()
     }
 }
@@ -75,21 +75,21 @@ impl Drop for Events {
     }
 }
 
-impl Event {
-    fn read(line: &str) -> Option<Self> {
+impl LibvirtEvent {
+    fn parse(line: &str) -> Option<Self> {
         let (_, event) = line.split_once("event ")?;
         let (name, rest) = event.split_once(" for domain '")?;
         let (_, detail) = rest.split_once("': ")?;
         Some(Self { name: name.trim_matches('\'').to_owned(), detail: detail.to_owned() })
     }
 
-    /// A member of what QEMU says.
+    /// Returns a member of the data of an event of QEMU.
     pub fn member(&self, name: &str) -> Option<Value> {
         serde_json::from_str::<Value>(&self.detail).ok()?.get(name).cloned()
     }
 
     fn is_about(&self, device: &str) -> bool {
-        // libvirt counts CPUs in its own event: `vcpu 1` for the device `vcpu1`.
+        // libvirt's own event about CPUs has a number (`vcpu 1`) where the alias is `vcpu1`.
         self.detail.replace("vcpu ", "vcpu") == device || self.member("device") == Some(device.into())
     }
 }
@@ -98,17 +98,17 @@ impl Event {
 mod tests {
     use super::*;
 
-    fn event(line: &str) -> Event {
-        Event::read(line).unwrap()
+    fn event(line: &str) -> LibvirtEvent {
+        LibvirtEvent::parse(line).unwrap()
     }
 
     #[test]
     fn events_of_domains_are_read() {
         let failed = event("event 'device-removal-failed' for domain 'guest': dimm0");
-        assert_eq!(failed, Event { name: "device-removal-failed".into(), detail: "dimm0".into() });
+        assert_eq!(failed, LibvirtEvent { name: "device-removal-failed".into(), detail: "dimm0".into() });
         assert!(failed.is_about("dimm0"));
         assert!(event("event 'vcpu-removed' for domain 'guest': vcpu 1").is_about("vcpu1"));
-        assert_eq!(Event::read("events received: 4"), None);
+        assert_eq!(LibvirtEvent::parse("events received: 4"), None);
     }
 
     #[test]

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The sections of a kernel module's file.
+//! ELF sections of a kernel module's file.
 
-/// A section of a little-endian ELF64 file. (The offsets below are those of `Elf64_Ehdr` and `Elf64_Shdr`.)
+/// Section of a little-endian ELF64 file. (The offsets below are those of `Elf64_Ehdr` and `Elf64_Shdr`.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section<'a> {
-    /// Its name.
+    /// Name.
     pub name: &'a [u8],
-    /// Whether there are instructions in it.
+    /// Whether it holds instructions (`SHF_EXECINSTR`).
     pub is_code: bool,
-    /// Whether it is loaded.
+    /// Whether it is loaded (`SHF_ALLOC`).
     pub is_loaded: bool,
-    /// How large it is.
+    /// Size in memory, in bytes.
     pub size: u64,
-    /// What is in it; nothing, if that is nothing but zeros.
+    /// Contents; empty for `SHT_NOBITS`.
     pub contents: &'a [u8],
 }
 
-/// The sections of a file; `None` if it is no whole little-endian ELF64 file.
+/// Returns the sections of a file, or `None` if it is no complete little-endian ELF64 file.
 pub fn sections(elf: &[u8]) -> Option<Vec<Section<'_>>> {
     const NOBITS: usize = 8;
     const ALLOC: usize = 2;
@@ -51,7 +51,7 @@ pub fn sections(elf: &[u8]) -> Option<Vec<Section<'_>>> {
 pub(crate) mod tests {
     use super::*;
 
-    /// An ELF file with an empty section, the names, and one more section.
+    /// Builds an ELF file with an empty section, the section names, and one more section.
     pub(crate) fn elf(name: &str, is_code: bool, contents: &[u8]) -> Vec<u8> {
         let names = [b"\0.names\0", name.as_bytes(), b"\0"].concat();
         let mut file = vec![0; 0x40];

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How much of the kernel's small stack the functions of a module take.
+//! Stack frames of a module's functions.
 //!
-//! The kernel has the C compiler warn of large frames (`CONFIG_FRAME_WARN`); rustc has no such warning, and a value that is
-//! built on the stack before it moves to the heap is easily made.
+//! The C compiler warns of large frames (`CONFIG_FRAME_WARN`), and rustc does not, although a value may be built on the
+//! stack before it moves to the heap.
 
 use crate::observe::elf;
 use anyhow::{Context as _, Result};
 use std::{fs, path::Path};
 
-/// The size of the largest frame in a module's file, in bytes.
+/// Returns the size of the largest frame in a module's file, in bytes.
 pub fn largest(module: &Path) -> Result<u32> {
     let file = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     let sections = elf::sections(&file).with_context(|| format!("{} is no module for ppc64le", module.display()))?;
@@ -18,14 +18,15 @@ pub fn largest(module: &Path) -> Result<u32> {
     Ok(instructions.filter_map(|bytes| frame(u32::from_le_bytes(*bytes))).max().unwrap_or_default())
 }
 
-/// The size of the frame that an instruction makes, if it makes one (Power ISA, `stdu` and `stdux` with r1).
+/// Returns the size of the frame that an instruction makes, in bytes, if it makes one (Power ISA, `stdu` and `stdux`
+/// with r1).
 fn frame(instruction: u32) -> Option<u32> {
     if instruction & 0xffff_0003 == 0xf821_0001 {
-        // stdu r1,offset(r1): the offset is in the low half, but for its last two bits.
+        // stdu r1,offset(r1): the offset is the low half without its two lowest bits.
         let offset = (instruction & 0xfffc) as u16 as i16;
         (offset < 0).then(|| offset.unsigned_abs().into())
     } else {
-        // stdux r1,r1,rX: an offset that does not fit into the other.
+        // stdux r1,r1,rX: for an offset that does not fit into 16 bits.
         (instruction & 0xffff_07ff == 0x7c21_016a).then_some(u32::MAX)
     }
 }

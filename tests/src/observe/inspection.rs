@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether anything has gone wrong in the guest's kernel, which it may well survive: what it logged, what it is tainted
-//! with, and what its own checkers say where it has them.
+//! Inspection of the guest's kernel after a test: its log, its taint flags, and its own checkers (lockdep, kmemleak).
 
 use crate::{observe::kernel_log, vm::Vm};
 use anyhow::{Result, ensure};
 
-/// What a kernel is tainted with when all is well: a module out of its tree (bit 12), without a signature (bit 13), and
-/// the kernel's own unit tests (bit 18), which a debugging kernel runs as it boots.
+/// Taint flags of a kernel in which nothing went wrong: an out-of-tree module (bit 12), an unsigned module (bit 13),
+/// and the kernel's unit tests (bit 18), which the debugging kernel runs.
 const HARMLESS_TAINTS: u64 = 1 << 12 | 1 << 13 | 1 << 18;
 
-/// What kmemleak finds. It takes memory that nothing points to for lost only if a second scan finds it unchanged, 5 seconds
-/// after it was allocated (`update_checksum()` and `MSECS_MIN_AGE` in `mm/kmemleak.c`); its own clock is the only one that
-/// can tell when those have passed.
+/// Runs kmemleak and prints its findings. Kmemleak reports an object only if a second scan finds it unchanged, and 5
+/// seconds after its allocation at the earliest (`update_checksum()` and `MSECS_MIN_AGE` in `mm/kmemleak.c`). Only the
+/// guest's clock can tell when these have passed.
 const LEAKS: &str = "cd /sys/kernel/debug && if [ -e kmemleak ]; then \
                      echo scan > kmemleak; sleep 5; echo scan > kmemleak; cat kmemleak; fi; cd /root";
 
 impl Vm {
-    /// Fails if there is anything to complain of in the guest's kernel, and says all of it. Every story ends with it.
+    /// Fails with all complaints about the guest's kernel, if there are any. Every story ends with it.
     pub fn inspect(&mut self) -> Result<()> {
         let mut complaints = Vec::new();
         let reports = kernel_log::reports(self.kernel_log()?);
@@ -40,8 +39,7 @@ impl Vm {
         Ok(())
     }
 
-    /// Has kmemleak forget what was allocated below this function of the kernel, which is known to lose it. Fails if anything
-    /// else is lost.
+    /// Makes kmemleak forget what `function` of the kernel is known to leak. Fails if anything else was leaked.
     pub fn forget_leaks_below(&mut self, function: &str) -> Result<()> {
         let leaks = self.guest.sh(LEAKS)?;
         let others = others(&leaks, function);
@@ -53,7 +51,7 @@ impl Vm {
     }
 }
 
-/// What of kmemleak's findings was not allocated below this function.
+/// Returns the findings of kmemleak whose backtrace does not contain `function`.
 fn others<'a>(leaks: &'a str, function: &str) -> Vec<&'a str> {
     let frame = format!(" {function}+0x");
     leaks
@@ -62,7 +60,7 @@ fn others<'a>(leaks: &'a str, function: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Whether lockdep was there and is not any more: it turns itself off at the first report.
+/// Returns whether lockdep is built in and has turned itself off, which it does at its first report.
 fn is_off(lockdep_stats: &str) -> bool {
     let on = |line: &str| line.trim().strip_prefix("debug_locks:").map(str::trim) == Some("1");
     !lockdep_stats.is_empty() && !lockdep_stats.lines().any(on)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What in a kernel log is a report of something gone wrong.
+//! Reports in a kernel log: warnings, oopses, and the findings of the kernel's checkers.
 
-/// What a kernel says last.
+/// First words of a panic.
 const PANIC: &str = "Kernel panic";
 
-/// What such a line has in it. Each is printed by the kernel itself, never by a program that only repeats a word.
+/// Words that only the kernel prints, in lines that begin a report.
 const REPORTS: &[&str] = &[
     "WARNING:",
     "BUG:",
@@ -48,13 +48,13 @@ const REPORTS: &[&str] = &[
     "rust_kernel: panicked",
 ];
 
-/// The lines that are such a report.
+/// Returns the lines that belong to a report.
 pub fn reports<'a>(log: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
     let is_report = |line: &&str| REPORTS.iter().any(|report| line.contains(report));
     log.into_iter().map(String::as_str).filter(is_report).collect()
 }
 
-/// Whether it tells of the kernel's end.
+/// Returns whether the kernel has panicked.
 pub fn has_panic(log: &[String]) -> bool {
     log.iter().any(|line| line.contains(PANIC))
 }

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a kernel module says about itself, read from its file as `modinfo` does.
+//! `.modinfo` section of a kernel module's file.
 
 use crate::observe::elf;
 use anyhow::{Context as _, Result};
 use std::{fs, path::Path};
 
-/// The `name=value` strings of a module.
+/// `name=value` strings of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modinfo(Vec<(String, String)>);
 
 impl Modinfo {
-    /// Reads a module's file.
+    /// Reads the file of a module.
     pub fn read(module: &Path) -> Result<Self> {
         let file = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
         Self::parse(&file).with_context(|| format!("{} is no module for ppc64le", module.display()))
     }
 
-    /// The value of a field, the first one if there are more.
+    /// Returns the first value of a field.
     pub fn get(&self, field: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_str())
     }

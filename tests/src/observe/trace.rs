@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the guest's kernel did, from its own tracing: the `set-indicator` calls it made, and how its attempts ended.
+//! Trace of the guest's kernel: its `set-indicator` calls, and its attempts to add or remove devices.
 //!
-//! This works in a guest without the module just as well, so it is the evidence on both sides.
+//! The trace needs no guest module, so it is evidence for stock guests as well.
 
 use crate::guest::shell::Shell;
 use anyhow::{Context as _, Result};
@@ -12,11 +12,18 @@ use papr_unplug_wire::wire::{
 };
 use std::collections::VecDeque;
 
-/// Has the kernel trace `handle_dlpar_errorlog`, which is every attempt to add or remove something: the second byte of its
-/// argument says which of the two it begins with, its return how it ends. (By fprobes on a preemptible kernel that has them:
-/// without a fix, kprobes crash it, see `docs/adr/0005`.) And the RTAS calls of one name. Kernels before 6.3
-/// have no tracepoint for these, so a probe takes its place there: the arguments of the call follow those of `rtas_call()`.
-/// And [`BEHIND`]. Descriptor 3 of the shell is what reads it.
+/// Sets up the trace.
+///
+/// Probes on `handle_dlpar_errorlog`, which all attempts go through: the second byte of its argument tells an
+/// addition from a removal, its return value is the result. They are fprobes on preemptible kernels that have them,
+/// because kprobes crash those without a fix (`docs/adr/0005`).
+///
+/// The tracepoint of RTAS calls, for `set-indicator`. Kernels before 6.3 have none; a probe on `rtas_call()` takes
+/// its place, where the arguments of the RTAS call follow those of the function.
+///
+/// [`RESTART_END_EVENT`].
+///
+/// Descriptor 3 of the shell reads the trace.
 const SETUP: &[&str] = &[
     "cd /sys/kernel/tracing",
     "if uname -v | grep -q PREEMPT && grep -qF 'f[:' README; then \
@@ -31,111 +38,111 @@ const SETUP: &[&str] = &[
      echo token == 0x$token > events/papr_test/call/filter && echo 1 > events/papr_test/call/enable; fi",
     "echo 1 > events/papr_test/begin/enable && echo 1 > events/papr_test/attempt/enable",
     "echo \"function == 0x$(sed -n 's/ t pseries_hp_work_fn$//p' /proc/kallsyms)\" > events/workqueue/workqueue_execute_end/filter",
-    BEHIND,
+    RESTART_END_EVENT,
     "exec 3< trace_pipe",
     "cd /root",
 ];
 
-/// Has the kernel trace that its work on a request of the hypervisor's has been done. Who follows a tracepoint later is called
-/// later: after this, what the module does there comes before.
-const BEHIND: &str =
+/// Traces the end of the kernel's work on a request of the hypervisor. Tracepoint handlers run in the order in which
+/// they were registered, so this event comes after what a module does that is loaded already.
+const RESTART_END_EVENT: &str =
     "for on in 0 1; do echo $on > /sys/kernel/tracing/events/workqueue/workqueue_execute_end/enable; done";
 
-/// Waits until there is something and reads it. (A shell's own `read` would poll for a byte where a page is waiting.)
+/// Waits for data and reads it. (The shell's own `read` would read single bytes.)
 const READ: &str = "dd bs=65536 count=1 <&3 2>/dev/null";
 
-/// One thing that the kernel did.
+/// Event in the trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// It called firmware.
+pub enum TraceEvent {
+    /// RTAS call.
     Call(SetIndicator),
-    /// It began an attempt of this asker's.
+    /// Begin of an attempt.
     Begin(Asker, Action),
-    /// It ended an attempt.
+    /// End of an attempt.
     End(Attempt),
-    /// It is done with a request of the hypervisor's, and so is the module.
+    /// End of the kernel's work on a request of the hypervisor, and of the module's.
     Done,
-    /// We were here.
+    /// Mark that [`Trace::so_far`] has written.
     Mark(u64),
 }
 
-/// A `set-indicator` call.
+/// `set-indicator` call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetIndicator {
-    /// The task that made it, as `name-pid`.
+    /// Calling task, as `name-pid`.
     pub task: String,
-    /// The CPU on which it did.
+    /// CPU of the call.
     pub cpu: u32,
-    /// What it set.
+    /// Indicator.
     pub indicator: Indicator,
-    /// Where.
+    /// DRC index.
     pub connector: DrcIndex,
-    /// To what.
+    /// State.
     pub state: u32,
 }
 
-/// What is attempted; Linux knows more than these.
+/// Action of a hot plug event, as in LoPAR; tests need no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action(pub u8);
 
 impl Action {
-    /// To add something (`PSERIES_HP_ELOG_ACTION_ADD`).
+    /// Addition (`PSERIES_HP_ELOG_ACTION_ADD`).
     pub const ADD: Self = Self(1);
 }
 
-/// An attempt to add or remove something that has ended.
+/// Attempt to add or remove a device that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Who asked for it.
+    /// Requester.
     pub asker: Asker,
-    /// 0 or a negative errno.
+    /// Result: 0 or a negative errno.
     pub errno: i32,
 }
 
-/// Who asks a guest to add or remove something.
+/// Requester of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// The hypervisor, by a hot plug event.
+    /// Hypervisor, by a hot plug event.
     Hypervisor,
-    /// The guest's own administrator, by `/sys/kernel/dlpar`.
+    /// Administrator of the guest, by `/sys/kernel/dlpar`.
     Administrator,
 }
 
-/// The kernel's tracing, in the order that things were done.
+/// Trace of the kernel, in the order in which things were done.
 #[derive(Debug)]
 pub struct Trace {
-    unread: VecDeque<Step>,
+    unread: VecDeque<TraceEvent>,
     marks: u64,
 }
 
 impl Trace {
-    /// Starts to trace.
+    /// Starts the trace.
     pub fn start(guest: &mut Shell) -> Result<Self> {
         guest.sh(&SETUP.join(" && ")).context("cannot trace the guest's kernel")?;
         Ok(Self { unread: VecDeque::new(), marks: 0 })
     }
 
-    /// From now on what a module does that was loaded now comes before [`Step::Done`].
-    pub fn step_behind(guest: &mut Shell) -> Result<()> {
-        guest.sh(BEHIND).map(drop)
+    /// Makes [`TraceEvent::Done`] come after what the modules do that are loaded now.
+    pub fn trace_after_module(guest: &mut Shell) -> Result<()> {
+        guest.sh(RESTART_END_EVENT).map(drop)
     }
 
-    /// Waits for the next of the hypervisor's attempts to end, and for what the module does then; gives the calls up to there
-    /// as well.
+    /// Waits for the end of the hypervisor's next attempt, and of the module's work on it. Returns the calls up to
+    /// there and the attempt.
     pub fn attempt(&mut self, guest: &mut Shell) -> Result<(Vec<SetIndicator>, Attempt)> {
         let (mut calls, mut ended) = (Vec::new(), None);
         loop {
             match (self.next(guest).context("waiting for the guest to end its attempt")?, ended) {
-                (Step::Call(call), _) => calls.push(call),
-                (Step::End(attempt), None) if attempt.asker == Asker::Hypervisor => ended = Some(attempt),
-                (Step::Done, Some(attempt)) => return Ok((calls, attempt)),
-                (Step::Begin(..) | Step::End(_) | Step::Done | Step::Mark(_), _) => {}
+                (TraceEvent::Call(call), _) => calls.push(call),
+                (TraceEvent::End(attempt), None) if attempt.asker == Asker::Hypervisor => ended = Some(attempt),
+                (TraceEvent::Done, Some(attempt)) => return Ok((calls, attempt)),
+                (TraceEvent::Begin(..) | TraceEvent::End(_) | TraceEvent::Done | TraceEvent::Mark(_), _) => {}
             }
         }
     }
 
-    /// Waits for the end of the next attempt of the hypervisor's to add something. The guest may still be at removals that
-    /// have ended for the host, as all requests for a device do with its release.
+    /// Waits for the end of the hypervisor's next addition. Removals may come before it: when a device is released, all
+    /// its requests end for the host, but the guest still goes through them.
     pub fn addition(&mut self, guest: &mut Shell) -> Result<Attempt> {
         let mut has_begun = false;
         loop {
@@ -146,41 +153,41 @@ impl Trace {
         }
     }
 
-    /// Everything up to now. The guest has answered when this returns.
-    pub fn so_far(&mut self, guest: &mut Shell) -> Result<Vec<Step>> {
+    /// Returns all events up to now. The guest has answered when this returns.
+    pub fn so_far(&mut self, guest: &mut Shell) -> Result<Vec<TraceEvent>> {
         self.marks += 1;
         guest.sh(&format!("echo mark {} > /sys/kernel/tracing/trace_marker", self.marks))?;
         let mut steps = Vec::new();
         loop {
             match self.next(guest)? {
-                Step::Mark(mark) if mark == self.marks => return Ok(steps),
+                TraceEvent::Mark(mark) if mark == self.marks => return Ok(steps),
                 step => steps.push(step),
             }
         }
     }
 
-    /// The calls up to now, or up to the end of a further attempt, which is left to be waited for.
+    /// Returns the calls up to now, or up to the end of another attempt, whose events are kept.
     pub fn calls_so_far(&mut self, guest: &mut Shell) -> Result<Vec<SetIndicator>> {
         let mut steps = self.so_far(guest)?;
-        let ours = steps.iter().position(|step| matches!(step, Step::End(_))).unwrap_or(steps.len());
+        let ours = steps.iter().position(|step| matches!(step, TraceEvent::End(_))).unwrap_or(steps.len());
         for further in steps.split_off(ours).into_iter().rev() {
             self.unread.push_front(further);
         }
-        Ok(steps.into_iter().filter_map(Step::call).collect())
+        Ok(steps.into_iter().filter_map(TraceEvent::call).collect())
     }
 
-    fn next(&mut self, guest: &mut Shell) -> Result<Step> {
+    fn next(&mut self, guest: &mut Shell) -> Result<TraceEvent> {
         loop {
             if let Some(step) = self.unread.pop_front() {
                 return Ok(step);
             }
-            self.unread.extend(guest.sh(READ)?.lines().filter_map(Step::parse));
+            self.unread.extend(guest.sh(READ)?.lines().filter_map(TraceEvent::parse));
         }
     }
 }
 
-impl Step {
-    /// Reads a line of the trace; `None` if it tells of something else.
+impl TraceEvent {
+    /// Reads a line of the trace; returns `None` for any other event.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
         let task = words.next()?.to_owned();
@@ -224,15 +231,15 @@ impl Step {
 }
 
 impl Asker {
-    /// Whose request a task is at. The hypervisor's are taken up by a kernel worker. The caller's name would say it as well,
-    /// but not where a second probe of the function hides it.
+    /// Returns the requester on whose behalf a task runs. Requests of the hypervisor run in a kernel worker. (The
+    /// caller of the function would tell as well, but a second probe on the function hides it.)
     fn of(task: &str) -> Self {
         if task.starts_with("kworker/") { Self::Hypervisor } else { Self::Administrator }
     }
 }
 
-impl Step {
-    /// The call, if it is one.
+impl TraceEvent {
+    /// Returns the call of a [`TraceEvent::Call`].
     pub fn call(self) -> Option<SetIndicator> {
         match self {
             Self::Call(call) => Some(call),
@@ -240,8 +247,8 @@ impl Step {
         }
     }
 
-    /// The attempt, if this is the end of one of the hypervisor's to add something, which `has_begun` then. It takes one up
-    /// after the other.
+    /// Returns the attempt if this event ends an addition by the hypervisor. `has_begun` is kept between calls: whether
+    /// the current attempt of the hypervisor is an addition. (Attempts of the hypervisor do not overlap.)
     fn ends_addition(&self, has_begun: &mut bool) -> Option<Attempt> {
         match self {
             Self::Begin(Asker::Hypervisor, action) => *has_begun = *action == Action::ADD,
@@ -253,13 +260,14 @@ impl Step {
 }
 
 impl SetIndicator {
-    /// Whether it is the signal of a refusal, or would be if its connector were asked for.
+    /// Returns whether the call sets isolation-state to UNISOLATE, which is a hint if a removal of the connector is
+    /// requested.
     pub fn is_unisolate(&self) -> bool {
         self.indicator == Indicator::ISOLATION_STATE && self.state == IsolationState::UNISOLATE.0
     }
 }
 
-/// The connectors that were unisolated, in order.
+/// Returns the connectors of the UNISOLATE calls, in order.
 pub fn unisolated<'a>(calls: impl IntoIterator<Item = &'a SetIndicator>) -> Vec<DrcIndex> {
     calls.into_iter().filter(|call| call.is_unisolate()).map(|call| call.connector).collect()
 }
@@ -284,12 +292,12 @@ mod tests {
             state: 1,
         };
         assert!(call.is_unisolate());
-        assert_eq!(Step::parse(line), Some(Step::Call(call)));
+        assert_eq!(TraceEvent::parse(line), Some(TraceEvent::Call(call)));
     }
 
     #[test]
     fn call_that_a_probe_has_seen_is_the_same() {
-        let call = |rest: &str| Step::parse(&format!("  kworker/0:1-10  [000] d....     6.720952: {rest}"));
+        let call = |rest: &str| TraceEvent::parse(&format!("  kworker/0:1-10  [000] d....     6.720952: {rest}"));
         let probed = "call: (rtas_call+0x8/0x3c0) token=0x2009 indicator=0x2329 connector=0x80000008 state=0x1";
         assert_eq!(call(probed), call("rtas_input: set-indicator arguments: {0x2329,0x80000008,0x1}"));
         assert!(call(probed).is_some());
@@ -302,19 +310,19 @@ mod tests {
                 "  {task}  [001] ...1.  11.844976: attempt: ([unknown/kretprobe'd] <- handle_dlpar_errorlog) errno=-22"
             )
         };
-        let end = |asker| Some(Step::End(Attempt { asker, errno: -22 }));
-        assert_eq!(Step::parse(&line("kworker/u16:0-10")), end(Asker::Hypervisor));
-        assert_eq!(Step::parse(&line("sh-41")), end(Asker::Administrator));
+        let end = |asker| Some(TraceEvent::End(Attempt { asker, errno: -22 }));
+        assert_eq!(TraceEvent::parse(&line("kworker/u16:0-10")), end(Asker::Hypervisor));
+        assert_eq!(TraceEvent::parse(&line("sh-41")), end(Asker::Administrator));
     }
 
-    /// The kernel prints such a line as it has the names of tasks at hand, which it may not have yet.
+    /// The kernel prints `<...>` where it has not recorded the name of a task.
     #[test]
     fn asker_is_known_where_the_trace_has_no_name_for_its_task() {
         let begin = "            <...>-10      [000] .....     0.779381: begin: (handle_dlpar_errorlog+0x8/0x5f8) action=1 \
              comm=\"kworker/u32:0\"";
-        assert_eq!(Step::parse(begin), Some(Step::Begin(Asker::Hypervisor, Action::ADD)));
+        assert_eq!(TraceEvent::parse(begin), Some(TraceEvent::Begin(Asker::Hypervisor, Action::ADD)));
         let end = "            <...>-47      [000] ...1.     1.051042: attempt: (x <- handle_dlpar_errorlog) errno=-22 comm=\"sh\"";
-        assert_eq!(Step::parse(end), Some(Step::End(Attempt { asker: Asker::Administrator, errno: -22 })));
+        assert_eq!(TraceEvent::parse(end), Some(TraceEvent::End(Attempt { asker: Asker::Administrator, errno: -22 })));
     }
 
     #[test]
@@ -330,7 +338,7 @@ mod tests {
             "  kworker/u256:2-147     [000] ...1.    42.309000: attempt: (x <- handle_dlpar_errorlog) errno=0",
         ];
         let mut has_begun = false;
-        let ends: Vec<_> = trace.map(|line| Step::parse(line).unwrap().ends_addition(&mut has_begun)).into();
+        let ends: Vec<_> = trace.map(|line| TraceEvent::parse(line).unwrap().ends_addition(&mut has_begun)).into();
         let addition = Attempt { asker: Asker::Hypervisor, errno: 0 };
         assert_eq!(ends, [None, None, None, None, None, None, None, Some(addition)]);
     }
@@ -339,11 +347,11 @@ mod tests {
     fn marks_are_read_and_other_lines_are_passed_over() {
         let done = "   kworker/u32:2-62  [001] .....  1.311507: workqueue_execute_end: work struct 00000000040373ad: function \
              pseries_hp_work_fn";
-        assert_eq!(Step::parse(done), Some(Step::Done));
+        assert_eq!(TraceEvent::parse(done), Some(TraceEvent::Done));
         let mark = "    sh-41      [000] ...2.     9.222054: tracing_mark_write: mark 12";
-        assert_eq!(Step::parse(mark), Some(Step::Mark(12)));
+        assert_eq!(TraceEvent::parse(mark), Some(TraceEvent::Mark(12)));
         for line in ["", "CPU:0 [LOST 12 EVENTS]", "  sh-1 [000] ...1. 1.0: rtas_input: query-cpu arguments: {0x1}"] {
-            assert_eq!(Step::parse(line), None);
+            assert_eq!(TraceEvent::parse(line), None);
         }
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the module costs a guest, and its host.
+//! Costs of the module for a guest and its host.
 //!
-//! Time is measured in turns, in a run, because no machine is quiet for long. Where a hundredth of something is in question,
-//! instructions of the guest are counted instead of time: they are the same on a busy machine.
+//! Times are measured alternately, because no machine is quiet for long. Where one percent matters, the guest's
+//! instructions are counted instead: a busy machine does not change them.
 
 use crate::{
     artifacts::Artifacts,
@@ -11,7 +11,7 @@ use crate::{
     observe::elf::{self, Section},
     pairing::Pairing,
     removal::Outcome,
-    story::scenario::{Scenario, Stage},
+    story::scenario::{Scenario, ScenarioDevice},
     vm::{Booting, Vm},
     vmm::{machine::Machine, qemu::Start},
 };
@@ -19,51 +19,51 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use std::{fs, time::Duration};
 
-/// How long it takes a host to hear of a refusal.
+/// Latencies of a pairing.
 #[derive(Clone, Debug)]
 pub struct Latencies {
-    /// Whose parts.
+    /// Pairing.
     pub pairing: Pairing,
-    /// In milliseconds.
+    /// Latencies, in milliseconds.
     pub samples: Vec<f64>,
 }
 
-/// What something takes of the guest's instructions, without the module and with it.
+/// Instruction counts of a task, without the module and with it.
 #[derive(Clone, Debug, Default)]
 pub struct Instructions {
-    /// Without.
+    /// Counts without the module.
     pub without: Vec<f64>,
-    /// With it.
+    /// Counts with the module.
     pub with: Vec<f64>,
 }
 
-/// What removals take.
+/// Instruction counts of removals.
 #[derive(Clone, Debug, Default)]
 pub struct Removals {
-    /// A DIMM of four LMBs goes.
+    /// Release of a DIMM of four LMBs.
     pub dimm: Instructions,
-    /// The last CPU is asked for.
+    /// Refusal of the last CPU.
     pub last_cpu: Instructions,
-    /// A CPU goes that the guest's administrator takes away.
+    /// Release of a CPU by the guest's administrator.
     pub cpu_by_hand: Instructions,
 }
 
-/// How large the module is, in bytes.
+/// Sizes of a build of the module, in bytes.
 #[derive(Clone, Debug)]
 pub struct Size {
-    /// The face that it shows.
+    /// Build.
     pub face: &'static str,
-    /// Its code and data.
+    /// Code and data.
     pub content: u64,
-    /// Of that, what is empty at first.
+    /// Part of `content` that is zero at first (`SHT_NOBITS`).
     pub empty: u64,
-    /// What the kernel keeps of it once it is loaded, in whole pages: also the names of its functions (`CONFIG_KALLSYMS`).
+    /// Memory after loading, in whole pages, which includes the symbol table (`CONFIG_KALLSYMS`).
     pub loaded: u64,
-    /// Its file.
+    /// File.
     pub file: u64,
 }
 
-/// Loads the module with each of its faces, and asks the kernel how large it is.
+/// Loads each build of the module and reads its sizes.
 pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
     let mut vm = Vm::launch(artifacts, Pairing::STOCK, "cost.sizes")?.up()?;
     let faces = [
@@ -94,16 +94,18 @@ pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
     Ok(sizes)
 }
 
-/// How often VMs are booted for the latency of a refusal: where a guest's code and data come to lie differs from boot to boot,
-/// and makes more of a difference than one refusal to the next.
+/// Number of boots for the latency of a refusal. The addresses of a guest's code and data differ between boots, which
+/// changes the latency more than one refusal differs from the next.
 const BOOTS: usize = 3;
 
-/// Asks for the last CPU that is online, so often in each pairing, in turns, and each time again in VMs that were booted anew.
+/// Measures the latency of the last CPU's refusal: `rounds` times in each pairing, alternately, in each of [`BOOTS`]
+/// boots.
 pub fn refusals(artifacts: &Artifacts, rounds: usize, pairings: &[Pairing]) -> Result<Vec<Latencies>> {
     let mut all = Vec::<Latencies>::new();
     for _ in 0..BOOTS {
         let mut vms = boot(artifacts, Machine::Pseries, "cost", pairings)?;
-        let stages: Vec<Stage> = vms.iter_mut().map(|vm| Scenario::CpuLastOnline.arrange(vm)).collect::<Result<_>>()?;
+        let stages: Vec<ScenarioDevice> =
+            vms.iter_mut().map(|vm| Scenario::CpuLastOnline.arrange(vm)).collect::<Result<_>>()?;
         let latencies = in_turns(&mut vms, rounds, |number, vm| vm.outcome_of(&stages[number], Outcome::Refused))?;
         for (number, of_boot) in latencies.into_iter().enumerate() {
             match all.get_mut(number) {
@@ -115,7 +117,7 @@ pub fn refusals(artifacts: &Artifacts, rounds: usize, pairings: &[Pairing]) -> R
     Ok(all)
 }
 
-/// Has a DIMM of so many LMBs come and go, so often in each pairing, in turns.
+/// Measures the latency of the release of a DIMM of `lmbs` LMBs, `rounds` times in each pairing, alternately.
 pub fn large_removals(artifacts: &Artifacts, lmbs: u64, rounds: usize, pairings: &[Pairing]) -> Result<Vec<Latencies>> {
     let mut vms = boot(artifacts, Machine::PseriesWithRoom, "cost.large", pairings)?;
     in_turns(&mut vms, rounds, |_, vm| {
@@ -126,7 +128,7 @@ pub fn large_removals(artifacts: &Artifacts, lmbs: u64, rounds: usize, pairings:
     })
 }
 
-/// A VM of each pairing.
+/// Boots a VM of each pairing.
 fn boot(artifacts: &Artifacts, machine: Machine, name: &str, pairings: &[Pairing]) -> Result<Vec<Vm>> {
     let start = Start::default();
     let launch = |pairing: &Pairing| {
@@ -137,8 +139,8 @@ fn boot(artifacts: &Artifacts, machine: Machine, name: &str, pairings: &[Pairing
     booting.into_iter().map(Booting::up).collect()
 }
 
-/// Takes a latency so often in each VM, in turns; which VM it is has a number. The first of each finds caches cold that later
-/// ones find warm.
+/// Measures a latency `rounds` times in each VM, alternately. `latency` gets the number of the VM. The first
+/// measurement in each VM is dropped, because its caches are cold.
 fn in_turns(
     vms: &mut [Vm],
     rounds: usize,
@@ -158,15 +160,15 @@ fn in_turns(
     Ok(latencies)
 }
 
-/// Counts the instructions of removals, so often with and without the module, in turns, in one guest.
+/// Counts the instructions of removals in one guest, `rounds` times without and with the module, alternately.
 ///
-/// QEMU cannot take a CPU apart while all CPUs share a thread, which counting needs. So a CPU goes by the hand of the guest's
-/// administrator, of which QEMU only takes note.
+/// Counting needs one thread for all CPUs (`-icount`), and the stock QEMU cannot delete a CPU then. So the guest's
+/// administrator removes the CPU, of which QEMU only takes note.
 pub fn removals(artifacts: &Artifacts, rounds: usize) -> Result<Removals> {
     let start = Start::counting_instructions();
     let name = "cost.instructions";
     let mut vm = Vm::launch_as(artifacts, Pairing::STOCK_ON_OURS, Machine::Pseries, &start, name)?.up()?;
-    // To write a line to the console takes more than all probes of a removal, and those of a refusal are no part of one.
+    // A line on the console takes more instructions than all probes of a removal, and only refusals write one.
     vm.guest.sh("dmesg -n 1")?;
     let dimm = vm.compare(rounds, |vm| {
         let dimm = vm.plug_dimm(4 * LMB)?;
@@ -189,7 +191,8 @@ pub fn removals(artifacts: &Artifacts, rounds: usize) -> Result<Removals> {
 }
 
 impl Vm {
-    /// Takes a count without the module and with it, in turns. The first of each finds caches cold that later ones find warm.
+    /// Counts `rounds` times without the module and with it, alternately. The first counts are dropped, because caches
+    /// are cold.
     fn compare(&mut self, rounds: usize, count: impl Fn(&mut Self) -> Result<f64>) -> Result<Instructions> {
         let mut counts = Instructions::default();
         for round in 0..=rounds {
@@ -205,9 +208,9 @@ impl Vm {
         Ok(counts)
     }
 
-    /// The instructions that the guest takes for something, and to answer once more.
+    /// Counts the guest's instructions for a task and one more command.
     fn count(&mut self, something: impl FnOnce(&mut Self) -> Result<()>) -> Result<f64> {
-        // What the kernel has put off is done before: it optimises probes some ticks after they came or went.
+        // Deferred work of the kernel ends first: probes are optimised some ticks after they were added.
         self.guest.sh("sleep 1")?;
         let before = self.instructions()?;
         something(self)?;
@@ -215,14 +218,14 @@ impl Vm {
         Ok((self.instructions()? - before) as f64)
     }
 
-    /// Asks for a device, and waits until the host is told this: how long that takes.
+    /// Requests a device, checks the outcome, and returns the latency.
     fn outcome_of(&mut self, device: &impl Device, outcome: Outcome) -> Result<Duration> {
-        let told = self.remove_unwatched(device)?;
-        ensure!(told.outcome == outcome, "{} was {}", device.id(), told.outcome);
-        Ok(told.latency)
+        let removal = self.remove_untraced(device)?;
+        ensure!(removal.outcome == outcome, "{} was {}", device.id(), removal.outcome);
+        Ok(removal.latency)
     }
 
-    /// How many instructions the guest has taken, where they are counted.
+    /// Returns the number of instructions that the guest has executed.
     fn instructions(&mut self) -> Result<u64> {
         self.qmp.execute("query-replay", json!({}))?["icount"].as_u64().context("instructions are not counted")
     }

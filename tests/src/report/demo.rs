@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The demonstration: every scenario in every pairing, side by side.
+//! The demonstration: every scenario in every pairing.
 
 use crate::{
     artifacts::Artifacts,
     pairing::{Pairing, Side},
     removal::{Outcome, Removal, Retry},
     report::median::median,
-    story::scenario::{Scenario, Stage},
+    story::scenario::{Scenario, ScenarioDevice},
     vm::{self, Booting, Vm},
     vmm::{machine::Machine, qemu::Start},
 };
@@ -16,51 +16,52 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The pairings that are shown, stock first.
+/// Pairings of the demonstration, stock first.
 pub const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
 
-/// How often more the last online CPU is asked for in each pairing, in turns, where latencies are compared by it.
+/// Number of further requests for the last CPU in each pairing, for the latency.
 pub const ROUNDS: usize = 101;
 
-/// What one scenario came to in one pairing.
+/// Result of one scenario in one pairing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// The scenario.
+    /// Scenario.
     pub scenario: Scenario,
-    /// Whose guest.
+    /// Guest.
     pub guest: Side,
-    /// Whose VMM.
+    /// VMM.
     pub vmm: Side,
-    /// What the host was told.
+    /// Outcome for the host.
     pub outcome: Outcome,
-    /// How many events told it.
+    /// Number of events.
     pub events: usize,
-    /// The guest's reason, where the VMM tells one. `unattributed` says that the guest gave none.
+    /// The guest's reason, if the VMM reports one. `unattributed` means that the guest gave none.
     pub reason: Option<String>,
-    /// The connector that refused, where the VMM tells it: of a DIMM, one LMB's.
+    /// DRC index that refused, if the VMM reports one; of a DIMM the index of one LMB.
     pub connector: Option<String>,
-    /// Where in the guest's memory that LMB is.
+    /// Guest physical address of that LMB.
     pub address: Option<String>,
-    /// From asking to the first event; the median if there are several samples.
+    /// Time from the request to the first event: the median of `latency_samples_ms`.
     pub latency_ms: Option<f64>,
-    /// The samples it is the median of.
+    /// Samples of the latency.
     pub latency_samples_ms: Vec<f64>,
-    /// What asking again came to, at once after the cause of a refusal was gone.
+    /// Result of a second request, right after the cause of the refusal is gone.
     pub retry: Option<Retry>,
 }
 
-/// Plays it all in these pairings, and that much more of it for latencies; `progress` is told what is going on.
+/// Plays all scenarios in these pairings, and requests the last CPU `rounds` more times. `progress` is called with each
+/// step.
 pub fn play(artifacts: &Artifacts, pairings: &[Pairing], rounds: usize, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
     progress("booting stock guests and guests with the module");
-    // Who brings a QEMU of their own has none of ours.
+    // Artifacts with a QEMU of the user's own have no patched one.
     let pairings = pairings.iter().filter(|pairing| artifacts.vmm(pairing.vmm).is_ok());
     let booting: Vec<Booting> = pairings.map(|pairing| launch(artifacts, *pairing, "")).collect::<Result<_>>()?;
     let mut vms: Vec<Vm> = booting.into_iter().map(Booting::up).collect::<Result<_>>()?;
 
     let mut rows = Vec::new();
     for scenario in Scenario::ALL {
-        progress(&format!("asking for {}", scenario.asked()));
-        rows.extend(side_by_side(scenario, &mut vms, rounds).with_context(|| told_where(scenario))?);
+        progress(&format!("requesting {}", scenario.requested()));
+        rows.extend(side_by_side(scenario, &mut vms, rounds).with_context(|| logs_of(scenario))?);
         for vm in vms.iter_mut().filter_map(|vm| vm.has_ended().then_some(vm)) {
             progress("a VMM has ended; booting again");
             *vm = launch(artifacts, vm.pairing, &format!(".after-{scenario}"))?.up()?;
@@ -70,7 +71,7 @@ pub fn play(artifacts: &Artifacts, pairings: &[Pairing], rounds: usize, progress
     Ok(rows)
 }
 
-fn told_where(scenario: Scenario) -> String {
+fn logs_of(scenario: Scenario) -> String {
     format!("{scenario} could not be played to its end; the logs are in {}", vm::logs("demo.*").display())
 }
 
@@ -81,10 +82,10 @@ fn launch(artifacts: &Artifacts, pairing: Pairing, when: &str) -> Result<Booting
 }
 
 fn side_by_side(scenario: Scenario, vms: &mut [Vm], rounds: usize) -> Result<Vec<Row>> {
-    let (stages, mut rows): (Vec<Option<Stage>>, Vec<Row>) =
+    let (stages, mut rows): (Vec<Option<ScenarioDevice>>, Vec<Row>) =
         vms.iter_mut().map(|vm| once(scenario, vm)).collect::<Result<_>>()?;
     if scenario == Scenario::CpuLastOnline && rows.iter().all(|row| row.outcome == Outcome::Refused) {
-        let stages: Vec<&Stage> = stages.iter().flatten().collect();
+        let stages: Vec<&ScenarioDevice> = stages.iter().flatten().collect();
         measure(vms, &stages, &mut rows, rounds)?;
     }
     for ((vm, stage), row) in vms.iter_mut().zip(stages).zip(&mut rows) {
@@ -95,21 +96,21 @@ fn side_by_side(scenario: Scenario, vms: &mut [Vm], rounds: usize) -> Result<Vec
     Ok(rows)
 }
 
-/// Asks once. There is no stage left where the guest crashed.
-fn once(scenario: Scenario, vm: &mut Vm) -> Result<(Option<Stage>, Row)> {
-    let asked = unless_crashed(vm, |vm| {
+/// Requests the device of a scenario once. Returns no device if the guest crashed.
+fn once(scenario: Scenario, vm: &mut Vm) -> Result<(Option<ScenarioDevice>, Row)> {
+    let request = unless_crashed(vm, |vm| {
         let stage = scenario.arrange(vm)?;
         let removal = vm.remove(&stage)?;
         Ok((stage, removal))
     })?;
-    Ok(match asked {
+    Ok(match request {
         Some((stage, removal)) => (Some(stage), Row::of(scenario, vm.pairing, &removal)),
         None => (None, Row::of_crash(scenario, vm.pairing)),
     })
 }
 
-/// Asks again, with the cause of the refusal gone.
-fn again(scenario: Scenario, vm: &mut Vm, stage: &Stage, row: &mut Row) -> Result<()> {
+/// Requests the device again, after the cause of the refusal is gone.
+fn again(scenario: Scenario, vm: &mut Vm, stage: &ScenarioDevice, row: &mut Row) -> Result<()> {
     row.retry = unless_crashed(vm, |vm| {
         scenario.relieve(vm)?;
         vm.retry(stage)
@@ -120,7 +121,7 @@ fn again(scenario: Scenario, vm: &mut Vm, stage: &Stage, row: &mut Row) -> Resul
     Ok(())
 }
 
-/// What a step came to; nothing if the guest's kernel crashed in it.
+/// Runs a step. Returns `None` if the guest's kernel crashes in it.
 fn unless_crashed<T>(vm: &mut Vm, step: impl FnOnce(&mut Vm) -> Result<T>) -> Result<Option<T>> {
     match step(vm) {
         Err(error) if Vm::is_end_of_vmm(&error) && vm.crashed()? => Ok(None),
@@ -161,18 +162,18 @@ impl Row {
     }
 }
 
-/// Asks many times more, in turns.
-fn measure(vms: &mut [Vm], stages: &[&Stage], rows: &mut [Row], rounds: usize) -> Result<()> {
+/// Requests the devices `rounds` more times, alternately, for the latency.
+fn measure(vms: &mut [Vm], stages: &[&ScenarioDevice], rows: &mut [Row], rounds: usize) -> Result<()> {
     for _ in 0..rounds {
         for ((vm, stage), row) in vms.iter_mut().zip(stages).zip(&mut *rows) {
-            let told = vm.remove_unwatched(*stage)?;
+            let removal = vm.remove_untraced(*stage)?;
             ensure!(
-                told.outcome == row.outcome,
+                removal.outcome == row.outcome,
                 "the same request came to {} at first and to {} later",
                 row.outcome,
-                told.outcome
+                removal.outcome
             );
-            row.latency_samples_ms.push(milliseconds(told.latency));
+            row.latency_samples_ms.push(milliseconds(removal.latency));
         }
     }
     for row in rows {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The middle of a few measurements.
+//! Median of a few measurements.
 
-/// The median; `None` if there is nothing to take it of.
+/// Returns the median, or `None` if there are no samples.
 pub fn median(samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);

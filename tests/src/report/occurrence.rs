@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! That a reason was provoked for real, and what the host was told: what `cargo xtask reasons` makes its table of.
+//! Occurrences of reasons on real kernels, which `cargo xtask reasons` makes its table of.
 
 use crate::{
     artifacts::target,
@@ -16,62 +16,62 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fmt, fs, path::PathBuf};
 
-/// Where tests put it, one file each time.
+/// Returns the directory of the records, one file for each occurrence.
 pub fn directory() -> PathBuf {
     target().join("reasons")
 }
 
-/// By what means a guest was brought to refuse.
+/// Means by which a guest was made to refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Means {
-    /// It came to it as guests do: by its configuration, its administrator or its load.
+    /// Configuration, administration or load of the guest, as in production.
     Natural,
     /// The kernel's own fault injection.
     Injection,
-    /// `papr_fault.ko` did what a driver may, or changed what the kernel looks at.
+    /// `papr_fault.ko`, which does what a driver may do, or changes data of the kernel.
     Driver,
-    /// `papr_fault.ko` made a function of the kernel fail.
+    /// `papr_fault.ko`, which makes a function of the kernel fail.
     Fault,
-    /// `papr_fault.ko` made the request read as another VMM would ask.
+    /// `papr_fault.ko`, which changes the request into one that another VMM may send.
     Rewritten,
 }
 
-/// What a guest is brought to, and what the host must then be told.
+/// Cause of a refusal, and the report that is expected.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
-    /// By what means.
+    /// Means.
     pub means: Means,
-    /// How, for people.
+    /// Description, for people.
     pub how: &'a str,
-    /// The reason.
+    /// Expected reason.
     pub reason: Reason,
-    /// The guest's error number, positive.
+    /// Expected errno, positive.
     pub errno: i64,
-    /// The connector that refuses.
+    /// Connector that is expected to refuse.
     pub drc: DrcIndex,
 }
 
-/// One reason that was provoked.
+/// One occurrence of a reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Occurrence {
-    /// The reason's name.
+    /// Name of the reason.
     pub reason: String,
     /// `cpu`, `memory` or `pmem`.
     pub class: String,
-    /// By what means; see [`Means`].
+    /// Means; see [`Means`].
     pub means: String,
-    /// How.
+    /// Description of the cause.
     pub how: String,
-    /// The test that did it.
+    /// Test.
     pub test: String,
-    /// The kernel, as `uname -r` has it, and what it was built for.
+    /// Kernel: `uname -r`, and `debug` for a debugging kernel.
     pub kernel: String,
-    /// What the host was told.
+    /// Report to the host.
     pub told: String,
 }
 
 impl Occurrence {
-    /// Writes it down.
+    /// Writes the record, unless an equal one is there.
     fn keep(&self) -> Result<()> {
         let Self { test, reason, .. } = self;
         fs::create_dir_all(directory())?;
@@ -89,44 +89,41 @@ fn written(path: &std::path::Path) -> Option<Occurrence> {
 }
 
 impl Vm {
-    /// Asks for a device, which must be refused as the case says: by one event, about this request and no other. Writes that
-    /// down, and gives what the guest's journal says of it.
-    pub fn provoke(&mut self, device: &impl Device, case: &Case<'_>) -> Result<Refusal> {
+    /// Requests a device, which must be refused as the case says, by one event. Records the occurrence and returns the
+    /// module's line in `refusals`.
+    pub fn trigger(&mut self, device: &impl Device, case: &Case<'_>) -> Result<Refusal> {
         let removal = self.remove(device).with_context(|| case.to_string())?;
-        self.witness(&removal, case)?;
-        let refusal = self.refusals()?.pop().with_context(|| format!("{case}: the guest's journal is empty"))?;
-        ensure!(
-            refusal.get("reason") == Some(&case.reason.to_string()),
-            "{case}: the guest's journal says {refusal:?}"
-        );
+        self.record_removal(&removal, case)?;
+        let refusal = self.refusals()?.pop().with_context(|| format!("{case}: the module lists no refusal"))?;
+        ensure!(refusal.get("reason") == Some(&case.reason.to_string()), "{case}: the module lists {refusal:?}");
         Ok(refusal)
     }
 
-    /// The same for a removal that has been watched, without a look at the guest.
-    pub fn witness(&mut self, removal: &Removal, case: &Case<'_>) -> Result<()> {
+    /// Checks a removal that has ended and records the occurrence, without reading the module's `refusals`.
+    pub fn record_removal(&mut self, removal: &Removal, case: &Case<'_>) -> Result<()> {
         ensure!(removal.outcome == Outcome::Refused, "{case}: the outcome is {}", removal.outcome);
-        self.witness_events(&removal.events, case)
+        self.record_events(&removal.events, case)
     }
 
-    /// The same for all events about a request.
-    pub fn witness_events(&mut self, events: &[Event], case: &Case<'_>) -> Result<()> {
+    /// Checks all events about a request and records the occurrence.
+    pub fn record_events(&mut self, events: &[Event], case: &Case<'_>) -> Result<()> {
         let [event] = events else { bail!("{case}: there were {} events", events.len()) };
         let memory = case.drc.0 >> 28 == 8;
-        let expected = Told {
+        let expected = RefusalEvent {
             source: "reported-by-token".to_owned(),
             reason: case.reason.to_string(),
-            // The VMM leaves it out where it is 0.
+            // The VMM leaves out an errno of 0.
             errno: Some(case.errno).filter(|errno| *errno != 0),
             drc: case.drc.0,
             address: memory.then(|| u64::from(case.drc.0 & 0x0fff_ffff) << 28),
         };
-        let told = Told::of(event);
-        ensure!(told == expected, "{case}: the host was told {told:?}");
-        self.keep_evidence(if memory { "memory" } else { "cpu" }, case, &told.to_string())
+        let reported = RefusalEvent::of(event);
+        ensure!(reported == expected, "{case}: the host was told {reported:?}");
+        self.record(if memory { "memory" } else { "cpu" }, case, &reported.to_string())
     }
 
-    /// Writes down that a case was brought about, and what the host was told.
-    pub fn keep_evidence(&mut self, class: &str, case: &Case<'_>, told: &str) -> Result<()> {
+    /// Records an occurrence, with the report to the host.
+    pub fn record(&mut self, class: &str, case: &Case<'_>, told: &str) -> Result<()> {
         let checks = self.guest.run("[ -e /proc/lockdep_stats ]")?.status == 0;
         let release = self.guest.sh("uname -r")?.trim().to_owned();
         let test = std::thread::current().name().unwrap_or("main").to_owned();
@@ -143,9 +140,9 @@ impl Vm {
     }
 }
 
-/// What the host was told of a refusal.
+/// Members of a `DEVICE_UNPLUG_GUEST_ERROR`.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
+struct RefusalEvent {
     source: String,
     reason: String,
     errno: Option<i64>,
@@ -153,7 +150,7 @@ struct Told {
     address: Option<u64>,
 }
 
-impl Told {
+impl RefusalEvent {
     fn of(event: &Event) -> Self {
         let word = |name| event.body.data(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let number = |name| event.body.data(name).and_then(Value::as_u64);
@@ -167,7 +164,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for RefusalEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.reason)?;
         if let Some(errno) = self.errno {

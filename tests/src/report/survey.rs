@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a kernel is and what the module finds in it, as a guest of it says.
+//! Survey of a kernel: its version, the module's probes in it, and the module's size.
 
 use crate::{
     artifacts::Artifacts,
@@ -12,37 +12,37 @@ use crate::{
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-/// A kernel, with the module loaded.
+/// Survey of a kernel with the module loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
-    /// As `uname -r` has it.
+    /// `uname -r`.
     pub release: String,
-    /// The size of a page, in KiB.
+    /// Page size, in KiB.
     pub page_kib: u32,
     /// Whether the kernel has a tracepoint for RTAS calls.
     pub traces_rtas: bool,
-    /// The face that the module shows.
+    /// Build of the module.
     pub face: String,
-    /// What its probes are: `fprobe` or `kretprobe`.
+    /// Kind of the module's probes: `fprobe` or `kretprobe`.
     pub probes: String,
-    /// The functions that the module has a probe on.
+    /// Functions with a probe.
     pub probed: Vec<String>,
-    /// Those that it looked for and did not find.
+    /// Functions that this kernel lacks.
     pub absent: Vec<String>,
-    /// Whose VMM it was.
+    /// VMM, as [`Side`](crate::pairing::Side) is displayed.
     pub vmm: String,
-    /// What the module said of itself there as it was loaded.
+    /// The module's log line at load.
     pub said: String,
-    /// The module's version, as the kernel has it.
+    /// `srcversion` of the module.
     pub srcversion: String,
-    /// The size of its file without what debuggers read, in bytes.
+    /// Size of the module's file without debugging information, in bytes.
     pub module_bytes: u64,
-    /// What it takes of the guest's memory, in bytes.
+    /// Size of the loaded module, in bytes.
     pub loaded_bytes: u64,
 }
 
 impl Survey {
-    /// Boots such a guest and asks it, in our VMM if there is one. Its logs go to `target/vm/survey`.
+    /// Boots a guest and surveys its kernel, in the patched VMM if there is one. Logs go to `target/vm/survey`.
     pub fn take(artifacts: &Artifacts) -> Result<Self> {
         let pairing = if artifacts.qemu.is_some() { Pairing::OURS } else { Pairing::OURS_ON_STOCK };
         let start = Start::with_slof();

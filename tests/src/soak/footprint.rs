@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a VMM and its guest's kernel occupy, which must not grow for ever.
+//! Memory footprint of a VMM and of its guest's kernel, which must not grow for ever.
 
 use crate::vm::Vm;
 use anyhow::{Context as _, Result};
 use std::{fmt, fs};
 
-/// A mapping of this size, in KiB, holds the guest's memory.
+/// Size of the mapping that holds the guest's memory, in KiB; smaller ones are QEMU's own.
 const LARGE: u64 = 128 << 10;
 
-/// What is occupied, in KiB.
+/// Footprint, in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// By the VMM, apart from the guest's memory and translated code, which have bounds of their own.
+    /// Resident memory of the VMM, without the guest's memory and translated code, which have bounds of their own.
     pub vmm: u64,
-    /// By the slab allocator of the guest's kernel.
+    /// Memory of the guest's slab allocator.
     pub slab: u64,
 }
 
 impl Footprint {
-    /// Takes it.
+    /// Measures the footprint.
     pub fn of(vm: &mut Vm) -> Result<Self> {
         let smaps = fs::read_to_string(format!("/proc/{}/smaps", vm.qemu.pid())).context("the VMM is gone")?;
-        // What the kernel could give back at any time is no growth.
+        // Caches that the kernel can drop at any time are dropped first.
         let meminfo = vm.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches; cat /proc/meminfo")?;
         let slab = meminfo.lines().find_map(|line| kib(line, "Slab:")).context("the guest knows of no slab")?;
         Ok(Self { vmm: own(&smaps), slab })
     }
 
-    /// How much more it is than another one.
+    /// Returns the growth of the VMM and of the slab since `other`.
     pub fn growth_since(self, other: Self) -> (u64, u64) {
         (self.vmm.saturating_sub(other.vmm), self.slab.saturating_sub(other.slab))
     }
@@ -44,9 +44,9 @@ fn kib(line: &str, name: &str) -> Option<u64> {
     line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// The resident memory of all mappings that are not large, and not of code that was made as it was needed: those can be
-/// written to and executed. (Linux `Documentation/filesystems/proc.rst`: each mapping begins with a line that has its
-/// addresses and permissions; `Size` comes before `Rss`.)
+/// Returns the resident memory of all mappings that are neither large nor translated code (writable and executable).
+/// (Linux `Documentation/filesystems/proc.rst`: a mapping begins with a line of its addresses and permissions; `Size`
+/// comes before `Rss`.)
 fn own(smaps: &str) -> u64 {
     let mut is_code = false;
     let mut size = 0;

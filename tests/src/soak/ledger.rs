@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which requests are open, and how the others ended.
+//! Ledger of requests: which are open, and how the others ended.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use papr_unplug_qmp::message::Event;
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 
-/// What a device is, as the VMM calls it.
+/// Class of a device, with the VMM's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// A core.
+    /// Core.
     Cpu,
-    /// A DIMM.
+    /// DIMM.
     Memory,
 }
 
-/// Requests, by the numbers that the VMM gives them, and a tally of their ends.
+/// Requests, by the numbers that the VMM gives them, and the count of each kind of end.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     open: BTreeMap<u64, (String, Class)>,
@@ -26,55 +26,60 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A request was sent.
+    /// Records a request that the VMM has accepted.
     pub fn sent(&mut self, device: &str, class: Class) {
         self.last += 1;
         self.open.insert(self.last, (device.to_owned(), class));
         *self.sent.entry(class).or_default() += 1;
     }
 
-    /// The number of the last request.
+    /// Returns the number of the last request.
     pub fn last(&self) -> u64 {
         self.last
     }
 
-    /// The devices that are asked for, each once.
-    pub fn asked_for(&self) -> Vec<(&str, Class)> {
+    /// Returns the devices that have open requests, each once.
+    pub fn requested(&self) -> Vec<(&str, Class)> {
         let mut devices: Vec<_> = self.open.values().map(|(device, class)| (device.as_str(), *class)).collect();
         devices.sort_unstable();
         devices.dedup();
         devices
     }
 
-    /// How many requests are open.
+    /// Returns the number of open requests.
     pub fn open(&self) -> usize {
         self.open.len()
     }
 
-    /// How many were sent.
+    /// Returns the number of requests that were sent.
     pub fn total(&self) -> u64 {
         self.sent.values().sum()
     }
 
-    /// The host was told this; gives the device that is gone, if one is. Fails if a request ends that had ended.
-    pub fn told(&mut self, event: &Event, is_reset: bool) -> Result<Option<String>> {
+    /// Records an event. Returns the device that was deleted, if one was. Fails if the event ends a request that has
+    /// ended before.
+    pub fn record(&mut self, event: &Event, is_reset: bool) -> Result<Option<String>> {
         match (event.name(), event.device()) {
             ("DEVICE_UNPLUG_GUEST_ERROR", Some(device)) => {
                 let number = event.data("request").and_then(Value::as_u64).context("a refusal without a request")?;
-                let (asked, class) = self
+                let (requested, class) = self
                     .open
                     .remove(&number)
                     .with_context(|| format!("request {number} for {device} had ended, and is refused: {event:?}"))?;
-                ensure!(asked == device, "request {number} was for {asked}, and is refused for {device}");
+                ensure!(requested == device, "request {number} was for {requested}, and is refused for {device}");
                 let member = |name| event.data(name).and_then(Value::as_str).unwrap_or("nothing");
                 self.ends(class, format!("refused, {}, {}", member("reason"), member("source")));
                 Ok(None)
             }
             ("DEVICE_DELETED", Some(device)) => {
-                let ended: Vec<u64> =
-                    self.open.iter().filter(|(_, (asked, _))| asked == device).map(|(number, _)| *number).collect();
+                let ended: Vec<u64> = self
+                    .open
+                    .iter()
+                    .filter(|(_, (requested, _))| requested == device)
+                    .map(|(number, _)| *number)
+                    .collect();
                 if ended.is_empty() {
-                    bail!("{device} is deleted, and nobody was waiting for that");
+                    bail!("{device} is deleted without a request");
                 }
                 for number in ended {
                     if let Some((_, class)) = self.open.remove(&number) {
@@ -91,7 +96,7 @@ impl Ledger {
         *self.ended.entry((class, how)).or_default() += 1;
     }
 
-    /// Takes up what another one counted, which has no request open. Numbers begin anew.
+    /// Adds the counts of a ledger that has no open requests. Numbers begin again at 1.
     pub fn absorb(&mut self, other: Self) {
         for (class, count) in other.sent {
             *self.sent.entry(class).or_default() += count;
@@ -101,14 +106,14 @@ impl Ledger {
         }
     }
 
-    /// Whether as many ended as were sent, of each class.
+    /// Returns whether as many requests ended as were sent, in each class.
     pub fn is_balanced(&self) -> bool {
         let ended = |class| self.ended.iter().filter(|((of, _), _)| *of == class).map(|(_, count)| count).sum::<u64>();
         self.sent.iter().all(|(class, sent)| *sent == ended(*class))
     }
 }
 
-/// One line for each class, and one for each way that its requests ended.
+/// One line for each class, and one for each kind of end.
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (class, sent) in &self.sent {
@@ -155,12 +160,12 @@ mod tests {
         ledger.sent("cpu1", Class::Cpu);
         ledger.sent("cpu1", Class::Cpu);
         ledger.sent("dimm2", Class::Memory);
-        assert_eq!(ledger.told(&refused("cpu1", 1), false).unwrap(), None);
-        assert!(ledger.told(&refused("cpu1", 1), false).is_err());
-        assert!(ledger.told(&refused("cpu1", 3), false).is_err());
+        assert_eq!(ledger.record(&refused("cpu1", 1), false).unwrap(), None);
+        assert!(ledger.record(&refused("cpu1", 1), false).is_err());
+        assert!(ledger.record(&refused("cpu1", 3), false).is_err());
         let deleted = event("DEVICE_DELETED", &json!({ "device": "cpu1" }));
-        assert_eq!(ledger.told(&deleted, false).unwrap().as_deref(), Some("cpu1"));
-        assert!(ledger.told(&deleted, false).is_err());
+        assert_eq!(ledger.record(&deleted, false).unwrap().as_deref(), Some("cpu1"));
+        assert!(ledger.record(&deleted, false).is_err());
     }
 
     #[test]
@@ -168,9 +173,9 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.sent("dimm1", Class::Memory);
         ledger.sent("cpu2", Class::Cpu);
-        ledger.told(&refused("cpu2", 2), false).unwrap();
+        ledger.record(&refused("cpu2", 2), false).unwrap();
         assert!(!ledger.is_balanced());
-        ledger.told(&event("DEVICE_DELETED", &json!({ "device": "dimm1" })), true).unwrap();
+        ledger.record(&event("DEVICE_DELETED", &json!({ "device": "dimm1" })), true).unwrap();
         assert!(ledger.is_balanced());
         let expected = "cpu: 1 sent\n       1 refused, last-cpu, inferred\nmemory: 1 sent\n       1 closed by reset\n";
         assert_eq!(ledger.to_string(), expected);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One VM under stress: random steps, after each of which every request has ended.
+//! Session of the soak test: one VM, and random steps, after each of which every request has ended.
 
 use super::{
     footprint::Footprint,
@@ -23,85 +23,85 @@ use anyhow::{Context as _, Result, bail, ensure};
 use papr_unplug_wire::wire::drc::DrcIndex;
 use serde_json::{Value, json};
 
-/// How many cores and DIMMs there are at most beside those that the guest booted with.
+/// Largest number of cores and DIMMs besides those at boot.
 const CPUS: usize = 3;
 const DIMMS: usize = 4;
-/// How often a core can come before QEMU has no room for another thread.
-const COMINGS: u32 = 60;
+/// Number of cores that can be added before QEMU has no room for another thread.
+const MAX_ADDED_CORES: u32 = 60;
 
-/// Memory that is written to and given back all the time, but for pauses that leave the guest's only CPU to others.
+/// Load: memory that is written and freed all the time, with pauses that leave the guest's only CPU to others.
 const CHURN: &str = "{ while :; do dd if=/dev/zero of=/tmp/churn bs=64k count=64 2>/dev/null; \
                      cat /tmp/churn > /dev/null; rm /tmp/churn; sleep 1; done & } ; churn=$!";
-/// The module leaves and comes back.
+/// Unloads the module and loads it again.
 const RELOAD: &str = "rmmod papr_unplug && insmod /lib/modules/papr_unplug.ko";
 
-/// A VM under stress.
+/// VM of a session.
 #[derive(Debug)]
 pub struct Session {
     vm: Vm,
     dice: Dice,
-    /// What was asked and what came of it.
+    /// Requests and their ends.
     pub ledger: Ledger,
-    heard: Moment,
+    read: Moment,
     cpus: Vec<Cpu>,
     dimms: Vec<Dimm>,
-    comings: u32,
+    added_cores: u32,
     cores: u32,
     is_resetting: bool,
-    /// What was done how often.
+    /// Number of times that each step was taken.
     pub done: std::collections::BTreeMap<&'static str, u64>,
 }
 
-/// Something that can be done.
+/// Step: description, weight, and function.
 type Step = (&'static str, u32, fn(&mut Session) -> Result<()>);
 
-/// What there is to do, and how often in comparison.
+/// Steps of a session.
 const STEPS: &[Step] = &[
-    ("a core comes", 12, Session::plug_cpu),
-    ("a DIMM comes", 20, Session::plug_dimm),
-    ("devices are asked for", 16, Session::ask_for_some),
+    ("a core is added", 12, Session::plug_cpu),
+    ("a DIMM is added", 20, Session::plug_dimm),
+    ("devices are requested", 16, Session::request_some),
     ("DIMMs are vetoed", 14, Session::veto),
-    ("the last CPU is asked for", 10, Session::last_cpu),
-    ("everything is asked for twice", 4, Session::ask_for_all_twice),
+    ("the last CPU is requested", 10, Session::last_cpu),
+    ("all devices are requested twice", 4, Session::request_all_twice),
     ("the module is reloaded meanwhile", 10, Session::reload),
     ("pages of a DIMM are held", 6, Session::hold),
     ("CPUs go offline and online meanwhile", 8, Session::toggle_cpus),
-    ("the administrator asks, too", 8, Session::run_errands),
+    ("the administrator removes DIMMs meanwhile", 8, Session::write_dlpar),
     ("the guest is reset", 1, Session::reset),
 ];
 
 impl Session {
-    /// Boots. Its logs go to `target/vm/NAME`.
+    /// Boots the VM. Logs go to `target/vm/NAME`.
     pub fn begin(artifacts: &Artifacts, dice: Dice, name: &str) -> Result<Self> {
         let start = Start::with_slof();
         let mut vm = Vm::launch_as(artifacts, Pairing::OURS, Machine::PseriesForLong, &start, name)?.up()?;
         vm.guest.sh(CHURN)?;
-        let heard = vm.qmp.moment();
+        let read = vm.qmp.moment();
         Ok(Self {
             vm,
             dice,
             ledger: Ledger::default(),
-            heard,
+            read,
             cpus: Vec::new(),
             dimms: Vec::new(),
-            comings: 0,
+            added_cores: 0,
             cores: 0,
             is_resetting: false,
             done: std::collections::BTreeMap::new(),
         })
     }
 
-    /// Whether the VM has had its time.
+    /// Returns whether no more cores can be added to this VM.
     pub fn is_spent(&self) -> bool {
-        self.comings >= COMINGS
+        self.added_cores >= MAX_ADDED_CORES
     }
 
-    /// What the VMM and the guest's kernel occupy.
+    /// Measures the footprint of the VMM and of the guest's kernel.
     pub fn footprint(&mut self) -> Result<Footprint> {
         Footprint::of(&mut self.vm)
     }
 
-    /// Takes a step, to the end of every request.
+    /// Takes a random step, and waits until every request has ended.
     pub fn step(&mut self) -> Result<()> {
         let mut chance = self.dice.below(STEPS.iter().map(|(_, weight, _)| weight).sum());
         for (what, weight, step) in STEPS {
@@ -115,19 +115,19 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the churn, and looks whether the guest's kernel has anything to complain of.
+    /// Ends the load and inspects the guest's kernel.
     pub fn end(mut self) -> Result<Ledger> {
         self.vm.guest.sh("kill $churn")?;
-        let refusals = self.vm.counters()?;
-        ensure!(refusals.get("overlapped") == 0, "removals overlapped: {refusals:?}");
+        let counters = self.vm.counters()?;
+        ensure!(counters.get("overlapped") == 0, "removals overlapped: {counters:?}");
         self.vm.inspect()?;
         Ok(self.ledger)
     }
 
     fn plug_cpu(&mut self) -> Result<()> {
         if self.cpus.len() < CPUS && !self.is_spent() {
-            self.comings += 1;
-            // A number that none of the others has.
+            self.added_cores += 1;
+            // The lowest core id that is free.
             let taken: Vec<u32> = self.cpus.iter().map(|cpu| cpu.connector().0 & 0xFFFF).collect();
             self.cores = (1..).find(|core| !taken.contains(core)).unwrap_or(1);
             let cpu = self.vm.plug_cpu(self.cores)?;
@@ -145,19 +145,19 @@ impl Session {
         Ok(())
     }
 
-    fn ask_for_some(&mut self) -> Result<()> {
+    fn request_some(&mut self) -> Result<()> {
         for (device, class) in self.devices() {
             if self.dice.one_in(2) {
-                self.ask(&device, class)?;
+                self.request(&device, class)?;
             }
         }
         Ok(())
     }
 
-    fn ask_for_all_twice(&mut self) -> Result<()> {
+    fn request_all_twice(&mut self) -> Result<()> {
         for _ in 0..2 {
             for (device, class) in self.devices() {
-                self.ask(&device, class)?;
+                self.request(&device, class)?;
             }
         }
         Ok(())
@@ -166,29 +166,29 @@ impl Session {
     fn veto(&mut self) -> Result<()> {
         self.vm.veto_offlining()?;
         let rounds = 1 + self.dice.below(16);
-        self.ask_again_and_again(rounds)?;
+        self.request_repeatedly(rounds)?;
         self.settle()?;
         self.vm.allow_offlining()
     }
 
-    /// Asks for DIMMs, so often, and for a core now and then.
-    fn ask_again_and_again(&mut self, rounds: u32) -> Result<()> {
+    /// Requests all DIMMs `rounds` times, and cores now and then.
+    fn request_repeatedly(&mut self, rounds: u32) -> Result<()> {
         for _ in 0..rounds {
             for (device, class) in self.devices() {
                 if class == Class::Memory || self.dice.one_in(8) {
-                    self.ask(&device, class)?;
+                    self.request(&device, class)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// All others are offline then.
+    /// Requests a core that is the last one online.
     fn last_cpu(&mut self) -> Result<()> {
         if self.cpus.is_empty() {
             self.plug_cpu()?;
         }
-        let Some(last) = self.any_cpu() else { return Ok(()) };
+        let Some(last) = self.random_cpu() else { return Ok(()) };
         self.set_cpu(core(&last), true)?;
         let others: Vec<u32> =
             [0].into_iter().chain(self.cpus.iter().map(core)).filter(|n| *n != core(&last)).collect();
@@ -196,7 +196,7 @@ impl Session {
             self.set_cpu(*cpu, false)?;
         }
         for _ in 0..=self.dice.below(32) {
-            self.ask(last.id(), Class::Cpu)?;
+            self.request(last.id(), Class::Cpu)?;
         }
         self.settle()?;
         for cpu in &others {
@@ -213,7 +213,7 @@ impl Session {
         let reloads: Vec<Started> =
             (0..=self.dice.below(3)).map(|_| self.vm.guest.start(RELOAD)).collect::<Result<_>>()?;
         let rounds = if vetoed { 1 + self.dice.below(16) } else { 1 };
-        self.ask_again_and_again(rounds)?;
+        self.request_repeatedly(rounds)?;
         for reload in reloads {
             let output = self.vm.guest.finish(&reload)?;
             ensure!(output.status == 0, "the module does not come back: {}", output.text);
@@ -229,10 +229,10 @@ impl Session {
         if self.dimms.is_empty() {
             return Ok(());
         }
-        let holder = self.vm.hold_pages()?;
+        let pages = self.vm.hold_pages()?;
         for (device, class) in self.devices() {
             if class == Class::Memory || self.dice.one_in(2) {
-                self.ask(&device, class)?;
+                self.request(&device, class)?;
             }
         }
         if self.dice.one_in(2) {
@@ -242,7 +242,7 @@ impl Session {
         if vetoed {
             self.vm.veto_offlining()?;
         }
-        self.vm.let_go(holder)?;
+        self.vm.release_pages(pages)?;
         self.settle()?;
         if vetoed {
             self.vm.allow_offlining()?;
@@ -251,31 +251,31 @@ impl Session {
     }
 
     fn toggle_cpus(&mut self) -> Result<()> {
-        let Some(cpu) = self.any_cpu() else { return Ok(()) };
+        let Some(cpu) = self.random_cpu() else { return Ok(()) };
         let other = if self.dice.one_in(2) { core(&cpu) } else { 0 };
         let online = format!("/sys/devices/system/cpu/cpu{other}/online");
-        // The core may be gone before the loop is over.
+        // The core may be released before the loop ends.
         let toggling = format!("for n in $(seq 10); do echo 0 > {online}; echo 1 > {online}; done 2>/dev/null; true");
         let toggling = self.vm.guest.start(&toggling)?;
-        self.ask(cpu.id(), Class::Cpu)?;
+        self.request(cpu.id(), Class::Cpu)?;
         if let Some(dimm) = self.dimms.first().cloned() {
-            self.ask(dimm.id(), Class::Memory)?;
+            self.request(dimm.id(), Class::Memory)?;
         }
         self.vm.guest.finish(&toggling)?;
         self.settle()?;
         self.set_cpu(0, true)
     }
 
-    /// All of them fail, as the last CPU and vetoed memory cannot go.
-    fn run_errands(&mut self) -> Result<()> {
+    /// Removes DIMMs inside the guest at the same time. All these removals fail, because the memory is vetoed.
+    fn write_dlpar(&mut self) -> Result<()> {
         self.vm.veto_offlining()?;
-        let errands: Vec<DrcIndex> = self.dimms.iter().map(|dimm| dimm.connector(0)).collect();
+        let writes: Vec<DrcIndex> = self.dimms.iter().map(|dimm| dimm.connector(0)).collect();
         let mut commands = vec!["true".to_owned()];
-        commands.extend(errands.iter().map(|index| format!("echo memory remove index {index} > /sys/kernel/dlpar")));
-        let errand = self.vm.guest.start(&format!("{{ {}; }} 2>/dev/null", commands.join("; ")))?;
+        commands.extend(writes.iter().map(|index| format!("echo memory remove index {index} > /sys/kernel/dlpar")));
+        let write = self.vm.guest.start(&format!("{{ {}; }} 2>/dev/null", commands.join("; ")))?;
         let rounds = 1 + self.dice.below(16);
-        self.ask_again_and_again(rounds)?;
-        self.vm.guest.finish(&errand)?;
+        self.request_repeatedly(rounds)?;
+        self.vm.guest.finish(&write)?;
         self.settle()?;
         self.vm.allow_offlining()
     }
@@ -283,20 +283,20 @@ impl Session {
     fn reset(&mut self) -> Result<()> {
         let held = self.dice.one_in(2);
         if held {
-            let _holder = self.vm.hold_pages()?;
+            let _pages = self.vm.hold_pages()?;
         } else {
             self.vm.veto_offlining()?;
         }
         for (device, class) in self.devices() {
             if held || self.dice.one_in(3) {
-                self.ask(&device, class)?;
+                self.request(&device, class)?;
             }
         }
         self.is_resetting = true;
         self.vm.reset()?;
-        self.listen()?;
+        self.read_events()?;
         self.is_resetting = false;
-        ensure!(self.ledger.open() == 0, "requests outlive a reset: {:?}", self.ledger.asked_for());
+        ensure!(self.ledger.open() == 0, "requests outlive a reset: {:?}", self.ledger.requested());
         self.vm.load_module()?;
         self.vm.guest.sh(CHURN).map(drop)
     }
@@ -306,7 +306,7 @@ impl Session {
         cpus.chain(self.dimms.iter().map(|dimm| (dimm.id().to_owned(), Class::Memory))).collect()
     }
 
-    fn any_cpu(&mut self) -> Option<Cpu> {
+    fn random_cpu(&mut self) -> Option<Cpu> {
         let count = self.cpus.len() as u32;
         (count != 0).then(|| self.cpus[self.dice.below(count) as usize].clone())
     }
@@ -314,55 +314,55 @@ impl Session {
     fn set_cpu(&mut self, cpu: u32, online: bool) -> Result<()> {
         let wanted = u8::from(online);
         let file = format!("/sys/devices/system/cpu/cpu{cpu}/online");
-        // It fails where there is nothing to be done.
+        // Writing the current state is an error.
         self.vm.guest.sh(&format!("[ $(cat {file}) = {wanted} ] || echo {wanted} > {file}")).map(drop)
     }
 
-    /// Asks for a device, unless it is gone.
-    fn ask(&mut self, device: &str, class: Class) -> Result<()> {
-        self.listen()?;
+    /// Requests a device, unless it was released.
+    fn request(&mut self, device: &str, class: Class) -> Result<()> {
+        self.read_events()?;
         match self.vm.qmp.execute("device_del", json!({ "id": device })) {
             Ok(_) => {
                 self.ledger.sent(device, class);
                 Ok(())
             }
-            // It may have gone between the look and the leap.
+            // The device may have been released since the last look at the events.
             Err(error) => {
-                self.listen()?;
+                self.read_events()?;
                 ensure!(!self.devices().iter().any(|(id, _)| id == device), "{device}: {error}");
                 Ok(())
             }
         }
     }
 
-    /// Waits until every request has ended. A device of which no request is promised an answer is asked for anew, as its user
-    /// would; one at a time, so that the guest comes to its end.
+    /// Waits until every request has ended. A device without a promised request is requested again, as its user would
+    /// do; one device at a time, so that the guest comes to an end.
     fn settle(&mut self) -> Result<()> {
-        let mut anew = None;
+        let mut repeated = None;
         let mut times = 0;
-        self.listen()?;
+        self.read_events()?;
         while self.ledger.open() != 0 {
             let answer = self.vm.qmp.execute("query-device-unplug-requests", json!({}))?;
             let last = answer["last-request"].as_u64();
             ensure!(last == Some(self.ledger.last()), "the VMM counts {last:?} requests, not {}", self.ledger.last());
             let pending = answer["requests"].as_array().context("no list of requests")?;
             let promised = pending.iter().filter(|request| request["promised"] == Value::Bool(true));
-            let waits = promised.clone().any(|request| request["request"].as_u64() == anew);
+            let waits = promised.clone().any(|request| request["request"].as_u64() == repeated);
             let forgotten = self
                 .ledger
-                .asked_for()
+                .requested()
                 .into_iter()
                 .find(|(device, _)| !promised.clone().any(|request| request["device"] == *device))
                 .map(|(device, class)| (device.to_owned(), class));
             match forgotten {
                 Some((device, class)) if !waits => {
-                    ensure!(times < 1000, "nothing that is asked for anew is promised an answer: {answer}");
+                    ensure!(times < 1000, "no repeated request is promised: {answer}");
                     times += 1;
-                    self.ask(&device, class)?;
-                    anew = Some(self.ledger.last());
-                    self.listen()?;
+                    self.request(&device, class)?;
+                    repeated = Some(self.ledger.last());
+                    self.read_events()?;
                 }
-                _ => self.await_news()?,
+                _ => self.await_event()?,
             }
         }
         let answer = self.vm.qmp.execute("query-device-unplug-requests", json!({}))?;
@@ -370,13 +370,13 @@ impl Session {
         Ok(())
     }
 
-    /// Hears what the VMM has said so far.
-    fn listen(&mut self) -> Result<()> {
+    /// Reads the events that have come.
+    fn read_events(&mut self) -> Result<()> {
         self.vm.qmp.round_trip()?;
-        let heard: Vec<_> = self.vm.qmp.since(self.heard).iter().map(|event| event.body.clone()).collect();
-        self.heard = self.vm.qmp.moment();
-        for event in heard {
-            if let Some(gone) = self.ledger.told(&event, self.is_resetting)? {
+        let events: Vec<_> = self.vm.qmp.since(self.read).iter().map(|event| event.body.clone()).collect();
+        self.read = self.vm.qmp.moment();
+        for event in events {
+            if let Some(gone) = self.ledger.record(&event, self.is_resetting)? {
                 self.cpus.retain(|cpu| cpu.id() != gone);
                 if let Some(place) = self.dimms.iter().position(|dimm| dimm.id() == gone) {
                     let dimm = self.dimms.remove(place);
@@ -387,18 +387,18 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until the VMM says something about a device.
-    fn await_news(&mut self) -> Result<()> {
+    /// Waits for an event about a device.
+    fn await_event(&mut self) -> Result<()> {
         let is_open = self.ledger.open();
-        let waited = self.vm.qmp.wait_for(self.heard, "the end of a request", |event| event.device().is_some());
+        let waited = self.vm.qmp.wait_for(self.read, "the end of a request", |event| event.device().is_some());
         if let Err(error) = waited {
-            bail!("{is_open} requests are open ({:?}): {error}", self.ledger.asked_for());
+            bail!("{is_open} requests are open ({:?}): {error}", self.ledger.requested());
         }
-        self.listen()
+        self.read_events()
     }
 }
 
-/// Its number, which is that of its only CPU.
+/// Returns the core id, which is also the number of the core's only CPU.
 fn core(cpu: &Cpu) -> u32 {
     cpu.connector().0 & 0xFFFF
 }

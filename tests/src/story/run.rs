@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A test in a VM: boots, tells its story, and ends with a look at the guest's kernel that no test can forget.
+//! Test in a VM: boots, tells the story, and inspects the guest's kernel at the end, so that no test can forget to.
 
 use crate::{
     artifacts::Artifacts,
@@ -11,12 +11,12 @@ use crate::{
 use anyhow::Result;
 use std::{any::type_name, fs, path::Path};
 
-/// How many lines of each log a failure shows.
+/// Number of lines of each log in the message of a failure.
 const TAIL: usize = 15;
 
 /// Boots a VM of this pairing, tells the story, and inspects the guest ([`Vm::inspect`]).
 ///
-/// Logs go to `target/vm/NAME`, where NAME is the test's: the function that the closure stands in.
+/// Logs go to `target/vm/NAME`, where NAME is the path of the function that holds the closure: the test.
 ///
 /// # Panics
 ///
@@ -28,7 +28,7 @@ where
     story_on(pairing, Machine::Pseries, &Start::default(), tell);
 }
 
-/// The same on this machine, started like this.
+/// Like [`story`], with this machine and these options.
 ///
 /// # Panics
 ///
@@ -51,7 +51,7 @@ where
     }
 }
 
-/// The last lines of each log in a directory.
+/// Returns the last lines of each log in a directory.
 fn tails(logs: &Path) -> String {
     let tail = |name: &str| {
         let text = fs::read(logs.join(name)).unwrap_or_default();

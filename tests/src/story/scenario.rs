@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The scenarios that the tests and the demonstration share: each is arranged, played, and relieved of its cause.
+//! Scenarios of the tests and the demonstration: each arranges a cause of refusal, and can remove it.
 
 use crate::{
     device::{Device, dimm::TWO_LMBS},
@@ -10,38 +10,38 @@ use anyhow::Result;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// A scenario.
+/// Scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// The host asks for the last CPU that is online.
+    /// Request for the last CPU that is online.
     CpuLastOnline,
-    /// It asks for a DIMM of two LMBs, and the one that the guest tries first is busy.
+    /// Request for a DIMM of two LMBs of which the guest tries a busy one first.
     DimmFirstLmbBusy,
-    /// It asks for a DIMM of two LMBs, and the one that the guest tries second is busy.
+    /// Request for a DIMM of two LMBs of which the guest tries a busy one second.
     DimmLaterLmbBusy,
-    /// It asks for a DIMM that can go.
+    /// Request for a DIMM that the guest can give back.
     DimmRemovable,
 }
 
-/// The device that a scenario is about, in place.
+/// Device of a scenario.
 #[derive(Debug)]
-pub struct Stage {
+pub struct ScenarioDevice {
     id: String,
 }
 
-impl Device for Stage {
+impl Device for ScenarioDevice {
     fn id(&self) -> &str {
         &self.id
     }
 }
 
 impl Scenario {
-    /// All of them.
+    /// All scenarios.
     pub const ALL: [Self; 4] =
         [Self::CpuLastOnline, Self::DimmFirstLmbBusy, Self::DimmLaterLmbBusy, Self::DimmRemovable];
 
-    /// What is asked for, for people.
-    pub fn asked(self) -> &'static str {
+    /// Returns the description of the requested device.
+    pub fn requested(self) -> &'static str {
         match self {
             Self::CpuLastOnline => "the last online CPU",
             Self::DimmFirstLmbBusy => "a DIMM whose first LMB is busy",
@@ -50,12 +50,12 @@ impl Scenario {
         }
     }
 
-    /// Brings the guest to where the host's request will meet it.
-    pub fn arrange(self, vm: &mut Vm) -> Result<Stage> {
+    /// Adds the device and makes the guest refuse it, or not.
+    pub fn arrange(self, vm: &mut Vm) -> Result<ScenarioDevice> {
         if self == Self::CpuLastOnline {
             let cpu = vm.plug_cpu(1)?;
             vm.put_boot_cpu_offline()?;
-            return Ok(Stage { id: cpu.id().to_owned() });
+            return Ok(ScenarioDevice { id: cpu.id().to_owned() });
         }
         let dimm = vm.plug_dimm(TWO_LMBS)?;
         if self == Self::DimmLaterLmbBusy {
@@ -64,10 +64,10 @@ impl Scenario {
         if self != Self::DimmRemovable {
             vm.veto_offlining()?;
         }
-        Ok(Stage { id: dimm.id().to_owned() })
+        Ok(ScenarioDevice { id: dimm.id().to_owned() })
     }
 
-    /// Takes away what the guest refused for.
+    /// Removes the cause of the refusal.
     pub fn relieve(self, vm: &mut Vm) -> Result<()> {
         match self {
             Self::CpuLastOnline => vm.put_boot_cpu_online(),

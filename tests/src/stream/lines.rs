@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The lines of a stream, each with the moment it was read.
+//! Lines of a stream, with the time at which each was read.
 
 use crate::deadline::Deadline;
 use std::{
@@ -12,33 +12,33 @@ use std::{
 };
 use thiserror::Error;
 
-/// One line, without its end.
+/// Line without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// When it was read.
+    /// Time at which it was read.
     pub at: Instant,
-    /// What it says; bytes that are no UTF-8 are replaced.
+    /// Text; invalid UTF-8 is replaced.
     pub text: String,
 }
 
-/// Why there is no line.
+/// Reason why no line was read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum NoLine {
+pub enum LineError {
     /// The deadline has passed.
     #[error("nothing came within {} seconds", crate::deadline::PATIENCE.as_secs())]
-    Late,
-    /// The other end is closed: the VMM is gone.
+    Timeout,
+    /// The other end is closed: the VMM has ended.
     #[error("the VMM ended")]
-    Gone,
+    Closed,
 }
 
-/// The lines of a stream, read by a thread of its own so that none is late and no writer is held up.
+/// Lines of a stream. A thread of its own reads them, so that the times are right and no writer is held up.
 #[derive(Debug)]
 pub struct Lines(Receiver<Line>);
 
 impl Lines {
-    /// Reads the stream from here on; `witness` sees each line as it comes.
-    pub fn of(stream: &UnixStream, witness: impl Fn(&str) + Send + 'static) -> io::Result<Self> {
+    /// Starts to read a stream. `observer` is called with each line.
+    pub fn of(stream: &UnixStream, observer: impl Fn(&str) + Send + 'static) -> io::Result<Self> {
         let mut reader = BufReader::new(stream.try_clone()?);
         let (sender, receiver) = mpsc::channel();
         thread::Builder::new().name("lines".into()).spawn(move || {
@@ -46,7 +46,7 @@ impl Lines {
             while reader.read_until(b'\n', &mut bytes).is_ok_and(|length| length != 0) {
                 let at = Instant::now();
                 let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned();
-                witness(&text);
+                observer(&text);
                 if sender.send(Line { at, text }).is_err() {
                     break;
                 }
@@ -56,16 +56,16 @@ impl Lines {
         Ok(Self(receiver))
     }
 
-    /// The next line, if it has come.
+    /// Returns the next line if it has been read.
     pub fn ready(&self) -> Option<Line> {
         self.0.try_recv().ok()
     }
 
-    /// The next line, waited for.
-    pub fn next(&self, deadline: Deadline) -> Result<Line, NoLine> {
+    /// Waits for the next line.
+    pub fn next(&self, deadline: Deadline) -> Result<Line, LineError> {
         self.0.recv_timeout(deadline.left()).map_err(|error| match error {
-            RecvTimeoutError::Timeout => NoLine::Late,
-            RecvTimeoutError::Disconnected => NoLine::Gone,
+            RecvTimeoutError::Timeout => LineError::Timeout,
+            RecvTimeoutError::Disconnected => LineError::Closed,
         })
     }
 }
@@ -85,6 +85,6 @@ mod tests {
         assert_eq!(next().unwrap(), "one");
         assert_eq!(next().unwrap(), "");
         assert_eq!(next().unwrap(), "thr\u{fffd}ee");
-        assert_eq!(next(), Err(NoLine::Gone));
+        assert_eq!(next(), Err(LineError::Closed));
     }
 }

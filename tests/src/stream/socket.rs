@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Sockets between a VMM and a test.
+//! Unix sockets between a VMM and a test.
 
 use crate::deadline::Deadline;
 use anyhow::{Context as _, Result, bail};
@@ -17,7 +17,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-/// Where the VMM connects to. An abstract socket: it listens before the VMM starts, and leaves no file behind.
+/// Abstract Unix socket that a VMM connects to. It listens before the VMM starts, and leaves no file behind.
 #[derive(Debug)]
 pub struct UnixSocket {
     name: String,
@@ -25,7 +25,7 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens, for what people know by its role.
+    /// Listens on a new socket. `role` becomes a part of its name, for people.
     pub fn new(role: &str) -> Result<Self> {
         let name = name(role);
         let address = SocketAddr::from_abstract_name(&name)?;
@@ -33,12 +33,12 @@ impl UnixSocket {
         Ok(Self { name, listener })
     }
 
-    /// As `-chardev` takes it.
+    /// Returns the socket as an argument of `-chardev`.
     pub fn chardev(&self) -> String {
         format!("socket,path={},abstract=on", self.name)
     }
 
-    /// As `-qmp` takes it.
+    /// Returns the socket as an argument of `-qmp`.
     pub fn legacy_chardev(&self) -> String {
         format!("unix:{},abstract=on", self.name)
     }
@@ -58,7 +58,7 @@ impl UnixSocket {
     }
 }
 
-/// A name that no other socket has.
+/// Returns a name that no other socket has.
 pub fn name(role: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("papr-unplug-{}-{}-{role}", std::process::id(), NUMBER.fetch_add(1, Relaxed))

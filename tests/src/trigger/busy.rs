@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What keeps memory busy, with nothing but stock means.
+//! Busy memory, by stock means of Linux.
 
 use crate::{
     device::dimm::{Dimm, TWO_LMBS},
     guest::shell::Shell,
-    removal::Asked,
+    removal::Request,
     vm::Vm,
 };
 use anyhow::{Context as _, Result};
 
-/// Where the kernel's error injection for memory notifiers is (`CONFIG_MEMORY_NOTIFIER_ERROR_INJECT`).
+/// Error injection for memory notifiers (`CONFIG_MEMORY_NOTIFIER_ERROR_INJECT`).
 const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
 
-/// What holds pages. It must be let go of for the removal to end.
+/// Pages that are held. A removal of their memory does not end before they are released.
 #[derive(Debug)]
 #[must_use = "the pages are held until it is let go of"]
-pub struct Holder {
+pub struct HeldPages {
     pids: String,
 }
 
 impl Shell {
-    /// From now on, any memory that is to go offline is busy (-EBUSY from a memory notifier).
+    /// Makes a memory notifier refuse with EBUSY to take any memory offline.
     pub fn veto_offlining(&mut self) -> Result<()> {
         self.inject_memory_error("MEM_GOING_OFFLINE", -16)
     }
 
-    /// No more.
+    /// Ends [`Shell::veto_offlining`].
     pub fn allow_offlining(&mut self) -> Result<()> {
         self.inject_memory_error("MEM_GOING_OFFLINE", 0)
     }
 
-    /// From now on, a memory notifier returns this for the action, see Linux `include/linux/memory.h`.
+    /// Makes a memory notifier return `errno` (0 or negative) for an action of Linux `include/linux/memory.h`.
     pub fn inject_memory_error(&mut self, action: &str, errno: i32) -> Result<()> {
         self.sh(&format!(
             "if ! [ -e {INJECTION} ]; then \
@@ -52,28 +52,28 @@ impl Vm {
         self.guest.allow_offlining()
     }
 
-    /// Takes the first LMB of a DIMM offline. The kernel then takes it away without asking any notifier, so a veto meets
-    /// the second LMB first.
+    /// Takes the first LMB of a DIMM offline. The kernel removes it then without a call to the notifiers, so a veto
+    /// meets the second LMB first.
     pub fn put_first_lmb_offline(&mut self, dimm: &Dimm) -> Result<()> {
         self.set_block(dimm.first_block(), "offline")
     }
 
-    /// Puts a memory block in a state, see Linux `Documentation/admin-guide/mm/memory-hotplug.rst`.
+    /// Sets the state of a memory block, see Linux `Documentation/admin-guide/mm/memory-hotplug.rst`.
     pub fn set_block(&mut self, block: u64, state: &str) -> Result<()> {
         self.guest.sh(&format!("echo {state} > /sys/devices/system/memory/memory{block}/state")).map(drop)
     }
 
-    /// What DIMMs that come from now on are put online as: `online_movable` (as a VM boots here) or `online_kernel`.
+    /// Sets how DIMMs that are added later go online: `online_movable` (the default here) or `online_kernel`.
     pub fn set_online_type(&mut self, online_type: &str) -> Result<()> {
         self.guest.sh(&format!("echo {online_type} > /sys/devices/system/memory/auto_online_blocks")).map(drop)
     }
 
-    /// Holds pages that can be moved in principle and not now: a removal of their DIMM neither succeeds nor fails, it
-    /// goes on until they are let go of.
+    /// Holds pages that cannot be migrated for now: a removal of their DIMM neither succeeds nor fails before they are
+    /// released.
     ///
-    /// A file's pages are spliced into a pipe that nobody reads on from. They are of the movable zone, which only
-    /// hot-plugged memory is in.
-    pub fn hold_pages(&mut self) -> Result<Holder> {
+    /// The pages of a file are spliced into a pipe that is not read. They are in the movable zone, which only
+    /// hot-plugged memory has.
+    pub fn hold_pages(&mut self) -> Result<HeldPages> {
         const HOLD: &[&str] = &[
             "mkfifo /tmp/held /tmp/begun",
             "dd if=/dev/zero of=/tmp/pages bs=1M count=4 2>/dev/null",
@@ -86,28 +86,28 @@ impl Vm {
             "echo $reader $writer",
         ];
         let pids = self.guest.sh(&HOLD.join(" && "))?.trim().to_owned();
-        Ok(Holder { pids })
+        Ok(HeldPages { pids })
     }
 
-    /// Waits until a removal has found the pages that are held.
+    /// Waits until a removal has met the pages that are held.
     pub fn await_held_removal(&mut self) -> Result<()> {
         self.console.wait_for("migrating pfn").context("waiting for the kernel to find a page that is held")
     }
 
-    /// A DIMM of two LMBs that is asked for, while pages in its first one are held.
-    pub fn removal_under_way(&mut self) -> Result<(Dimm, Holder, Asked)> {
+    /// Requests a DIMM of two LMBs while pages in its first one are held, and waits until the removal has met them.
+    pub fn removal_under_way(&mut self) -> Result<(Dimm, HeldPages, Request)> {
         let dimm = self.plug_dimm(TWO_LMBS)?;
         let second = dimm.first_block() + 1;
         self.set_block(second, "offline")?;
-        let holder = self.hold_pages()?;
+        let pages = self.hold_pages()?;
         self.set_block(second, "online_movable")?;
-        let asked = self.ask(&dimm)??;
+        let request = self.request(&dimm)??;
         self.await_held_removal()?;
-        Ok((dimm, holder, asked))
+        Ok((dimm, pages, request))
     }
 
-    /// Lets go of the pages.
-    pub fn let_go(&mut self, Holder { pids }: Holder) -> Result<()> {
+    /// Releases the pages.
+    pub fn release_pages(&mut self, HeldPages { pids }: HeldPages) -> Result<()> {
         self.guest.sh(&format!("kill {pids} && rm /tmp/pages")).map(drop)
     }
 }

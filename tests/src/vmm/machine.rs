@@ -1,53 +1,52 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The machine that a VMM plays.
+//! QEMU's machine types and their options.
 
-/// A machine.
+/// Machine type with its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
-    /// A hypervisor's guest.
+    /// pseries with one CPU.
     Pseries,
-    /// The same, in which CPUs can come and go more often.
+    /// pseries in which 63 CPUs can be added in the life of one QEMU.
     PseriesForLong,
-    /// The same as the first, with room for a DIMM of 64 GiB, and memory for what a guest keeps about every page of that.
+    /// pseries with room for a DIMM of 64 GiB, and with memory for its page structures.
     PseriesWithRoom,
-    /// The same as the first, with SLOF that has no `set-indicator`.
+    /// pseries with a SLOF that has no `set-indicator`.
     PseriesWithoutSetIndicator,
-    /// The same as the first, with two threads to each core.
+    /// pseries with two threads in each core.
     PseriesOfTwoThreads,
-    /// A whole machine, with no hypervisor below it.
+    /// powernv: a machine without a hypervisor.
     Powernv,
 }
 
-/// What a pseries guest finds as it is started.
+/// Firmware of a pseries machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Firmware {
-    /// QEMU's own virtual Open Firmware, which has little to do: a guest is up in a third of the time that it takes with
-    /// SLOF. Once a kernel runs, nothing is left of either; RTAS is QEMU's with both.
+    /// QEMU's Virtual Open Firmware. A guest boots in a third of the time that it takes with SLOF. Neither remains once
+    /// the kernel runs; RTAS is QEMU's own in both cases.
     #[default]
     Vof,
-    /// SLOF, QEMU's default, which guests are started by where it is not the tests that start them.
+    /// SLOF, the default of QEMU.
     Slof,
 }
 
 impl Firmware {
     fn options(self) -> &'static [&'static str] {
         match self {
-            // A variable, whatever it says, has QEMU partition the NVRAM, as SLOF would.
+            // Any variable makes QEMU partition the NVRAM, as SLOF does.
             Self::Vof => &["-machine", "x-vof=on", "-bios", "vof.bin", "-prom-env", "auto-boot?=true"],
             Self::Slof => &[],
         }
     }
 }
 
-/// What the guest is given: one CPU of many, 2 GiB, four slots for DIMMs, and a second NUMA node that is empty until a
-/// DIMM comes. QEMU has room for as many threads of TCG as there can be CPUs and gives none of it back, so that the
-/// number is also how many CPUs can come in the life of a QEMU, less one.
+/// One CPU of up to eight, 2 GiB, four slots for DIMMs, and an empty second NUMA node. TCG allocates for `maxcpus`
+/// threads and reuses none, so `maxcpus` - 1 is also the number of CPUs that can be added in the life of one QEMU.
 const PSERIES: &str = "\
     -machine pseries -cpu power9 -smp 1,maxcpus=8 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-7,memdev=ram0 -numa node,nodeid=1";
 
-/// The same for 63 CPUs to come.
+/// [`PSERIES`] with `maxcpus=64`.
 const PSERIES_FOR_LONG: &str = "\
     -machine pseries -cpu power9 -smp 1,maxcpus=64 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-63,memdev=ram0 -numa node,nodeid=1";
@@ -58,12 +57,12 @@ const TWO_THREADS: &str = "\
     -machine pseries -cpu power9 -smp 2,threads=2,cores=4,maxcpus=8 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-7,memdev=ram0 -numa node,nodeid=1";
 
-/// One with a BMC, without which its firmware can neither reboot nor end.
+/// powernv with a BMC, which its firmware needs to reboot or power off.
 const POWERNV: &str = "\
     -machine powernv9 -smp 1 -m 2G -device ipmi-bmc-sim,id=bmc0 -device isa-ipmi-bt,bmc=bmc0,irq=10";
 
-/// A script for SLOF, in Forth. The function goes when the kernel takes RTAS over: before that, client architecture support
-/// would bring it back.
+/// Forth for SLOF that removes `set-indicator` when the kernel instantiates RTAS. Earlier would be too soon: client
+/// architecture support rebuilds the node.
 const WITHOUT_SET_INDICATOR: [&str; 4] = [
     "-prom-env",
     "use-nvramrc?=true",
@@ -74,7 +73,7 @@ const WITHOUT_SET_INDICATOR: [&str; 4] = [
 ];
 
 impl Machine {
-    /// QEMU's options for it, with this firmware if it takes either.
+    /// Returns the options of QEMU for this machine and firmware.
     pub fn options(self, firmware: Firmware) -> impl Iterator<Item = &'static str> {
         let (machine, firmware): (_, &[_]) = match self {
             Self::Pseries => (PSERIES, firmware.options()),
@@ -87,8 +86,8 @@ impl Machine {
         machine.split_whitespace().chain(firmware.iter().copied())
     }
 
-    /// What its serial lines are plugged into, in their order. The first is the console of a pseries guest, the last that of
-    /// skiboot.
+    /// Returns the character devices of the serial lines, in order. A pseries guest takes the first as its console,
+    /// skiboot the last.
     pub fn serial_lines(self) -> [&'static str; 2] {
         match self {
             Self::Powernv => ["shell", "console"],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A guest that goes from one VMM to another while it runs.
+//! Live migration of a guest from one VMM to another.
 
 use crate::{
     artifacts::Artifacts,
@@ -16,32 +16,32 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-/// The newest machine that both VMMs have, as ours may be an older QEMU than the stock one: who is to migrate boots with it.
+/// Newest machine type that both VMMs have: the patched QEMU may be older than the stock one.
 pub const COMMON: [&str; 2] = ["-machine", "pseries-10.0"];
 
 impl Vm {
-    /// Boots a VM that can migrate. Its logs go to `target/vm/NAME`.
+    /// Boots a VM that can migrate. Logs go to `target/vm/NAME`.
     pub fn migratable(artifacts: &Artifacts, pairing: Pairing, name: &str) -> Result<Self> {
         Self::launch_as(artifacts, pairing, Machine::Pseries, &Start::with_options(COMMON), name)?.up()
     }
 
-    /// Has the guest go to a VMM of this side, whose logs go to `target/vm/NAME`. The VMM before ends.
+    /// Migrates the guest to a VMM of this side and ends the old VMM. Logs of the new one go to `target/vm/NAME`.
     pub fn migrate(mut self, artifacts: &Artifacts, vmm: Side, name: &str) -> Result<Self> {
-        let logs = vm::fresh(&vm::logs(name))?;
+        let logs = vm::empty_directory(&vm::logs(name))?;
         let mut options: Vec<String> = COMMON.map(str::to_owned).to_vec();
         options.extend(self.what_was_plugged()?);
         options.extend(["-incoming".to_owned(), "defer".to_owned()]);
         let there = Qemu::start(artifacts, vmm, Machine::Pseries, &Start::with_options(options), &logs)?;
-        let journal = LogFile::create(&logs.join("qmp.log")).context("cannot write qmp.log")?;
-        let mut qmp = Qmp::greet(there.monitor.try_clone()?, journal)?;
+        let log_file = LogFile::create(&logs.join("qmp.log")).context("cannot write qmp.log")?;
+        let mut qmp = Qmp::connect(there.monitor.try_clone()?, log_file)?;
 
-        // A CPU that has ceded itself as it leaves is not woken any more where it arrives, in QEMU 11.1.2 at least: interrupts
-        // are pending there, and it stays halted.
+        // A CPU that is ceded (H_CEDE) while it migrates stays halted afterwards although interrupts are pending, at
+        // least with QEMU 11.1.2. So the guest is kept busy.
         self.guest.sh("{ while :; do :; done & } ; awake=$!")?;
         let socket = logs.join("migration");
         let uri = json!({ "uri": format!("unix:{}", socket.display()) });
         qmp.execute("migrate-incoming", uri.clone())?;
-        // No link has to be spared.
+        // The default limits the bandwidth to spare a real network.
         self.qmp.execute("migrate-set-parameters", json!({ "max-bandwidth": 1_u64 << 40 }))?;
         self.qmp.execute("migrate", uri)?;
         self.await_migration()?;
@@ -59,7 +59,7 @@ impl Vm {
         Ok(self)
     }
 
-    /// Waits until the migration has ended, well or badly.
+    /// Waits for the end of the migration, and fails if it failed.
     fn await_migration(&mut self) -> Result<()> {
         loop {
             let state = self.qmp.execute("query-migrate", json!({}))?;
@@ -71,7 +71,7 @@ impl Vm {
         }
     }
 
-    /// The options that give another VMM the devices that were plugged into this one.
+    /// Returns the options that give another VMM the devices that were hot-plugged into this one.
     fn what_was_plugged(&mut self) -> Result<Vec<String>> {
         let mut options = Vec::new();
         let mut add = |option: &str, value: &Value| options.extend([option.to_owned(), value.to_string()]);

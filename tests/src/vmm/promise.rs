@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a guest has promised our VMM, and what it has not answered yet.
+//! Promises and open requests, as the patched QEMU lists them.
 
 use crate::{deadline::Deadline, device::Device, vm::Vm};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 impl Vm {
-    /// The classes whose requests the guest has promised to answer.
+    /// Returns the classes that the guest has armed.
     pub fn armed(&mut self) -> Result<Value> {
         Ok(self.qmp.execute("query-device-unplug-requests", json!({}))?["armed"].take())
     }
 
-    /// The requests that are open.
+    /// Returns the open requests.
     pub fn pending(&mut self) -> Result<Value> {
         Ok(self.qmp.execute("query-device-unplug-requests", json!({}))?["requests"].take())
     }
 
-    /// Waits until the guest has begun with every request for this device that is open.
+    /// Waits until the guest has begun with every open request for this device.
     pub fn await_begun(&mut self, device: &(impl Device + ?Sized)) -> Result<()> {
         let deadline = Deadline::start();
         loop {
@@ -30,7 +30,7 @@ impl Vm {
         }
     }
 
-    /// Waits until the guest has promised answers about just these classes.
+    /// Waits until the guest has armed exactly these classes.
     pub fn await_armed(&mut self, classes: &[&str]) -> Result<()> {
         let deadline = Deadline::start();
         loop {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The VMM: its command line, its process, and the three streams that tie it to us.
+//! QEMU: its command line, its process, and the three streams that connect it to a test.
 
 use crate::{
     artifacts::Artifacts,
@@ -17,44 +17,45 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// For every machine. A guest that panics or resets ends the VMM (`-no-reboot`), and so every wait.
+/// Options of every machine. With `-no-reboot` a panic or a reset of the guest ends QEMU, and with it every wait.
 const OPTIONS: [&str; 3] = ["-nodefaults", "-nographic", "-no-reboot"];
 
-/// The kernel log on the first console, and the first oops ends it all.
+/// Kernel arguments of every guest: the kernel log on the first console, and a panic at the first oops.
 const KERNEL_ARGUMENTS: &str = "console=hvc0 oops=panic panic=-1";
 
-/// How a VMM is started, as far as that varies.
+/// Options of QEMU that differ between tests.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
-    /// Arguments for the kernel besides those that all have.
+    /// Kernel arguments besides the common ones.
     pub kernel_arguments: &'static str,
-    /// The firmware that starts the kernel.
+    /// Firmware that starts the kernel.
     pub firmware: Firmware,
-    /// Whether the guest has what it is booted from in `/boot`, for its kernel to start another one.
-    pub carries_itself: bool,
-    /// Options of the VMM besides those that all have.
+    /// Whether the guest has its kernel and its initramfs in `/boot`, for kexec.
+    pub has_boot_files: bool,
+    /// Options of QEMU besides the common ones.
     pub options: Vec<String>,
-    /// Whether instructions are counted, for which all of the guest's CPUs share a thread.
+    /// Whether instructions are counted (`-icount`), which makes all of the guest's CPUs share one thread.
     pub counts_instructions: bool,
 }
 
 impl Start {
-    /// With these arguments for the kernel.
+    /// Returns options with these kernel arguments.
     pub fn with_kernel_arguments(kernel_arguments: &'static str) -> Self {
         Self { kernel_arguments, ..Self::default() }
     }
 
-    /// With these options of the VMM.
+    /// Returns options with these options of QEMU.
     pub fn with_options<S: Into<String>>(options: impl IntoIterator<Item = S>) -> Self {
         Self { options: options.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
-    /// With the firmware that users' guests have.
+    /// Returns options with SLOF, the firmware of users' guests.
     pub fn with_slof() -> Self {
         Self { firmware: Firmware::Slof, ..Self::default() }
     }
 
-    /// With instructions counted. Each takes the guest a nanosecond of its time, and no time passes while it waits.
+    /// Returns options with instructions counted. Each takes a nanosecond of the guest's time, and no time passes while
+    /// the guest waits.
     pub fn counting_instructions() -> Self {
         Self { counts_instructions: true, ..Self::default() }
     }
@@ -68,7 +69,7 @@ impl Start {
     }
 }
 
-/// A running VMM. It is killed when this is dropped, and by the kernel when the thread that started it ends.
+/// Running QEMU. Dropping it kills the process; the kernel kills it when the thread that started it ends.
 #[derive(Debug)]
 pub struct Qemu {
     child: Child,
@@ -76,14 +77,14 @@ pub struct Qemu {
     pub console: UnixStream,
     /// The guest's second console, which has a shell.
     pub shell: UnixStream,
-    /// QMP.
+    /// QMP monitor.
     pub monitor: UnixStream,
-    /// The name of an abstract socket where a second QMP monitor listens, for programs that a test runs beside the guest.
+    /// Name of an abstract socket with a second QMP monitor, for programs that a test runs beside the guest.
     pub spare_monitor: String,
 }
 
 impl Qemu {
-    /// Starts a VMM whose guest boots at once. `logs` gets the VMM's output, the kernel log, and the command line.
+    /// Starts QEMU; its guest boots at once. QEMU's output, the kernel log and the command line go to `logs`.
     pub fn start(artifacts: &Artifacts, vmm: Side, machine: Machine, start: &Start, logs: &Path) -> Result<Self> {
         let console = UnixSocket::new("console")?;
         let shell = UnixSocket::new("shell")?;
@@ -95,7 +96,7 @@ impl Qemu {
         command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.vmm(vmm)?).arg("-L").arg(&artifacts.qemu_data);
         command.args(machine.options(start.firmware)).args(start.accelerator()).args(OPTIONS).args(&start.options);
         command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd");
-        if start.carries_itself {
+        if start.has_boot_files {
             command.arg(artifacts.initramfs_with_boot(logs)?);
         } else {
             command.arg(&artifacts.initramfs);
@@ -110,7 +111,7 @@ impl Qemu {
         command.args(["-qmp", &format!("unix:{spare_monitor},abstract=on,server=on,wait=off")]);
         command.args(["-qmp", &monitor.legacy_chardev()]);
 
-        fs::write(logs.join("command"), written_for_a_shell(&command)).context("cannot write the command line")?;
+        fs::write(logs.join("command"), shell_command(&command)).context("cannot write the command line")?;
         let output = File::create(logs.join("qemu.log")).context("cannot write qemu.log")?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut child = command.spawn().context("cannot run setpriv (Debian: apt install util-linux)")?;
@@ -126,17 +127,17 @@ impl Qemu {
         }
     }
 
-    /// The number of its process.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if the process has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Waits until it ends, which it must be about to do: its streams are closed.
+    /// Waits for the end of the process, which must have begun: its streams are closed.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
@@ -149,8 +150,8 @@ impl Drop for Qemu {
     }
 }
 
-/// The command line as one could type it, an option a line.
-fn written_for_a_shell(command: &Command) -> String {
+/// Returns the command line as a shell takes it, one option a line.
+fn shell_command(command: &Command) -> String {
     let mut text = String::new();
     for word in std::iter::once(command.get_program()).chain(command.get_args()) {
         let word = word.to_string_lossy();
@@ -179,9 +180,6 @@ mod tests {
     fn command_line_can_be_typed() {
         let mut command = Command::new("/usr/bin/qemu");
         command.args(["-L", "a dir", "-append", "it's", "-x", ""]);
-        assert_eq!(
-            written_for_a_shell(&command),
-            "/usr/bin/qemu \\\n  -L 'a dir' \\\n  -append 'it'\\''s' \\\n  -x ''\n"
-        );
+        assert_eq!(shell_command(&command), "/usr/bin/qemu \\\n  -L 'a dir' \\\n  -append 'it'\\''s' \\\n  -x ''\n");
     }
 }

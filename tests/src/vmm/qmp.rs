@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! QMP: what the host asks, and what it is told.
+//! QMP connection to the VMM: commands, their answers, and events.
 
 use crate::{
     deadline::Deadline,
     stream::{
-        lines::{Lines, NoLine},
+        lines::{LineError, Lines},
         log_file::LogFile,
     },
 };
@@ -17,69 +17,69 @@ use serde_json::{Value, json};
 use std::{io::Write as _, os::unix::net::UnixStream, time::Instant};
 use thiserror::Error;
 
-/// A connection to the VMM's monitor.
+/// Connection to a QMP monitor.
 #[derive(Debug)]
 pub struct Qmp {
     stream: UnixStream,
     lines: Lines,
-    journal: LogFile,
+    log_file: LogFile,
     session: Session,
     events: Vec<Event>,
 }
 
-/// An event, and when it was read.
+/// Event with the time at which it was read.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// When.
+    /// Time at which it was read.
     pub at: Instant,
-    /// What.
+    /// Event.
     pub body: message::Event,
 }
 
-/// A moment in the stream of events.
+/// Position in the stream of events.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(usize);
 
-/// Why there is no answer, or not the one hoped for.
+/// Reason why a command has no answer, or an error as its answer.
 #[derive(Debug, Error)]
 pub enum QmpError {
-    /// The VMM refused a command.
+    /// The VMM answered with an error.
     #[error("the VMM did not do {command}")]
     Refused {
-        /// Which.
+        /// Command.
         command: String,
-        /// Why.
+        /// Error of the VMM.
         source: CommandError,
     },
-    /// Nothing came.
+    /// The VMM sent nothing.
     #[error("waiting for {what}")]
     Silent {
-        /// What was waited for.
+        /// Message that was waited for.
         what: String,
-        /// Why nothing came.
-        source: NoLine,
+        /// Error of the stream.
+        source: LineError,
     },
-    /// It speaks something else.
+    /// The VMM sent a line that is no QMP message.
     #[error(transparent)]
     NoMessage(#[from] ParseError),
 }
 
 impl Qmp {
-    /// Waits for the server's greeting and takes up the talk.
-    pub fn greet(stream: UnixStream, journal: LogFile) -> anyhow::Result<Self> {
-        let witness = journal.clone();
-        let lines = Lines::of(&stream, move |line| witness.add(&format!("<- {line}")))?;
-        let mut qmp = Self { stream, lines, journal, session: Session::default(), events: Vec::new() };
+    /// Waits for the greeting and enters command mode.
+    pub fn connect(stream: UnixStream, log_file: LogFile) -> anyhow::Result<Self> {
+        let observed = log_file.clone();
+        let lines = Lines::of(&stream, move |line| observed.add(&format!("<- {line}")))?;
+        let mut qmp = Self { stream, lines, log_file, session: Session::default(), events: Vec::new() };
         while !matches!(qmp.read(Deadline::start(), "the greeting")?, (_, Message::Greeting)) {}
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)
     }
 
-    /// Has a command done.
+    /// Executes a command and returns its answer.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, QmpError> {
         let line = self.session.command(command, &arguments);
-        self.journal.add(&format!("-> {}", line.trim_end()));
-        let gone = |_| QmpError::Silent { what: command.into(), source: NoLine::Gone };
+        self.log_file.add(&format!("-> {}", line.trim_end()));
+        let gone = |_| QmpError::Silent { what: command.into(), source: LineError::Closed };
         self.stream.write_all(line.as_bytes()).map_err(gone)?;
 
         let deadline = Deadline::start();
@@ -92,27 +92,27 @@ impl Qmp {
         answer.map_err(|source| QmpError::Refused { command: command.into(), source })
     }
 
-    /// Returns when the VMM has answered: everything that it said before has been read.
+    /// Waits for an answer of the VMM. Everything that the VMM sent before has been read then.
     pub fn round_trip(&mut self) -> Result<(), QmpError> {
         self.execute("query-status", json!({})).map(drop)
     }
 
-    /// When the talk began.
+    /// Returns the position before the first event.
     pub fn begin(&self) -> Moment {
         Moment(0)
     }
 
-    /// Now.
+    /// Returns the position after the last event that was read.
     pub fn moment(&self) -> Moment {
         Moment(self.events.len())
     }
 
-    /// What has happened since then, as far as it has been read.
+    /// Returns the events since a position, as far as they were read.
     pub fn since(&self, Moment(first): Moment) -> &[Event] {
         self.events.get(first..).unwrap_or_default()
     }
 
-    /// Waits until something like this has happened since then.
+    /// Waits until an event since a position satisfies `like`. `what` names it in the error.
     pub fn wait_for(
         &mut self,
         moment: Moment,
@@ -126,7 +126,7 @@ impl Qmp {
         Ok(())
     }
 
-    /// Reads one message and keeps it where it belongs.
+    /// Reads one message and stores it as an answer or an event.
     fn note(&mut self, deadline: Deadline, what: &str) -> Result<(), QmpError> {
         let (at, message) = self.read(deadline, what)?;
         self.events.extend(self.session.receive(message).map(|body| Event { at, body }));
@@ -140,8 +140,8 @@ impl Qmp {
 }
 
 impl QmpError {
-    /// Whether the VMM is gone.
+    /// Returns whether the VMM has ended.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Silent { source: NoLine::Gone, .. })
+        matches!(self, Self::Silent { source: LineError::Closed, .. })
     }
 }

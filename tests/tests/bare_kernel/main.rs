@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the module says to a kernel in which it has nothing to stand on. `cargo xtask test --kernel bare` builds that kernel
-//! and runs these.
+//! Loading of the module where it cannot work: on a kernel without return probes, and on a machine without a
+//! hypervisor. `cargo xtask test --kernel bare` builds that kernel and runs these tests.
 
 use papr_unplug_tests::{artifacts::Artifacts, guest::loading::Loading, vmm::machine::Machine};
 

@@ -47,7 +47,7 @@ fn removal_that_the_administrator_asks_for_sends_nothing() {
         load(vm)?;
         let dimm = vm.plug_dimm(TWO_LMBS)?;
         vm.veto_offlining()?;
-        let errand = vm.run_errand(&format!("memory remove index {}", dimm.connector(0)))?;
+        let errand = vm.write_dlpar(&format!("memory remove index {}", dimm.connector(0)))?;
         assert!(errand.attempt.errno < 0);
         assert_eq!(errand.calls, []);
         assert_eq!(vm.counters()?.nonzero(), []);
@@ -67,8 +67,8 @@ fn load(vm: &mut Vm) -> Result<()> {
 /// Asks for a device and waits for the host to be told. That comes after the end of the attempt here: only then does the
 /// kernel's worker end its work.
 fn refused(vm: &mut Vm, device: &impl Device) -> Result<Removal> {
-    let asked = vm.ask(device)??;
-    vm.await_told(&asked)?;
+    let asked = vm.request(device)??;
+    vm.await_outcome(&asked)?;
     vm.watch(asked)
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the protocol asks of a guest and of a VMM, clause by clause. Each test boots its own VM and cites the clauses of
+//! Conformance of a guest and of a VMM to the protocol. Each test boots its own VM and cites the clauses of
 //! `spec/guest-conformance.md` and `spec/vmm-conformance.md` that it shows.
 
 mod armed;

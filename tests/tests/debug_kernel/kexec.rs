@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Requests that are open while another kernel takes over the guest without a reset, so that nobody closes them.
+//! Requests that are open while another kernel takes over the guest without a reset, which closes no request.
 
 use anyhow::Result;
 use papr_unplug_tests::{
     device::dimm::{Dimm, ONE_LMB},
     pairing::Pairing,
-    removal::{Asked, Outcome},
+    removal::{Outcome, Request},
     story::story_on,
     vm::Vm,
     vmm::{
@@ -16,25 +16,25 @@ use papr_unplug_tests::{
 };
 use serde_json::{Value, json};
 
-/// What every request is that the guest has promised to answer and answers.
+/// Source of an answer that was promised.
 const REPORTED: &str = "reported-by-token";
 
-/// PUE-G-010, PUE-G-060: the kernel waits for its attempt, which holds what is to be shut down, and the promise does
-/// not. What comes of the attempt is told as by a guest that has promised nothing.
+/// PUE-G-010, PUE-G-060: the shutdown of the old kernel waits for its attempt; the promise ends before. The result of
+/// the attempt reaches the host as from a guest that has promised nothing.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn removal_that_the_next_kernel_waits_for_is_released_once() {
     story_on(Pairing::OURS, Machine::Pseries, &start(""), |vm| {
         vm.load_kernel()?;
-        let (dimm, holder, asked) = vm.removal_under_way()?;
+        let (dimm, pages, request) = vm.removal_under_way()?;
         assert_eq!(open(vm)?, [(1, true, true)]);
         vm.start_kernel()?;
         vm.await_armed(&[])?;
-        assert_eq!((open(vm)?, names(vm, &asked)?), (vec![(1, false, true)], vec![]));
+        assert_eq!((open(vm)?, names(vm, &request)?), (vec![(1, false, true)], vec![]));
 
-        vm.let_go(holder)?;
+        vm.release_pages(pages)?;
         vm.await_boot()?;
-        assert_eq!(names(vm, &asked)?, ["DEVICE_DELETED"]);
+        assert_eq!(names(vm, &request)?, ["DEVICE_DELETED"]);
         assert_eq!((vm.armed()?, open(vm)?), (json!([]), vec![]));
 
         vm.forget(&dimm)?;
@@ -46,20 +46,21 @@ fn removal_that_the_next_kernel_waits_for_is_released_once() {
     });
 }
 
-/// PUE-G-050, PUE-G-060: the same, and the attempt fails. The next kernel is asked for the DIMM again.
+/// PUE-G-050, PUE-G-060: the attempt fails while the shutdown waits for it. The DIMM is requested again from the next
+/// kernel.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn removal_that_the_next_kernel_waits_for_is_refused_once() {
     story_on(Pairing::OURS, Machine::Pseries, &start(""), |vm| {
-        let (dimm, holder, asked) = vm.removal_under_way()?;
+        let (dimm, pages, request) = vm.removal_under_way()?;
         vm.load_kernel()?;
         vm.start_kernel()?;
         vm.await_armed(&[])?;
         vm.veto_offlining()?;
-        vm.let_go(holder)?;
+        vm.release_pages(pages)?;
         vm.await_boot()?;
-        let told = vm.told(&asked)?;
-        let [event] = told.as_slice() else { panic!("{told:?}") };
+        let events = vm.events_about(&request)?;
+        let [event] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!(
             (event.body.data("request"), event.body.data("source")),
             (Some(&json!(1)), Some(&json!("inferred")))
@@ -73,21 +74,20 @@ fn removal_that_the_next_kernel_waits_for_is_refused_once() {
     });
 }
 
-/// PUE-V-037: nobody has answered it before, and the next kernel knows nothing of it. That one's answer to another
-/// request for the DIMM ends it, too.
+/// PUE-V-037: the next kernel does not know the request. Its answer to another request for the DIMM ends both.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn request_that_nobody_answered_outlives_its_kernel_and_ends_with_the_next_answer() {
     story_on(Pairing::STOCK_ON_OURS, Machine::Pseries, &start(""), |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;
-        let asked = vm.ask(&dimm)??;
+        let request = vm.request(&dimm)??;
         vm.trace.attempt(&mut vm.guest)?;
         vm.load_module()?;
         vm.load_kernel()?;
         vm.start_kernel()?;
         vm.await_boot()?;
-        assert_eq!((vm.armed()?, open(vm)?, names(vm, &asked)?), (json!([]), vec![(1, false, false)], vec![]));
+        assert_eq!((vm.armed()?, open(vm)?, names(vm, &request)?), (json!([]), vec![(1, false, false)], vec![]));
 
         vm.load_module()?;
         assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, false, false)]));
@@ -98,8 +98,8 @@ fn request_that_nobody_answered_outlives_its_kernel_and_ends_with_the_next_answe
     });
 }
 
-/// PUE-V-016, PUE-V-037: nobody has promised to answer it, and whether a kernel takes it up is left to chance. The
-/// answer to the next request for the DIMM ends it.
+/// PUE-V-016, PUE-V-037: the request is not promised, and either kernel may take it. The answer to the next request for
+/// the DIMM ends it.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn request_between_two_kernels_ends_once() {
@@ -108,69 +108,69 @@ fn request_between_two_kernels_ends_once() {
         vm.load_kernel()?;
         vm.start_kernel()?;
         vm.console.wait_for("kexec: Starting switchover sequence")?;
-        let asked = vm.ask_unwatched(&dimm)?;
+        let request = vm.request_untraced(&dimm)?;
         assert_eq!(open(vm)?, [(1, false, false)]);
         vm.await_boot()?;
-        println!("when the next kernel is up: {:?}, told: {:?}", open(vm)?, names(vm, &asked)?);
+        println!("when the next kernel is up: {:?}, events: {:?}", open(vm)?, names(vm, &request)?);
         vm.load_module()?;
         vm.veto_offlining()?;
         let before = vm.qmp.moment();
-        let _again = vm.ask_unwatched(&dimm)?;
+        let _again = vm.request_untraced(&dimm)?;
         vm.qmp.wait_for(before, "the answer", |event| event.data("request") == Some(&json!(2)))?;
-        let mut ended: Vec<_> = vm.told(&asked)?.iter().map(|event| event.body.data("request").cloned()).collect();
+        let mut ended: Vec<_> =
+            vm.events_about(&request)?.iter().map(|event| event.body.data("request").cloned()).collect();
         ended.sort_by_key(|request| request.as_ref().and_then(Value::as_u64));
         assert_eq!((ended, open(vm)?), (vec![Some(json!(1)), Some(json!(2))], vec![]));
         Ok(())
     });
 }
 
-/// PUE-G-010: the promise of a kernel that panicked stands until the crash kernel says that it promises nothing.
+/// PUE-G-010: the promise of a kernel that panicked lasts until the crash kernel sends DISARM.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn request_of_a_kernel_that_panics_is_promised_until_the_crash_kernel_speaks() {
     story_on(Pairing::OURS, Machine::Pseries, &start("crashkernel=512M"), |vm| {
-        let (dimm, asked) = crash_in_the_middle(vm)?;
+        let (dimm, request) = crash_in_the_middle(vm)?;
         vm.load_module()?;
         assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, false, true)]));
-        assert_eq!(names(vm, &asked)?, <[&str; 0]>::default());
+        assert_eq!(names(vm, &request)?, <[&str; 0]>::default());
         assert_eq!(refused(vm, &dimm)?, [(json!(1), json!("inferred")), (json!(2), json!(REPORTED))]);
         assert_eq!(open(vm)?, []);
         Ok(())
     });
 }
 
-/// PUE-V-016, PUE-V-070: a crash kernel that says nothing, and resets the machine when it is done, as one does that
-/// dumps.
+/// PUE-V-016, PUE-V-070: a crash kernel that sends nothing and resets the machine, as one does after a dump.
 #[test]
 #[ignore = "boots a kernel that starts another: cargo xtask test --kernel debug"]
 fn request_of_a_kernel_that_panics_is_closed_when_the_crash_kernel_reboots() {
     let start = Start { firmware: Firmware::Slof, ..start("crashkernel=512M") };
     story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
-        let (_dimm, asked) = crash_in_the_middle(vm)?;
+        let (_dimm, request) = crash_in_the_middle(vm)?;
         vm.qmp.execute("set-action", json!({ "reboot": "reset" }))?;
         let _gone = vm.guest.start("reboot -f")?;
         vm.await_boot()?;
-        assert_eq!(names(vm, &asked)?, ["DEVICE_DELETED"]);
+        assert_eq!(names(vm, &request)?, ["DEVICE_DELETED"]);
         assert_eq!((vm.armed()?, open(vm)?), (json!([]), vec![]));
         Ok(())
     });
 }
 
 fn start(kernel_arguments: &'static str) -> Start {
-    Start { carries_itself: true, ..Start::with_kernel_arguments(kernel_arguments) }
+    Start { has_boot_files: true, ..Start::with_kernel_arguments(kernel_arguments) }
 }
 
-/// Has the guest panic while it is at a request. The crash kernel runs then, and nobody has heard of it.
-fn crash_in_the_middle(vm: &mut Vm) -> Result<(Dimm, Asked)> {
-    let (dimm, _holder, asked) = vm.removal_under_way()?;
+/// Makes the guest panic during an attempt, and waits until the crash kernel is up. The host gets no event.
+fn crash_in_the_middle(vm: &mut Vm) -> Result<(Dimm, Request)> {
+    let (dimm, _pages, request) = vm.removal_under_way()?;
     vm.load_crash_kernel()?;
     vm.crash()?;
     assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, true, true)]));
-    assert_eq!(names(vm, &asked)?, <[&str; 0]>::default());
-    Ok((dimm, asked))
+    assert_eq!(names(vm, &request)?, <[&str; 0]>::default());
+    Ok((dimm, request))
 }
 
-/// The requests that are open: which, whether an answer is promised, and whether the guest has begun with it.
+/// Returns number, `promised` and `started` of the open requests.
 fn open(vm: &mut Vm) -> Result<Vec<(u64, bool, bool)>> {
     let pending = vm.pending()?;
     let of = |request: &Value| {
@@ -180,12 +180,12 @@ fn open(vm: &mut Vm) -> Result<Vec<(u64, bool, bool)>> {
     Ok(pending.as_array().unwrap().iter().map(of).collect())
 }
 
-/// The names of the events about what was asked.
-fn names(vm: &mut Vm, asked: &Asked) -> Result<Vec<String>> {
-    Ok(vm.told(asked)?.iter().map(|event| event.body.name().to_owned()).collect())
+/// Returns the names of the events about a request.
+fn names(vm: &mut Vm, request: &Request) -> Result<Vec<String>> {
+    Ok(vm.events_about(request)?.iter().map(|event| event.body.name().to_owned()).collect())
 }
 
-/// Asks for a DIMM that stays; gives which requests that ended, and how the host knows.
+/// Requests a DIMM that the guest refuses. Returns number and source of all events about it.
 fn refused(vm: &mut Vm, dimm: &Dimm) -> Result<Vec<(Value, Value)>> {
     let removal = vm.remove(dimm)?;
     assert_eq!(removal.outcome, Outcome::Refused, "{:?}", removal.events);

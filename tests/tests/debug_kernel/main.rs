@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The checkers of the debugging kernel must find what there is to find, or their silence proves nothing.
-//! `cargo xtask test --kernel debug` builds that kernel and runs these and all others.
+//! Checkers of the debugging kernel, and what only that kernel has. A checker that finds nothing proves something only
+//! if it finds what is there. `cargo xtask test --kernel debug` builds that kernel and runs these tests and the others.
 
 mod faults;
 mod kexec;
 
 use papr_unplug_tests::{artifacts::Artifacts, pairing::Pairing, story::story, vm::Vm};
 
-/// The kernel's own module for testing its lock watchdogs takes the lock of a file's mappings and then that of a process's
-/// memory; mapping a file, which every program has done by then, takes them the other way round.
+/// `test_lockup` of the kernel takes the lock of a file's mappings and then that of a process's memory. Mapping a file,
+/// which every program does, takes them in the other order.
 #[test]
 #[ignore = "boots a kernel with lockdep: cargo xtask test --kernel debug"]
 fn locks_taken_in_the_wrong_order_fail_the_inspection() -> anyhow::Result<()> {
@@ -34,7 +34,7 @@ fn lost_memory_fails_the_inspection() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The logic of the module, by the kernel's own unit tests: they run on the guest's CPU each time the module is loaded.
+/// KUnit tests of the module's logic run on the guest's CPU each time the module is loaded.
 #[test]
 #[ignore = "boots a kernel with KUnit: cargo xtask test --kernel debug"]
 fn module_passes_its_unit_tests_on_the_guests_cpu() {

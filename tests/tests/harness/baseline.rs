@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a guest without the module does on stock QEMU: what there is to mend, and proof that the tests can see it.
+//! Stock guest on stock QEMU: the defects that this project is about, and proof that the harness sees them.
 
 use papr_unplug_tests::{
     device::dimm::ONE_LMB,

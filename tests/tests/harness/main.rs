@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The harness itself: it sees what goes wrong, and it sees the defects of a stock guest on stock QEMU. Without these tests the
-//! other ones prove nothing.
+//! Tests of the harness itself: it sees what goes wrong, and it sees the defects of a stock guest on stock QEMU. The
+//! other tests rely on that.
 
 mod baseline;
 mod inspection;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! KASAN must find what there is to find, or its silence proves nothing. `cargo xtask test --kernel kasan` builds that
-//! kernel and runs this and all others.
+//! KASAN of the kernel that is built with it: it must find an error that is there. `cargo xtask test --kernel kasan`
+//! builds that kernel and runs this test and the others.
 
 use papr_unplug_tests::{artifacts::Artifacts, pairing::Pairing, vm::Vm};
 
-/// The kernel's own test module reads memory that it has freed.
+/// The kernel's own test module (LKDTM) reads memory that it has freed.
 #[test]
 #[ignore = "boots a kernel with KASAN: cargo xtask test --kernel kasan"]
 fn memory_read_after_it_was_freed_fails_the_inspection() -> anyhow::Result<()> {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a user of libvirt sees when a guest refuses. `cargo xtask libvirt` runs these.
+//! Refusals as users of libvirt see them. `cargo xtask libvirt` runs these tests.
 //!
-//! That there was no further event is known when the device is gone: what was said before that about it is all there
-//! is.
+//! Events are complete once the device is deleted: all others about it come before that.
 
 mod ours;
 mod stock;
@@ -19,18 +18,18 @@ use papr_unplug_tests::{
 };
 use serde_json::Value;
 
-/// What was told of a device that was refused, and of the same device when it was asked for again.
-struct Told {
-    /// The names of libvirt's events.
+/// Events about a device that was refused, and released when it was requested again.
+struct ReportedEvents {
+    /// Names of libvirt's events.
     libvirt: Vec<String>,
-    /// The names of QEMU's events.
+    /// Names of QEMU's events.
     qemu: Vec<String>,
-    /// The reason in the first of these.
+    /// Reason in the first of QEMU's events.
     reason: Option<Value>,
 }
 
-/// Asks for a DIMM that is busy, and again when it is not.
-fn busy_dimm(vmm: Side, name: &str) -> Result<Told> {
+/// Requests a busy DIMM, and again after it is free.
+fn busy_dimm(vmm: Side, name: &str) -> Result<ReportedEvents> {
     let mut domain = Domain::start(&Artifacts::find()?, vmm, name)?;
     let dimm = domain.plug_dimm()?;
     domain.guest.veto_offlining()?;
@@ -41,11 +40,11 @@ fn busy_dimm(vmm: Side, name: &str) -> Result<Told> {
     assert!(matches!(domain.detach(dimm)?, Virsh::Done(_)));
     domain.events.wait_for("device-removed", dimm)?;
     domain.monitor.wait_for("DEVICE_DELETED", dimm)?;
-    Told::of(&domain, dimm)
+    ReportedEvents::of(&domain, dimm)
 }
 
-/// Takes the last CPU that is online away, and again when it is not the last.
-fn last_cpu(vmm: Side, name: &str) -> Result<Told> {
+/// Requests the last CPU that is online, and again after another one is online.
+fn last_cpu(vmm: Side, name: &str) -> Result<ReportedEvents> {
     let mut domain = Domain::start(&Artifacts::find()?, vmm, name)?;
     let cpu = domain.plug_cpu()?;
     domain.guest.sh("echo 0 > /sys/devices/system/cpu/cpu0/online")?;
@@ -57,10 +56,10 @@ fn last_cpu(vmm: Side, name: &str) -> Result<Told> {
     assert!(matches!(domain.set_cpus(1)?, Virsh::Done(_)));
     domain.events.wait_for("vcpu-removed", cpu)?;
     domain.monitor.wait_for("DEVICE_DELETED", cpu)?;
-    Told::of(&domain, cpu)
+    ReportedEvents::of(&domain, cpu)
 }
 
-impl Told {
+impl ReportedEvents {
     fn of(domain: &Domain, device: &str) -> Result<Self> {
         println!("{}", domain.transcript()?);
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The module asks for memory when it is loaded, and never after: it works where there is none left.
+//! Allocations of the module: all are made at load, so the module works when memory has run out.
 
 use anyhow::Result;
 use papr_unplug_tests::{
@@ -12,12 +12,13 @@ use papr_unplug_tests::{
     vm::Vm,
 };
 
-/// Has the kernel trace whatever is allocated, with who asked for it.
+/// Traces all allocations with their stacks.
 const TRACE: &str = "mkdir /sys/kernel/tracing/instances/memory && cd /sys/kernel/tracing/instances/memory && \
                      echo 16384 > buffer_size_kb && echo 1 > options/stacktrace && \
                      for event in kmalloc kmem_cache_alloc mm_page_alloc; do echo 1 > events/kmem/$event/enable; done; \
                      cd /root";
-/// Counts the calls from the module on the way to them, and then whatever the buffers had no room for.
+/// Prints the number of stacks with a function of the module, the number of buffers that overran, and the number of
+/// kmalloc() calls, and begins again.
 const COUNT: &str = "cd /sys/kernel/tracing/instances/memory && echo 0 > tracing_on && \
                      grep -c '\\[papr_unplug\\]' trace; cat per_cpu/cpu*/stats | grep -c 'overrun: [1-9]'; \
                      grep -c ': kmalloc: ' trace; echo > trace; echo 1 > tracing_on; cd /root";
@@ -49,7 +50,7 @@ fn module_allocates_as_it_is_loaded_and_never_after() {
     });
 }
 
-/// How many the module made, of all that there were.
+/// Returns the number of the module's allocations since the last count.
 fn allocations(vm: &mut Vm) -> Result<u64> {
     let [of_module, lost, all] = counted(&mut vm.guest)?;
     assert!(lost == 0 && all != 0, "{of_module} of {all}, {lost} lost");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The module has two faces, and behind them it is the same. A kernel with `CONFIG_RUST` can be shown both.
+//! The two builds of the module, which a kernel with `CONFIG_RUST` can load both. They behave alike.
 
 use papr_unplug_tests::{
     artifacts::Artifacts,
@@ -43,7 +43,7 @@ fn both_faces_do_and_say_the_same_of_a_refusal() {
     });
 }
 
-/// Has the guest refuse the DIMM; gives all that the module then says of itself.
+/// Makes the guest refuse a DIMM, and returns all debugfs files of the module.
 fn refuse(vm: &mut Vm, dimm: &Dimm) -> anyhow::Result<String> {
     let removal = vm.remove(dimm)?;
     assert_eq!((removal.outcome, removal.unisolated()), (Outcome::Refused, vec![dimm.connector(0)]));

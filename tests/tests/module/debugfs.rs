@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What people and programs can read of the module.
+//! Output of the module: its file, its debugfs directory, and its log lines.
 
 use papr_unplug_tests::{
     artifacts::Artifacts,
@@ -12,7 +12,7 @@ use papr_unplug_tests::{
     story::story,
 };
 
-/// How many refusals the module remembers.
+/// Number of refusals that the module keeps.
 const REMEMBERED: usize = 64;
 
 #[test]
@@ -28,7 +28,8 @@ fn module_file_says_what_it_is() {
     );
 }
 
-/// Half of what the kernel lets its own C code take on 64-bit machines (`CONFIG_FRAME_WARN`), of 8 or 16 KiB in all.
+/// The limit is half of what the kernel allows its own C code on 64-bit machines (`CONFIG_FRAME_WARN`); a stack has 8
+/// or 16 KiB.
 #[test]
 fn module_functions_take_little_of_the_stack() {
     let largest = frames::largest(&Artifacts::find().unwrap().module).unwrap();
@@ -112,7 +113,7 @@ fn refusals_without_end_fill_neither_the_log_nor_the_memory_and_are_all_counted(
         let cpu = vm.plug_cpu(1)?;
         vm.put_boot_cpu_offline()?;
         for _ in 0..REFUSALS {
-            assert_eq!(vm.remove_unwatched(&cpu)?.outcome, Outcome::Refused);
+            assert_eq!(vm.remove_untraced(&cpu)?.outcome, Outcome::Refused);
         }
         let counters = vm.counters()?;
         assert_eq!((counters.get("refused"), counters.get("told_by_kernel")), (REFUSALS, REFUSALS));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The module comes and goes at any moment.
+//! Loading and unloading of the module at any moment.
 
 use papr_unplug_tests::{device::dimm::ONE_LMB, pairing::Pairing, removal::Outcome, story::story};
 
-/// How often the module is loaded and unloaded.
+/// Number of loads and unloads.
 const CYCLES: u32 = 200;
 
 #[test]
@@ -19,11 +19,11 @@ fn module_loaded_and_unloaded_under_refused_removals_leaves_nothing_behind() {
         let cycle = "insmod /lib/modules/papr_unplug.ko && rmmod papr_unplug";
         let cycles = format!("for n in $(seq {CYCLES}); do {cycle} || break; echo $n > /tmp/cycle; done");
         vm.guest.sh(&format!("{{ {cycles}; touch /tmp/over; }} 2>/tmp/complaints &"))?;
-        let errand = format!("echo memory remove index {} > /sys/kernel/dlpar", dimm.connector(0));
-        vm.guest.sh(&format!("{{ until [ -e /tmp/over ]; do {errand}; done; }} 2>/dev/null &"))?;
+        let write = format!("echo memory remove index {} > /sys/kernel/dlpar", dimm.connector(0));
+        vm.guest.sh(&format!("{{ until [ -e /tmp/over ]; do {write}; done; }} 2>/dev/null &"))?;
         while vm.guest.run("[ -e /tmp/over ]")?.status != 0 {
-            // The kernel tells this one by itself, so the host hears of it whether the module is there or not.
-            assert_eq!(vm.remove_unwatched(&cpu)?.outcome, Outcome::Refused);
+            // The kernel signals this refusal by itself, so the host sees it with or without the module.
+            assert_eq!(vm.remove_untraced(&cpu)?.outcome, Outcome::Refused);
         }
 
         assert_eq!(vm.guest.sh("cat /tmp/cycle /tmp/complaints")?, format!("{CYCLES}\n"));
@@ -49,10 +49,10 @@ fn module_loaded_into_a_preemptible_kernel_says_that_this_wants_a_fix_unless_the
 #[test]
 fn module_unloaded_while_a_removal_runs_lets_it_succeed() {
     story(Pairing::OURS_ON_STOCK, |vm| {
-        let (_, holder, asked) = vm.removal_under_way()?;
+        let (_, pages, request) = vm.removal_under_way()?;
         vm.unload_module()?;
-        vm.let_go(holder)?;
-        assert_eq!(vm.watch(asked)?.outcome, Outcome::Released);
+        vm.release_pages(pages)?;
+        assert_eq!(vm.watch(request)?.outcome, Outcome::Released);
         Ok(())
     });
 }
@@ -60,11 +60,11 @@ fn module_unloaded_while_a_removal_runs_lets_it_succeed() {
 #[test]
 fn module_unloaded_while_a_removal_runs_lets_the_kernel_signal_its_refusal() {
     story(Pairing::OURS_ON_STOCK, |vm| {
-        let (dimm, holder, asked) = vm.removal_under_way()?;
+        let (dimm, pages, request) = vm.removal_under_way()?;
         vm.unload_module()?;
         vm.veto_offlining()?;
-        vm.let_go(holder)?;
-        let removal = vm.watch(asked)?;
+        vm.release_pages(pages)?;
+        let removal = vm.watch(request)?;
         assert_eq!(removal.outcome, Outcome::Refused);
         assert_eq!(removal.unisolated(), [dimm.connector(0)]);
         Ok(())
@@ -74,11 +74,11 @@ fn module_unloaded_while_a_removal_runs_lets_the_kernel_signal_its_refusal() {
 #[test]
 fn module_loaded_while_a_removal_runs_leaves_it_to_the_kernel() {
     story(Pairing::STOCK, |vm| {
-        let (dimm, holder, asked) = vm.removal_under_way()?;
+        let (dimm, pages, request) = vm.removal_under_way()?;
         vm.load_module()?;
         vm.veto_offlining()?;
-        vm.let_go(holder)?;
-        let removal = vm.watch(asked)?;
+        vm.release_pages(pages)?;
+        let removal = vm.watch(request)?;
         assert_eq!(removal.outcome, Outcome::Refused);
         assert_eq!(removal.unisolated(), [dimm.connector(0)]);
         assert_eq!(vm.counters()?.nonzero(), []);
@@ -89,11 +89,11 @@ fn module_loaded_while_a_removal_runs_leaves_it_to_the_kernel() {
 #[test]
 fn module_reloaded_while_a_removal_runs_signals_the_next_refusal() {
     story(Pairing::OURS_ON_STOCK, |vm| {
-        let (_, holder, asked) = vm.removal_under_way()?;
+        let (_, pages, request) = vm.removal_under_way()?;
         vm.unload_module()?;
         vm.load_module()?;
-        vm.let_go(holder)?;
-        assert_eq!(vm.watch(asked)?.outcome, Outcome::Released);
+        vm.release_pages(pages)?;
+        assert_eq!(vm.watch(request)?.outcome, Outcome::Released);
 
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;

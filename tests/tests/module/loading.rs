@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where the module has nothing to do, it refuses to load and says why. Two more places that takes a kernel of its own are
-//! in `tests/bare_kernel`.
+//! Refusal to load where the module has nothing to do. Two more such places need a kernel of their own, see
+//! `tests/bare_kernel`.
 
 use papr_unplug_tests::{artifacts::Artifacts, guest::loading::Loading, vmm::machine::Machine};
 

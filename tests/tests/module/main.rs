@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest module beyond the protocol: what it says and allocates, how it is loaded and unloaded, and its two builds. None of
-//! these tests is about a clause.
+//! The guest module beyond the protocol: its output and its allocations, its loading and unloading, and its two builds.
+//! None of these tests is about a clause.
 
 mod allocation;
 mod builds;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A CPU core stays.
+//! Reasons of refusals of a CPU core.
 
 use papr_unplug_tests::{
     device::cpu::Cpu,
@@ -11,16 +11,16 @@ use papr_unplug_tests::{
         Means::{self, Driver, Fault, Injection, Natural},
     },
     story::{story, story_on},
-    trigger::fault::{CutShort, NOT_ISOLATED, cut_short},
+    trigger::fault::{NOT_ISOLATED, Override, overriding},
     vm::Vm,
     vmm::{machine::Machine, qemu::Start},
 };
 use papr_unplug_wire::wire::reason::Reason;
 
-/// The number of a state of CPU hotplug that every kernel has, and with it something to do as a CPU goes offline.
+/// Prints the number of a CPU hotplug state that every kernel has and that acts when a CPU goes offline.
 const STATE: &str = "sed -n 's/: *workqueue:online$//p' /sys/devices/system/cpu/hotplug/states";
 
-/// PUE-G-036. Linux 7.3-rc7 itself does not keep the last CPU that does the kernel's housekeeping: it lets it go and dies
+/// PUE-G-036. Linux 7.3-rc7 itself does not refuse to offline the last housekeeping CPU, and crashes
 /// (`docs/adr/0060-the-last-housekeeping-cpu.md`).
 #[test]
 fn last_cpu_and_last_housekeeping_cpu() {
@@ -28,14 +28,14 @@ fn last_cpu_and_last_housekeeping_cpu() {
     story_on(Pairing::OURS, Machine::Pseries, &isolated, |vm| {
         let cpu = vm.plug_cpu(1)?;
         vm.put_boot_cpu_offline()?;
-        vm.provoke(&cpu, &case(Natural, "the others are offline", Reason::LAST_CPU, 16, &cpu))?;
+        vm.trigger(&cpu, &case(Natural, "the others are offline", Reason::LAST_CPU, 16, &cpu))?;
         vm.put_boot_cpu_online()?;
 
         vm.plug_cpu(2)?;
         vm.put_boot_cpu_offline()?;
-        vm.begin_fault_behind_module(&cut_short(&[CutShort::always("_cpu_down", -16)]))?;
+        vm.begin_fault_after_module(&overriding(&[Override::always("_cpu_down", -16)]))?;
         let how = "booted with isolcpus=2-3, CPU 0 offline; _cpu_down() says EBUSY, as it should";
-        vm.provoke(&cpu, &case(Fault, how, Reason::LAST_HOUSEKEEPING_CPU, 16, &cpu))?;
+        vm.trigger(&cpu, &case(Fault, how, Reason::LAST_HOUSEKEEPING_CPU, 16, &cpu))?;
         vm.end_fault()?;
         vm.put_boot_cpu_online()?;
         assert_eq!(vm.retry(&cpu)?, Retry::Accepted);
@@ -52,16 +52,16 @@ fn hotplug_state_that_says_no_is_named() {
             vm.begin_fault(&format!("veto=-{errno}"))?;
             let state = vm.guest.sh("cat /sys/module/papr_fault/parameters/state")?;
             let how = "a module's state of CPU hotplug says no";
-            let refusal = vm.provoke(&cpu, &case(Driver, how, Reason::CPU_VETO, errno, &cpu))?;
+            let refusal = vm.trigger(&cpu, &case(Driver, how, Reason::CPU_VETO, errno, &cpu))?;
             assert_eq!(refusal.get("state"), Some(state.trim()));
             vm.end_fault()?;
         }
 
-        // Here the kernel says no in place of the state, which does not run; so nobody knows which one it was.
+        // The kernel fails in place of the state, which does not run, so its number is not known.
         let state = vm.guest.sh(STATE)?;
         vm.guest.sh(&format!("echo {} > /sys/devices/system/cpu/cpu1/hotplug/fail", state.trim()))?;
         let how = "/sys/devices/system/cpu/cpu1/hotplug/fail";
-        let refusal = vm.provoke(&cpu, &case(Injection, how, Reason::CPU_VETO, 11, &cpu))?;
+        let refusal = vm.trigger(&cpu, &case(Injection, how, Reason::CPU_VETO, 11, &cpu))?;
         assert_eq!(refusal.get("state"), None);
         assert_eq!(vm.retry(&cpu)?, Retry::Accepted);
         Ok(())
@@ -75,19 +75,19 @@ fn hotplug_that_is_disabled_or_forbidden_for_a_cpu() {
         let cpu = vm.plug_cpu(1)?;
         vm.begin_fault("disabled=1")?;
         let how = "cpu_hotplug_disable(), as during suspend or kexec";
-        vm.provoke(&cpu, &case(Driver, how, Reason::CPU_HOTPLUG_DISABLED, 16, &cpu))?;
+        vm.trigger(&cpu, &case(Driver, how, Reason::CPU_HOTPLUG_DISABLED, 16, &cpu))?;
         vm.end_fault()?;
 
         vm.begin_fault("fixed=1")?;
         let how = "the CPU's device is marked as one that stays online";
-        vm.provoke(&cpu, &case(Driver, how, Reason::CPU_HOTPLUG_DISABLED, 1, &cpu))?;
+        vm.trigger(&cpu, &case(Driver, how, Reason::CPU_HOTPLUG_DISABLED, 1, &cpu))?;
         vm.end_fault()?;
         assert_eq!(vm.retry(&cpu)?, Retry::Accepted);
         Ok(())
     });
 }
 
-/// PUE-G-036: the thread that went before is offline and stays so, and the core can still be had.
+/// PUE-G-036: the first thread stays offline, and the core can still be released.
 #[test]
 fn core_of_which_one_thread_has_gone_offline() {
     story_on(Pairing::OURS, Machine::PseriesOfTwoThreads, &Start::default(), |vm| {
@@ -97,7 +97,7 @@ fn core_of_which_one_thread_has_gone_offline() {
         let state = vm.guest.sh(STATE)?;
         vm.guest.sh(&format!("echo {} > /sys/devices/system/cpu/cpu3/hotplug/fail", state.trim()))?;
         let how = "two threads to a core, /sys/devices/system/cpu/cpu3/hotplug/fail for the second";
-        vm.provoke(&core, &case(Injection, how, Reason::CORE_PARTLY_OFFLINE, 11, &core))?;
+        vm.trigger(&core, &case(Injection, how, Reason::CORE_PARTLY_OFFLINE, 11, &core))?;
         assert_eq!(online(vm)?.trim(), "0-1,3");
         assert_eq!(vm.retry(&core)?, Retry::Accepted);
         assert_eq!(online(vm)?.trim(), "0-1");
@@ -113,8 +113,8 @@ fn core_that_the_guest_does_not_know() {
         vm.guest.sh("echo 0 > /sys/devices/system/cpu/cpu1/online")?;
         vm.guest.sh(&format!("echo dt remove index {:#x} > /sys/kernel/dlpar", cpu.connector().0))?;
         let how = "its node removed with `dt remove` in /sys/kernel/dlpar";
-        vm.provoke(&cpu, &case(Natural, how, Reason::NO_SUCH_RESOURCE, 19, &cpu))?;
-        // Linux 7.3-rc7 never frees the node that it has removed so, without the module just as well.
+        vm.trigger(&cpu, &case(Natural, how, Reason::NO_SUCH_RESOURCE, 19, &cpu))?;
+        // Linux 7.3-rc7 leaks the device tree node that it has removed so, without the module as well.
         vm.forget_leaks_below("dlpar_cpu_add")
     });
 }
@@ -124,15 +124,15 @@ fn core_that_the_guest_does_not_know() {
 fn core_that_firmware_does_not_take_back() {
     story(Pairing::OURS, |vm| {
         let cpu = vm.plug_cpu(1)?;
-        vm.begin_fault(&cut_short(&[NOT_ISOLATED]))?;
+        vm.begin_fault(&overriding(&[NOT_ISOLATED]))?;
         let how = "rtas_set_indicator(9001) fails";
-        vm.provoke(&cpu, &case(Fault, how, Reason::FIRMWARE_REFUSED, 5, &cpu))?;
+        vm.trigger(&cpu, &case(Fault, how, Reason::FIRMWARE_REFUSED, 5, &cpu))?;
         assert_eq!(vm.guest.sh("cat /sys/devices/system/cpu/online")?.trim(), "0-1");
         vm.end_fault()?;
 
-        vm.begin_fault(&cut_short(&[NOT_ISOLATED, CutShort::always("device_online", -12)]))?;
+        vm.begin_fault(&overriding(&[NOT_ISOLATED, Override::always("device_online", -12)]))?;
         let how = "rtas_set_indicator(9001) fails, and then device_online()";
-        vm.provoke(&cpu, &case(Fault, how, Reason::ROLLBACK_FAILED, 12, &cpu))?;
+        vm.trigger(&cpu, &case(Fault, how, Reason::ROLLBACK_FAILED, 12, &cpu))?;
         assert_eq!(vm.guest.sh("cat /sys/devices/system/cpu/online")?.trim(), "0");
         vm.end_fault()?;
         assert_eq!(vm.retry(&cpu)?, Retry::Accepted);
@@ -146,8 +146,8 @@ fn core_that_stays_for_an_error_that_says_nothing() {
     story(Pairing::OURS, |vm| {
         let cpu = vm.plug_cpu(1)?;
         for (reason, errno) in [(Reason::NO_MEMORY, 12), (Reason::UNATTRIBUTED, 5)] {
-            vm.begin_fault(&cut_short(&[CutShort::always("cpu_device_down", -errno)]))?;
-            vm.provoke(&cpu, &case(Fault, "cpu_device_down() fails", reason, errno, &cpu))?;
+            vm.begin_fault(&overriding(&[Override::always("cpu_device_down", -errno)]))?;
+            vm.trigger(&cpu, &case(Fault, "cpu_device_down() fails", reason, errno, &cpu))?;
             vm.end_fault()?;
         }
         assert_eq!(vm.retry(&cpu)?, Retry::Accepted);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What only the debugging kernel can have: allocations that fail on demand, huge pages, firmware-assisted dump.
+//! Reasons that only the debugging kernel can have: failing allocations, huge pages, firmware-assisted dump.
 
 use anyhow::Result;
 use papr_unplug_tests::{
@@ -12,7 +12,7 @@ use papr_unplug_tests::{
         Means::{Driver, Fault, Injection, Natural},
     },
     story::story,
-    trigger::fault::{CutShort, cut_short},
+    trigger::fault::{Override, overriding},
     vm::Vm,
 };
 use papr_unplug_wire::wire::{drc::DrcIndex, reason::Reason};
@@ -31,21 +31,21 @@ fn request_that_the_kernel_has_no_memory_for() {
     });
 }
 
-/// Asks for a device while every atomic allocation of a slab fails. The guest's terminal cannot be typed on meanwhile, so
-/// it is a loop in the guest that ends this when the module has counted so many requests that were dropped.
+/// Requests a device while all atomic slab allocations fail. The guest's terminal does not work meanwhile, so a loop in
+/// the guest ends this when the module has counted `count` dropped requests.
 fn dropped(vm: &mut Vm, device: &impl Device, drc: DrcIndex, count: u32) -> Result<()> {
     const ENDED: &str = "papr-unplug: allocations succeed again";
     let command = format!("grep -q '^dropped {count}$' /sys/kernel/debug/papr_unplug/counters");
     vm.fail_atomic_allocations_until(100, &command, ENDED)?;
-    let asked = vm.ask_unwatched(device)?;
-    vm.await_told(&asked)?;
+    let request = vm.request_untraced(device)?;
+    vm.await_outcome(&request)?;
     vm.console.wait_for(ENDED)?;
-    let events = vm.told(&asked)?;
+    let events = vm.events_about(&request)?;
     let how = "failslab, GFP_ATOMIC in queue_hotplug_event()";
-    vm.witness_events(&events, &Case { means: Injection, how, reason: Reason::DROPPED, errno: 12, drc })
+    vm.record_events(&events, &Case { means: Injection, how, reason: Reason::DROPPED, errno: 12, drc })
 }
 
-/// PUE-G-036: the pool's free pages are promised to a file system, so none of them can be dissolved.
+/// PUE-G-036: the free pages of the pool are reserved for a file system, so none can be dissolved.
 #[test]
 #[ignore = "boots a kernel with huge pages: cargo xtask test --kernel debug"]
 fn huge_pages_that_are_promised_to_others() {
@@ -57,30 +57,30 @@ fn huge_pages_that_are_promised_to_others() {
         vm.guest.sh(&format!("mount -t hugetlbfs -o min_size={reserved}K none /tmp/huge"))?;
         let how = "every free huge page is reserved (hugetlbfs, min_size=)";
         let case = Case { means: Natural, how, reason: Reason::HUGE_PAGE, errno: 16, drc: dimm.connector(0) };
-        vm.provoke(&dimm, &case)?;
+        vm.trigger(&dimm, &case)?;
         vm.guest.sh("umount /tmp/huge && echo 0 > /proc/sys/vm/nr_hugepages")?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
         Ok(())
     });
 }
 
-/// PUE-G-036. (This QEMU has no firmware-assisted dump, for which the function would look.)
+/// PUE-G-036. (This QEMU has no firmware-assisted dump, so the function is overridden.)
 #[test]
 #[ignore = "boots a kernel with firmware-assisted dump: cargo xtask test --kernel debug"]
 fn lmb_of_firmware_assisted_dump() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
-        vm.begin_fault_behind_module(&cut_short(&[CutShort::always("is_fadump_memory_area", 1)]))?;
+        vm.begin_fault_after_module(&overriding(&[Override::always("is_fadump_memory_area", 1)]))?;
         let how = "is_fadump_memory_area() says that it is";
         let case = Case { means: Fault, how, reason: Reason::LMB_FADUMP, errno: 22, drc: dimm.connector(0) };
-        vm.provoke(&dimm, &case)?;
+        vm.trigger(&dimm, &case)?;
         vm.end_fault()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
         Ok(())
     });
 }
 
-/// PUE-G-036: of a range, a reserved LMB is known only where get_lmb_range() is not inlined, as in this kernel.
+/// PUE-G-036: a reserved LMB in a range is seen only where get_lmb_range() is not inlined, as in this kernel.
 #[test]
 #[ignore = "needs a kernel that shows its search for LMBs: cargo xtask test --kernel debug"]
 fn reserved_lmb_of_a_range() {
@@ -90,7 +90,7 @@ fn reserved_lmb_of_a_range() {
         vm.begin_fault(&parameters)?;
         let how = "by index and count, the LMB is reserved in the kernel's table";
         let case = Case { means: Driver, how, reason: Reason::LMB_RESERVED, errno: 22, drc: dimm.connector(0) };
-        vm.provoke(&dimm, &case)?;
+        vm.trigger(&dimm, &case)?;
         vm.end_fault()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
         Ok(())

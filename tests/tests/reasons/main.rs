@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Every reason of `spec/reasons.toml` that this kernel can have, provoked on a real kernel, and what the host is told then.
-//! `cargo xtask reasons` runs these on both kernels and makes [docs/reasons.md] of what they saw.
+//! Reasons of `spec/reasons.toml`, each triggered on a real kernel, and the report to the host. `cargo xtask reasons`
+//! runs these tests on both kernels and makes [docs/reasons.md] of their records.
 //!
 //! [docs/reasons.md]: ../../../docs/reasons.md
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A DIMM stays, or one block of it.
+//! Reasons of refusals of a DIMM or one of its LMBs.
 
 use anyhow::{Context as _, Result};
 use papr_unplug_tests::{
@@ -12,22 +12,22 @@ use papr_unplug_tests::{
         Means::{self, Driver, Fault, Injection, Natural},
     },
     story::{story, story_on},
-    trigger::fault::{CutShort, NOT_ISOLATED, cut_short},
+    trigger::fault::{NOT_ISOLATED, Override, overriding},
     vm::Vm,
     vmm::{machine::Machine, qemu::Start},
 };
 use papr_unplug_wire::wire::reason::Reason;
 
-/// PUE-G-032, PUE-G-036: the page structures of a DIMM's second LMB are in its first one, if that is the only memory of its
-/// node; they cannot be moved.
+/// PUE-G-032, PUE-G-036: the page structures of the second LMB are in the first one, because the node has no other
+/// memory; they are unmovable.
 #[test]
 fn unmovable_page_is_named_by_its_address() {
     story(Pairing::OURS, |vm| {
         vm.set_online_type("online_kernel")?;
         let dimm = vm.plug_dimm_into(1, TWO_LMBS)?;
         let how = "onlined as online_kernel, in a node of its own";
-        let refusal = vm.provoke(&dimm, &case(Natural, how, Reason::UNMOVABLE_PAGE, 16, &dimm, 0))?;
-        let address = refusal.get("address").context("the guest's journal names no address")?;
+        let refusal = vm.trigger(&dimm, &case(Natural, how, Reason::UNMOVABLE_PAGE, 16, &dimm, 0))?;
+        let address = refusal.get("address").context("the module's list names no address")?;
         let address = u64::from_str_radix(address.trim_start_matches("0x"), 16)?;
         assert_eq!(address / ONE_LMB, dimm.first_block());
         Ok(())
@@ -42,7 +42,7 @@ fn notifier_that_says_no_gives_its_error() {
         for errno in [16, 1, 12, 22] {
             vm.guest.inject_memory_error("MEM_GOING_OFFLINE", -errno)?;
             let how = "memory-notifier-error-inject, MEM_GOING_OFFLINE";
-            vm.provoke(&dimm, &case(Injection, how, Reason::MEMORY_VETO, errno.into(), &dimm, 0))?;
+            vm.trigger(&dimm, &case(Injection, how, Reason::MEMORY_VETO, errno.into(), &dimm, 0))?;
         }
         vm.allow_offlining()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
@@ -50,7 +50,7 @@ fn notifier_that_says_no_gives_its_error() {
     });
 }
 
-/// PUE-G-036: where kernelcore= puts the border of a zone into an LMB, that LMB belongs to none.
+/// PUE-G-036: with kernelcore= a zone ends within an LMB, which then belongs to no single zone.
 #[test]
 fn memory_that_spans_zones() {
     let dimm = ["-object", "memory-backend-ram,id=dimm0-ram,size=512M", "-device", "pc-dimm,id=dimm0,memdev=dimm0-ram"];
@@ -58,27 +58,27 @@ fn memory_that_spans_zones() {
     story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
         let dimm = vm.dimm_at_boot("dimm0")?;
         let how = "there at boot, and kernelcore= ends within it";
-        vm.provoke(&dimm, &case(Natural, how, Reason::MEMORY_LAYOUT, 22, &dimm, 0))?;
+        vm.trigger(&dimm, &case(Natural, how, Reason::MEMORY_LAYOUT, 22, &dimm, 0))?;
         Ok(())
     });
 }
 
-/// PUE-G-036. No signal reaches the kernel's worker by itself: only who writes to /sys/kernel/dlpar can be interrupted, and
-/// that is no request of the hypervisor's.
+/// PUE-G-036. The kernel's worker gets no signals by itself. Only a write to /sys/kernel/dlpar can be interrupted,
+/// which is no request of the hypervisor.
 #[test]
 fn signal_that_interrupts() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.begin_fault("interrupt=1")?;
-        vm.provoke(&dimm, &case(Driver, "a signal is pending", Reason::INTERRUPTED, 4, &dimm, 0))?;
+        vm.trigger(&dimm, &case(Driver, "a signal is pending", Reason::INTERRUPTED, 4, &dimm, 0))?;
         vm.end_fault()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
         Ok(())
     });
 }
 
-/// PUE-G-032, PUE-G-036, PUE-V-036: the LMB that could not be put back is lost to the guest. When the DIMM is asked for
-/// again, the guest passes it over and thinks that it is done; the VMM knows better.
+/// PUE-G-032, PUE-G-036, PUE-V-036: an LMB that cannot be put back is lost to the guest. At the next request the guest
+/// skips it and reports success; the VMM knows that the LMB was not given back.
 #[test]
 fn lmb_that_cannot_be_put_back_is_lost_and_the_next_attempt_incomplete() {
     story(Pairing::OURS, |vm| {
@@ -87,7 +87,7 @@ fn lmb_that_cannot_be_put_back_is_lost_and_the_next_attempt_incomplete() {
         vm.veto_offlining()?;
         vm.guest.inject_memory_error("MEM_GOING_ONLINE", -16)?;
         let how = "memory-notifier-error-inject, MEM_GOING_OFFLINE for one LMB and MEM_GOING_ONLINE for the other";
-        vm.provoke(&dimm, &case(Injection, how, Reason::ROLLBACK_FAILED, 16, &dimm, 0))?;
+        vm.trigger(&dimm, &case(Injection, how, Reason::ROLLBACK_FAILED, 16, &dimm, 0))?;
 
         vm.allow_offlining()?;
         vm.guest.inject_memory_error("MEM_GOING_ONLINE", 0)?;
@@ -95,14 +95,14 @@ fn lmb_that_cannot_be_put_back_is_lost_and_the_next_attempt_incomplete() {
     });
 }
 
-/// PUE-G-036, PUE-V-036: the kernel ignores it, and loses the LMB.
+/// PUE-G-036, PUE-V-036: the kernel ignores the error, and loses the LMB.
 #[test]
 fn lmb_that_firmware_does_not_take_back() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
-        vm.begin_fault(&cut_short(&[NOT_ISOLATED]))?;
+        vm.begin_fault(&overriding(&[NOT_ISOLATED]))?;
         let how = "rtas_set_indicator(9001) fails";
-        vm.provoke(&dimm, &case(Fault, how, Reason::FIRMWARE_REFUSED, 5, &dimm, 0))?;
+        vm.trigger(&dimm, &case(Fault, how, Reason::FIRMWARE_REFUSED, 5, &dimm, 0))?;
         vm.end_fault()?;
         incomplete(vm, &dimm, "asked again after firmware-refused")
     });
@@ -114,19 +114,19 @@ fn lmb_that_stays_for_what_a_function_of_the_kernel_returns() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         let cases = [
-            (CutShort::always("offline_pages", -12), "offline_pages() fails", Reason::NO_MEMORY, 12),
-            (CutShort::always("offline_pages", -5), "offline_pages() fails", Reason::UNATTRIBUTED, 5),
-            (CutShort::always("memory_block_get", 0), "memory_block_get() finds none", Reason::NO_SUCH_RESOURCE, 22),
+            (Override::always("offline_pages", -12), "offline_pages() fails", Reason::NO_MEMORY, 12),
+            (Override::always("offline_pages", -5), "offline_pages() fails", Reason::UNATTRIBUTED, 5),
+            (Override::always("memory_block_get", 0), "memory_block_get() finds none", Reason::NO_SUCH_RESOURCE, 22),
             (
-                CutShort::always("dlpar_memory_remove_by_ic", -95),
+                Override::always("dlpar_memory_remove_by_ic", -95),
                 "dlpar_memory_remove_by_ic() fails as without CONFIG_MEMORY_HOTREMOVE",
                 Reason::UNSUPPORTED,
                 95,
             ),
         ];
         for (cut, how, reason, errno) in cases {
-            vm.begin_fault(&cut_short(&[cut]))?;
-            vm.provoke(&dimm, &case(Fault, how, reason, errno, &dimm, 0))?;
+            vm.begin_fault(&overriding(&[cut]))?;
+            vm.trigger(&dimm, &case(Fault, how, reason, errno, &dimm, 0))?;
             vm.end_fault()?;
         }
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
@@ -137,7 +137,7 @@ fn lmb_that_stays_for_what_a_function_of_the_kernel_returns() {
 fn incomplete(vm: &mut Vm, dimm: &Dimm, how: &str) -> Result<()> {
     let removal = vm.remove(dimm)?;
     assert_eq!(removal.attempt.map(|attempt| attempt.errno), Some(0));
-    vm.witness(&removal, &case(Natural, how, Reason::INCOMPLETE, 0, dimm, 0))
+    vm.record_removal(&removal, &case(Natural, how, Reason::INCOMPLETE, 0, dimm, 0))
 }
 
 fn case<'a>(means: Means, how: &'a str, reason: Reason, errno: i64, dimm: &Dimm, lmb: u32) -> Case<'a> {

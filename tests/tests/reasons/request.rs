@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Requests as this VMM does not make them, and another one may: by index or by count, or wrong. What is asked is
-//! rewritten in the guest before its kernel has read it; token and answer are those of the VMM's own request.
+//! Requests that this VMM does not send and another one may: by index, by count, or malformed. They are rewritten in
+//! the guest before the kernel reads them; token and answer are those of the VMM's own request.
 
 use papr_unplug_tests::{
     device::dimm::{Dimm, ONE_LMB},
@@ -16,7 +16,7 @@ use papr_unplug_tests::{
 };
 use papr_unplug_wire::wire::reason::Reason;
 
-/// LoPAR's flags of an LMB, `ibm,dynamic-memory`.
+/// Flags of an LMB in LoPAR's `ibm,dynamic-memory`.
 const ASSIGNED: u32 = 0x08;
 const RESERVED: u32 = 0x80;
 
@@ -32,7 +32,7 @@ fn lmb_that_the_kernels_table_excludes() {
             let table = vm.lmb_flags(dimm.connector(0), flags)?;
             vm.begin_fault(&format!("{} {table}", rewritten(by_index(&dimm))))?;
             let case = Case { means: Driver, how, reason, errno: 22, drc: dimm.connector(0) };
-            vm.provoke(&dimm, &case)?;
+            vm.trigger(&dimm, &case)?;
             vm.end_fault()?;
         }
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
@@ -40,7 +40,7 @@ fn lmb_that_the_kernels_table_excludes() {
     });
 }
 
-/// PUE-G-032, PUE-G-036: the connector is the one that was busy, and not one of those that are nobody's.
+/// PUE-G-032, PUE-G-036: the index of the answer is that of the busy LMB, not of an LMB that is not assigned.
 #[test]
 fn count_of_lmbs_that_is_not_to_be_had() {
     story(Pairing::OURS, |vm| {
@@ -49,7 +49,7 @@ fn count_of_lmbs_that_is_not_to_be_had() {
         vm.begin_fault(&rewritten([2, 2, 3, 0, 0, 0, 0, 1, 0, 0, 0, 0]))?;
         let how = "one LMB by count, the only one is busy";
         let case = Case { means: Rewritten, how, reason: Reason::NOT_ENOUGH_LMBS, errno: 16, drc: dimm.connector(0) };
-        vm.provoke(&dimm, &case)?;
+        vm.trigger(&dimm, &case)?;
         vm.end_fault()?;
         vm.allow_offlining()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
@@ -66,7 +66,7 @@ fn count_of_zero_lmbs() {
         vm.begin_fault(&rewritten([2, 2, 4, 0, 0, 0, 0, 0, a, b, c, d]))?;
         let how = "zero LMBs by index and count";
         let case = Case { means: Rewritten, how, reason: Reason::MALFORMED, errno: 22, drc: dimm.connector(0) };
-        vm.provoke(&dimm, &case)?;
+        vm.trigger(&dimm, &case)?;
         vm.end_fault()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
         Ok(())

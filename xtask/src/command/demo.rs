@@ -46,7 +46,7 @@ fn rendered(rows: &[Row]) -> String {
     for row in rows {
         let again = before.replace(row.scenario) == Some(row.scenario);
         line([
-            if again { "" } else { row.scenario.asked() },
+            if again { "" } else { row.scenario.requested() },
             &row.guest.to_string(),
             &row.vmm.to_string(),
             told(row.outcome),

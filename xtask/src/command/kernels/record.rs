@@ -81,7 +81,7 @@ pub(crate) fn scenarios(rows: &[Row]) -> Vec<Scenario> {
     };
     let [stock, ours_on_stock, ours] = PAIRINGS;
     let play = |scenario: scenario::Scenario| Scenario {
-        name: scenario.asked().to_owned(),
+        name: scenario.requested().to_owned(),
         stock: told(scenario, stock),
         ours_on_stock: told(scenario, ours_on_stock),
         ours: told(scenario, ours),

@@ -18,7 +18,7 @@ const HEAD: &str = "\
 
 Each row is a test that made a guest refuse, with the module, on QEMU with this project's patches, and found that the
 host was told exactly this, once, about this request. (Of persistent memory this QEMU takes no reports: there the row says
-what the guest's journal does.) `cargo xtask reasons` runs them all. What the reasons mean and what to do about them is in
+what the module's list does.) `cargo xtask reasons` runs them all. What the reasons mean and what to do about them is in
 [spec/reasons.toml](../spec/reasons.toml).
 
 | provoked by | which is |
