@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 ///
 /// Probes on `handle_dlpar_errorlog`, which all attempts go through: the second byte of its argument tells an
 /// addition from a removal, its return value is the result. They are fprobes on preemptible kernels that have them,
-/// because kprobes crash those without a fix (`docs/adr/0005`).
+/// because kprobes crash those without a fix (`docs/adr/0005-probes-on-a-preemptible-kernel.md`).
 ///
 /// The tracepoint of RTAS calls, for `set-indicator`. Kernels before 6.3 have none; a probe on `rtas_call()` takes
 /// its place, where the arguments of the RTAS call follow those of the function.
