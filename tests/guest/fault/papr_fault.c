@@ -68,6 +68,18 @@ module_param(flags, uint, 0444);
 static unsigned long lmbs;
 module_param(lmbs, ulong, 0444);
 
+/*
+ * set-indicator calls at load: indicator, DRC index and state of each. The CPU with the number `caller` makes them. Statuses of
+ * RTAS are in `statuses`.
+ */
+static uint calls[3 * MOST];
+static int call_words;
+module_param_array(calls, uint, &call_words, 0444);
+static int caller;
+module_param(caller, int, 0444);
+static int statuses[MOST];
+module_param_array(statuses, int, NULL, 0444);
+
 static bool in_worker(void)
 {
 	return in_task() && current->flags & PF_WQ_WORKER;
@@ -275,6 +287,25 @@ static void end_lmb(void)
 		found->flags = flags_before;
 }
 
+static long make_calls(void *unused)
+{
+	int i;
+
+	for (i = 0; 3 * i + 2 < call_words; i++)
+		statuses[i] = rtas_call(rtas_function_token(RTAS_FN_SET_INDICATOR), 3, 1, NULL,
+					calls[3 * i], calls[3 * i + 1], calls[3 * i + 2]);
+	return 0;
+}
+
+static int begin_calls(void)
+{
+	return call_words ? work_on_cpu(caller, make_calls, NULL) : 0;
+}
+
+static void end_calls(void)
+{
+}
+
 static const struct fault {
 	int (*begin)(void);
 	void (*end)(void);
@@ -286,6 +317,7 @@ static const struct fault {
 	{ begin_fixed, end_fixed },
 	{ begin_interrupt, end_interrupt },
 	{ begin_lmb, end_lmb },
+	{ begin_calls, end_calls },
 };
 
 static int __init papr_fault_init(void)

@@ -31,7 +31,7 @@ const XML: &str = "\
     <type arch='ppc64' machine='pseries'>hvm</type>
     <kernel>KERNEL</kernel>
     <initrd>INITRAMFS</initrd>
-    <cmdline>console=hvc0 oops=panic panic=-1</cmdline>
+    <cmdline>console=hvc0 oops=panic panic=-1 nowatchdog</cmdline>
   </os>
   <cpu mode='custom' match='exact' check='none'>
     <model>POWER9</model>

@@ -13,7 +13,10 @@ use crate::{
     removal::Outcome,
     story::scenario::{Scenario, ScenarioDevice},
     vm::{Booting, Vm},
-    vmm::{machine::Machine, qemu::Start},
+    vmm::{
+        machine::Machine,
+        qemu::{Start, Threads},
+    },
 };
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -165,7 +168,7 @@ fn in_turns(
 /// Counting needs one thread for all CPUs (`-icount`), and the stock QEMU cannot delete a CPU then. So the guest's
 /// administrator removes the CPU, of which QEMU only takes note.
 pub fn removals(artifacts: &Artifacts, rounds: usize) -> Result<Removals> {
-    let start = Start::counting_instructions();
+    let start = Start::with_threads(Threads::Counting);
     let name = "cost.instructions";
     let mut vm = Vm::launch_as(artifacts, Pairing::STOCK_ON_OURS, Machine::Pseries, &start, name)?.up()?;
     // A line on the console takes more instructions than all probes of a removal, and only refusals write one.

@@ -20,8 +20,9 @@ use std::{
 /// Options of every machine. With `-no-reboot` a panic or a reset of the guest ends QEMU, and with it every wait.
 const OPTIONS: [&str; 3] = ["-nodefaults", "-nographic", "-no-reboot"];
 
-/// Kernel arguments of every guest: the kernel log on the first console, and a panic at the first oops.
-const KERNEL_ARGUMENTS: &str = "console=hvc0 oops=panic panic=-1";
+/// Kernel arguments of every guest: the kernel log on the first console, a panic at the first oops, and no lockup detectors,
+/// which report on guests of a busy host.
+const KERNEL_ARGUMENTS: &str = "console=hvc0 oops=panic panic=-1 nowatchdog";
 
 /// Options of QEMU that differ between tests.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +35,31 @@ pub struct Start {
     pub has_boot_files: bool,
     /// Options of QEMU besides the common ones.
     pub options: Vec<String>,
-    /// Whether instructions are counted (`-icount`), which makes all of the guest's CPUs share one thread.
-    pub counts_instructions: bool,
+    /// Threads of QEMU that run the guest's CPUs.
+    pub threads: Threads,
+}
+
+/// Threads of QEMU that run the guest's CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Threads {
+    /// A thread for each CPU.
+    #[default]
+    Multi,
+    /// One thread for all CPUs.
+    Single,
+    /// One thread for all CPUs, with instructions counted (`-icount`). Each takes a nanosecond of the guest's time, and no
+    /// time passes while the guest waits.
+    Counting,
+}
+
+impl Threads {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Multi => &["-accel", "tcg,thread=multi"],
+            Self::Single => &["-accel", "tcg,thread=single"],
+            Self::Counting => &["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"],
+        }
+    }
 }
 
 impl Start {
@@ -54,18 +78,9 @@ impl Start {
         Self { firmware: Firmware::Slof, ..Self::default() }
     }
 
-    /// Returns options with instructions counted. Each takes a nanosecond of the guest's time, and no time passes while
-    /// the guest waits.
-    pub fn counting_instructions() -> Self {
-        Self { counts_instructions: true, ..Self::default() }
-    }
-
-    fn accelerator(&self) -> &'static [&'static str] {
-        if self.counts_instructions {
-            &["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
-        } else {
-            &["-accel", "tcg,thread=multi"]
-        }
+    /// Returns options with these threads.
+    pub fn with_threads(threads: Threads) -> Self {
+        Self { threads, ..Self::default() }
     }
 }
 
@@ -94,7 +109,7 @@ impl Qemu {
 
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.vmm(vmm)?).arg("-L").arg(&artifacts.qemu_data);
-        command.args(machine.options(start.firmware)).args(start.accelerator()).args(OPTIONS).args(&start.options);
+        command.args(machine.options(start.firmware)).args(start.threads.options()).args(OPTIONS).args(&start.options);
         command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd");
         if start.has_boot_files {
             command.arg(artifacts.initramfs_with_boot(logs)?);
