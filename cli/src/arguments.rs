@@ -3,9 +3,12 @@
 //! Command line arguments.
 
 use crate::{endpoint::Endpoint, reason};
-use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _},
+};
 use clap_complete::Shell;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Ask a PAPR guest for a device, and show the outcome
 ///
@@ -39,19 +42,57 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Ask the guest for a device, and wait for the outcome
+    /// Ask the guest for devices, and wait for the outcomes
     ///
-    /// Waits as long as the guest takes. There is no timeout, because waiting cannot tell a slow guest from a stuck one.
-    /// Ctrl-C ends the waiting but not the request: the guest may still give the device back later, or refuse.
+    /// Waits as long as the guest takes, because waiting cannot tell a slow guest from a stuck one. Ctrl-C or --timeout end
+    /// the wait but not the request: the guest may still give the device back later, or refuse. With several devices, the
+    /// exit status is that of the first one that was not released.
     Unplug {
         /// The VM.
         #[command(flatten)]
         vm: Vm,
-        /// Print one JSON object when the request has ended
+        /// Print one JSON object for each device
         #[arg(long)]
         json: bool,
-        /// The id that the device was added with, or its QOM path
-        device: String,
+        /// Give up the wait after this time, such as 30s or 5min; the request stays pending
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        timeout: Option<Duration>,
+        /// Ask, and do not wait
+        #[arg(long, conflicts_with = "timeout")]
+        no_wait: bool,
+        /// The ids that the devices were added with, or their QOM paths
+        #[arg(required = true, value_name = "DEVICE")]
+        devices: Vec<String>,
+    },
+    /// Wait for the outcome of a request that was made before
+    ///
+    /// The request may be another program's. An outcome of the past is shown if the VM still lists it.
+    Wait {
+        /// The VM.
+        #[command(flatten)]
+        vm: Vm,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Give up the wait after this time, such as 30s or 5min; the request stays pending
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        timeout: Option<Duration>,
+        /// The request's number, which `list`, `watch` and `unplug` show
+        request: u64,
+    },
+    /// Withdraw a pending request
+    ///
+    /// The request ends as withdrawn. The guest may have been asked already: if it gives the device back later, the device is
+    /// deleted all the same.
+    Withdraw {
+        /// The VM.
+        #[command(flatten)]
+        vm: Vm,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        /// The request's number, which `list`, `watch` and `unplug` show
+        request: u64,
     },
     /// List the pending removals, and which ones the guest has promised to answer
     List {
@@ -91,7 +132,8 @@ pub struct Vm {
     ///
     /// QEMU opens one with `-qmp unix:PATH,server=on,wait=off`. A socket serves one program at a time. libvirt keeps the
     /// socket that it opened, so give such a VM a second one (<qemu:commandline> in the domain's XML).
-    #[arg(long, env = "PAPR_UNPLUG_QMP", hide_env_values = true, value_name = "SOCKET")]
+    #[arg(long, env = "PAPR_UNPLUG_QMP", hide_env_values = true, value_name = "SOCKET",
+        value_parser = OsStringValueParser::new().try_map(Endpoint::try_from))]
     pub qmp: Endpoint,
 }
 

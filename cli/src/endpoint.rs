@@ -2,18 +2,21 @@
 
 //! Address of a VM's monitor.
 
+use crate::escape::escaped;
 use anyhow::Result;
 use std::{
-    convert::Infallible,
+    ffi::{OsStr, OsString},
     fmt,
     io::{self, Read, Write},
     net::TcpStream,
     os::{
         linux::net::SocketAddrExt as _,
-        unix::net::{SocketAddr, UnixStream},
+        unix::{
+            ffi::OsStrExt as _,
+            net::{SocketAddr, UnixStream},
+        },
     },
     path::PathBuf,
-    str::FromStr,
 };
 
 /// Address of a QMP server.
@@ -22,7 +25,7 @@ pub enum Endpoint {
     /// Unix socket in the file system.
     Path(PathBuf),
     /// Unix socket in Linux's abstract namespace.
-    Abstract(String),
+    Abstract(Vec<u8>),
     /// `HOST:PORT`.
     Tcp(String),
 }
@@ -62,16 +65,18 @@ impl Endpoint {
     }
 }
 
-impl FromStr for Endpoint {
-    type Err = Infallible;
+/// Parses an address. Paths and abstract names are bytes; `HOST:PORT` is text.
+impl TryFrom<OsString> for Endpoint {
+    type Error = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if let Some(address) = text.strip_prefix("tcp:") {
-            Self::Tcp(address.to_owned())
-        } else if let Some(name) = text.strip_prefix('@') {
+    fn try_from(text: OsString) -> Result<Self, Self::Error> {
+        let bytes = text.as_bytes();
+        Ok(if let Some(address) = bytes.strip_prefix(b"tcp:") {
+            Self::Tcp(str::from_utf8(address).map_err(|_| "HOST:PORT is not UTF-8")?.to_owned())
+        } else if let Some(name) = bytes.strip_prefix(b"@") {
             Self::Abstract(name.to_owned())
         } else {
-            Self::Path(text.strip_prefix("unix:").unwrap_or(text).into())
+            Self::Path(OsStr::from_bytes(bytes.strip_prefix(b"unix:").unwrap_or(bytes)).into())
         })
     }
 }
@@ -79,9 +84,9 @@ impl FromStr for Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) => write!(f, "{}", path.display()),
-            Self::Abstract(name) => write!(f, "@{name}"),
-            Self::Tcp(address) => write!(f, "tcp:{address}"),
+            Self::Path(path) => f.write_str(&escaped(&path.to_string_lossy())),
+            Self::Abstract(name) => write!(f, "@{}", escaped(&String::from_utf8_lossy(name))),
+            Self::Tcp(address) => write!(f, "tcp:{}", escaped(address)),
         }
     }
 }
@@ -99,7 +104,15 @@ mod tests {
             ("tcp:[::1]:4444", Endpoint::Tcp("[::1]:4444".into())),
         ];
         for (text, endpoint) in cases {
-            assert_eq!(text.parse(), Ok(endpoint));
+            assert_eq!(OsString::from(text).try_into(), Ok(endpoint));
         }
+    }
+
+    #[test]
+    fn path_and_abstract_name_need_not_be_utf_8() {
+        let parse = |bytes: &[u8]| Endpoint::try_from(OsStr::from_bytes(bytes).to_owned());
+        assert_eq!(parse(b"/\xff"), Ok(Endpoint::Path(OsStr::from_bytes(b"/\xff").into())));
+        assert_eq!(parse(b"@\xff"), Ok(Endpoint::Abstract(b"\xff".into())));
+        assert!(parse(b"tcp:\xff:1").is_err());
     }
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod device;
 pub mod endpoint;
 pub mod input;
 pub mod monitor;
@@ -19,12 +20,17 @@ pub mod monitor;
 pub mod reason;
 pub mod schema;
 
+pub mod end;
+pub mod history;
 pub mod outcome;
+pub mod removal;
 
 pub mod explain;
 pub mod list;
 pub mod unplug;
+pub mod wait;
 pub mod watch;
+pub mod withdraw;
 
 pub mod escape;
 pub mod notes;
@@ -34,7 +40,10 @@ pub mod manual;
 
 use crate::{
     arguments::{Arguments, Command},
+    end::Interruption,
+    escape::escaped,
     exit_status::ExitStatus,
+    wait::Patience,
 };
 use anyhow::Result;
 use std::{io, process::ExitCode};
@@ -46,7 +55,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     match result {
         Ok(status) => status.into(),
         Err(error) => {
-            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            let causes: Vec<String> = error.chain().map(|cause| escaped(&cause.to_string())).collect();
             eprintln!("papr-unplug: {}", causes.join("\n  because: "));
             ExitStatus::Failed.into()
         }
@@ -56,7 +65,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
 fn perform(command: Command, out: &mut dyn io::Write) -> Result<ExitStatus> {
     match command {
         Command::Watch { vm, json } => watch::run(&vm.qmp, json, out),
-        Command::Unplug { vm, json, device } => unplug::run(&vm.qmp, json, &device, out),
+        Command::Unplug { vm, json, timeout, no_wait, devices } => {
+            let patience = if no_wait { Patience::Ended(Interruption::NoWait) } else { Patience::within(timeout) };
+            unplug::run(&vm.qmp, json, patience, &devices, out)
+        }
+        Command::Wait { vm, json, timeout, request } => {
+            wait::run(&vm.qmp, json, Patience::within(timeout), request, out)
+        }
+        Command::Withdraw { vm, json, request } => withdraw::run(&vm.qmp, json, request, out),
         Command::List { vm, json } => list::run(&vm.qmp, json, out),
         Command::Explain { json, reason } => explain::run(reason.as_deref(), json, out),
         Command::Completions { shell } => manual::completions(shell, out),

@@ -4,7 +4,7 @@
 
 use crate::{
     endpoint::Endpoint,
-    escape::escaped,
+    escape::{escaped, escaped_json},
     exit_status::ExitStatus,
     monitor::{Monitor, Stop},
     notes::Notes,
@@ -29,10 +29,10 @@ pub fn run(endpoint: &Endpoint, as_json: bool, out: &mut dyn Write) -> Result<Ex
         }
     };
     if as_json {
-        writeln!(out, "{answer}")?;
+        writeln!(out, "{}", escaped_json(&answer.to_string()))?;
     } else {
-        let unplugs: UnplugStatus = serde_json::from_value(answer).context("cannot parse the answer; try --json")?;
-        write!(out, "{}", text(&unplugs))?;
+        let status: UnplugStatus = serde_json::from_value(answer).context("cannot parse the answer; try --json")?;
+        write!(out, "{}", text(&status))?;
     }
     Ok(ExitStatus::Done)
 }
@@ -42,9 +42,9 @@ pub fn ask(monitor: &mut Monitor) -> Result<Answer, Stop> {
     monitor.execute(QUERY, json!({}))
 }
 
-fn text(unplugs: &UnplugStatus) -> String {
-    let requests = unplugs.requests.as_deref().unwrap_or_default();
-    let mut text = armed(unplugs);
+fn text(status: &UnplugStatus) -> String {
+    let requests = status.requests.as_deref().unwrap_or_default();
+    let mut text = armed(status);
     if requests.is_empty() {
         return text + "no removal is pending\n";
     }
@@ -58,10 +58,10 @@ fn text(unplugs: &UnplugStatus) -> String {
     text
 }
 
-fn armed(unplugs: &UnplugStatus) -> String {
-    match unplugs.armed.as_deref() {
+fn armed(status: &UnplugStatus) -> String {
+    match status.armed.as_deref() {
         None => "this VM does not say whether the guest answers\n".to_owned(),
-        Some([]) if unplugs.offered.as_deref() == Some(&[]) => {
+        Some([]) if status.offered.as_deref() == Some(&[]) => {
             "this VM accepts no promises from its guest: a refusal may arrive without a reason, or never\n".to_owned()
         }
         Some([]) => {
@@ -85,6 +85,9 @@ fn row(request: &Request) -> [String; 4] {
 
 /// Describes the state of a request.
 pub fn state(request: &Request) -> String {
+    if request.withheld == Some(true) {
+        return "withheld: the guest is not asked until function 0 is".to_owned();
+    }
     let begun = match (request.started, request.hint) {
         (_, Some(true)) => "the guest seems to refuse, its report is still to come",
         (Some(true), _) => "the guest has begun",

@@ -31,6 +31,7 @@ pub struct Monitor {
     inputs: Receiver<Input>,
     session: Session,
     events: VecDeque<Event>,
+    taken: u64,
 }
 
 /// End of a connection.
@@ -64,7 +65,7 @@ impl Monitor {
         let inputs = input::begin(endpoint)?;
         let waiting = Waiting { inputs: &inputs, endpoint, notes, hint_at: Some(Instant::now() + HINT_AFTER) };
         let writer = waiting.for_greeting()?;
-        let mut monitor = Self { writer, inputs, session: Session::default(), events: VecDeque::new() };
+        let mut monitor = Self { writer, inputs, session: Session::default(), events: VecDeque::new(), taken: 0 };
         monitor.execute("qmp_capabilities", json!({}))?.context("the VM's monitor rejects qmp_capabilities")?;
         Ok(monitor)
     }
@@ -84,7 +85,7 @@ impl Monitor {
     /// Waits for the next event.
     pub fn event(&mut self) -> Result<Event, Stop> {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.pop() {
                 return Ok(event);
             }
             self.take(self.inputs.recv().ok())?;
@@ -100,19 +101,40 @@ impl Monitor {
                 Err(RecvTimeoutError::Disconnected) => self.take(None)?,
             }
         }
-        Ok(self.events.pop_front())
+        Ok(self.pop())
     }
 
     /// Drops the events received so far.
     pub fn forget(&mut self) {
+        self.taken += self.events.len() as u64;
         self.events.clear();
     }
 
-    /// Returns whether a reset was among the events so far. QEMU sends `DEVICE_DELETED` for a device that goes in a
-    /// reset before `RESET`, and both before it answers another command.
-    pub fn was_reset(&mut self) -> Result<bool, Stop> {
+    /// Returns how many events were received so far.
+    pub fn received(&self) -> u64 {
+        self.taken + self.events.len() as u64
+    }
+
+    /// Returns how many events were taken by [`Monitor::event`] or dropped so far.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Receives what the VM sent up to now: QEMU sends an event before it answers a later command.
+    pub fn catch_up(&mut self) -> Result<(), Stop> {
         self.execute("query-status", json!({}))?.ok();
-        Ok(self.events.iter().any(|event| event.name() == "RESET"))
+        Ok(())
+    }
+
+    /// Returns the names of the events that were received and not taken yet.
+    pub fn upcoming(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().map(Event::name)
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.taken += 1;
+        Some(event)
     }
 
     fn take(&mut self, input: Option<Input>) -> Result<(), Stop> {

@@ -2,6 +2,7 @@
 
 //! Standard error: notes, and on a terminal a spinner with the state that the program waits in.
 
+use crate::escape::escaped;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{IsTerminal as _, stderr},
@@ -34,16 +35,25 @@ impl Notes {
 
     /// Prints a line that stays.
     pub fn say(&self, line: &str) {
+        let line = escaped(line);
         match &self.spinner {
             Some(spinner) => spinner.suspend(|| eprintln!("papr-unplug: {line}")),
             None => eprintln!("papr-unplug: {line}"),
         }
     }
 
+    /// Hides the spinner while `print` writes to the terminal.
+    pub fn paused<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.spinner {
+            Some(spinner) => spinner.suspend(print),
+            None => print(),
+        }
+    }
+
     /// Sets the text of the spinner.
     pub fn at(&self, state: &str) {
         if let Some(spinner) = &self.spinner {
-            spinner.set_message(state.to_owned());
+            spinner.set_message(escaped(state));
         }
     }
 }

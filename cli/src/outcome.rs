@@ -3,17 +3,17 @@
 //! Outcome of a removal: as one line, as text, and as JSON.
 
 use crate::{
-    escape::escaped,
+    escape::{escaped, escaped_json},
     exit_status::ExitStatus,
-    monitor::{Monitor, Stop},
+    history::History,
     reason::{self, Reason},
-    schema::{DELETED, EventData, REFUSED, Source},
+    schema::{CLOSED, DELETED, EventData, REFUSED, Source},
 };
 use papr_unplug_qmp::message::Event;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{
-    io,
+    fmt, io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,7 +22,9 @@ use std::{
 pub struct Outcome {
     kind: Kind,
     data: EventData,
-    event: Event,
+    /// The event, unless the outcome is from the VM's list of past outcomes.
+    event: Option<Event>,
+    charge: Option<Charge>,
 }
 
 /// Kind of an outcome.
@@ -31,17 +33,43 @@ pub struct Outcome {
 pub enum Kind {
     /// The guest gave the device back.
     Released,
+    /// The device is deleted, and the VM does not say what took it.
+    Deleted,
+    /// The VM took the device, because the bus that it was on is gone.
+    Removed,
     /// The guest refused.
     Refused,
     /// A reset removed the device before the guest had answered.
     ClosedByReset,
+    /// CAS removed the device before the guest had answered.
+    ClosedByCas,
+    /// The load of a snapshot replaced the requests of the VM.
+    ClosedByLoad,
+    /// A user withdrew the request.
+    Withdrawn,
+    /// The request ended in a way that is newer than this program.
+    Ended,
+}
+
+/// Inferred refusal that QEMU charged to an earlier request for the device, where the guest may have meant this one.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Charge {
+    /// The request in the event.
+    pub charged_to: u64,
+    /// The program's own request, if QEMU says which one that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_request: Option<u64>,
+    /// Whether the program has withdrawn its own request.
+    pub withdrawn: bool,
 }
 
 /// JSON object of an outcome.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Object<'a> {
-    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
     outcome: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
@@ -49,6 +77,10 @@ struct Object<'a> {
     path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests: Option<&'a [u64]>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    charge: Option<&'a Charge>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<Source>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,32 +97,67 @@ struct Object<'a> {
     meaning: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<&'a str>,
-    event: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a Map<String, Value>>,
 }
 
 impl Outcome {
-    /// Returns the outcome in an event, if there is one.
-    pub fn read(event: Event, monitor: &mut Monitor) -> Result<Option<Self>, Stop> {
+    /// Returns the outcome in an event, if there is one. What took a deleted device is inferred from `history` only where
+    /// the VM does not say it.
+    pub fn of(event: Event, history: &History) -> Option<Self> {
         let data = EventData::of(event.object().get("data"));
-        let kind = match event.name() {
-            REFUSED => Kind::Refused,
-            DELETED if !data.is_whole_device() => return Ok(None),
-            DELETED => match monitor.was_reset() {
-                Ok(true) => Kind::ClosedByReset,
-                // An event that was received before the connection was lost is still true.
-                Ok(false) | Err(Stop::Lost(_)) => Kind::Released,
-                Err(stop) => return Err(stop),
-            },
-            _ => return Ok(None),
+        let kind = match (event.name(), data.by.as_deref()) {
+            (REFUSED, _) => Kind::Refused,
+            (CLOSED, Some("withdrawn")) => Kind::Withdrawn,
+            (CLOSED, Some("load")) => Kind::ClosedByLoad,
+            (CLOSED, Some("reset")) => Kind::ClosedByReset,
+            (CLOSED, Some("cas")) => Kind::ClosedByCas,
+            (CLOSED, _) => Kind::Ended,
+            (DELETED, _) if !data.is_whole_device() => return None,
+            (DELETED, Some("guest")) => Kind::Released,
+            (DELETED, Some("reset")) => Kind::ClosedByReset,
+            (DELETED, Some("cas")) => Kind::ClosedByCas,
+            (DELETED, Some(_)) => Kind::Deleted,
+            (DELETED, None) => history.deletion(),
+            _ => return None,
         };
-        Ok(Some(Self { kind, data, event }))
+        Some(Self { kind, data, event: Some(event), charge: None })
     }
 
-    /// Returns whether this ends a request for the device that was made after request `earlier`.
-    pub fn answers(&self, device: &str, earlier: Option<u64>) -> bool {
-        // A deletion ends all requests for the device. Stock QEMU sends no numbers.
-        let is_later = self.data.request.is_none_or(|request| Some(request) > earlier);
-        self.data.is_about(device) && is_later
+    /// Returns the outcome in an entry of the VM's list of past outcomes.
+    pub fn listed(entry: &Value) -> Self {
+        let data = EventData::of(Some(entry));
+        let kind = match data.outcome.as_deref() {
+            Some("released") => Kind::Released,
+            Some("refused") => Kind::Refused,
+            Some("reset") => Kind::ClosedByReset,
+            Some("cas") => Kind::ClosedByCas,
+            Some("load") => Kind::ClosedByLoad,
+            Some("removed") => Kind::Removed,
+            Some("withdrawn") => Kind::Withdrawn,
+            _ => Kind::Ended,
+        };
+        Self { kind, data, event: None, charge: None }
+    }
+
+    /// Returns the kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns the members of the event.
+    pub fn data(&self) -> &EventData {
+        &self.data
+    }
+
+    /// Marks the outcome as charged to another request than the program's own.
+    pub fn charged(self, charge: Charge) -> Self {
+        Self { charge: Some(charge), ..self }
+    }
+
+    /// Returns the request that QEMU charges an inferred refusal to.
+    pub fn inferred(&self) -> Option<u64> {
+        self.data.request.filter(|_| self.kind == Kind::Refused && self.data.source == Some(Source::Inferred))
     }
 
     /// Returns the exit status.
@@ -98,14 +165,21 @@ impl Outcome {
         match self.kind {
             Kind::Released => ExitStatus::Done,
             Kind::Refused => ExitStatus::Refused,
-            Kind::ClosedByReset => ExitStatus::ClosedByReset,
+            Kind::ClosedByReset | Kind::ClosedByCas => ExitStatus::ClosedByReset,
+            Kind::Deleted | Kind::Removed => ExitStatus::Deleted,
+            Kind::ClosedByLoad | Kind::Withdrawn | Kind::Ended => ExitStatus::Ended,
         }
     }
 
     /// Formats one line: time, device, outcome, and what is known of the reason.
     pub fn line(&self) -> String {
         let time = humantime::format_rfc3339_micros(self.time());
-        let numbered = self.data.request.map(|request| format!(" request {request}")).unwrap_or_default();
+        let numbers: Vec<String> = self.data.ended().map(|request| request.to_string()).collect();
+        let numbered = match &numbers[..] {
+            [] => String::new(),
+            [number] => format!(" request {number}"),
+            numbers => format!(" requests {}", numbers.join(", ")),
+        };
         format!("{time} {}{numbered} {}", self.data.name(), self.summary())
     }
 
@@ -119,40 +193,49 @@ impl Outcome {
                 add("what to do", &reason.advice);
             }
             (Kind::Refused, None) => add("what to do", "look at the guest's kernel log"),
-            (Kind::ClosedByReset, _) => {
-                add("meaning", "the machine was reset before the guest had given the device back")
-            }
-            (Kind::Released, _) => {}
+            (kind, _) => kind.meaning().into_iter().for_each(|meaning| add("meaning", meaning)),
+        }
+        if let Some(charge) = &self.charge {
+            add("which request", &charge.to_string());
         }
         text
     }
 
     /// Formats the outcome as JSON.
     pub fn json(&self) -> serde_json::Result<String> {
-        let EventData { device, path, request, source, errno, drc, address, .. } = &self.data;
+        let EventData { device, path, request, requests, source, errno, drc, address, .. } = &self.data;
         let reason = self.reason();
-        serde_json::to_string(&Object {
-            time: humantime::format_rfc3339_micros(self.time()).to_string(),
+        let object = serde_json::to_string(&Object {
+            time: self.event.as_ref().map(|_| humantime::format_rfc3339_micros(self.time()).to_string()),
             outcome: self.kind,
             device: device.as_deref(),
             path: path.as_deref(),
             request: *request,
+            requests: requests.as_deref(),
+            charge: self.charge.as_ref(),
             source: *source,
             reason: self.data.reason.as_deref().or(reason.map(|reason| reason.name.as_str())),
             reason_code: self.data.reason_code.or(reason.map(|reason| reason.code)),
             errno: *errno,
             drc: *drc,
             address: *address,
-            meaning: reason.map(|reason| reason.meaning.as_str()),
+            meaning: reason.map(|reason| reason.meaning.as_str()).or(self.kind.meaning()),
             advice: reason.map(|reason| reason.advice.as_str()),
-            event: self.event.object(),
-        })
+            event: self.event.as_ref().map(Event::object),
+        })?;
+        Ok(escaped_json(&object))
     }
 
     fn summary(&self) -> String {
         match self.kind {
             Kind::Released => "released".to_owned(),
+            Kind::Deleted => "deleted".to_owned(),
+            Kind::Removed => "removed by the VM".to_owned(),
             Kind::ClosedByReset => "closed by reset".to_owned(),
+            Kind::ClosedByCas => "closed by CAS".to_owned(),
+            Kind::ClosedByLoad => "closed by the load of a snapshot".to_owned(),
+            Kind::Withdrawn => "withdrawn".to_owned(),
+            Kind::Ended => format!("ended: {}", escaped(self.data.by.as_deref().unwrap_or("this VM does not say how"))),
             Kind::Refused => format!("refused{}", self.data.why()),
         }
     }
@@ -165,7 +248,7 @@ impl Outcome {
 
     /// Returns the time of the event, or the current time if the event has none that can be printed.
     fn time(&self) -> SystemTime {
-        let part = |name| self.event.object().get("timestamp")?.get(name)?.as_u64();
+        let part = |name| self.event.as_ref()?.object().get("timestamp")?.get(name)?.as_u64();
         let time = part("seconds").zip(part("microseconds")).map(|(seconds, microseconds)| {
             UNIX_EPOCH.checked_add(Duration::from_secs(seconds).saturating_add(Duration::from_micros(microseconds)))
         });
@@ -175,15 +258,50 @@ impl Outcome {
     }
 }
 
+impl Kind {
+    /// Returns what the outcome means, for outcomes without a reason.
+    pub fn meaning(self) -> Option<&'static str> {
+        match self {
+            Self::Released | Self::Refused | Self::Ended => None,
+            Self::Deleted => {
+                Some("the device is gone; this VM does not say whether the guest gave it back or a reset took it")
+            }
+            Self::Removed => Some("the device is gone, because the bus that it was on is gone"),
+            Self::ClosedByReset => Some("the machine was reset before the guest had given the device back"),
+            Self::ClosedByCas => Some("the guest started anew before it had given the device back"),
+            Self::ClosedByLoad => Some("the snapshot that was loaded does not have this request; ask again"),
+            Self::Withdrawn => {
+                Some("the request is over; the device is deleted all the same if the guest gives it back later")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.own_request.map_or("the one".to_owned(), |number| format!("request {number},"));
+        let state = if self.withdrawn { "now withdrawn" } else { "still pending" };
+        write!(
+            f,
+            "the VM charges this to request {}, an earlier one; the guest may have meant {own} which was made here and is \
+             {state}",
+            self.charged_to
+        )
+    }
+}
+
 impl EventData {
-    /// Returns the device's id, or else its path.
+    /// Returns the device's id, or else its path, or else the number of the request.
     fn name(&self) -> String {
-        let name = self.device.as_deref().or(self.path.as_deref()).unwrap_or("a device without a name");
-        escaped(name)
+        match (self.device.as_deref().or(self.path.as_deref()), self.request) {
+            (Some(name), _) => escaped(name),
+            (None, Some(request)) => format!("request {request}"),
+            (None, None) => "a device without a name".to_owned(),
+        }
     }
 
     /// Returns whether the object is a device that was added: QEMU also sends the event for parts of a device.
-    fn is_whole_device(&self) -> bool {
+    pub fn is_whole_device(&self) -> bool {
         let added = |path: &str| {
             let parents = ["/machine/peripheral/", "/machine/peripheral-anon/"];
             parents.iter().find_map(|parent| path.strip_prefix(parent)).is_some_and(|name| !name.contains('/'))
@@ -236,7 +354,7 @@ mod tests {
     fn outcome(kind: Kind, data: Value) -> Outcome {
         let event = json!({ "event": "X", "data": data, "timestamp": { "seconds": 1, "microseconds": 2 } });
         let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
-        Outcome { kind, data: EventData::of(event.object().get("data")), event }
+        Outcome { kind, data: EventData::of(event.object().get("data")), event: Some(event), charge: None }
     }
 
     #[test]
@@ -288,20 +406,11 @@ mod tests {
             let members: Map<String, Value> = MEMBERS.map(str::to_owned).into_iter().zip(values).collect();
             let event = json!({ "event": "X", "data": members, "timestamp": members });
             let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
-            let outcome = Outcome { kind, data: EventData::of(event.object().get("data")), event };
+            let outcome = Outcome { kind, data: EventData::of(event.object().get("data")), event: Some(event), charge: None };
             prop_assert!(!outcome.line().contains(char::is_control));
             let object: Value = serde_json::from_str(&outcome.json().unwrap()).unwrap();
-            prop_assert_eq!(object["event"].as_object(), Some(outcome.event.object()));
+            prop_assert_eq!(object["event"].as_object(), outcome.event.as_ref().map(Event::object));
         }
-    }
-
-    #[test]
-    fn outcome_of_an_earlier_request_or_another_device_is_not_an_answer() {
-        let stock = outcome(Kind::Refused, json!({ "device": "d", "path": "/p/d" }));
-        assert!(stock.answers("d", None) && stock.answers("/p/d", None) && !stock.answers("e", None));
-        let ours = outcome(Kind::Refused, json!({ "device": "d", "request": 7 }));
-        assert!(ours.answers("d", Some(6)) && !ours.answers("d", Some(7)));
-        assert!(outcome(Kind::Released, json!({ "device": "d" })).answers("d", Some(7)));
     }
 
     #[test]
@@ -324,7 +433,7 @@ mod tests {
     fn time_out_of_range_is_replaced() {
         let event = r#"{"event":"X","timestamp":{"seconds":18446744073709551615,"microseconds":18446744073709551615}}"#;
         let Ok(Message::Event(event)) = Message::parse(event) else { panic!() };
-        let outcome = Outcome { kind: Kind::Released, data: EventData::default(), event };
+        let outcome = Outcome { kind: Kind::Released, data: EventData::default(), event: Some(event), charge: None };
         assert!(outcome.line().starts_with("20"), "{}", outcome.line());
     }
 }

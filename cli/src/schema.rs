@@ -5,6 +5,7 @@
 //! Every member is optional, and a member of an unexpected type counts as absent: stock QEMU sends few of them, and a
 //! newer QEMU may change them. Members that are not named here are not lost, because `--json` prints the whole event.
 
+use crate::device::Device;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -15,8 +16,13 @@ pub const QUERY: &str = "query-device-unplug-requests";
 pub const REFUSED: &str = "DEVICE_UNPLUG_GUEST_ERROR";
 /// Event for a device that is gone.
 pub const DELETED: &str = "DEVICE_DELETED";
+/// Event for a request that ended without a refusal or a deletion.
+pub const CLOSED: &str = "DEVICE_UNPLUG_CLOSED";
 
-/// Data of [`REFUSED`] and [`DELETED`].
+/// Command that withdraws a request.
+pub const WITHDRAW: &str = "x-device-unplug-withdraw";
+
+/// Data of [`REFUSED`], [`DELETED`] and [`CLOSED`], and an entry of [`UnplugStatus::outcomes`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct EventData {
@@ -26,9 +32,18 @@ pub struct EventData {
     /// The device's QOM path.
     #[serde(deserialize_with = "if_fit")]
     pub path: Option<String>,
-    /// The request that is refused.
+    /// The request that ended.
     #[serde(deserialize_with = "if_fit")]
     pub request: Option<u64>,
+    /// The requests that ended with the deletion of the device.
+    #[serde(deserialize_with = "if_fit")]
+    pub requests: Option<Vec<u64>>,
+    /// Cause of the deletion or of the end of the request. A newer QEMU may have others.
+    #[serde(deserialize_with = "if_fit")]
+    pub by: Option<String>,
+    /// How the request ended, in the list of outcomes.
+    #[serde(deserialize_with = "if_fit")]
+    pub outcome: Option<String>,
     /// How QEMU knows that the refusal is about this request.
     #[serde(deserialize_with = "if_fit")]
     pub source: Option<Source>,
@@ -42,11 +57,23 @@ pub struct EventData {
     #[serde(deserialize_with = "if_fit")]
     pub errno: Option<i32>,
     /// The connector that refused.
-    #[serde(deserialize_with = "if_fit")]
+    #[serde(deserialize_with = "if_fit", alias = "connector")]
     pub drc: Option<u64>,
     /// The guest physical address of the memory that refused.
     #[serde(deserialize_with = "if_fit")]
     pub address: Option<u64>,
+}
+
+/// Answer to `device_del`. Stock QEMU returns an empty object.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Requested {
+    /// The number of the request.
+    #[serde(deserialize_with = "if_fit")]
+    pub request: Option<u64>,
+    /// Whether the guest is not asked until another device is.
+    #[serde(deserialize_with = "if_fit")]
+    pub withheld: Option<bool>,
 }
 
 /// Source of a refusal.
@@ -77,6 +104,9 @@ pub struct UnplugStatus {
     /// The requests without an outcome, oldest first.
     #[serde(deserialize_with = "if_fit")]
     pub requests: Option<Vec<Request>>,
+    /// The latest outcomes, oldest first.
+    #[serde(deserialize_with = "if_fit")]
+    pub outcomes: Option<Vec<Value>>,
 }
 
 /// Pending request for a removal.
@@ -104,6 +134,9 @@ pub struct Request {
     /// Whether the guest has sent a hint of a refusal, and its report is still to come.
     #[serde(deserialize_with = "if_fit")]
     pub hint: Option<bool>,
+    /// Whether the guest is not asked until another device is.
+    #[serde(deserialize_with = "if_fit")]
+    pub withheld: Option<bool>,
 }
 
 impl EventData {
@@ -112,16 +145,40 @@ impl EventData {
         data.and_then(|data| serde_json::from_value(data.clone()).ok()).unwrap_or_default()
     }
 
-    /// Returns whether the event is about the device with this id or path.
-    pub fn is_about(&self, device: &str) -> bool {
-        self.device.as_deref() == Some(device) || self.path.as_deref() == Some(device)
+    /// Returns whether the event is about a device.
+    pub fn is_about(&self, device: &Device) -> bool {
+        device.is(self.device.as_deref(), self.path.as_deref())
+    }
+
+    /// Returns the numbers of the requests that ended.
+    pub fn ended(&self) -> impl Iterator<Item = u64> {
+        self.request.into_iter().chain(self.requests.iter().flatten().copied())
+    }
+}
+
+impl UnplugStatus {
+    /// Parses the answer to [`QUERY`].
+    pub fn of(answer: Value) -> Self {
+        serde_json::from_value(answer).unwrap_or_default()
+    }
+
+    /// Returns the pending requests for a device.
+    pub fn requests_for(&self, device: &Device) -> impl Iterator<Item = &Request> {
+        self.requests.iter().flatten().filter(|request| request.is_for(device))
+    }
+}
+
+impl Requested {
+    /// Parses the answer to `device_del`.
+    pub fn of(answer: Value) -> Self {
+        serde_json::from_value(answer).unwrap_or_default()
     }
 }
 
 impl Request {
-    /// Returns whether the request is for the device with this id or path.
-    pub fn is_for(&self, device: &str) -> bool {
-        self.device.as_deref() == Some(device) || self.path.as_deref() == Some(device)
+    /// Returns whether the request is for a device.
+    pub fn is_for(&self, device: &Device) -> bool {
+        device.is(self.device.as_deref(), self.path.as_deref())
     }
 }
 
@@ -138,15 +195,15 @@ mod tests {
 
     #[test]
     fn stock_event_has_device_and_path() {
-        let told = EventData::of(Some(&json!({ "device": "d", "path": "/machine/peripheral/d" })));
-        assert!(told.is_about("d") && told.is_about("/machine/peripheral/d") && !told.is_about("e"));
-        assert_eq!(told, EventData { device: told.device.clone(), path: told.path.clone(), ..EventData::default() });
+        let data = EventData::of(Some(&json!({ "device": "d", "path": "/machine/peripheral/d" })));
+        assert!(data.is_about(&Device::new("d")) && !data.is_about(&Device::new("e")));
+        assert_eq!(data, EventData { device: data.device.clone(), path: data.path.clone(), ..EventData::default() });
     }
 
     #[test]
     fn member_of_another_type_counts_as_absent_and_others_are_kept() {
-        let told = EventData::of(Some(&json!({ "device": 5, "reason": ["a"], "source": "guessed", "reason-code": 6 })));
-        assert_eq!(told, EventData { reason_code: Some(6), ..EventData::default() });
+        let data = EventData::of(Some(&json!({ "device": 5, "reason": ["a"], "source": "guessed", "reason-code": 6 })));
+        assert_eq!(data, EventData { reason_code: Some(6), ..EventData::default() });
     }
 
     #[test]

@@ -5,10 +5,12 @@
 use crate::{
     endpoint::Endpoint,
     exit_status::ExitStatus,
+    history::History,
     list,
     monitor::{Monitor, Stop},
     notes::Notes,
     outcome::Outcome,
+    schema::UnplugStatus,
 };
 use anyhow::Result;
 use std::io::Write;
@@ -18,12 +20,14 @@ pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<ExitS
     let notes = Notes::default();
     let mut monitor = Monitor::greet(endpoint, &notes)?;
     // A script that starts this in the background needs to know when it can begin to make requests.
-    notes.say(if list::ask(&mut monitor)?.is_ok() {
+    let status = list::ask(&mut monitor)?.ok().map(UnplugStatus::of);
+    notes.say(if status.is_some() {
         "following the VM"
     } else {
         "following the VM. Its QEMU gives no reason for a refusal and does not name the request; it may report one \
          refusal twice, and others not at all"
     });
+    let mut history = History::new(status.is_some_and(|status| status.outcomes.is_some()), true);
     let mut has_shut_down = false;
     loop {
         let event = match monitor.event() {
@@ -37,7 +41,9 @@ pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<ExitS
             Err(interrupted) => return Err(interrupted.into()),
         };
         has_shut_down |= event.name() == "SHUTDOWN";
-        let Some(outcome) = Outcome::read(event, &mut monitor)? else { continue };
+        history.note(event.name());
+        let history = history.up_to(&event, &mut monitor)?;
+        let Some(outcome) = Outcome::of(event, &history) else { continue };
         let line = if json { outcome.json()? } else { outcome.line() };
         writeln!(out, "{line}")?;
         out.flush()?;

@@ -9,7 +9,10 @@ use crate::{
 use rustix::process::Signal;
 use serde_json::json;
 use snapbox::{cmd::Command, str};
-use std::os::unix::net::UnixListener;
+use std::{
+    ffi::OsStr,
+    os::unix::{ffi::OsStrExt as _, net::UnixListener},
+};
 
 #[test]
 fn socket_that_another_program_holds_is_waited_for_with_a_note() {
@@ -76,4 +79,39 @@ papr-unplug: cannot connect to [..]/none: there is no such socket; QEMU creates 
   because: No such file or directory (os error 2)
 
 "#]]);
+}
+
+#[test]
+fn socket_whose_path_is_not_utf_8_is_opened() {
+    let server = Server::play_at(OsStr::from_bytes(b"\xff.qmp"), |mut vm| {
+        vm.greet();
+        vm.answers("query-device-unplug-requests", &json!({ "armed": [], "requests": [] }));
+    });
+    papr_unplug(&server, &["list"]).code(0);
+    server.finish();
+}
+
+#[test]
+fn control_characters_of_a_vm_do_not_reach_the_terminal() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        let name = "\u{202e}\u{2066}\u{1b}x";
+        vm.answers("query-device-unplug-requests", &json!({ "requests": [{ "device": name }], "name": name }));
+    });
+    let output = papr_unplug(&server, &["list"]).code(0);
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.contains(r"\u{202e}\u{2066}\u{1b}x"), "{text}");
+    server.finish();
+
+    let name = "\u{202e}\u{9b}";
+    let server = Server::play(move |mut vm| {
+        vm.greet();
+        vm.answers("query-device-unplug-requests", &json!({ "requests": [], "name": name }));
+    });
+    let output = papr_unplug(&server, &["list", "--json"]).code(0);
+    assert_eq!(
+        output.get_output().stdout,
+        br#"{"name":"\u202e\u009b","requests":[]}"#.iter().chain(b"\n").copied().collect::<Vec<_>>()
+    );
+    server.finish();
 }

@@ -5,6 +5,11 @@
 mod connection;
 mod list;
 mod program;
+mod requests;
+mod reset;
 mod server;
+mod several;
 mod unplug;
+mod wait;
 mod watch;
+mod withdraw;

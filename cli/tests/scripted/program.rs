@@ -51,6 +51,17 @@ impl Running {
         (Self { child, notes: BufReader::new(Box::new(notes)) }, terminal.into())
     }
 
+    /// Waits for the next line on standard output.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        let output = self.child.stdout.as_mut().unwrap();
+        while line.last() != Some(&b'\n') && output.read(&mut byte).unwrap() == 1 {
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).unwrap()
+    }
+
     /// Waits for the next note.
     pub(crate) fn note(&mut self) -> String {
         let mut line = String::new();

@@ -4,9 +4,10 @@
 
 use serde_json::{Value, json};
 use std::{
+    ffi::{OsStr, OsString},
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::{UnixListener, UnixStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread::{self, JoinHandle},
 };
 use tempfile::TempDir;
@@ -18,6 +19,7 @@ pub(crate) const GREETING: &str =
 /// Server in a thread of its own.
 pub(crate) struct Server {
     directory: TempDir,
+    name: OsString,
     thread: JoinHandle<()>,
 }
 
@@ -29,33 +31,34 @@ pub(crate) struct Connection {
 
 impl Server {
     /// Accepts one connection and runs the script.
-    pub(crate) fn play(part: impl FnOnce(Connection) + Send + 'static) -> Self {
+    pub(crate) fn play(script: impl FnOnce(Connection) + Send + 'static) -> Self {
+        Self::play_at(OsStr::new("qmp"), script)
+    }
+
+    /// Plays at a socket of this name.
+    pub(crate) fn play_at(name: &OsStr, script: impl FnOnce(Connection) + Send + 'static) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(Self::socket_in(directory.path())).unwrap();
+        let listener = UnixListener::bind(directory.path().join(name)).unwrap();
         let thread = thread::spawn(move || {
             let (writer, _) = listener.accept().unwrap();
-            part(Connection { reader: BufReader::new(writer.try_clone().unwrap()), writer });
+            script(Connection { reader: BufReader::new(writer.try_clone().unwrap()), writer });
         });
-        Self { directory, thread }
+        Self { directory, name: name.to_owned(), thread }
     }
 
     /// Plays a stock QEMU up to the answer to `device_del`, then runs the script.
-    pub(crate) fn stock_asked(part: impl FnOnce(&mut Connection) + Send + 'static) -> Self {
+    pub(crate) fn stock_asked(script: impl FnOnce(&mut Connection) + Send + 'static) -> Self {
         Self::play(|mut vm| {
             vm.greet();
             vm.lacks("query-device-unplug-requests");
             vm.answers("query-status", &json!({ "status": "running", "running": true }));
             vm.answers("device_del", &json!({}));
-            part(&mut vm);
+            script(&mut vm);
         })
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        Self::socket_in(self.directory.path())
-    }
-
-    fn socket_in(directory: &Path) -> PathBuf {
-        directory.join("qmp")
+        self.directory.path().join(&self.name)
     }
 
     /// Waits for the script's end, and fails if it failed.

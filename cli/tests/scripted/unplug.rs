@@ -25,7 +25,7 @@ fn ours_asked(part: impl FnOnce(&mut crate::server::Connection) + Send + 'static
         vm.greet();
         vm.answers("query-device-unplug-requests", &first_is_pending());
         vm.answers("query-status", &json!({ "status": "running", "running": true }));
-        vm.answers("device_del", &json!({}));
+        vm.answers("device_del", &json!({ "request": 7 }));
         part(&mut vm);
     })
 }
@@ -60,6 +60,10 @@ fn reported_refusal_is_printed_with_its_reason_and_only_for_this_request() {
             &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1", "request": 6, "reason": "unattributed",
                 "reason-code": 0, "source": "inferred" }),
         );
+        let mut pending = first_is_pending();
+        pending["requests"][0]["request"] = json!(7);
+        pending["requests"][0]["promised"] = json!(true);
+        vm.answers("query-device-unplug-requests", &pending);
         vm.emits(
             "DEVICE_UNPLUG_GUEST_ERROR",
             &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1", "request": 7, "reason": "unmovable-page",
@@ -117,26 +121,11 @@ fn release_as_json_has_the_whole_event() {
         vm.emits(
             "DEVICE_DELETED",
             &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1",
-            "new-one": [1] }),
+            "requests": [7], "by": "guest", "new-one": [1] }),
         );
     });
     papr_unplug(&server, &["unplug", "--json", "dimm1"]).code(0).stderr_eq("").stdout_eq(str![[r#"
-{"time":"2026-09-21T14:13:20.000042Z","outcome":"released","device":"dimm1","path":"/machine/peripheral/dimm1","event":{"data":{"device":"dimm1","new-one":[1],"path":"/machine/peripheral/dimm1"},"event":"DEVICE_DELETED","timestamp":{"microseconds":42,"seconds":1790000000}}}
-
-"#]]);
-    server.finish();
-}
-
-#[test]
-fn deletion_that_comes_with_a_reset_is_not_the_guests_consent() {
-    let server = Server::stock_asked(|vm| {
-        vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
-        vm.emits("RESET", &json!({ "guest": false, "reason": "host-qmp-system-reset" }));
-        vm.answers("query-status", &json!({ "status": "running", "running": true }));
-    });
-    papr_unplug(&server, &["unplug", "dimm1"]).code(4).stdout_eq(str![[r#"
-dimm1: closed by reset
-  meaning: the machine was reset before the guest had given the device back
+{"time":"2026-09-21T14:13:20.000042Z","outcome":"released","device":"dimm1","path":"/machine/peripheral/dimm1","requests":[7],"event":{"data":{"by":"guest","device":"dimm1","new-one":[1],"path":"/machine/peripheral/dimm1","requests":[7]},"event":"DEVICE_DELETED","timestamp":{"microseconds":42,"seconds":1790000000}}}
 
 "#]]);
     server.finish();
@@ -225,7 +214,9 @@ fn outcome_that_precedes_the_loss_of_the_connection_is_printed() {
     });
     let (running, mut terminal) = Running::start_on_terminal(&server, &["unplug", "dimm1"]);
     shows(&mut terminal, "waiting for the guest");
-    assert_eq!(running.end(), (Some(0), "dimm1: released\n".to_owned()));
+    let (code, text) = running.end();
+    assert_eq!(code, Some(8));
+    assert!(text.starts_with("dimm1: deleted\n"), "{text}");
     server.finish();
 }
 
@@ -237,7 +228,7 @@ fn signal_leaves_the_request_pending_and_says_so() {
     running.signal(Signal::INT);
     let (code, text) = running.end();
     assert_eq!(code, Some(130));
-    assert!(text.starts_with("dimm1: still pending; "), "{text}");
+    assert!(text.starts_with("dimm1: still pending\n"), "{text}");
     server.finish();
 }
 
@@ -281,5 +272,41 @@ fn line_without_an_end_takes_bounded_memory() {
     let output = papr_unplug(&server, &["unplug", "--json", "dimm1"]).code(5);
     let object: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     assert_eq!(object["error"], "the other side sent a line of more than 8388608 bytes");
+    server.finish();
+}
+
+#[test]
+fn signal_before_the_request_leaves_nothing_pending() {
+    let (asked, is_asked) = mpsc::channel();
+    let server = Server::play(move |mut vm| {
+        vm.greet();
+        vm.expects("query-device-unplug-requests");
+        asked.send(()).unwrap();
+        vm.expects_no_more();
+    });
+    let running = Running::start(&server, &["unplug", "dimm1"]);
+    is_asked.recv().unwrap();
+    running.signal(Signal::INT);
+    assert_eq!(running.end(), (Some(130), "dimm1: not asked for; the program was interrupted before\n".to_owned()));
+    server.finish();
+}
+
+#[test]
+fn signal_before_the_vm_has_answered_leaves_it_open_whether_a_request_is_pending() {
+    let (asked, is_asked) = mpsc::channel();
+    let server = Server::play(move |mut vm| {
+        vm.greet();
+        vm.lacks("query-device-unplug-requests");
+        vm.answers("query-status", &json!({ "status": "running", "running": true }));
+        vm.expects("device_del");
+        asked.send(()).unwrap();
+        vm.expects_no_more();
+    });
+    let running = Running::start(&server, &["unplug", "dimm1"]);
+    is_asked.recv().unwrap();
+    running.signal(Signal::INT);
+    let (code, text) = running.end();
+    assert_eq!(code, Some(130));
+    assert!(text.starts_with("dimm1: unknown: the VM had not accepted or rejected the request yet\n"), "{text}");
     server.finish();
 }

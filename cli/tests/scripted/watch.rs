@@ -43,7 +43,7 @@ fn each_outcome_is_a_line() {
     papr_unplug(&server, &["watch"]).code(0).stderr_eq("papr-unplug: following the VM\n").stdout_eq(str![[r#"
 2026-09-21T14:13:20.000042Z cpu1 request 1 refused: last-cpu, errno 16 (Device or resource busy), DRC 0x10000001, reported
 2026-09-21T14:13:20.000042Z cpu1 released
-2026-09-21T14:13:20.000042Z cpu2 closed by reset
+2026-09-21T14:13:20.000042Z cpu2 deleted
 
 "#]]);
     server.finish();
@@ -56,7 +56,7 @@ fn each_outcome_is_an_object() {
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let outcomes: Vec<&Value> = objects.iter().map(|object| &object["outcome"]).collect();
-    assert_eq!(outcomes, ["refused", "released", "closed-by-reset"]);
+    assert_eq!(outcomes, ["refused", "released", "deleted"]);
     assert_eq!(objects[0]["reason"], "last-cpu");
     assert_eq!(objects[0]["advice"], "Bring another CPU online in the guest, or choose another CPU.");
     server.finish();

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! History of a VM, from which the cause of a deletion is inferred where QEMU does not say it.
+
+use crate::{
+    monitor::{Monitor, Stop},
+    outcome::Kind,
+    schema::{DELETED, EventData},
+};
+use papr_unplug_qmp::message::Event;
+
+/// Events of a VM that bear on a deletion.
+///
+/// Stock QEMU sends the same `DEVICE_DELETED` for a release and for a device that a reset takes. For a CPU or a DIMM it
+/// sends `RESET` afterwards, and before it answers another command; for a PCI device or a PHB it sends `RESET` before,
+/// because the deletion waits for an RCU grace period. A release next to an unrelated reset looks the same.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Whether QEMU itself says what took a device.
+    is_told: bool,
+    /// Whether the guest may have run since the beginning.
+    has_run: bool,
+    /// Whether the machine was reset.
+    was_reset: bool,
+    /// Whether events after the deletion may be missing, because the connection was lost.
+    is_cut: bool,
+}
+
+impl History {
+    /// Begins with a VM that runs or not. `is_told` is whether QEMU names the cause of a deletion.
+    pub fn new(is_told: bool, runs: bool) -> Self {
+        Self { is_told, has_run: runs, ..Self::default() }
+    }
+
+    /// Notes an event.
+    pub fn note(&mut self, event: &str) {
+        self.has_run |= event == "RESUME";
+        self.was_reset |= event == "RESET";
+    }
+
+    /// Returns the history as far as it bears on `event`: for a deletion, also the events that the VM had sent by then.
+    pub fn up_to(&self, event: &Event, monitor: &mut Monitor) -> Result<Self, Stop> {
+        let mut history = self.clone();
+        let data = EventData::of(event.object().get("data"));
+        if event.name() == DELETED && data.by.is_none() && data.is_whole_device() && !self.is_told {
+            match monitor.catch_up() {
+                Ok(()) => {}
+                Err(Stop::Lost(_)) => history.is_cut = true,
+                Err(stop) => return Err(stop),
+            }
+            monitor.upcoming().for_each(|event| history.note(event));
+        }
+        Ok(history)
+    }
+
+    /// Returns what is known of a deletion whose cause the VM does not say.
+    pub fn deletion(&self) -> Kind {
+        match (self.is_told, self.was_reset, self.has_run) {
+            (true, ..) => Kind::Removed,
+            (false, true, false) => Kind::ClosedByReset,
+            (false, false, true) if !self.is_cut => Kind::Released,
+            _ => Kind::Deleted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deletion(runs: bool, events: &[&str]) -> Kind {
+        let mut history = History::new(false, runs);
+        events.iter().for_each(|event| history.note(event));
+        history.deletion()
+    }
+
+    #[test]
+    fn deletion_is_a_release_only_if_the_guest_ran_and_nothing_was_reset() {
+        assert_eq!(deletion(true, &[]), Kind::Released);
+        assert_eq!(deletion(false, &["RESUME"]), Kind::Released);
+        assert_eq!(deletion(false, &[]), Kind::Deleted);
+    }
+
+    #[test]
+    fn deletion_is_a_resets_only_if_the_guest_did_not_run() {
+        assert_eq!(deletion(false, &["RESET"]), Kind::ClosedByReset);
+        assert_eq!(deletion(true, &["RESET"]), Kind::Deleted);
+        assert_eq!(deletion(false, &["RESET", "RESUME"]), Kind::Deleted);
+    }
+
+    #[test]
+    fn vm_that_names_causes_and_names_none_took_the_device_itself() {
+        assert_eq!(History::new(true, true).deletion(), Kind::Removed);
+    }
+}
