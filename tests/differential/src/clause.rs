@@ -26,8 +26,10 @@ pub enum Clause {
     BegunNode,
     /// Stock rejects a device_del while one is open.
     OneRequest,
-    /// Stock leaves an event about a device that is gone.
+    /// Stock queues an event about a device that is released at once.
     StaleEvent,
+    /// Stock leaves events about a device that is gone, or whose request has ended, in the queue.
+    LeftEvent,
     /// Stock keeps a device that the guest gives back while a request is open.
     KeptWhileOpen,
     /// Stock keeps a device that the guest gives back after its request was refused.
@@ -52,6 +54,8 @@ pub struct Past {
     devices: BTreeMap<Device, Requests>,
     /// True if a device_del was answered before it returned.
     at_once: bool,
+    /// True if a device has gone or a request has ended.
+    ended: bool,
 }
 
 /// The host's requests for a device.
@@ -75,6 +79,7 @@ impl Past {
             (Step::Reset, _) => self.devices.clear(),
             _ => {}
         }
+        self.ended |= !answer.events.is_empty();
         for DeviceEvent { device, kind } in &answer.events {
             match kind {
                 EventKind::Deleted => drop(self.devices.remove(device)),
@@ -137,12 +142,13 @@ impl Clause {
             (Step::TakeEvent, (Response::Event(event), _)) if past.at_once && event.get(1) == Some(&REMOVE) => {
                 Self::StaleEvent
             }
+            (Step::TakeEvent, (Response::Event(_), _)) if past.ended => Self::LeftEvent,
             _ => return None,
         })
     }
 
     /// Every clause, in the order of the requirements.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NoReports,
         Self::FirstAnswerOnly,
         Self::BegunNode,
@@ -154,6 +160,7 @@ impl Clause {
         Self::LostLmb,
         Self::NotConfigured,
         Self::ForgottenAtReset,
+        Self::LeftEvent,
         Self::Abort,
         Self::ToldTwice,
     ];
@@ -185,6 +192,7 @@ impl Clause {
             Self::ForgottenAtReset => {
                 ("PUE-V-070", "stock forgets, at a reset, the device_dels that it never answered")
             }
+            Self::LeftEvent => ("PUE-V-074", "stock leaves events about what is gone in the queue"),
             Self::Abort => ("PUE-V-090", "stock aborts"),
             Self::ToldTwice => ("PUE-V-100", "stock tells one refusal twice"),
         }

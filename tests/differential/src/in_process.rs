@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use papr_unplug::{
     Config, Span, Tracker,
     drc::NOT_CONFIGURABLE,
-    event::{End, Event},
+    event::{End, Event, RequestId},
     offer,
     wire::{
         drc::DrcIndex,
@@ -24,12 +24,29 @@ use papr_unplug::{
 };
 use std::collections::{BTreeSet, VecDeque};
 
+/// A hot plug event that the guest has not fetched.
+#[derive(Debug)]
+struct Queued {
+    /// The connectors that it names.
+    connectors: Span,
+    /// The request that it is about, if any.
+    request: Option<RequestId>,
+    /// The body of its hot plug section.
+    section: Vec<u8>,
+}
+
+impl Queued {
+    fn new(connectors: Span, action: u8, token: Token, request: Option<RequestId>) -> Self {
+        Self { connectors, request, section: section(connectors, action, token) }
+    }
+}
+
 /// A machine that has connectors and nothing else.
 #[derive(Debug)]
 pub struct InProcess {
     tracker: Tracker,
     /// Hot plug events that the guest has not fetched, oldest first.
-    queue: VecDeque<Vec<u8>>,
+    queue: VecDeque<Queued>,
     events: Vec<Event>,
     /// Connectors whose node the guest has read in part.
     begun: BTreeSet<u32>,
@@ -95,7 +112,9 @@ impl InProcess {
                 Response::Sensed(status.0, sense.0)
             }
             Step::Configure(index, calls) => Response::Status(self.configure(index, calls)),
-            Step::TakeEvent => self.queue.pop_front().map_or(Response::NoEvent, Response::Event),
+            Step::TakeEvent => {
+                self.queue.pop_front().map_or(Response::NoEvent, |queued| Response::Event(queued.section))
+            }
             Step::Remove(_) if !present => Response::Rejected("no such device".to_owned()),
             Step::Remove(device) => match tracker.request(DrcIndex(device.first()), events) {
                 Ok(_) => Response::Accepted,
@@ -105,7 +124,7 @@ impl InProcess {
             Step::Add(device) => {
                 let connectors = span(device.first(), device.count())?;
                 tracker.plug(connectors)?;
-                self.queue.push_back(section(connectors, 1, Token::NONE));
+                self.queue.push_back(Queued::new(connectors, 1, Token::NONE, None));
                 Response::Accepted
             }
             Step::Reset => {
@@ -137,13 +156,17 @@ impl Party for InProcess {
         let mut device_events = Vec::new();
         for event in std::mem::take(&mut self.events) {
             match event {
-                Event::Ask(ask) => self.queue.push_back(section(ask.device.connectors, 2, ask.token)),
+                Event::Ask(ask) => {
+                    self.queue.push_back(Queued::new(ask.device.connectors, 2, ask.token, Some(ask.request)));
+                }
                 Event::Ended(outcome) => {
+                    self.queue.retain(|queued| queued.request != Some(outcome.request));
                     let device = Device::at(outcome.device.connectors.first().0).context("an unknown device")?;
                     let refused = DeviceEvent { device, kind: EventKind::Refused };
                     device_events.extend(matches!(outcome.end, End::Refused(_)).then_some(refused));
                 }
                 Event::Deleted(gone) => {
+                    self.queue.retain(|queued| queued.connectors != gone.connectors);
                     let device = Device::at(gone.connectors.first().0).context("an unknown device")?;
                     device_events.push(DeviceEvent { device, kind: EventKind::Deleted });
                 }

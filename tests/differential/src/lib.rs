@@ -28,6 +28,7 @@ pub mod answer;
 pub mod party;
 
 pub mod connection;
+pub mod device_tree;
 pub mod monitor;
 pub mod program;
 pub mod qtest;

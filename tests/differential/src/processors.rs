@@ -1,127 +1,216 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! CPUs that make reports at the same time, each its own. They run a few instructions of machine code and no kernel.
+//! CPUs that make hypervisor calls, each its own and all at the same time. They run a few instructions of machine code and no
+//! kernel.
 
 use crate::{
+    device_tree,
     machine::Device,
     monitor::{Monitor, Reply},
-    program::{Process, Program},
+    program::{Process, Program, Threads},
     qtest::{self, Qtest},
     step::indicator,
 };
 use anyhow::{Context as _, Result, ensure};
 use papr_unplug_qmp::message::Event;
 use papr_unplug_tests::deadline::Deadline;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
-
-/// The number of CPUs.
-pub const COUNT: u32 = 3;
 
 /// The address of the word that starts the calls.
 const GO: u64 = 0x20_0000;
-/// The memory of CPU n, at `OWN + n * OWN_SIZE`: the RTAS argument buffer, the sum of the statuses, and two flags.
+/// The memory of CPU n, at `OWN + n * OWN_SIZE`.
 const OWN: u64 = 0x30_0000;
 const OWN_SIZE: u64 = 0x1000;
-const STATUS: u16 = 24;
+/// Offsets in a CPU's memory: how often it makes its calls, and how many they are; the sum of the statuses; two flags.
+const ROUNDS: u16 = 0;
+const COUNT: u16 = 4;
 const SUM: u16 = 64;
 const DONE: u16 = 72;
 const READY: u16 = 76;
+/// The offset of a cell that is always 0: the status of a call that is none of RTAS.
+const ZERO: u16 = 80;
+/// The offset of the calls, and the size of one: its number, three arguments, and the address of its status.
+const CALLS: u16 = 0x100;
+const CALL_SIZE: u16 = 20;
+/// The offset of the RTAS argument buffers, and the size of one.
+const BUFFERS: u16 = 0x400;
+const BUFFER_SIZE: u16 = 32;
+
+/// The address of the vectors of client architecture support.
+const VECTORS: u64 = 0x28_0000;
+/// Where the device tree of client architecture support is written, and the room for it.
+const TREE: u64 = 0x40_0000;
+const TREE_SIZE: u64 = 0x10_0000;
 
 /// The entry points of the boot CPU (the firmware's) and of a CPU started by `start-cpu`.
 const ENTRY: usize = 0x100;
 const COMMON: u64 = 0x108;
+
+/// Hypervisor calls of LoPAR and of QEMU ("H_CAS" is made by firmware).
+const H_RTAS: u32 = 0xF000;
+const H_CAS: u32 = 0xF002;
 
 /// A machine with these CPUs.
 #[derive(Debug)]
 pub struct Processors {
     qtest: Qtest,
     monitor: Monitor,
-    set_indicator: u32,
-    _process: Process,
+    tree: Vec<u8>,
+    process: Process,
     _dir: tempfile::TempDir,
 }
 
+/// A hypervisor call that a CPU makes.
+#[derive(Clone, Copy, Debug)]
+pub enum Call {
+    /// RTAS: set-indicator with an indicator, an index and a value.
+    Set(u32, u32, u32),
+    /// RTAS: stop-self.
+    Stop,
+    /// ibm,client-architecture-support.
+    Cas,
+}
+
 impl Processors {
-    /// Starts the machine. Each CPU makes `calls` calls once it is started.
-    pub fn start(program: &Program, calls: u32) -> Result<Self> {
+    /// Starts the machine, stopped.
+    pub fn start(program: &Program, threads: Threads) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let firmware = dir.path().join("firmware");
-        fs::write(&firmware, image(calls))?;
-        let absent = [Device::Core, Device::Pci, Device::Phb];
-        let program = absent.into_iter().fold(program.clone(), Program::without).running(&firmware);
-        let process = program.with(&["-smp", &COUNT.to_string()]).start()?;
+        fs::write(&firmware, image())?;
+        let process = program.clone().running(&firmware, threads).start()?;
         let qtest = Qtest::on(process.connection(&process.qtest)?);
         let mut monitor = Monitor::greet(process.connection(&process.monitor)?)?;
-        // The RTAS token of set-indicator is a property of /rtas in the device tree.
-        let tree = dir.path().join("tree");
-        let reply = monitor.execute("dumpdtb", json!({ "filename": tree }))?;
-        ensure!(matches!(reply, Reply::Done(_)), "the VMM does not give its device tree: {reply:?}");
-        let set_indicator = property(&fs::read(tree)?, "set-indicator").context("there is no set-indicator")?;
-        Ok(Self { qtest, monitor, set_indicator, _process: process, _dir: dir })
+        let tree = device_tree::dump(&process, &mut monitor)?;
+        Ok(Self { qtest, monitor, tree, process, _dir: dir })
+    }
+
+    /// Calls set-indicator through qtest.
+    pub fn set_indicator(&mut self, indicator: u32, index: u32, value: u32) -> Result<i32> {
+        Ok(self.qtest.set_indicator(indicator, index, value)?)
     }
 
     /// Makes a report through qtest.
     pub fn report(&mut self, index: u32, word: u32) -> Result<i32> {
-        Ok(self.qtest.set_indicator(indicator::REPORTS, index, word)?)
+        self.set_indicator(indicator::REPORTS, index, word)
     }
 
     /// Requests the removal of a device.
     pub fn remove(&mut self, device: Device) -> Result<()> {
-        let reply = self.monitor.execute("device_del", json!({ "id": device.id() }))?;
-        ensure!(matches!(reply, Reply::Done(_)), "the VMM does not ask for {device}: {reply:?}");
+        self.execute("device_del", json!({ "id": device.id() })).map(drop)
+    }
+
+    /// Executes a QMP command, which must succeed.
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
+        match self.monitor.execute(command, arguments)? {
+            Reply::Done(value) => Ok(value),
+            Reply::Refused(error) => anyhow::bail!("{command} fails: {}", error.description),
+            Reply::Gone => anyhow::bail!("the VMM ended at {command}: {}", self.process.last_words()?),
+        }
+    }
+
+    /// Says which calls a CPU makes, and how often it makes all of them.
+    pub fn prepare(&mut self, cpu: u32, rounds: u32, calls: &[Call]) -> Result<()> {
+        let own = own(cpu);
+        let mut commands = vec![qtest::write(own, &cells(&[rounds, calls.len() as u32]))];
+        for (number, call) in (0..).zip(calls) {
+            let buffer = own + u64::from(BUFFERS + number * BUFFER_SIZE);
+            let zero = own + u64::from(ZERO);
+            let (call, status, written) = match *call {
+                Call::Set(indicator, index, value) => {
+                    let arguments = cells(&[self.token("set-indicator")?, 3, 1, indicator, index, value, 0]);
+                    ([H_RTAS, buffer as u32, 0, 0], buffer + 24, qtest::write(buffer, &arguments))
+                }
+                Call::Stop => {
+                    let arguments = cells(&[self.token("stop-self")?, 0, 1, 0]);
+                    ([H_RTAS, buffer as u32, 0, 0], buffer + 12, qtest::write(buffer, &arguments))
+                }
+                Call::Cas => (
+                    [H_CAS, VECTORS as u32, TREE as u32, TREE_SIZE as u32],
+                    zero,
+                    qtest::write(VECTORS, &architecture_vectors()),
+                ),
+            };
+            let [number_of_call, a, b, c] = call;
+            commands.push(written);
+            let at = own + u64::from(CALLS + number * CALL_SIZE);
+            commands.push(qtest::write(at, &cells(&[number_of_call, a, b, c, status as u32])));
+        }
+        self.qtest.ask(&commands.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(())
     }
 
-    /// Has each CPU repeat its report, starting when all are ready.
-    ///
-    /// Returns the sum of the statuses that each CPU received, and the events.
-    pub fn run(&mut self, reports: [(u32, u32); COUNT as usize]) -> Result<(Vec<u64>, Vec<Event>)> {
-        for (number, (index, word)) in (0..).zip(reports) {
-            let cells = [self.set_indicator, 3, 1, indicator::REPORTS, index, word];
-            let bytes: Vec<u8> = cells.iter().flat_map(|cell| cell.to_be_bytes()).collect();
-            self.qtest.ask(&[&qtest::write(own(number), &bytes)])?;
+    /// Starts CPUs 0 to `count - 1`, and has them make their calls when all are ready.
+    pub fn go(&mut self, count: u32) -> Result<()> {
+        self.execute("cont", json!({}))?;
+        for cpu in 1..count {
+            let status = self.qtest.start_cpu(cpu, COMMON as u32, own(cpu) as u32)?;
+            ensure!(status == 0, "CPU {cpu} does not start: {status}");
         }
-        let reply = self.monitor.execute("cont", json!({}))?;
-        ensure!(matches!(reply, Reply::Done(_)), "the processors do not run: {reply:?}");
-        for number in 1..COUNT {
-            let status = self.qtest.start_cpu(number, COMMON as u32, own(number) as u32)?;
-            ensure!(status == 0, "processor {number} does not start: {status}");
-        }
-        self.await_all(READY)?;
+        (0..count).try_for_each(|cpu| self.wait_until(cpu, READY))?;
         self.qtest.ask(&[&qtest::write(GO, &1_u32.to_be_bytes())])?;
-        self.await_all(DONE)?;
-        let sums = (0..COUNT).map(|number| self.cell(number, SUM + 4).map(u64::from)).collect::<Result<_>>()?;
-        Ok((sums, self.monitor.take_events()?))
+        Ok(())
     }
 
-    fn await_all(&mut self, flag: u16) -> Result<()> {
+    /// Waits until a CPU has made all its calls, and returns the sum of their statuses.
+    pub fn sum(&mut self, cpu: u32) -> Result<u64> {
+        self.wait_until(cpu, DONE)?;
+        Ok(u64::from(self.cell(cpu, SUM + 4)?))
+    }
+
+    /// Waits for an event about a device.
+    pub fn wait_for(&mut self, name: &str, device: Device) -> Result<()> {
+        let is_there = self.monitor.wait_for(name, |event| event.device() == Some(device.id()))?;
+        ensure!(is_there, "the VMM ended instead of {name}: {}", self.process.last_words()?);
+        Ok(())
+    }
+
+    /// Takes the events that have arrived.
+    pub fn events(&mut self) -> Result<Vec<Event>> {
+        self.monitor.take_events()
+    }
+
+    fn wait_until(&mut self, cpu: u32, flag: u16) -> Result<()> {
         let deadline = Deadline::start();
-        for number in 0..COUNT {
-            while self.cell(number, flag)? == 0 {
-                ensure!(!deadline.left().is_zero(), "processor {number} does nothing");
-                std::thread::yield_now();
-            }
+        while self.cell(cpu, flag)? == 0 {
+            ensure!(!deadline.left().is_zero(), "CPU {cpu} does nothing");
+            std::thread::yield_now();
         }
         Ok(())
     }
 
-    fn cell(&mut self, number: u32, offset: u16) -> Result<u32> {
-        let bytes = qtest::bytes(self.qtest.ask(&[&qtest::read(own(number) + u64::from(offset), 4)])?)?;
+    fn cell(&mut self, cpu: u32, offset: u16) -> Result<u32> {
+        let bytes = qtest::bytes(self.qtest.ask(&[&qtest::read(own(cpu) + u64::from(offset), 4)])?)?;
         Ok(u32::from_be_bytes(bytes.try_into().ok().context("not four bytes")?))
+    }
+
+    /// Returns the token of an RTAS function, a property of /rtas in the device tree.
+    fn token(&self, function: &str) -> Result<u32> {
+        device_tree::cells(&self.tree, function).next().with_context(|| format!("the device tree has no {function}"))
     }
 }
 
-fn own(number: u32) -> u64 {
-    OWN + OWN_SIZE * u64::from(number)
+fn own(cpu: u32) -> u64 {
+    OWN + OWN_SIZE * u64::from(cpu)
+}
+
+fn cells(values: &[u32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_be_bytes()).collect()
+}
+
+/// Returns vectors for ibm,client-architecture-support: any POWER9, then option vectors 1 to 5, each of one byte that asks for
+/// nothing (LoPAR, "Root Node Methods").
+fn architecture_vectors() -> Vec<u8> {
+    let mut vectors = cells(&[0xFFFF_0000, 0x004E_0000, 0, 0xFFFF_FFFF]);
+    vectors.push(5 - 1);
+    vectors.extend([0; 2 * 5]);
+    vectors
 }
 
 /// Returns the code that is loaded as firmware.
 ///
-/// Registers: r3 and r4 are the arguments of H_RTAS (LoPAR), r31 is the address of the CPU's memory, r30 the sum.
-fn image(calls: u32) -> Vec<u8> {
-    const H_RTAS: u16 = 0xF000;
-    let [high, low] = [(calls >> 16) as u16, calls as u16];
+/// Registers: r31 is the address of the CPU's memory, r30 the sum, r29 the address of the call, r28 the number of rounds left.
+fn image() -> Vec<u8> {
     let code = [
         lis(3, (OWN >> 16) as u16), // ENTRY
         ori(3, 3, OWN as u16),
@@ -132,18 +221,26 @@ fn image(calls: u32) -> Vec<u8> {
         lwz(7, 0, 6), // wait for GO
         0x2C07_0000,  // cmpwi r7,0
         0x4182_FFF8,  // beq -8
-        lis(8, high),
-        ori(8, 8, low),
-        0x7D09_03A6, // mtctr r8
         li(30, 0),
-        li(3, 0), // call
-        ori(3, 3, H_RTAS),
-        mr(4, 31),
+        lwz(28, ROUNDS, 31),
+        addi(29, 31, CALLS), // round
+        lwz(8, COUNT, 31),
+        0x2C08_0000,   // cmpwi r8,0
+        0x4182_0038,   // beq done
+        0x7D09_03A6,   // mtctr r8
+        lwz(3, 0, 29), // call
+        lwz(4, 4, 29),
+        lwz(5, 8, 29),
+        lwz(6, 12, 29),
         0x4400_0022, // sc 1
-        lwz(5, STATUS, 31),
-        0x7FDE_2A14,                  // add r30,r30,r5
-        0x4200_FFE8,                  // bdnz -24
-        0xFBDF_0000 | u32::from(SUM), // std r30,SUM(r31)
+        lwz(7, 16, 29),
+        lwz(5, 0, 7),
+        0x7FDE_2A14, // add r30,r30,r5
+        addi(29, 29, CALL_SIZE),
+        0x4200_FFDC,                  // bdnz call
+        0x379C_FFFF,                  // addic. r28,r28,-1
+        0x4082_FFC0,                  // bne round
+        0xFBDF_0000 | u32::from(SUM), // done: std r30,SUM(r31)
         li(5, 1),
         stw(5, DONE, 31),
         0x4800_0000, // b .
@@ -160,6 +257,10 @@ fn form_d(opcode: u32, first: u32, second: u32, immediate: u16) -> u32 {
 
 fn li(to: u32, value: u16) -> u32 {
     form_d(14, to, 0, value)
+}
+
+fn addi(to: u32, from: u32, value: u16) -> u32 {
+    form_d(14, to, from, value)
 }
 
 fn lis(to: u32, value: u16) -> u32 {
@@ -180,20 +281,4 @@ fn stw(from: u32, offset: u16, at: u32) -> u32 {
 
 fn mr(to: u32, from: u32) -> u32 {
     31 << 26 | from << 21 | to << 16 | from << 11 | 444 << 1
-}
-
-/// Returns the first cell of the first one-cell property of this name.
-///
-/// Devicetree Specification, "Flattened Devicetree (DTB) Format".
-fn property(tree: &[u8], name: &str) -> Option<u32> {
-    const PROPERTY: u32 = 3;
-    let cell = |at: usize| Some(u32::from_be_bytes(*tree.get(at..)?.first_chunk()?));
-    let (structure, strings, size) = (cell(8)? as usize, cell(12)? as usize, cell(36)? as usize);
-    let is_named = |at: usize| {
-        let name_at = strings + cell(at + 8)? as usize;
-        (tree.get(name_at..)?.strip_prefix(name.as_bytes())?.first() == Some(&0)).then_some(())
-    };
-    let mut cells = (structure..structure + size).step_by(4);
-    let at = cells.find(|at| cell(*at) == Some(PROPERTY) && cell(at + 4) == Some(4) && is_named(*at).is_some())?;
-    cell(at + 12)
 }

@@ -26,6 +26,15 @@ pub struct Program {
     absent: Vec<Device>,
 }
 
+/// The threads of TCG that run the CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// One for each CPU.
+    Multi,
+    /// One for all CPUs.
+    Single,
+}
+
 /// A QEMU process. Dropping it kills the process; the kernel does so when the thread that started it ends.
 #[derive(Debug)]
 pub struct Process {
@@ -73,8 +82,11 @@ impl Program {
 
     /// Runs the CPUs, with this file as the firmware, instead of qtest's accelerator.
     #[must_use]
-    pub(crate) fn running(mut self, firmware: &Path) -> Self {
-        self.accelerator = "tcg,thread=multi";
+    pub(crate) fn running(mut self, firmware: &Path, threads: Threads) -> Self {
+        self.accelerator = match threads {
+            Threads::Multi => "tcg,thread=multi",
+            Threads::Single => "tcg,thread=single",
+        };
         self.more.extend(["-bios".to_owned(), firmware.display().to_string()]);
         self
     }

@@ -4,6 +4,7 @@
 
 use crate::{
     answer::{Answer, DeviceEvent, EventKind, Response},
+    device_tree,
     machine::{BOOT_CORE, Device},
     monitor::{Monitor, Reply},
     party::Party,
@@ -104,6 +105,12 @@ impl Vmm {
     /// Returns the qtest connection, for calls that are no step.
     pub fn qtest(&mut self) -> Result<&mut Qtest> {
         self.running.as_mut().map(|running| &mut running.qtest).context("the VMM is gone")
+    }
+
+    /// Returns the device tree that the guest boots with.
+    pub fn device_tree(&mut self) -> Result<Vec<u8>> {
+        let Running { monitor, process, .. } = self.running.as_mut().context("the VMM is gone")?;
+        device_tree::dump(process, monitor)
     }
 
     /// Returns QEMU's resident memory in KiB, and its output.

@@ -7,8 +7,8 @@ use papr_unplug_differential::{
     answer::Response,
     machine::{Device, OTHERS},
     party::Party as _,
-    processors::Processors,
-    program::Program,
+    processors::{Call, Processors},
+    program::{Program, Threads},
     rtas,
     step::{Step, indicator},
     vmm::Vmm,
@@ -48,20 +48,26 @@ fn million_meaningless_reports_leave_the_vmm_as_it_was() -> Result<()> {
 #[test]
 fn reports_of_all_processors_at_the_same_time_are_each_taken_once() -> Result<()> {
     const CALLS: u32 = 20_000;
-    let mut machine = Processors::start(&Program::ours()?, CALLS)?;
+    let absent = [Device::Core, Device::Pci, Device::Phb];
+    let program = absent.into_iter().fold(Program::ours()?, Program::without).with(&["-smp", "3"]);
+    let mut machine = Processors::start(&program, Threads::Multi)?;
     let dimms = [Device::Dimm1, Device::Dimm2, Device::Dimm3];
     let Step::Set(_, _, arm) = Step::ARM else { unreachable!("it is a call") };
     assert_eq!(machine.report(0, arm)?, 0);
     dimms.into_iter().try_for_each(|dimm| machine.remove(dimm))?;
-    let mut token = 0;
-    let reports = dimms.map(|dimm| {
-        token += 1;
-        (dimm.first(), 0x8600_0000 | 16 << 16 | token)
-    });
-    let (sums, events) = machine.run(reports)?;
+    for (cpu, dimm) in (0..).zip(dimms) {
+        let word = 0x8600_0000 | 16 << 16 | (cpu + 1);
+        machine.prepare(cpu, CALLS, &[Call::Set(indicator::REPORTS, dimm.first(), word)])?;
+    }
+    machine.go(3)?;
 
     // The first status is 0 (recorded), all others are 9000 (known already).
-    assert_eq!(sums, [9000 * u64::from(CALLS - 1); 3]);
+    for cpu in 0..3 {
+        assert_eq!(machine.sum(cpu)?, 9000 * u64::from(CALLS - 1));
+    }
+    // The events may come after the call: a CPU's call is followed up by the main loop.
+    dimms.into_iter().try_for_each(|dimm| machine.wait_for("DEVICE_UNPLUG_GUEST_ERROR", dimm))?;
+    let events = machine.events()?;
     let mut refused: Vec<_> = events.iter().filter(|event| event.name() == "DEVICE_UNPLUG_GUEST_ERROR").collect();
     refused.sort_by_key(|event| event.device().map(str::to_owned));
     let requests: Vec<_> =
