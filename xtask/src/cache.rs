@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The cache: where artifacts are kept, what they are made of, and that they are whole.
+//! Cache of artifacts, with a record of what each was made from and what it consists of.
 
+pub(crate) mod artifact;
 pub(crate) mod artifact_dir;
 pub(crate) mod manifest;
 pub(crate) mod store;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What `cargo xtask` can be asked for, beside artifacts.
+//! Commands of `cargo xtask`.
 
 pub(crate) mod bench;
 pub(crate) mod bisect;
-pub(crate) mod clauses;
 pub(crate) mod clean;
 pub(crate) mod coverage;
 pub(crate) mod demo;
@@ -14,7 +13,6 @@ pub(crate) mod install;
 pub(crate) mod instructions;
 pub(crate) mod kernels;
 pub(crate) mod libvirt;
-pub(crate) mod model;
 pub(crate) mod object;
 pub(crate) mod package;
 pub(crate) mod reasons;

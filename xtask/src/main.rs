@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The commands of this repository, run as `cargo xtask COMMAND`.
 //!
-//! Everything that a test or a demonstration boots is an *artifact*: made once from declared inputs, kept in a cache
-//! outside the checkout, verified each time it is used. A [`cache::store::Recipe`] says how one is made and from which
-//! others:
+//! Everything that a test or a demonstration boots is an *artifact*: made once from declared inputs, kept in a cache outside
+//! the checkout, and verified each time it is used. A [`cache::store::Recipe`] names the inputs and the artifacts that it is
+//! made from:
 //!
 //! ```text
 //! root ──────┬──► source ──┬──► kernel ──┬──► module ──┬──► initramfs
@@ -13,22 +13,26 @@
 //! root ──► qemu
 //! qemu-root ─┬──► qemu-stable-patched ──┬──► qemu-ours
 //!            └──► c-library ────────────┘
-//! libvirt
 //! ```
 //!
-//! The rooms, in the order that they build on each other: what the user chose ([`settings`]), the machine at hand
-//! ([`host`]), steps that take long ([`run`]), the [`cache`], the recipes ([`artifacts`]), and each [`command`].
+//! Each module below uses only those above it.
 
+/// What the user may set.
 mod settings;
 
-mod host;
-
+/// Running commands: machine, sandbox, log, apt.
 mod run;
 
+/// Where artifacts are kept.
 mod cache;
 
+/// Debian systems to build in.
+mod roots;
+
+/// What guests are booted from, and how it is made.
 mod artifacts;
 
+/// The commands.
 mod command;
 
 use std::collections::hash_map::RandomState;
@@ -40,17 +44,16 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::debian::kernel::DebianKernel;
+use crate::artifacts::c_library::install::Install;
+use crate::artifacts::debian_kernel::DebianKernel;
 use crate::artifacts::flavour::Flavour;
-use crate::artifacts::qemu::build::QemuBuild;
 use crate::artifacts::qemu::source::Release;
-use crate::artifacts::qemu::{OurQemu, bundle};
-use crate::cache::store::{Recipe, Store};
+use crate::artifacts::qemu::{Qemu, bundle};
+use crate::cache::store::Store;
 use crate::command::differential::Differential;
-use crate::command::install::Install;
 use crate::command::{
-    bench, bisect, clauses, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt,
-    model, object, package, reasons, soak, test, wire_targets,
+    bench, bisect, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt, object,
+    package, reasons, soak, test, wire_targets,
 };
 use crate::settings::Settings;
 
@@ -63,116 +66,108 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make what a guest is booted from, where it is missing, and tell where it is.
+    /// Make what guests are booted from, unless it is there, and print the paths
     Artifacts {
-        /// Print one JSON object with absolute paths.
+        /// Print one JSON object with absolute paths
         #[arg(long)]
         json: bool,
-        /// Which kernel.
+        /// The kernel
         #[arg(long, value_enum, default_value_t = Flavour::Default)]
         kernel: Flavour,
     },
-    /// Compile the module's Rust for kernels without CONFIG_RUST, and put it where Kbuild looks for it.
+    /// Compile the module's Rust for kernels without CONFIG_RUST, into guest-module/, where Kbuild looks for it
     Object,
-    /// Make Debian packages of the module, the program and the library, in target/packages.
+    /// Make Debian packages of the module, the program and the library, in target/packages
     Package {
-        /// Also install, upgrade and remove them in a guest's Debian, which is emulated, and in a host's.
+        /// Also install, upgrade and remove them in the Debian of a guest, which is emulated, and of a host
         #[arg(long)]
         trial: bool,
     },
-    /// Show what a host is told when guests refuse, on stock parts and on ours, side by side.
+    /// Show what a host is told when guests refuse, with stock parts and with ours
     Demo,
-    /// Check format and lints, and run all tests; with arguments for nextest, only nextest.
+    /// Check format and lints, and run all tests; with arguments for nextest, run only nextest
     Test {
-        /// Which kernel the guests boot; with any but the default, only tests that boot one run.
+        /// The kernel that guests boot; with another than the default, only tests that boot it are run
         #[arg(long, value_enum, default_value_t = Flavour::Default)]
         kernel: Flavour,
-        /// Passed on to `cargo nextest run`, such as the name of a test.
+        /// Arguments for `cargo nextest run`, such as the name of a test
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         nextest: Vec<OsString>,
     },
-    /// Check that every requirement of the protocol has evidence, and write the table to target/clauses.md.
-    Clauses,
-    /// Say which lines of the host crate its tests run.
+    /// Print the lines of the host crate that its tests run
     Coverage,
-    /// Explore the executable model of the protocol; takes --stock, --mutants and --depth.
-    Model {
-        /// Passed on to the model.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
-    /// Measure what was promised about speed and size, beside stock parts; the table is also in target/bench-WHAT.json.
+    /// Measure speed and size, and compare with targets and stock parts; also writes target/bench-PART.json
     Bench {
-        /// What is measured.
+        /// The part to measure
         #[arg(value_enum)]
-        what: bench::Bench,
+        part: bench::Bench,
     },
-    /// Have a guest under stress asked for CPUs and DIMMs, thousands of times, and see that each request ends once.
+    /// Ask a guest under stress for CPUs and DIMMs thousands of times, and check that each request ends once
     Soak {
-        /// For how long.
+        /// The duration
         #[arg(long, default_value_t = 10)]
         minutes: u64,
-        /// What decides what happens; at random if it is not given.
+        /// The seed of all choices, to repeat a run; by default a random one
         #[arg(long)]
         seed: Option<u64>,
-        /// Which kernel.
+        /// The kernel
         #[arg(long, value_enum, default_value_t = Flavour::Debug)]
         kernel: Flavour,
     },
-    /// Attack the host crate with random input for a while, and say what of its state machine that reached.
+    /// Fuzz the host crate, and print the states that it reached
     Fuzz {
-        /// How long each target is attacked.
+        /// The duration for each target
         #[arg(long, default_value_t = 10)]
         minutes: u32,
-        /// Only these; all of them if none is named.
+        /// The targets; by default all
         targets: Vec<fuzz::Target>,
     },
-    /// Test the wire crate with the oldest and newest zerocopy, on little-endian and emulated big-endian.
+    /// Test the wire crate with the oldest and newest zerocopy, on little-endian and emulated big-endian machines
     WireTargets,
-    /// Build the C library, and install it with its header and pkg-config file.
+    /// Build the C library, and install it with its header and pkg-config file
     Install(Install),
-    /// Play the same calls to stock QEMU and to ours, without a guest, and explain every difference.
+    /// Play the same calls to stock QEMU and to ours, without a guest, and compare the answers
     Differential(Differential),
-    /// Run the conformance tests on Debian's kernels, or on one in PAPR_UNPLUG_KERNEL_TREE, see what stock guests do there, and
-    /// say so in target/kernels.json.
+    /// Run tests on Debian's kernels, or on the one in PAPR_UNPLUG_KERNEL_TREE, and compare with what stock guests do there;
+    /// writes target/kernels.json
     Kernels {
-        /// Only these of Debian's; all if none is named.
+        /// Kernels of Debian; by default all
         only: Vec<DebianKernel>,
         /// Accept the results into tests/kernels.json and docs/kernels.md, instead of running anything
         #[arg(long, conflicts_with = "only")]
         accept: bool,
     },
-    /// Provoke every reason on real kernels, and say in target/reasons.json what the host was told.
+    /// Trigger every reason on real kernels, and write to target/reasons.json what the host was told
     Reasons {
-        /// Write the results to tests/reasons.json, and docs/reasons.md from them, instead of running anything.
+        /// Instead of running tests, take the results over into tests/reasons.json and docs/reasons.md
         #[arg(long)]
         accept: bool,
     },
-    /// Test what libvirt makes of it: a real daemon, a guest that refuses, and the events that its users get.
+    /// Run the tests with libvirt: a daemon, guests that refuse, and the events that libvirt's users get
     Libvirt,
-    /// Build a QEMU from source, and tell where it is.
+    /// Build a QEMU from source, and print its path
     Qemu {
-        /// Which.
+        /// The release
         #[arg(value_enum, default_value_t = Release::Stable)]
         release: Release,
-        /// With our patches, and the C library beside it. Otherwise there is nothing of ours in it.
+        /// Apply our patches, and add the C library
         #[arg(long)]
         ours: bool,
-        /// Count the instructions that it takes for a set-indicator call.
+        /// Instead of the path, print the number of instructions that it takes for a set-indicator call
         #[arg(long, conflicts_with = "ours")]
         instructions: bool,
-        /// Build it after each of our patches instead, with the C library and without, and compare the latter with stock.
+        /// Instead, build it after each of our patches, with the C library and without, and compare the latter with stock
         #[arg(long, conflicts_with_all = ["instructions", "ours"])]
         bisect: bool,
     },
-    /// Remove artifacts that this checkout no longer uses, and give the disk space back.
+    /// Remove artifacts that this checkout no longer uses
     Clean {
-        /// Remove all artifacts of one kind instead (such as `kernel`), or `all` of everything.
+        /// Remove all artifacts of this kind instead, such as `kernel`, or everything for `all`
         what: Option<String>,
     },
-    /// Damage the artifacts in the ways of disks, people and power cuts, and expect them to be made again.
+    /// Damage artifacts in the ways that disks, people and power cuts do, and expect them to be made again
     Drill {
-        /// Also damage the kernel, which takes minutes to build.
+        /// Also damage the kernel, which takes minutes to build
         #[arg(long)]
         slow: bool,
     },
@@ -196,7 +191,7 @@ fn run(command: Command) -> Result<()> {
             if json {
                 println!("{}", serde_json::to_string(&artifacts)?);
             } else {
-                print!("{}", listing(&artifacts)?);
+                print!("{}", artifacts.listing());
             }
         }
         Command::Object => object::run(&store)?,
@@ -208,16 +203,13 @@ fn run(command: Command) -> Result<()> {
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
         Command::Qemu { release, ours, instructions: false, .. } => {
-            let (stock, with_ours) = (QemuBuild::stock(release), OurQemu::new(release));
-            let qemu = store.ensure(if ours { &with_ours as &dyn Recipe } else { &stock })?;
+            let qemu = store.ensure(&if ours { Qemu::Ours(release) } else { Qemu::Stock(release) })?;
             println!("{}", qemu.path(bundle::PROGRAM).display());
         }
         Command::Qemu { release, .. } => {
-            println!("{:.1}", instructions::per_set_indicator(&store, &QemuBuild::stock(release))?);
+            println!("{:.1}", instructions::per_set_indicator(&store, &Qemu::Stock(release))?);
         }
-        Command::Clauses => clauses::run(&store.settings.checkout)?,
-        Command::Model { arguments } => model::run(&store.settings.checkout, &arguments)?,
-        Command::Bench { what } => bench::run(&store, what)?,
+        Command::Bench { part } => bench::run(&store, part)?,
         Command::Soak { minutes, seed, kernel } => {
             let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(minutes) >> 32);
             soak::run(&Artifacts::ensure(&store, kernel)?, minutes, seed, &store.progress)?;
@@ -237,17 +229,7 @@ fn run(command: Command) -> Result<()> {
     Ok(())
 }
 
-/// An error, outermost first, each cause on a line of its own.
+/// Returns an error and its causes, each on a line of its own.
 fn explained(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
-}
-
-fn listing(artifacts: &Artifacts) -> Result<String> {
-    let mut text = String::new();
-    if let serde_json::Value::Object(members) = serde_json::to_value(artifacts)? {
-        for (name, path) in members {
-            text += &format!("{name:<10} {}\n", path.as_str().unwrap_or_default());
-        }
-    }
-    Ok(text)
 }

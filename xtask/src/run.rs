@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Long work: how a step is run and logged, how far it is, and what its failure means.
+//! Running commands: on which machine, in which sandbox, with which log, and what a failure means.
 
+pub(crate) mod apt;
 pub(crate) mod diagnosis;
+pub(crate) mod log;
+pub(crate) mod machine;
+pub(crate) mod mirror;
 pub(crate) mod progress;
-pub(crate) mod step;
+pub(crate) mod sandbox;

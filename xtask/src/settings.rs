@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the user may set, read once from the environment; `docs/building.md` explains each variable.
+//! Settings of the user, read once from the environment; `docs/building.md` explains each variable.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, bail};
 
-/// Where artifacts are kept between runs.
+/// The directory of the cache.
 pub(crate) const CACHE: &str = "PAPR_UNPLUG_CACHE";
-/// A Debian mirror to use instead of the one that the host's apt is configured with.
+/// A Debian mirror to use instead of the one in the host's apt sources.
 pub(crate) const MIRROR: &str = "PAPR_UNPLUG_MIRROR";
 /// A configured and built kernel tree to use instead of building one.
 pub(crate) const KERNEL_TREE: &str = "PAPR_UNPLUG_KERNEL_TREE";
 /// A `qemu-system-ppc64` to use instead of Debian's.
 pub(crate) const QEMU: &str = "PAPR_UNPLUG_QEMU";
-/// The firmware directory (`-L`) of that QEMU; asked from the QEMU itself when not set.
+/// The firmware directory (`-L`) of that QEMU. By default QEMU itself is asked for it.
 pub(crate) const QEMU_DATA: &str = "PAPR_UNPLUG_QEMU_DATA";
 
-/// The user's choices, with every path absolute.
+/// The settings. Every path is absolute.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    /// The directory of this checkout.
     pub(crate) checkout: PathBuf,
     pub(crate) cache: PathBuf,
     pub(crate) mirror: Option<String>,
@@ -37,11 +38,11 @@ impl Settings {
 
     fn read(var: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let path = |name: &str| {
-            var(name).map(|value| absolute(&value).with_context(|| format!("{name} is no usable path"))).transpose()
+            var(name).map(|value| absolute(&value).with_context(|| format!("{name} is not a usable path"))).transpose()
         };
         let cache = match path(CACHE)? {
             Some(chosen) => chosen,
-            // The XDG base directory specification: a relative path there is invalid and to be ignored.
+            // By the XDG base directory specification, a relative path is invalid and ignored.
             None => match (var("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute()), var("HOME")) {
                 (Some(xdg), _) => xdg.join("papr-unplug"),
                 (None, Some(home)) => Path::new(&home).join(".cache/papr-unplug"),

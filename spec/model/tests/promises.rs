@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The promises of the protocol, explored as far as a test may take; `cargo xtask model` goes all the way.
+//! The promises of the protocol, explored as far as a test may take; `cargo model` goes all the way.
 
 use papr_unplug_model::{
     action::{Action, Budget},

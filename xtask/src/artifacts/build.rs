@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Builds of the guest module, see `docs/adr/0050-one-source-two-builds.md`.
 
-/// What the module shows to a kernel, see `docs/adr/0050-one-source-two-builds.md`.
+/// How the module's Rust is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
-    /// A module of the kernel crate.
+    /// By the kernel's build, on the kernel crate.
     KernelCrate,
-    /// One that needs no Rust of the kernel: it is linked from [`Object`].
+    /// Beforehand, as an object that any kernel's own compiler links: for kernels without `CONFIG_RUST`.
     Standalone,
 }
 
 impl Build {
-    /// Its name, as Kbuild takes it and `modinfo` says it.
+    /// Returns the name, which Kbuild takes and `modinfo` prints.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KernelCrate => "kernel-crate",
             Self::Standalone => "freestanding",
         }
+    }
+
+    /// Returns the argument by which `make` chooses this build.
+    pub(crate) fn make_argument(self) -> String {
+        format!("PAPR_UNPLUG_FACE={}", self.name())
     }
 }

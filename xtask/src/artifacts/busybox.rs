@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guest's only program.
+//! Busybox, nearly the only program of guests.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::linux_source::only_deb;
+use crate::cache::artifact::Parts;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host;
-use crate::host::apt::Apt;
-use crate::run::step::Log;
+use crate::cache::store::{Recipe, Store};
+use crate::roots::packages::{extract, only_deb};
+use crate::run::apt::Apt;
+use crate::run::machine;
 use crate::settings::Settings;
 
 const SUITE: &str = "forky";
 const PACKAGE: &str = "busybox-static";
 const ARCH: &str = "ppc64el";
 
-/// Debian's busybox for the guest, which needs no library.
+/// Debian's busybox for ppc64el, linked statically.
 #[derive(Debug)]
 pub(crate) struct Busybox;
 
@@ -41,16 +40,15 @@ impl Recipe for Busybox {
         150
     }
 
-    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
-        host::require_tools(&store.progress)?;
-        let mut log = Log::begin(store, "busybox")?;
+    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
+        machine::require_tools(&store.progress)?;
+        let mut log = store.log("busybox")?;
         let work = dir.join("work");
-        let apt = Apt::new(store, &mut log, work.join("apt"), &[(SUITE, ARCH)])?;
-        apt.fetch_only(store, &mut log, &[format!("{PACKAGE}:{ARCH}")], &work)?;
+        let apt = Apt::new(&store.settings, &mut log, work.join("apt"), &[(SUITE, ARCH)])?;
+        apt.fetch_only(&mut log, &[format!("{PACKAGE}:{ARCH}")], &work)?;
         let deb = only_deb(&work, PACKAGE)?;
         let tree = work.join("tree");
-        let mut unpack = Command::new("dpkg-deb");
-        log.run(store, "unpacking busybox", unpack.arg("-x").arg(work.join(&deb)).arg(&tree))?;
+        extract(&mut log, &work.join(&deb), &tree)?;
         let program =
             ["usr/bin/busybox", "bin/busybox"].map(|path| tree.join(path)).into_iter().find(|path| path.exists());
         fs::rename(program.context("the busybox package has no busybox in it")?, dir.join(Self::PROGRAM))?;

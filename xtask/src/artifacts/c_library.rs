@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The C library, for a QEMU that uses it: compiled by the host's cargo, and linked where QEMU is, so that both want the same
-//! C library of the system.
+//! The C library for our QEMU: compiled by this machine's cargo, and linked in the root that QEMU is built in, so that both
+//! use the same glibc.
+
+pub(crate) mod install;
 
 use std::env;
 use std::fs;
@@ -11,36 +13,36 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
-use crate::artifacts::qemu::root::QemuRoot;
-use crate::artifacts::root::Root;
+use crate::artifacts::c_library::install::Install;
+use crate::cache::artifact::{Artifact, Parts};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::command::install::{self, Install};
-use crate::host::sandbox::{SOURCE, Sandbox, WORK};
-use crate::run::step::{Log, output_of};
+use crate::cache::store::{Recipe, Store};
+use crate::roots::root::{QEMU_ROOT, Root};
+use crate::run::log::output_of;
+use crate::run::sandbox::{SOURCE, Sandbox, WORK};
 use crate::settings::Settings;
 
-/// The library as it is installed below [`WORK`], with header and pkg-config file.
+/// The library, installed below [`WORK`], with header and pkg-config file.
 #[derive(Debug)]
 pub(crate) struct CLibrary;
 
 impl CLibrary {
     /// The shared library's name.
     pub(crate) const FILE: &str = install::SONAME;
-    /// What is installed, below the artifact.
+    /// The directory of the installation, in the artifact.
     const PREFIX: &str = "work";
 
-    /// A sandbox with the library in it.
-    pub(crate) fn mounted(held: &Artifact, sandbox: Sandbox) -> Sandbox {
-        sandbox.bind_read_only(&held.path(Self::PREFIX), WORK)
+    /// Adds the library to a sandbox.
+    pub(crate) fn mounted(library: &Artifact, sandbox: Sandbox) -> Sandbox {
+        sandbox.bind_read_only(&library.path(Self::PREFIX), WORK)
     }
 
-    /// The shared library.
-    pub(crate) fn shared(held: &Artifact) -> PathBuf {
-        held.path(Self::PREFIX).join("lib").join(Self::FILE)
+    /// Returns the path of the shared library.
+    pub(crate) fn shared(library: &Artifact) -> PathBuf {
+        library.path(Self::PREFIX).join("lib").join(Self::FILE)
     }
 
-    /// What a program that is linked against the library depends on, other than its code.
+    /// Adds what a program that is linked against the library depends on, apart from the library's code.
     pub(crate) fn interface(inputs: Inputs, checkout: &Path) -> Result<Inputs> {
         let files = [install::MAP, "include/papr_unplug.h", "papr-unplug.pc.in"];
         files.iter().try_fold(inputs.text("soname", install::SONAME), |inputs, file| {
@@ -58,8 +60,8 @@ impl Recipe for CLibrary {
         "C library".to_owned()
     }
 
-    fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&QemuRoot]
+    fn parts(&self) -> Vec<Box<dyn Recipe>> {
+        vec![Box::new(QEMU_ROOT)]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -76,19 +78,23 @@ impl Recipe for CLibrary {
         20
     }
 
-    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
-        let [root] = parts else { unreachable!("one part is declared") };
-        let mut log = Log::begin(store, self.kind())?;
+    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
+        let mut log = store.log(self.kind())?;
         let (prefix, destdir) = (PathBuf::from(WORK), Some(dir.to_path_buf()));
-        install::into(store, &mut log, &Install { prefix, libdir: "lib".into(), destdir, is_static: true })?;
+        install::run(
+            &store.settings.checkout,
+            &mut log,
+            &Install { prefix, libdir: "lib".into(), destdir, is_static: true },
+        )?;
 
         let inside = Path::new(WORK).join("lib");
         let archive = inside.join(install::STATIC);
         let words = install::shared_library(&Path::new(SOURCE).join(install::MAP), &archive, &inside.join(Self::FILE));
         let capi = store.settings.checkout.join(install::SOURCES);
-        let sandbox = Root::sandbox(root).bind_read_only(&capi, SOURCE).bind(&dir.join(Self::PREFIX), WORK);
-        log.run(store, "linking the shared library", sandbox.command(["gcc"]).args(words))?;
-        // QEMU is to use the one that can be replaced beside it.
+        let sandbox =
+            Root::sandbox(parts.of(&QEMU_ROOT)).bind_read_only(&capi, SOURCE).bind(&dir.join(Self::PREFIX), WORK);
+        log.run("linking the shared library", sandbox.command(["gcc"]).args(words))?;
+        // QEMU must load the shared one, which can be replaced without a build of QEMU.
         let lib = dir.join(Self::PREFIX).join("lib");
         fs::remove_file(lib.join(install::STATIC))?;
         symlink(Self::FILE, lib.join(install::LINK_NAME))?;
@@ -97,7 +103,7 @@ impl Recipe for CLibrary {
     }
 }
 
-/// The files that the library is compiled from, below the checkout.
+/// Returns the files that the library is compiled from, below the checkout.
 fn sources(checkout: &Path) -> Result<Vec<PathBuf>> {
     let mut files = vec![PathBuf::from("Cargo.toml"), PathBuf::from("Cargo.lock")];
     for room in ["host-vmm", "host-vmm/capi", "spec/wire"] {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Flavours of the kernel that guests boot.
+//! Flavours of the kernel that is built here.
 
 use crate::artifacts::build::Build;
 
-/// Which kernel.
+/// A flavour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Flavour {
     /// Small and quick to boot.
@@ -12,12 +12,12 @@ pub(crate) enum Flavour {
     Debug,
     /// Checks every access to memory, and has no Rust.
     Kasan,
-    /// Lacks what the module stands on, and also runs on a machine that has no hypervisor.
+    /// Has no probes, which the module stands on, and also runs on a machine without a hypervisor.
     Bare,
 }
 
 impl Flavour {
-    /// The name in paths and messages.
+    /// Returns the name in paths and messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -27,7 +27,7 @@ impl Flavour {
         }
     }
 
-    /// The face that the module shows to it.
+    /// Returns the build of the guest module that Kbuild chooses for it.
     pub(crate) fn build(self) -> Build {
         match self {
             Self::Default | Self::Debug | Self::Bare => Build::KernelCrate,
@@ -35,7 +35,7 @@ impl Flavour {
         }
     }
 
-    /// Configuration fragments below `tests/guest`, a later one on top of those before it.
+    /// Returns the configuration fragments below `tests/guest`. An option in a later one overrides those before it.
     pub(crate) fn fragments(self) -> &'static [&'static str] {
         match self {
             Self::Default => &["default.config"],
@@ -45,7 +45,7 @@ impl Flavour {
         }
     }
 
-    /// Modules of the kernel's own that tests load, below the build tree.
+    /// Returns the kernel's own modules that tests load, as paths below the build tree.
     pub(crate) fn modules(self) -> &'static [&'static str] {
         match self {
             Self::Default | Self::Kasan => &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"],

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernel configuration fragments, and whether a configuration honours them.
+//! Kernel configuration fragments, and the check that a configuration has what they ask for.
 
 use std::collections::BTreeMap;
 
-/// Options that fragments ask for, by name; `n` and "is not set" are the same. A later fragment wins.
+/// Returns the options that fragments ask for, by name; "is not set" is `n`. A later fragment overrides earlier ones.
 pub(crate) fn wanted<'a>(fragments: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, &'a str> {
     fragments.into_iter().flat_map(str::lines).filter_map(option).collect()
 }
 
-/// The options that `config` does not have as wanted, each as a sentence.
+/// Returns a sentence for each option that `config` does not have as wanted.
 pub(crate) fn unmet(wanted: &BTreeMap<&str, &str>, config: &str) -> Vec<String> {
     let found: BTreeMap<&str, &str> = config.lines().filter_map(option).collect();
     let mut sentences = Vec::new();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The program by which a test guest has its kernel start another one.
+//! `kexec`, the program by which a test guest's kernel starts another one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use anyhow::{Context, Result};
 
 use crate::artifacts::kernel::MAKE;
 use crate::artifacts::linux_tree::LinuxTree;
-use crate::artifacts::root::Root;
+use crate::cache::artifact::Parts;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host;
-use crate::host::sandbox::{SOURCE, WORK};
-use crate::run::step::Log;
+use crate::cache::store::{Recipe, Store};
+use crate::roots::root::{BUILD_ROOT, Root};
+use crate::run::machine;
+use crate::run::sandbox::{SOURCE, WORK};
 use crate::settings::Settings;
 
-/// The program, which needs no library: it stands on the nolibc of the kernel's source.
+/// The program. It is linked against the nolibc of the kernel's source, and needs no other library.
 #[derive(Debug)]
 pub(crate) struct Kexec;
 
@@ -27,7 +27,7 @@ const COMPILER: &[&str] = &[
     "-Wall",
     "-Wextra",
     "-Werror",
-    // nolibc has no functions of its own for what clang would replace calls by.
+    // nolibc lacks the functions that clang would replace calls by.
     "-fno-builtin",
     "-fno-stack-protector",
     "-fno-pic",
@@ -49,8 +49,8 @@ impl Recipe for Kexec {
         "kexec"
     }
 
-    fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &LinuxTree]
+    fn parts(&self) -> Vec<Box<dyn Recipe>> {
+        vec![Box::new(BUILD_ROOT), Box::new(LinuxTree)]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -62,9 +62,9 @@ impl Recipe for Kexec {
         10
     }
 
-    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
-        let [root, kernel_source] = parts else { unreachable!("two parts are declared") };
-        let mut log = Log::begin(store, "kexec")?;
+    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
+        let (root, kernel_source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree));
+        let mut log = store.log("kexec")?;
         let stage = dir.join("build");
         fs::create_dir(&stage)?;
         let from = source(&store.settings);
@@ -72,12 +72,12 @@ impl Recipe for Kexec {
 
         let sandbox = Root::sandbox(root).bind_read_only(&LinuxTree::tree(kernel_source), SOURCE).bind(&stage, WORK);
         let mut make = sandbox.command(MAKE);
-        make.args(["-C", SOURCE, &format!("O={WORK}"), &format!("-j{}", host::jobs()), "headers"]);
-        log.run(store, "the kernel's headers for programs", &mut make)?;
+        make.args(["-C", SOURCE, &format!("O={WORK}"), &format!("-j{}", machine::jobs()), "headers"]);
+        log.run("the kernel's headers for programs", &mut make)?;
         let mut compile = sandbox.command(COMPILER);
         compile.arg(format!("-I{SOURCE}/tools/include/nolibc")).arg(format!("-I{WORK}/usr/include"));
         compile.args(["-o", &format!("{WORK}/{}", Self::PROGRAM), &format!("{WORK}/kexec.c")]);
-        log.run(store, "compiling kexec", &mut compile)?;
+        log.run("compiling kexec", &mut compile)?;
 
         fs::rename(stage.join(Self::PROGRAM), dir.join(Self::PROGRAM))?;
         fs::remove_dir_all(&stage)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel's source, as a Debian package.
+//! Debian's package of the kernel's source.
 
 use std::fmt;
 use std::fs;
@@ -7,21 +7,22 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::cache::artifact::Parts;
 use crate::cache::manifest::{Inputs, Made, sha256_of};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host;
-use crate::host::apt::Apt;
-use crate::host::mirror;
-use crate::run::step::Log;
+use crate::cache::store::{Recipe, Store};
+use crate::roots::packages::only_deb;
+use crate::run::apt::Apt;
+use crate::run::machine;
+use crate::run::mirror;
 use crate::settings::Settings;
 
-/// Suites that may have a kernel which is new enough; the newest kernel of any of them is taken.
+/// The suites that are searched for the newest kernel.
 const KERNEL_SUITES: &[&str] = &["forky", "sid", "experimental"];
 
-/// The first Linux with Rust on powerpc.
+/// The first series with Rust on powerpc.
 const OLDEST: Series = Series(7, 3);
 
-/// Linux source.
+/// The package.
 #[derive(Debug)]
 pub(crate) struct LinuxSource;
 
@@ -46,19 +47,19 @@ impl Recipe for LinuxSource {
         350
     }
 
-    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
-        host::require_tools(&store.progress)?;
-        let mut log = Log::begin(store, "download")?;
+    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
+        machine::require_tools(&store.progress)?;
+        let mut log = store.log("download")?;
         let state = dir.join("apt");
-        let native = host::arch()?.debian;
+        let native = machine::arch()?.debian;
         let sources: Vec<(&str, &str)> = KERNEL_SUITES.iter().map(|suite| (*suite, native)).collect();
-        let apt = Apt::new(store, &mut log, state.clone(), &sources)?;
+        let apt = Apt::new(&store.settings, &mut log, state.clone(), &sources)?;
         let (name, version) = newest(apt.versions(r"^linux-source-[0-9.]+$")?).with_context(|| {
             let mirror = mirror::address(&store.settings).unwrap_or_default();
             format!("{mirror} has no linux-source-{OLDEST} or newer in {}", KERNEL_SUITES.join(", "))
         })?;
         store.progress.say(format!("    found {name} {version}"));
-        apt.fetch_only(store, &mut log, &[format!("{name}={version}")], dir)?;
+        apt.fetch_only(&mut log, &[format!("{name}={version}")], dir)?;
         fs::remove_dir_all(&state)?;
         let mut made = Made::default();
         made.fact("linux", &version);
@@ -69,17 +70,6 @@ impl Recipe for LinuxSource {
         made.files.push(Self::LINUX.into());
         Ok(made)
     }
-}
-
-/// The name of the one package in `dir` whose name begins with `prefix`.
-pub(crate) fn only_deb(dir: &Path, prefix: &str) -> Result<String> {
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with(prefix) && name.contains('_') {
-            return Ok(name);
-        }
-    }
-    anyhow::bail!("apt fetched no {prefix}")
 }
 
 /// A kernel series, such as 7.3.
@@ -99,7 +89,7 @@ impl fmt::Display for Series {
     }
 }
 
-/// The newest series that will do, in its newest version, given each name's versions newest first.
+/// Returns the newest version of the newest series from [`OLDEST`] on. `packages` has each name's newest version first.
 fn newest(packages: Vec<(String, String)>) -> Option<(String, String)> {
     let series = packages.iter().filter_map(|(name, _)| Series::of_package(name)).filter(|s| *s >= OLDEST).max()?;
     packages.into_iter().find(|(name, _)| Series::of_package(name) == Some(series))

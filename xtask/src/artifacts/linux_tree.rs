@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel's source, unpacked and patched.
+//! The kernel's source tree, with this project's fixes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,28 +9,28 @@ use anyhow::{Context, Result};
 
 use crate::artifacts::linux_source::LinuxSource;
 use crate::artifacts::patch::Patch;
-use crate::artifacts::root::Root;
-use crate::artifacts::untar;
+use crate::cache::artifact::{Artifact, Parts};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host::sandbox::{SOURCE, WORK};
-use crate::run::step::Log;
+use crate::cache::store::{Recipe, Store};
+use crate::roots::root::{BUILD_ROOT, Root};
+use crate::roots::untar;
+use crate::run::sandbox::{SOURCE, WORK};
 use crate::settings::Settings;
 
 const TREE: &str = "tree";
 
-/// Parts of the source that neither Kconfig nor a powerpc guest's build looks at, a third of the bytes.
+/// The parts of the source, a third of the bytes, that neither Kconfig nor the build of a powerpc guest's kernel reads.
 const EXCLUDED: &[&str] =
     &["*/Documentation/*/*", "*/drivers/gpu/drm/amd/include/*", "*/tools/perf/*", "*/tools/testing/selftests/*"];
 
-/// The kernel's source.
+/// The tree.
 #[derive(Debug)]
 pub(crate) struct LinuxTree;
 
 impl LinuxTree {
-    /// The source tree on the host.
-    pub(crate) fn tree(held: &Artifact) -> PathBuf {
-        held.path(TREE)
+    /// Returns the tree on the host.
+    pub(crate) fn tree(source: &Artifact) -> PathBuf {
+        source.path(TREE)
     }
 }
 
@@ -47,8 +47,8 @@ impl Recipe for LinuxTree {
         "Linux source tree".to_owned()
     }
 
-    fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &LinuxSource]
+    fn parts(&self) -> Vec<Box<dyn Recipe>> {
+        vec![Box::new(BUILD_ROOT), Box::new(LinuxSource)]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -63,13 +63,13 @@ impl Recipe for LinuxTree {
         1500
     }
 
-    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
-        let [root, download] = parts else { unreachable!("two parts are declared") };
-        let mut log = Log::begin(store, "source")?;
+    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
+        let (root, linux) = (parts.of(&BUILD_ROOT), parts.of(&LinuxSource));
+        let mut log = store.log("source")?;
         let package = dir.join("package");
         let mut unpack = Command::new("dpkg-deb");
-        unpack.arg("-x").arg(download.path(LinuxSource::LINUX)).arg(&package);
-        log.run(store, "unpacking the package", &mut unpack)?;
+        unpack.arg("-x").arg(linux.path(LinuxSource::LINUX)).arg(&package);
+        log.run("unpacking the package", &mut unpack)?;
 
         let tree = dir.join(TREE);
         fs::create_dir(&tree)?;
@@ -77,7 +77,7 @@ impl Recipe for LinuxTree {
         let sandbox = Root::sandbox(root).bind_read_only(&package.join("usr/src"), WORK).bind(&tree, SOURCE);
         let mut tar = sandbox.command(["tar", "-C", SOURCE, "--strip-components=1"]);
         tar.args(untar::arguments(EXCLUDED)).arg("-f").arg(format!("{WORK}/{archive}"));
-        log.run(store, "unpacking the source", &mut tar)?;
+        log.run("unpacking the source", &mut tar)?;
         fs::remove_dir_all(&package)?;
 
         let mut made = Made { trees: vec![TREE.into()], ..Made::default() };
@@ -89,15 +89,15 @@ impl Recipe for LinuxTree {
                 let mut command =
                     sandbox.command(["patch", "-d", SOURCE, "-p1", "--forward", "--no-backup-if-mismatch", "-i"]);
                 command.arg(format!("{WORK}/{}", patch.name()));
-                log.run(store, &format!("applying {}", patch.name()), &mut command)?;
+                log.run(&format!("applying {}", patch.name()), &mut command)?;
             }
         }
-        made.fact("linux", download.manifest.facts.get("linux").cloned().unwrap_or_default());
+        made.fact("linux", linux.fact("linux"));
         Ok(made)
     }
 }
 
-/// The name of the source archive that Debian's package brings.
+/// Returns the name of the source archive in Debian's package.
 fn source_archive(dir: &Path) -> Result<String> {
     let names = fs::read_dir(dir)?.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned());
     names

@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 
 use crate::cache::manifest::Inputs;
 
-/// The files that Kbuild may read, below the checkout.
+/// Returns the files that Kbuild may read, below the checkout.
 fn sources(checkout: &Path) -> Result<Vec<PathBuf>> {
     let mut files = vec![PathBuf::from("Kbuild")];
     for dir in ["guest-module", "spec/wire/src"] {
@@ -25,6 +25,7 @@ fn sources(checkout: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Adds the files to the inputs of a recipe.
 pub(crate) fn with_sources(mut inputs: Inputs, checkout: &Path) -> Result<Inputs> {
     for file in sources(checkout)? {
         inputs = inputs.file(file.display().to_string(), &checkout.join(&file))?;
@@ -32,6 +33,7 @@ pub(crate) fn with_sources(mut inputs: Inputs, checkout: &Path) -> Result<Inputs
     Ok(inputs)
 }
 
+/// Copies the files to the same paths below `stage`.
 pub(crate) fn stage_sources(checkout: &Path, stage: &Path) -> Result<()> {
     for file in sources(checkout)? {
         let to = stage.join(&file);

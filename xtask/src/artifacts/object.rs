@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guest module's Rust as one object that any ppc64le kernel's own compiler can link: the freestanding face.
-//!
-//! It depends on no kernel's headers or configuration, so there is one for all of them.
+//! Standalone build of the guest module's Rust: one object that the compiler of any ppc64le kernel can link. It depends on
+//! no kernel's headers or configuration.
 
 pub(crate) mod libraries;
 mod registers;
@@ -14,11 +13,12 @@ use anyhow::{Context, Result};
 
 use crate::artifacts::module_sources::{stage_sources, with_sources};
 use crate::artifacts::object::libraries::Libraries;
-use crate::artifacts::root::Root;
+use crate::cache::artifact::{Artifact, Parts};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host::sandbox::{BUILD, Sandbox, WORK};
-use crate::run::step::{Log, output_of};
+use crate::cache::store::{Recipe, Store};
+use crate::roots::root::{BUILD_ROOT, Root};
+use crate::run::log::{Log, output_of};
+use crate::run::sandbox::{BUILD, Sandbox, WORK};
 use crate::settings::Settings;
 
 /// The object.
@@ -26,17 +26,17 @@ use crate::settings::Settings;
 pub(crate) struct Object;
 
 impl Object {
-    /// Puts the object where Kbuild looks for it, in a copy of the sources.
-    pub(crate) fn stage(held: &Artifact, sources: &Path) -> Result<()> {
+    /// Copies the object into the directory where Kbuild looks for it, below `sources`.
+    pub(crate) fn stage(object: &Artifact, sources: &Path) -> Result<()> {
         let to = sources.join("guest-module").join(FILE);
-        fs::copy(held.path(FILE), &to).with_context(|| format!("cannot write {}", to.display())).map(drop)
+        fs::copy(object.path(FILE), &to).with_context(|| format!("cannot write {}", to.display())).map(drop)
     }
 }
 
-/// The file, in the artifact and, for Kbuild, in `guest-module/`. A name that `make clean` leaves alone.
+/// The file, in the artifact and in `guest-module/`. `make clean` keeps files with this ending.
 pub(crate) const FILE: &str = "papr_unplug_rust.o_shipped";
 
-/// How the module is compiled, over what its libraries are compiled with.
+/// The arguments of the compiler for the module, after those that it shares with its libraries.
 const COMPILE: &[&str] = &[
     "--out-dir=/work/out",
     "-L/build",
@@ -52,12 +52,12 @@ const COMPILE: &[&str] = &[
     "/work/build/guest-module/papr_unplug_main.rs",
 ];
 
-/// The whole command.
+/// Returns the whole command of the compiler.
 fn compile() -> impl Iterator<Item = &'static str> {
     libraries::ENVIRONMENT.iter().chain(&["rustc"]).chain(libraries::COMPILE).chain(COMPILE).copied()
 }
 
-/// Links all of the module into one object.
+/// The command that links all of the module into one object.
 const LINK: &[&str] = &[
     "ld.lld",
     "-r",
@@ -68,7 +68,7 @@ const LINK: &[&str] = &[
     "/work/papr_unplug_rust.o_shipped",
 ];
 
-/// A function that takes what the object must not: the check for that is put to the test with it.
+/// A function with a floating-point instruction, which the check of the object must find.
 const TAMPER: &str = "double tampered(double a, double b) { return a * b; }\n";
 
 impl Recipe for Object {
@@ -80,8 +80,8 @@ impl Recipe for Object {
         "the module's Rust, for kernels without CONFIG_RUST".to_owned()
     }
 
-    fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &Libraries]
+    fn parts(&self) -> Vec<Box<dyn Recipe>> {
+        vec![Box::new(BUILD_ROOT), Box::new(Libraries)]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -94,27 +94,27 @@ impl Recipe for Object {
         200
     }
 
-    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
-        let [root, libraries] = parts else { unreachable!("two parts are declared") };
-        let mut log = Log::begin(store, self.kind())?;
+    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
+        let (root, libraries) = (parts.of(&BUILD_ROOT), parts.of(&Libraries));
+        let mut log = store.log(self.kind())?;
         stage_sources(&store.settings.checkout, &dir.join("build"))?;
         fs::create_dir(dir.join("out"))?;
         let sandbox = Root::sandbox(root).bind_read_only(&Libraries::directory(libraries), BUILD).bind(dir, WORK);
-        log.run(store, "compiling the module", &mut sandbox.command(compile()))?;
-        log.run(store, "linking the object", &mut sandbox.command(LINK))?;
-        check(store, &mut log, &sandbox, dir)?;
+        log.run("compiling the module", &mut sandbox.command(compile()))?;
+        log.run("linking the object", &mut sandbox.command(LINK))?;
+        check(&mut log, &sandbox, dir)?;
         for scratch in ["build", "out"] {
             fs::remove_dir_all(dir.join(scratch))?;
         }
         let mut made = Made { files: vec![FILE.into()], ..Made::default() };
-        made.fact("rustc", root.manifest.facts.get("rustc").cloned().unwrap_or_default());
+        made.fact("rustc", root.fact("rustc"));
         Ok(made)
     }
 }
 
-/// Makes sure that no instruction of the object touches a floating-point or vector register, and that the same check
-/// would have found one.
-fn check(store: &Store, log: &mut Log, sandbox: &Sandbox, dir: &Path) -> Result<()> {
+/// Checks that no instruction of the object uses a floating-point or vector register, and that the check finds one that
+/// does.
+fn check(log: &mut Log, sandbox: &Sandbox, dir: &Path) -> Result<()> {
     let disassemble = |file: &str| {
         output_of(&mut sandbox.command(["llvm-objdump", "-d", "--no-show-raw-insn", &format!("{WORK}/{file}")]))
     };
@@ -123,9 +123,9 @@ fn check(store: &Store, log: &mut Log, sandbox: &Sandbox, dir: &Path) -> Result<
     fs::write(dir.join("out/tamper.c"), TAMPER)?;
     let mut compile: Command = sandbox.command(["clang", "--target=powerpc64le-linux-gnu", "-O2", "-c"]);
     compile.args(["/work/out/tamper.c", "-o", "/work/out/tamper.o"]);
-    log.run(store, "compiling what the check must find", &mut compile)?;
+    log.run("compiling what the check must find", &mut compile)?;
     let mut link = sandbox.command(["ld.lld", "-r", &format!("{WORK}/{FILE}")]);
-    log.run(store, "tampering", link.args(["/work/out/tamper.o", "-o", "/work/out/tampered.o"]))?;
+    log.run("tampering", link.args([&format!("{WORK}/out/tamper.o"), "-o", &format!("{WORK}/out/tampered.o")]))?;
     anyhow::ensure!(
         registers::check(&disassemble("out/tampered.o")?).is_err(),
         "the check for floating-point and vector instructions does not find one that is there"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Patches carried for the kernel, each applied only to a source that still needs it.
+//! Patches for the kernel and QEMU, each applied only to a source that still needs it.
 //!
-//! Below its `---` line, where `git am` ignores it, a patch says when it is not needed any more:
+//! Below the `---` line of a patch, which `git am` ignores, a line says which sources do not need it:
 //! `papr-unplug: not where PATH has "TEXT"`.
 
 use std::ffi::OsStr;
@@ -15,7 +15,6 @@ const CONDITION: &str = "papr-unplug: not where ";
 /// A patch file.
 #[derive(Debug)]
 pub(crate) struct Patch {
-    /// Where it is.
     pub(crate) path: PathBuf,
     condition: Option<Condition>,
 }
@@ -27,7 +26,7 @@ struct Condition {
 }
 
 impl Patch {
-    /// All patches in `dir`, in the order of their names.
+    /// Reads all patches in `dir`, in the order of their names.
     pub(crate) fn series(dir: &Path) -> Result<Vec<Self>> {
         let mut patches = Vec::new();
         for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
@@ -42,12 +41,12 @@ impl Patch {
         Ok(patches)
     }
 
-    /// The file's name.
+    /// Returns the file's name.
     pub(crate) fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Whether the source in `tree` lacks what the patch brings.
+    /// Returns whether the source in `tree` lacks what the patch adds.
     pub(crate) fn is_needed(&self, tree: &Path) -> bool {
         let Some(Condition { file, text }) = &self.condition else { return true };
         !fs::read_to_string(tree.join(file)).is_ok_and(|content| content.contains(text))

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The VMMs: Debian's stock `qemu-system-ppc64`, and what is built here from source, with and without our patches.
+//! Builds of `qemu-system-ppc64`.
 
 pub(crate) mod build;
 pub(crate) mod bundle;
-pub(crate) mod root;
 pub(crate) mod source;
 
 use std::fs;
@@ -13,103 +12,120 @@ use anyhow::Result;
 use walkdir::WalkDir;
 
 use crate::artifacts::c_library::CLibrary;
-use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::source::Release;
-use crate::artifacts::root::Root;
+use crate::artifacts::qemu::source::{QemuSource, Release};
+use crate::cache::artifact::{Artifact, Parts};
 use crate::cache::manifest::{FILE_NAME, Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host;
+use crate::cache::store::{Recipe, Store};
+use crate::roots::root::{BUILD_ROOT, QEMU_ROOT, Root};
+use crate::run::machine;
 use crate::settings::Settings;
 
-/// QEMU as Debian builds it.
-#[derive(Debug)]
-pub(crate) struct Qemu;
+/// A build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Qemu {
+    /// Debian's own, which knows nothing of this project.
+    Debian,
+    /// Built here from source, as it was released.
+    Stock(Release),
+    /// Built here from source with this project's patches, and with the C library as it was then.
+    Patched(Release),
+    /// [`Qemu::Patched`] with the C library of this checkout, so that a change of the library does not take a build of QEMU.
+    Ours(Release),
+}
+
+impl Qemu {
+    /// All builds that commands use, but for those that are parts of others.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Debian,
+        Self::Stock(Release::Stable),
+        Self::Stock(Release::Newest),
+        Self::Ours(Release::Stable),
+        Self::Ours(Release::Newest),
+    ];
+}
 
 impl Recipe for Qemu {
     fn kind(&self) -> &'static str {
-        "qemu"
-    }
-
-    fn title(&self) -> String {
-        "stock QEMU".to_owned()
-    }
-
-    fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root]
-    }
-
-    fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default().text("wrapper", bundle::WRAPPER).text("layout", "1"))
-    }
-
-    fn needs(&self) -> u64 {
-        120
-    }
-
-    fn make(&self, _: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
-        let [root] = parts else { unreachable!("one part is declared") };
-        let tree = Root::tree(root);
-        let modules = dir.join("lib/qemu");
-        fs::create_dir_all(&modules)?;
-        bundle::copy(&tree.join("usr/bin").join(bundle::PROGRAM), &dir.join(bundle::BINARY))?;
-        // The only loadable part that a headless machine without a CPU's help wants; it needs no further library.
-        let qtest = tree.join("usr/lib").join(host::arch()?.triplet).join("qemu/accel-qtest.so");
-        bundle::copy(&qtest, &modules.join("accel-qtest.so"))?;
-        bundle::complete(root, dir, &[])
-    }
-}
-
-/// A QEMU that speaks the protocol: the patched one, with the C library as it is in this checkout.
-///
-/// The library is beside the program, so that a change of the library costs seconds and not a build of QEMU.
-#[derive(Debug)]
-pub(crate) struct OurQemu {
-    patched: QemuBuild,
-    release: Release,
-}
-
-impl OurQemu {
-    pub(crate) fn new(release: Release) -> Self {
-        Self { patched: QemuBuild::ours(release), release }
-    }
-}
-
-impl Recipe for OurQemu {
-    fn kind(&self) -> &'static str {
-        match self.release {
-            Release::Stable => "qemu-ours",
-            Release::Newest => "qemu-ours-newest",
+        match self {
+            Self::Debian => "qemu",
+            Self::Stock(Release::Stable) => "qemu-stable",
+            Self::Stock(Release::Newest) => "qemu-newest",
+            Self::Patched(Release::Stable) => "qemu-stable-patched",
+            Self::Patched(Release::Newest) => "qemu-newest-patched",
+            Self::Ours(Release::Stable) => "qemu-ours",
+            Self::Ours(Release::Newest) => "qemu-ours-newest",
         }
     }
 
     fn title(&self) -> String {
-        format!("our QEMU ({})", self.release.name())
+        match self {
+            Self::Debian => "stock QEMU".to_owned(),
+            Self::Stock(release) => format!("QEMU, built from source ({})", release.name()),
+            Self::Patched(release) => format!("QEMU with our patches, built from source ({})", release.name()),
+            Self::Ours(release) => format!("our QEMU ({})", release.name()),
+        }
     }
 
-    fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&self.patched, &CLibrary]
+    fn parts(&self) -> Vec<Box<dyn Recipe>> {
+        match *self {
+            Self::Debian => vec![Box::new(BUILD_ROOT)],
+            Self::Stock(release) | Self::Patched(release) => vec![Box::new(QEMU_ROOT), Box::new(QemuSource(release))],
+            Self::Ours(release) => vec![Box::new(Self::Patched(release)), Box::new(CLibrary)],
+        }
     }
 
-    fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default().text("layout", "1"))
+    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
+        match self {
+            Self::Debian => Ok(Inputs::default().text("wrapper", bundle::WRAPPER).text("layout", "1")),
+            Self::Stock(_) => build::inputs(settings, false),
+            Self::Patched(_) => build::inputs(settings, true),
+            Self::Ours(_) => Ok(Inputs::default().text("layout", "1")),
+        }
     }
 
     fn needs(&self) -> u64 {
-        120
+        match self {
+            Self::Debian | Self::Ours(_) => 120,
+            Self::Stock(_) | Self::Patched(_) => 1800,
+        }
     }
 
-    fn make(&self, _: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
-        let [patched, library] = parts else { unreachable!("two parts are declared") };
-        for entry in WalkDir::new(&patched.dir).min_depth(1) {
-            let entry = entry?;
-            let to = dir.join(entry.path().strip_prefix(&patched.dir)?);
-            if entry.file_type().is_dir() {
-                fs::create_dir(&to)?;
-            } else if entry.file_name() != FILE_NAME {
-                bundle::copy(entry.path(), &to)?;
+    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
+        match *self {
+            Self::Debian => copy_debian(parts.of(&BUILD_ROOT), dir),
+            Self::Stock(release) | Self::Patched(release) => {
+                let (root, source) = (parts.of(&QEMU_ROOT), parts.of(&QemuSource(release)));
+                let is_patched = matches!(self, Self::Patched(_));
+                build::make(store, &mut store.log(self.kind())?, root, source, is_patched, dir)
             }
+            Self::Ours(release) => replace_library(parts.of(&Self::Patched(release)), parts.of(&CLibrary), dir),
         }
-        bundle::copy(&CLibrary::shared(library), &dir.join("lib").join(CLibrary::FILE))?;
-        bundle::whole(dir)
     }
+}
+
+/// Copies Debian's QEMU from a root.
+fn copy_debian(root: &Artifact, dir: &Path) -> Result<Made> {
+    let tree = Root::tree(root);
+    let modules = dir.join("lib/qemu");
+    fs::create_dir_all(&modules)?;
+    bundle::copy(&tree.join("usr/bin").join(bundle::PROGRAM), &dir.join(bundle::BINARY))?;
+    // The only loadable module that a machine without display and KVM loads. It needs no further library.
+    let qtest = tree.join("usr/lib").join(machine::arch()?.triplet).join("qemu/accel-qtest.so");
+    bundle::copy(&qtest, &modules.join("accel-qtest.so"))?;
+    bundle::complete(root, dir, &[])
+}
+
+/// Copies a patched QEMU, with the C library of this checkout in the place of its own.
+fn replace_library(patched: &Artifact, library: &Artifact, dir: &Path) -> Result<Made> {
+    for entry in WalkDir::new(&patched.dir).min_depth(1) {
+        let entry = entry?;
+        let to = dir.join(entry.path().strip_prefix(&patched.dir)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir(&to)?;
+        } else if entry.file_name() != FILE_NAME {
+            bundle::copy(entry.path(), &to)?;
+        }
+    }
+    bundle::copy(&CLibrary::shared(library), &dir.join("lib").join(CLibrary::FILE))?;
+    bundle::whole(dir)
 }

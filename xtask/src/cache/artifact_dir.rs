@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where an artifact is in the cache: `KIND/KEY/` when it is whole, `KEY.partial` while it is made, `KEY.lock` and
-//! `KEY.turn` beside them.
+//! Directory of an artifact in the cache: `KIND/KEY/` when it is complete, `KIND/KEY.partial/` while it is made, with the
+//! lock files `KEY.lock` and `KEY.turn` beside it.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::cache::manifest::FILE_NAME;
 use crate::settings;
 
-/// Where an artifact is, or will be.
+/// The paths of an artifact, which need not exist.
 pub(crate) struct ArtifactDir {
     pub(crate) parent: PathBuf,
     pub(crate) dir: PathBuf,
@@ -24,20 +24,23 @@ impl ArtifactDir {
         Self { dir: parent.join(key), partial: parent.join(format!("{key}.partial")), parent }
     }
 
+    /// Opens the lock of runs that use the artifact (shared) or make it (exclusive).
     pub(crate) fn open_lock(&self) -> Result<File> {
         open_lock(&self.dir.with_extension("lock"))
     }
 
-    /// The lock of whoever makes the artifact, or finds out whether it must be made.
+    /// Opens the lock of the run that makes the artifact, or finds out whether it must be made.
     pub(crate) fn open_turn(&self) -> Result<File> {
         open_lock(&self.dir.with_extension("turn"))
     }
 
+    /// Removes what an interrupted run has left.
     pub(crate) fn clear_partial(&self) -> Result<()> {
         if self.partial.exists() { remove(&self.partial) } else { Ok(()) }
     }
 
-    /// Turns the partial directory into the artifact. Dying anywhere in here leaves no artifact or the whole new one.
+    /// Renames the partial directory to the artifact's. A process that is killed in here leaves the complete new artifact or
+    /// none.
     pub(crate) fn publish(&self) -> Result<()> {
         if self.dir.exists() {
             remove(&self.dir)?;
@@ -46,14 +49,14 @@ impl ArtifactDir {
     }
 }
 
-/// Opens the lock file at `path`, which need not exist.
+/// Opens the lock file at `path`, and creates it if it is missing.
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
     File::options().create(true).truncate(false).write(true).open(path).with_context(|| {
         format!("cannot open {}: set {} to a directory you can write to", path.display(), settings::CACHE)
     })
 }
 
-/// Removes an artifact; one that is only half removed has no manifest any more.
+/// Removes an artifact. The manifest goes first, so that an artifact that is removed in part is not taken for a complete one.
 pub(crate) fn remove(dir: &Path) -> Result<()> {
     match fs::remove_file(dir.join(FILE_NAME)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -64,7 +67,7 @@ pub(crate) fn remove(dir: &Path) -> Result<()> {
     fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))
 }
 
-/// The directories directly in `dir`, which need not exist.
+/// Returns the directories directly in `dir`; none if `dir` does not exist.
 pub(crate) fn subdirectories(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an artifact was made from and what it consists of, written beside it as `manifest.json`.
+//! Manifest of an artifact, `manifest.json`: what it was made from, and the files that it consists of.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use walkdir::WalkDir;
 /// The name of the manifest inside an artifact's directory.
 pub(crate) const FILE_NAME: &str = "manifest.json";
 
-/// Everything that an artifact's bytes depend on, in clear.
+/// Everything that an artifact's content depends on, as pairs of name and value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inputs(BTreeMap<String, String>);
 
@@ -33,12 +33,12 @@ impl Inputs {
         Ok(self.text(name, sha256_of(path)?))
     }
 
-    /// The name of the one artifact that these inputs give.
+    /// Returns the key of the artifact: 20 hexadecimal digits of a hash of these inputs.
     pub(crate) fn key(&self) -> String {
         let mut hash = Sha256::new();
         for (name, value) in &self.0 {
             for part in [name, value] {
-                // Lengths keep ("ab", "c") and ("a", "bc") apart.
+                // By the lengths, ("ab", "c") and ("a", "bc") have different hashes.
                 hash.update((part.len() as u64).to_le_bytes());
                 hash.update(part);
             }
@@ -56,7 +56,7 @@ pub(crate) struct Entry {
     sha256: String,
 }
 
-/// Another artifact that went into this one.
+/// An artifact that this one was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Part {
     pub(crate) kind: String,
@@ -70,18 +70,18 @@ pub(crate) struct Manifest {
     pub(crate) kind: String,
     pub(crate) key: String,
     pub(crate) inputs: Inputs,
-    /// The artifacts this one was made from, as they were then.
+    /// The artifacts that this one was made from, with their identities at that time.
     pub(crate) made_from: Vec<Part>,
-    /// What was found while making it, such as versions.
+    /// What the recipe found out, such as versions.
     pub(crate) facts: BTreeMap<String, String>,
-    /// Files that are handed out, by path below the artifact's directory.
+    /// The files that are handed out, by path below the artifact's directory.
     files: BTreeMap<PathBuf, Entry>,
-    /// Directories that later steps build from, by a digest of every path, size and time of change in them.
+    /// The directories that later steps read, each with a digest of the paths, sizes and modification times in it.
     trees: BTreeMap<PathBuf, String>,
 }
 
 impl Manifest {
-    /// Takes stock of `files` and `trees` below `dir`.
+    /// Returns the manifest of what was made in `dir`.
     pub(crate) fn of(dir: &Path, kind: &str, inputs: Inputs, made: Made) -> Result<Self> {
         let mut files = BTreeMap::new();
         for name in made.files {
@@ -98,7 +98,7 @@ impl Manifest {
         Ok(Self { kind: kind.to_owned(), key, inputs, made_from: made.from, facts: made.facts, files, trees })
     }
 
-    /// Reads the manifest in `dir`; `None` when there is none.
+    /// Reads the manifest in `dir`. Returns `None` if the file does not exist.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(FILE_NAME);
         match fs::read(&path) {
@@ -117,7 +117,7 @@ impl Manifest {
         fs::write(dir.join(FILE_NAME), text).with_context(|| format!("cannot write to {}", dir.display()))
     }
 
-    /// Compares everything listed with what is in `dir`; says the first difference.
+    /// Compares the files and directories in `dir` with the manifest. The error names the first difference.
     pub(crate) fn verify(&self, dir: &Path) -> Result<(), String> {
         for (name, entry) in &self.files {
             let path = dir.join(name);
@@ -145,7 +145,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Changes when anything that matters to later steps changes; times and places do not.
+    /// Returns a hash of everything that later steps depend on. Modification times are not among that.
     pub(crate) fn identity(&self) -> String {
         let mut hash = Sha256::new();
         for part in [
@@ -161,7 +161,7 @@ impl Manifest {
     }
 }
 
-/// What a recipe reports when it is done; paths are relative to the artifact's directory.
+/// What a recipe has made. Paths are relative to the artifact's directory.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     pub(crate) from: Vec<Part>,
@@ -171,13 +171,13 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Records one thing that was found.
+    /// Records what the recipe has found out.
     pub(crate) fn fact(&mut self, name: &str, value: impl Into<String>) {
         self.facts.insert(name.to_owned(), value.into());
     }
 }
 
-/// The sha256 of a file's bytes, in hex.
+/// Returns the sha256 of a file's content, in hexadecimal digits.
 pub(crate) fn sha256_of(path: &Path) -> Result<String> {
     let read = || {
         let mut hash = Sha256::new();
@@ -187,14 +187,14 @@ pub(crate) fn sha256_of(path: &Path) -> Result<String> {
     read().with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// A digest of the path, size and time of change of all that is below `root`, without reading any file.
+/// Returns a digest of the path, size and modification time of each entry below `root`. No file is read.
 fn tree_digest(root: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     for entry in WalkDir::new(root).sort_by_file_name().min_depth(1) {
         let entry = entry?;
         let found = entry.metadata()?;
         hash.update(entry.path().strip_prefix(root)?.as_os_str().as_encoded_bytes());
-        // A directory's own time and size change with the file system's moods; its entries say enough.
+        // The size and time of a directory itself differ between file systems; its entries are in the digest.
         if !found.is_dir() {
             hash.update(format!("\0{} {}.{}", found.len(), found.mtime(), found.mtime_nsec()));
         }
@@ -205,7 +205,7 @@ fn tree_digest(root: &Path) -> Result<String> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
+        // Writing to a string does not fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -215,7 +215,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn stocked() -> (tempfile::TempDir, Manifest) {
+    fn artifact() -> (tempfile::TempDir, Manifest) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("image"), "bytes").unwrap();
         fs::create_dir(dir.path().join("tree")).unwrap();
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn written_manifest_reads_back_and_verifies() {
-        let (dir, manifest) = stocked();
+        let (dir, manifest) = artifact();
         manifest.write(dir.path()).unwrap();
         assert_eq!(Manifest::read(dir.path()).unwrap().unwrap(), manifest);
         assert_eq!(manifest.verify(dir.path()), Ok(()));
@@ -257,14 +257,14 @@ mod tests {
 
     #[test]
     fn verify_one_changed_byte_is_found() {
-        let (dir, manifest) = stocked();
+        let (dir, manifest) = artifact();
         fs::write(dir.path().join("image"), "bytez").unwrap();
         assert!(manifest.verify(dir.path()).unwrap_err().contains("image was changed"));
     }
 
     #[test]
     fn verify_truncated_or_missing_file_is_found() {
-        let (dir, manifest) = stocked();
+        let (dir, manifest) = artifact();
         fs::write(dir.path().join("image"), "byte").unwrap();
         assert!(manifest.verify(dir.path()).unwrap_err().contains("has 4 bytes, not the 5"));
         fs::remove_file(dir.path().join("image")).unwrap();
@@ -273,14 +273,14 @@ mod tests {
 
     #[test]
     fn verify_file_added_to_a_tree_is_found() {
-        let (dir, manifest) = stocked();
+        let (dir, manifest) = artifact();
         fs::write(dir.path().join("tree/other.h"), "").unwrap();
         assert!(manifest.verify(dir.path()).unwrap_err().contains("below tree/"));
     }
 
     #[test]
     fn identity_follows_content_but_not_tree_times() {
-        let (dir, manifest) = stocked();
+        let (dir, manifest) = artifact();
         let again = Made { files: vec!["image".into()], ..Made::default() };
         let same = Manifest::of(dir.path(), "kernel", manifest.inputs.clone(), again).unwrap();
         assert_eq!(same.identity(), manifest.identity());

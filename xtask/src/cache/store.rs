@@ -1,38 +1,43 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The cache: an artifact is there whole or not at all, and is made by one run at a time.
+//! Store of artifacts: each is there whole or not at all, and is made by one run at a time.
 //!
-//! An artifact is the directory `<cache>/<kind>/<key>/`, made as `<key>.partial` and renamed when complete. Who uses it
-//! holds a shared lock on `<key>.lock`, who makes it an exclusive one; the kernel drops both when a process dies, so a
-//! `.partial` that nobody holds is a leftover. Runs that find it missing take turns by a lock on `<key>.turn`: they wait for
-//! its making only, and not for those who use it.
+//! An artifact is the directory `<cache>/<kind>/<key>/`. It is made as `<key>.partial` and renamed when it is complete.
+//! A run that uses it holds a shared lock on `<key>.lock`, a run that makes it an exclusive one. The kernel drops both when
+//! the process ends, so a `.partial` without a lock is a leftover. Runs that find the artifact missing queue for a lock on
+//! `<key>.turn`, and so wait for the run that makes it but not for the runs that use it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::cache::artifact::{Artifact, Parts};
 use crate::cache::artifact_dir::{ArtifactDir, open_lock, remove, subdirectories};
-use crate::cache::manifest::{Inputs, Made, Manifest, Part};
+use crate::cache::manifest::{Inputs, Made, Manifest};
 use crate::run::diagnosis::FULL_DISK;
+use crate::run::log::Log;
 use crate::run::progress::{Progress, seconds};
 use crate::settings::{self, Settings};
 
 const MIB: u64 = 1 << 20;
 
-/// How one kind of artifact is made.
+/// How often [`Store::ensure_all`] tries before it gives up.
+const ATTEMPTS: u32 = 3;
+
+/// How one artifact is made.
 pub(crate) trait Recipe {
     /// The directory below the cache, such as `kernel`.
     fn kind(&self) -> &'static str;
 
-    /// The name people read.
+    /// The name in messages.
     fn title(&self) -> String {
         self.kind().to_owned()
     }
 
-    /// The artifacts this one is made from, each after those it is itself made from.
-    fn parts(&self) -> Vec<&dyn Recipe> {
+    /// The artifacts that this one is made from, each of another kind.
+    fn parts(&self) -> Vec<Box<dyn Recipe>> {
         Vec::new()
     }
 
@@ -42,28 +47,8 @@ pub(crate) trait Recipe {
     /// The disk space that making it takes, in MiB.
     fn needs(&self) -> u64;
 
-    /// Makes the artifact in the empty directory `dir`; `parts` are what [`Recipe::parts`] named, in that order.
-    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made>;
-}
-
-/// An artifact that is complete, verified, and stays so while this value lives.
-#[derive(Debug)]
-pub(crate) struct Artifact {
-    pub(crate) dir: PathBuf,
-    pub(crate) manifest: Manifest,
-    _lock: File,
-}
-
-impl Artifact {
-    /// The absolute path of something in the artifact.
-    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.dir.join(name)
-    }
-
-    fn part(&self) -> Part {
-        let Manifest { kind, key, .. } = &self.manifest;
-        Part { kind: kind.clone(), key: key.clone(), identity: self.manifest.identity() }
-    }
+    /// Makes the artifact in the empty directory `dir` from the artifacts of [`Recipe::parts`].
+    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made>;
 }
 
 /// The artifacts of one user.
@@ -77,12 +62,12 @@ pub(crate) struct Store {
 #[derive(Debug, PartialEq, Eq)]
 enum Unfit {
     Absent,
-    /// It is there but must not be used.
+    /// The artifact is there, but must not be used for this reason.
     Bad(String),
 }
 
 impl Store {
-    /// Opens the cache, making its directory if need be, and clears what interrupted runs left there.
+    /// Opens the cache, whose directory is made if it is missing, and removes what interrupted runs left there.
     pub(crate) fn open(settings: Settings) -> Result<Self> {
         let store = Self { settings, progress: Progress::new() };
         let logs = store.log_dir();
@@ -93,61 +78,101 @@ impl Store {
         Ok(store)
     }
 
+    /// Returns the directory of logs.
     pub(crate) fn log_dir(&self) -> PathBuf {
         self.settings.cache.join("log")
     }
 
-    /// Gives the artifact, making it and what it is made from where that is missing, damaged or stale.
+    /// Creates the log `name`.
+    pub(crate) fn log(&self, name: &str) -> Result<Log> {
+        Log::create(self.log_dir().join(format!("{name}.log")), &self.progress)
+    }
+
+    /// Returns the artifact. It and what it is made from are made where they are missing, damaged or stale.
     pub(crate) fn ensure(&self, recipe: &dyn Recipe) -> Result<Artifact> {
-        let inputs = self.inputs(recipe)?;
-        let place = ArtifactDir::new(&self.settings.cache, recipe.kind(), &inputs.key());
-        fs::create_dir_all(&place.parent).with_context(|| format!("cannot make {}", place.parent.display()))?;
-        let title = recipe.title();
-        // The second round finds what the first one made, or what another run made in between.
-        for _ in 0..3 {
-            if let Some(held) = self.hold(&title, &place)? {
-                return Ok(held);
+        let [artifact] = self.ensure_all([recipe])?;
+        Ok(artifact)
+    }
+
+    /// Returns artifacts that fit together: none of them was made from a part that another one has replaced.
+    pub(crate) fn ensure_all<const N: usize>(&self, recipes: [&dyn Recipe; N]) -> Result<[Artifact; N]> {
+        let artifacts = self.ensure_each(&recipes)?;
+        Ok(artifacts.try_into().expect("there is an artifact for each recipe"))
+    }
+
+    /// The same for any number of recipes.
+    pub(crate) fn ensure_each(&self, recipes: &[&dyn Recipe]) -> Result<Vec<Artifact>> {
+        for _ in 0..ATTEMPTS {
+            let held = recipes.iter().map(|recipe| self.hold(*recipe)).collect::<Result<Option<Vec<_>>>>()?;
+            if let Some(artifacts) = held {
+                return Ok(artifacts);
             }
-            let turn = place.open_turn()?;
-            self.wait(&title, turn.try_lock(), || turn.lock())?;
-            if let Some(held) = self.hold(&title, &place)? {
-                return Ok(held);
-            }
-            let lock = place.open_lock()?;
-            self.wait(&title, lock.try_lock(), || lock.lock())?;
-            if let Err(unfit) = self.examine(&place) {
-                self.replace(recipe, &inputs, &place, &unfit).map_err(|error| self.explain_full_disk(error))?;
-            }
+            // Nothing is held meanwhile: an artifact that is made may replace a part of one that was fit before.
+            recipes.iter().try_for_each(|recipe| self.make(*recipe))?;
         }
-        bail!("{title}: {} keeps changing while it is read; is something else writing there?", place.dir.display())
+        let cache = self.settings.cache.display();
+        bail!("artifacts in {cache} keep changing while they are read; is another program writing there?")
     }
 
-    /// The artifact, if it is there and fit.
-    fn hold(&self, title: &str, place: &ArtifactDir) -> Result<Option<Artifact>> {
-        let lock = place.open_lock()?;
-        self.wait(title, lock.try_lock_shared(), || lock.lock_shared())?;
-        let held = |manifest| Artifact { dir: place.dir.clone(), manifest, _lock: lock };
-        Ok(self.examine(place).ok().map(held))
+    /// Returns the artifact if it is there and fit.
+    fn hold(&self, recipe: &dyn Recipe) -> Result<Option<Artifact>> {
+        let dir = self.artifact_dir(recipe)?;
+        if !dir.parent.exists() {
+            return Ok(None);
+        }
+        let lock = dir.open_lock()?;
+        self.wait(recipe, lock.try_lock_shared(), || lock.lock_shared())?;
+        Ok(self.examine(&dir).ok().map(|manifest| Artifact::new(dir.dir, manifest, lock)))
     }
 
-    /// The path of an artifact's directory, whether it is there or not.
+    /// Makes the artifact unless it is there and fit.
+    fn make(&self, recipe: &dyn Recipe) -> Result<()> {
+        let inputs = self.inputs(recipe)?;
+        let dir = ArtifactDir::new(&self.settings.cache, recipe.kind(), &inputs.key());
+        fs::create_dir_all(&dir.parent).with_context(|| format!("cannot make {}", dir.parent.display()))?;
+        let turn = dir.open_turn()?;
+        self.wait(recipe, turn.try_lock(), || turn.lock())?;
+        // Another run may have made it while this one waited.
+        if self.hold(recipe)?.is_some() {
+            return Ok(());
+        }
+        let lock = dir.open_lock()?;
+        self.wait(recipe, lock.try_lock(), || lock.lock())?;
+        match self.examine(&dir) {
+            Ok(_) => Ok(()),
+            Err(unfit) => self.replace(recipe, &inputs, &dir, &unfit).map_err(|error| self.explain_full_disk(error)),
+        }
+    }
+
+    /// Returns the path of an artifact's directory, which need not exist.
     pub(crate) fn dir_of(&self, recipe: &dyn Recipe) -> Result<PathBuf> {
-        Ok(ArtifactDir::new(&self.settings.cache, recipe.kind(), &self.inputs(recipe)?.key()).dir)
+        Ok(self.artifact_dir(recipe)?.dir)
     }
 
-    /// All inputs of a recipe: its own, and the keys of its parts.
+    fn artifact_dir(&self, recipe: &dyn Recipe) -> Result<ArtifactDir> {
+        Ok(ArtifactDir::new(&self.settings.cache, recipe.kind(), &self.inputs(recipe)?.key()))
+    }
+
+    /// Returns all inputs of a recipe: its own, and the keys of its parts.
     fn inputs(&self, recipe: &dyn Recipe) -> Result<Inputs> {
         let mut inputs = recipe.inputs(&self.settings)?.text("kind", recipe.kind());
         for part in recipe.parts() {
-            inputs = inputs.text(format!("part {}", part.kind()), self.inputs(part)?.key());
+            inputs = inputs.text(format!("part {}", part.kind()), self.inputs(part.as_ref())?.key());
         }
         Ok(inputs)
     }
 
-    fn wait(&self, title: &str, tried: Result<(), TryLockError>, block: impl FnOnce() -> io::Result<()>) -> Result<()> {
+    /// Waits for a lock that was `tried`, if need be, and says so.
+    fn wait(
+        &self,
+        recipe: &dyn Recipe,
+        tried: Result<(), TryLockError>,
+        block: impl FnOnce() -> io::Result<()>,
+    ) -> Result<()> {
         match tried {
             Ok(()) => Ok(()),
             Err(TryLockError::WouldBlock) => {
+                let title = recipe.title();
                 self.progress.say(format!("    {title}: another run is at work on it, waiting for that"));
                 let _task = self.progress.task(format!("{title}: waiting"));
                 block().context("cannot lock in the cache")
@@ -156,70 +181,73 @@ impl Store {
         }
     }
 
-    fn examine(&self, place: &ArtifactDir) -> Result<Manifest, Unfit> {
-        let manifest = match Manifest::read(&place.dir) {
+    /// Verifies an artifact, on which this run has a lock.
+    fn examine(&self, dir: &ArtifactDir) -> Result<Manifest, Unfit> {
+        let manifest = match Manifest::read(&dir.dir) {
             Ok(Some(manifest)) => manifest,
-            Ok(None) if place.dir.exists() => return Err(Unfit::Bad("its manifest is missing".to_owned())),
+            Ok(None) if dir.dir.exists() => return Err(Unfit::Bad("its manifest is missing".to_owned())),
             Ok(None) => return Err(Unfit::Absent),
             Err(error) => return Err(Unfit::Bad(format!("{error:#}"))),
         };
         for part in &manifest.made_from {
             let dir = ArtifactDir::new(&self.settings.cache, &part.kind, &part.key).dir;
-            // A part that is gone or damaged does no harm until somebody builds from it.
+            // A part that is missing or damaged matters only to what is made from it next.
             if let Ok(Some(now)) = Manifest::read(&dir)
                 && now.identity() != part.identity
             {
                 return Err(Unfit::Bad(format!("the {} it was made from has been replaced", part.kind)));
             }
         }
-        manifest.verify(&place.dir).map_err(Unfit::Bad)?;
+        manifest.verify(&dir.dir).map_err(Unfit::Bad)?;
         Ok(manifest)
     }
 
-    fn replace(&self, recipe: &dyn Recipe, inputs: &Inputs, place: &ArtifactDir, unfit: &Unfit) -> Result<()> {
+    /// Makes an artifact, on which this run has an exclusive lock.
+    fn replace(&self, recipe: &dyn Recipe, inputs: &Inputs, dir: &ArtifactDir, unfit: &Unfit) -> Result<()> {
         let title = recipe.title();
         if let Unfit::Bad(reason) = unfit {
             self.progress.say(format!("    {title}: {reason}; making it again"));
         }
         self.check_room(recipe)?;
-        let parts = recipe.parts().into_iter().map(|part| self.ensure(part)).collect::<Result<Vec<_>>>()?;
+        let parts = recipe.parts();
+        let parts = Parts(self.ensure_each(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?);
         self.progress.say(format!("==> {title}"));
         let begun = Instant::now();
-        place.clear_partial()?;
-        fs::create_dir(&place.partial).with_context(|| format!("cannot make {}", place.partial.display()))?;
-        let made = recipe.make(self, &parts, &place.partial).and_then(|mut made| {
-            // Somebody may have edited a source while it was being built.
+        dir.clear_partial()?;
+        fs::create_dir(&dir.partial).with_context(|| format!("cannot make {}", dir.partial.display()))?;
+        let made = recipe.make(self, &parts, &dir.partial).and_then(|mut made| {
+            // The user may have edited a source during the build.
             ensure!(self.inputs(recipe)? == *inputs, "its sources changed in the meantime: run this again");
-            made.from = parts.iter().map(Artifact::part).collect();
-            Manifest::of(&place.partial, recipe.kind(), inputs.clone(), made)?.write(&place.partial)
+            made.from = parts.0.iter().map(Artifact::part).collect();
+            Manifest::of(&dir.partial, recipe.kind(), inputs.clone(), made)?.write(&dir.partial)
         });
         if let Err(error) = made {
-            // What was made so far only takes room; the logs, which are elsewhere, tell what happened.
-            let _ = fs::remove_dir_all(&place.partial);
+            // Incomplete output is of no use; the logs are elsewhere.
+            let _ = fs::remove_dir_all(&dir.partial);
             return Err(error.context(format!("cannot make the {title}")));
         }
-        place.publish()?;
+        dir.publish()?;
         self.progress.say(format!("    {title}: done in {}", seconds(begun.elapsed())));
         Ok(())
     }
 
-    /// Fails at once where the disk would be full only after minutes of work.
+    /// Fails if the disk would be full only after minutes of work.
     fn check_room(&self, recipe: &dyn Recipe) -> Result<()> {
         let need = self.missing(recipe)? * MIB;
         let free = free_bytes(&self.settings.cache)?;
         if free < need { Err(self.full_disk(free, Some(need))) } else { Ok(()) }
     }
 
-    /// The disk space, in MiB, that a recipe takes together with those of its parts that are not there.
+    /// Returns the disk space, in MiB, that a recipe and those of its parts take that are missing.
     fn missing(&self, recipe: &dyn Recipe) -> Result<u64> {
-        let mut counted = Vec::new();
-        let mut pending = vec![recipe];
-        let mut need = 0;
-        while let Some(recipe) = pending.pop() {
-            let dir = self.dir_of(recipe)?;
-            if !counted.contains(&dir) && (counted.is_empty() || !dir.exists()) {
-                need += recipe.needs();
-                pending.extend(recipe.parts());
+        let mut counted = vec![self.dir_of(recipe)?];
+        let mut need = recipe.needs();
+        let mut pending = recipe.parts();
+        while let Some(part) = pending.pop() {
+            let dir = self.dir_of(part.as_ref())?;
+            if !counted.contains(&dir) && !dir.exists() {
+                need += part.needs();
+                pending.extend(part.parts());
                 counted.push(dir);
             }
         }
@@ -250,7 +278,7 @@ impl Store {
         }
     }
 
-    /// Removes what interrupted runs left, unless a run is at work on it.
+    /// Removes partial artifacts that no run is at work on.
     fn sweep(&self) -> Result<()> {
         for kind in subdirectories(&self.settings.cache)? {
             for leftover in subdirectories(&kind)?.into_iter().filter(|dir| dir.extension() == Some("partial".as_ref()))
@@ -274,18 +302,19 @@ fn free_bytes(dir: &Path) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
 
     use super::*;
 
-    /// Makes one file, and counts how often.
-    #[derive(Default)]
+    /// A recipe that makes one file, and counts how many times.
+    #[derive(Clone, Default)]
     struct Toy {
         name: &'static str,
         content: &'static str,
-        part: Option<Box<Toy>>,
-        made: AtomicU32,
+        parts: Vec<Toy>,
+        made: Arc<AtomicU32>,
     }
 
     impl Toy {
@@ -303,12 +332,12 @@ mod tests {
             self.name
         }
 
-        fn parts(&self) -> Vec<&dyn Recipe> {
-            self.part.iter().map(|part| part.as_ref() as &dyn Recipe).collect()
+        fn parts(&self) -> Vec<Box<dyn Recipe>> {
+            self.parts.iter().map(|part| Box::new(part.clone()) as Box<dyn Recipe>).collect()
         }
 
         fn inputs(&self, _: &Settings) -> Result<Inputs> {
-            // What is fetched is not an input: it can differ the next time.
+            // The content stands for what is fetched from a mirror, which is not an input.
             let inputs = Inputs::default().text("name", self.name);
             Ok(if self.content == "edited" { inputs.text("edits", self.count().to_string()) } else { inputs })
         }
@@ -317,7 +346,7 @@ mod tests {
             0
         }
 
-        fn make(&self, _: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
+        fn make(&self, _: &Store, _: &Parts, dir: &Path) -> Result<Made> {
             assert_eq!(fs::read_dir(dir)?.count(), 0, "a recipe starts in an empty directory");
             self.made.fetch_add(1, Ordering::SeqCst);
             fs::write(dir.join("file"), self.content)?;
@@ -374,18 +403,35 @@ mod tests {
     #[test]
     fn ensure_with_a_replaced_part_makes_again() {
         let (_dir, store) = store();
-        let whole = |content| Toy { part: Some(Box::new(Toy::new("part", content))), ..Toy::new("whole", "x") };
+        let whole = |content| Toy { parts: vec![Toy::new("part", content)], ..Toy::new("whole", "x") };
         let before = whole("1");
         store.ensure(&before).unwrap();
-        // The mirror has something newer when the part has to be fetched again.
+        // The mirror has a newer version when the part is fetched again.
         store.sweep().unwrap();
-        remove(&store.dir_of(before.parts()[0]).unwrap()).unwrap();
+        remove(&store.dir_of(&before.parts[0]).unwrap()).unwrap();
         let after = whole("2");
         store.ensure(&after).unwrap();
         assert_eq!(after.count(), 0, "a part that is only missing does not matter until it is needed");
-        store.ensure(after.parts()[0]).unwrap();
+        store.ensure(&after.parts[0]).unwrap();
         store.ensure(&after).unwrap();
         assert_eq!(after.count(), 1);
+    }
+
+    #[test]
+    fn ensure_of_parts_that_share_a_replaced_part_makes_both_from_the_new_one() {
+        let (_dir, store) = store();
+        let made_from = |name, content| Toy { parts: vec![Toy::new("shared", content)], ..Toy::new(name, "x") };
+        let whole = |content| {
+            let parts = vec![made_from("early", content), made_from("late", content)];
+            Toy { parts, ..Toy::new("whole", "x") }
+        };
+        let before = whole("1");
+        store.ensure(&before.parts[0]).unwrap();
+        remove(&store.dir_of(&before.parts[0].parts[0]).unwrap()).unwrap();
+        // The early part is fit as long as the shared one is missing, and stale once the late one has had it made again.
+        let after = whole("2");
+        store.ensure(&after).unwrap();
+        assert_eq!([&after, &after.parts[0], &after.parts[1]].map(Toy::count), [1, 1, 1]);
     }
 
     #[test]
@@ -430,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn ensure_of_runs_at_once_makes_once_and_waits_for_nobody_who_uses_it() {
+    fn ensure_of_runs_at_once_makes_once_and_does_not_wait_for_users() {
         let (dir, store) = store();
         let stores: Vec<Store> = (0..8).map(|_| open(dir.path())).collect();
         let toy = Toy::new("toy", "x");

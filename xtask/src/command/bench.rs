@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench`: what this project's parts cost, beside what was promised, and beside stock parts.
+//! `cargo xtask bench`: cost of this project's parts, compared with their targets and with stock parts.
 
 mod guest;
 mod host;
@@ -11,18 +11,18 @@ use clap::ValueEnum;
 
 use crate::cache::store::Store;
 
-/// What is measured.
+/// The part that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bench {
-    /// The crate that a VMM builds in.
+    /// The host crate.
     Host,
-    /// The module, in a guest.
+    /// The guest module.
     Guest,
     /// QEMU with this project's patches.
     Qemu,
 }
 
-/// Measures, prints the table, and writes it to `target/bench-WHAT.json`.
+/// Measures, prints the table, and writes it to `target/bench-PART.json`. Fails if a target is missed.
 pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
     match bench {
         Bench::Host => host::run(store),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask qemu --bisect`: builds QEMU after each of our patches, with the C library and without it.
 //!
-//! Whoever bisects QEMU later is to find that each commit builds, whether the library is there or not. And without it, all
-//! patches together are to leave QEMU as it was.
+//! Each commit must build with and without the library, so that QEMU can be bisected later. Without the library, all patches
+//! together must leave QEMU's answers as they were.
 
 use std::fs;
 use std::path::Path;
@@ -13,21 +13,21 @@ use papr_unplug_differential::tally::Tally;
 use papr_unplug_differential::vmm::Vmm;
 
 use crate::artifacts::c_library::CLibrary;
-use crate::artifacts::qemu::build::{self, OURS, QemuBuild};
-use crate::artifacts::qemu::bundle;
-use crate::artifacts::qemu::root::QemuRoot;
+use crate::artifacts::qemu::build::{self, OURS};
 use crate::artifacts::qemu::source::{QemuSource, Release};
-use crate::artifacts::root::Root;
-use crate::cache::store::{Artifact, Store};
-use crate::host::sandbox::{BUILD, SOURCE, Sandbox};
-use crate::run::step::Log;
+use crate::artifacts::qemu::{Qemu, bundle};
+use crate::cache::artifact::Artifact;
+use crate::cache::store::Store;
+use crate::roots::root::{QEMU_ROOT, Root};
+use crate::run::log::Log;
+use crate::run::sandbox::{BUILD, SOURCE, Sandbox};
 
-/// What the patches add for whoever does not want the library.
+/// The option by which QEMU is built without the library though it is installed.
 const NOT_OURS: &str = "--disable-papr-unplug";
-/// How many sequences of calls are to be answered as by a QEMU without the patches.
+/// The number of sequences of calls that must be answered as by a QEMU without the patches.
 const SEQUENCES: u64 = 1000;
 
-/// A source that is patched step by step, and what is built of it.
+/// A source that is patched step by step, and its builds.
 struct Bisection<'a> {
     store: &'a Store,
     root: Artifact,
@@ -36,13 +36,12 @@ struct Bisection<'a> {
     log: Log,
 }
 
-/// Builds, and says what came of it.
+/// Builds, and prints a line for each patch.
 pub(crate) fn run(store: &Store, release: Release) -> Result<()> {
-    let (root, source, library) =
-        (store.ensure(&QemuRoot)?, store.ensure(&QemuSource(release))?, store.ensure(&CLibrary)?);
-    let stock = store.ensure(&QemuBuild::stock(release))?;
+    let [root, source, library, stock] =
+        store.ensure_all([&QEMU_ROOT, &QemuSource(release), &CLibrary, &Qemu::Stock(release)])?;
     let dir = tempfile::tempdir_in(&store.settings.cache).context("no place to build in")?;
-    let log = Log::begin(store, "qemu-bisect")?;
+    let log = store.log("qemu-bisect")?;
     let mut bisection = Bisection { store, root, library, dir, log };
     bisection.unpack(&source)?;
     bisection.build_all()?;
@@ -58,10 +57,10 @@ impl Bisection<'_> {
 
     fn unpack(&mut self, source: &Artifact) -> Result<()> {
         let tree = self.path("tree");
-        build::unpack(self.store, &mut self.log, &self.root, source, &tree)
+        build::unpack(&mut self.log, &self.root, source, &tree)
     }
 
-    /// What a build in the directory of this name sees.
+    /// Returns the sandbox of a build in the directory `name`.
     fn sandbox(&self, name: &str, library: bool) -> Result<Sandbox> {
         let build = self.path(name);
         fs::create_dir_all(&build)?;
@@ -69,21 +68,21 @@ impl Bisection<'_> {
         Ok(if library { CLibrary::mounted(&self.library, sandbox) } else { sandbox })
     }
 
-    /// Configures and builds, or builds again what is there.
+    /// Builds in the directory `name`, which is configured first if it is new.
     fn build(&mut self, name: &str, library: bool, options: &[&str]) -> Result<()> {
         let is_new = !self.path(name).exists();
         let sandbox = self.sandbox(name, library)?;
         if is_new {
-            build::configure(self.store, &mut self.log, &sandbox, options)?;
+            build::configure(&mut self.log, &sandbox, options)?;
         }
-        build::compile(self.store, &mut self.log, &sandbox)
+        build::compile(&mut self.log, &sandbox)
     }
 
     fn build_all(&mut self) -> Result<()> {
         let tree = self.path("tree");
         for patch in build::series(&self.store.settings)? {
             let name = patch.name();
-            build::apply_patches(self.store, &mut self.log, &self.root, std::slice::from_ref(&patch), &tree)?;
+            build::apply_patches(&self.store.settings, &mut self.log, &self.root, std::slice::from_ref(&patch), &tree)?;
             self.build("without", false, &[]).with_context(|| format!("{name} does not build without the library"))?;
             let knows = fs::read_to_string(tree.join("meson_options.txt"))?.contains("papr_unplug");
             if knows {
@@ -96,10 +95,10 @@ impl Bisection<'_> {
         Ok(())
     }
 
-    /// Who asks for the library and has none is told so.
+    /// Checks that `configure` fails if the library is asked for and missing, and names it.
     fn refuse_without_library(&mut self) -> Result<()> {
         let sandbox = self.sandbox("refused", false)?;
-        let Err(error) = build::configure(self.store, &mut self.log, &sandbox, &[OURS]) else {
+        let Err(error) = build::configure(&mut self.log, &sandbox, &[OURS]) else {
             bail!("{OURS} without the library is not refused")
         };
         let said = format!("{error:#}");
@@ -109,21 +108,21 @@ impl Bisection<'_> {
         Ok(())
     }
 
-    /// Who has the library and does not want it gets what others do without it.
+    /// Checks that [`NOT_OURS`] leaves an installed library out.
     fn disable(&mut self) -> Result<()> {
         let sandbox = self.sandbox("disabled", true)?;
-        build::configure(self.store, &mut self.log, &sandbox, &[NOT_OURS])?;
+        build::configure(&mut self.log, &sandbox, &[NOT_OURS])?;
         ensure!(!has_library(&self.path("disabled"))?, "{NOT_OURS} does not leave the library out");
         println!("{NOT_OURS} with the library: it is left out");
         Ok(())
     }
 
-    /// Without the library, calls are answered as without the patches.
+    /// Checks that QEMU without the library answers calls as without the patches.
     fn compare(&mut self, stock: &Artifact) -> Result<()> {
         let run = self.path("run");
         fs::create_dir(&run)?;
         let build = self.path("without");
-        build::strip(self.store, &mut self.log, &self.root, &build, &run)?;
+        build::strip(&mut self.log, &self.root, &build, &run)?;
         bundle::complete(&self.root, &run, &[])?;
         let program = |dir: &Path| Program::new(&dir.join(bundle::PROGRAM), &dir.join(bundle::DATA));
         self.store
@@ -139,7 +138,7 @@ impl Bisection<'_> {
     }
 }
 
-/// Whether QEMU was configured with the library.
+/// Returns whether QEMU was configured with the library.
 fn has_library(build: &Path) -> Result<bool> {
     let text = fs::read_to_string(build.join("config-host.h")).context("QEMU was not configured")?;
     Ok(text.lines().any(|line| line.starts_with("#define CONFIG_PAPR_UNPLUG")))

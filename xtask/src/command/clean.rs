@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask clean`: gives disk space back.
+//! `cargo xtask clean`: removes artifacts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::artifacts;
 use crate::cache::artifact_dir::{remove, subdirectories};
-use crate::cache::store::{Recipe, Store};
+use crate::cache::store::Store;
 
 /// Removes artifacts: those that this checkout no longer uses, those of one kind, or everything.
 pub(crate) fn run(store: &Store, what: Option<&str>) -> Result<()> {
@@ -18,12 +18,12 @@ pub(crate) fn run(store: &Store, what: Option<&str>) -> Result<()> {
         None => {
             let used = used(store)?;
             for artifact in found(store)?.into_iter().filter(|dir| !used.contains(dir)) {
-                discard(store, &artifact)?;
+                remove_unused(store, &artifact)?;
             }
         }
         Some("all") => {
             for artifact in found(store)? {
-                discard(store, &artifact)?;
+                remove_unused(store, &artifact)?;
             }
             for other in kinds.iter().filter(|kind| is(kind, "log") || is(kind, "tools")) {
                 fs::remove_dir_all(other)?;
@@ -35,36 +35,38 @@ pub(crate) fn run(store: &Store, what: Option<&str>) -> Result<()> {
                 bail!("there is no `{name}` in {}: it has {}", store.settings.cache.display(), known.join(", "));
             };
             for artifact in found(store)?.into_iter().filter(|dir| dir.parent() == Some(kind)) {
-                discard(store, &artifact)?;
+                remove_unused(store, &artifact)?;
             }
         }
     }
     Ok(())
 }
 
-/// The directories of all artifacts, whole or damaged.
+/// Returns the directories of all artifacts, whole or damaged.
 fn found(store: &Store) -> Result<Vec<PathBuf>> {
     let mut dirs = Vec::new();
     for kind in subdirectories(&store.settings.cache)? {
-        // Every artifact has had a lock; the logs and tools beside them have none.
+        // Every artifact has a lock file; logs and tools have none.
         dirs.extend(subdirectories(&kind)?.into_iter().filter(|dir| dir.with_extension("lock").exists()));
     }
     Ok(dirs)
 }
 
-/// The directories that this checkout's recipes name.
+/// Returns the directories of the artifacts that this checkout uses.
 fn used(store: &Store) -> Result<Vec<PathBuf>> {
-    let every = artifacts::every(&store.settings);
     let mut dirs = Vec::new();
-    let mut pending: Vec<&dyn Recipe> = every.iter().map(AsRef::as_ref).collect();
+    let mut pending = artifacts::every(&store.settings);
     while let Some(recipe) = pending.pop() {
-        dirs.push(store.dir_of(recipe)?);
-        pending.extend(recipe.parts());
+        let dir = store.dir_of(recipe.as_ref())?;
+        if !dirs.contains(&dir) {
+            pending.extend(recipe.parts());
+            dirs.push(dir);
+        }
     }
     Ok(dirs)
 }
 
-fn discard(store: &Store, artifact: &Path) -> Result<()> {
+fn remove_unused(store: &Store, artifact: &Path) -> Result<()> {
     let lock = fs::File::options().write(true).open(artifact.with_extension("lock"))?;
     if lock.try_lock().is_err() {
         store.progress.say(format!("    keeping {}: another run is using it", artifact.display()));
@@ -78,19 +80,17 @@ fn discard(store: &Store, artifact: &Path) -> Result<()> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use walkdir::WalkDir;
-
     use super::*;
     use crate::settings::Settings;
 
-    /// A store with a kernel tree of the user's, as empty as it may be.
+    /// Opens an empty store, with a nearly empty kernel tree of the user's.
     fn store(dir: &Path) -> Store {
         let (cache, tree) = (dir.join("cache"), dir.join("tree"));
         for file in ["vmlinux", ".config", "Module.symvers", "include/config/kernel.release"] {
             fs::create_dir_all(tree.join(file).parent().unwrap()).unwrap();
             fs::write(tree.join(file), "").unwrap();
         }
-        // For which there is more to make than for one without.
+        // There are more artifacts for a tree with Rust.
         fs::write(tree.join(".config"), "CONFIG_RUST=y\n").unwrap();
         Store::open(Settings { cache, kernel_tree: Some(tree), ..Settings::from_env().unwrap() }).unwrap()
     }
@@ -99,26 +99,16 @@ mod tests {
         dirs.into_iter().map(|dir| dir.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned()).collect()
     }
 
-    /// The kinds that the sources of recipes name.
-    fn kinds_in_sources() -> BTreeSet<String> {
-        let mut kinds = BTreeSet::new();
-        for entry in WalkDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/artifacts")) {
-            let entry = entry.unwrap();
-            if entry.file_type().is_file() {
-                let text = fs::read_to_string(entry.path()).unwrap();
-                let bodies = text.split("fn kind(&self) -> &'static str {").skip(1);
-                for body in bodies.map(|body| body.split("\n    }\n").next().unwrap()) {
-                    kinds.extend(body.split('"').skip(1).step_by(2).map(str::to_owned));
-                }
-            }
-        }
-        kinds
-    }
-
     #[test]
-    fn every_kind_of_artifact_is_in_use() {
+    fn kinds_in_use_are_those_that_building_md_lists() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(kinds(&used(&store(dir.path())).unwrap()), kinds_in_sources());
+        let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/building.md")).unwrap();
+        let (_, tables) = page.split_once("| artifact | content |").unwrap();
+        let (tables, _) = tables.split_once("\n## ").unwrap();
+        let first_cells = tables.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+        let listed: BTreeSet<String> =
+            first_cells.flat_map(|cell| cell.trim_end_matches('`').split("`, `")).map(str::to_owned).collect();
+        assert_eq!(kinds(&used(&store(dir.path())).unwrap()), listed);
     }
 
     #[test]

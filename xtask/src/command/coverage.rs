@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask coverage`: which lines of the host crate its own tests run.
+//! `cargo xtask coverage`: lines of the host crate that its own tests run.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,19 +10,19 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::artifacts::root::Root;
 use crate::cache::store::Store;
-use crate::host::sandbox::WORK;
-use crate::run::step::{Log, output_of};
+use crate::roots::root::{BUILD_ROOT, Root};
+use crate::run::log::output_of;
+use crate::run::sandbox::WORK;
 
-/// Whose tests run, and whose lines are counted.
+/// The package whose tests run, and the sources whose lines are counted.
 const PACKAGE: &str = "papr-unplug";
 const SOURCES: &str = "host-vmm/src/";
 
-/// So much was promised.
+/// The least percentage of lines that tests must run.
 const PERCENT: f64 = 95.0;
 
-/// Lines of one file, or of all.
+/// The numbers of lines of one file, or of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Lines {
     all: u64,
@@ -35,25 +35,25 @@ impl Lines {
     }
 }
 
-/// Runs the tests and prints a line for each file.
+/// Runs the tests, and prints a line for each file.
 pub(crate) fn run(store: &Store) -> Result<()> {
-    let root = store.ensure(&Root)?;
+    let root = store.ensure(&BUILD_ROOT)?;
     let directory = store.settings.checkout.join("target/coverage");
     let raw = directory.join("raw");
     if raw.exists() {
         fs::remove_dir_all(&raw).with_context(|| format!("cannot remove {}", raw.display()))?;
     }
-    let mut log = Log::begin(store, "coverage")?;
-    // Build scripts are watched, too, and would leave their counts where they run.
+    let mut log = store.log("coverage")?;
+    // Instrumented build scripts would write their profiles into the checkout.
     let cargo = || {
         let mut cargo = cargo(store, &directory);
         cargo.env("LLVM_PROFILE_FILE", raw.join("%p-%m.profraw"));
         cargo
     };
-    log.run(store, "running the tests", &mut cargo())?;
+    log.run("running the tests", &mut cargo())?;
     let messages = output_of(cargo().args(["--no-run", "--quiet", "--message-format=json"]))?;
     let programs: BTreeSet<PathBuf> = messages.lines().filter_map(executable).collect();
-    ensure!(!programs.is_empty(), "cargo says no place of the tests");
+    ensure!(!programs.is_empty(), "cargo prints no path of the tests");
 
     let sandbox = Root::sandbox(&root).bind(&directory, WORK);
     let inside = |path: &Path| Ok::<_, anyhow::Error>(format!("{WORK}/{}", path.strip_prefix(&directory)?.display()));
@@ -62,7 +62,7 @@ pub(crate) fn run(store: &Store) -> Result<()> {
         merge.push(inside(&file?.path())?);
     }
     merge.extend(["-o".to_owned(), format!("{WORK}/merged.profdata")]);
-    log.run(store, "merging the profiles", &mut sandbox.command(merge)).context(
+    log.run("merging the profiles", &mut sandbox.command(merge)).context(
         "the LLVM of the build root cannot read the profiles of this compiler; an older one (from 1.95 on) writes others",
     )?;
     let mut export = vec!["llvm-cov".to_owned(), "export".into(), "-summary-only".into()];
@@ -71,7 +71,7 @@ pub(crate) fn run(store: &Store) -> Result<()> {
         export.extend(["-object".to_owned(), inside(program)?]);
     }
     let summary: Value = serde_json::from_str(&output_of(&mut sandbox.command(export))?)?;
-    tell(&summary)
+    print(&summary)
 }
 
 /// `cargo test` with counters in everything it builds.
@@ -82,14 +82,14 @@ fn cargo(store: &Store, directory: &Path) -> Command {
     cargo
 }
 
-/// The place of a test, if this message of cargo's tells it.
+/// Returns the path of a test, if this message of cargo has it.
 fn executable(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_test = message["profile"]["test"] == true;
     is_test.then(|| message["executable"].as_str().map(PathBuf::from))?
 }
 
-/// The lines of each file of the crate, from what `llvm-cov export` gives.
+/// Reads the lines of each file of the crate from the output of `llvm-cov export`.
 fn files(summary: &Value) -> Vec<(String, Lines)> {
     let lines = |file: &Value| {
         let (_, name) = file["filename"].as_str()?.split_once(SOURCES)?;
@@ -99,7 +99,8 @@ fn files(summary: &Value) -> Vec<(String, Lines)> {
     summary["data"][0]["files"].as_array().into_iter().flatten().filter_map(lines).collect()
 }
 
-fn tell(summary: &Value) -> Result<()> {
+/// Prints the lines of each file.
+fn print(summary: &Value) -> Result<()> {
     let mut all = Lines::default();
     for (name, lines) in files(summary) {
         println!("{name:<24} {:>5} of {:>5} lines  {:>5.1} %", lines.run, lines.all, lines.percent());
@@ -122,11 +123,11 @@ mod tests {
         let summary =
             json!({"data": [{"files": [of("/a/host-vmm/src/tracker/ledger.rs"), of("/a/host-vmm/tests/x.rs")]}]});
         assert_eq!(files(&summary), [("tracker/ledger.rs".to_owned(), Lines { all: 10, run: 9 })]);
-        assert!(tell(&summary).is_err());
+        assert!(print(&summary).is_err());
     }
 
     #[test]
     fn no_lines_are_no_evidence() {
-        assert!(tell(&json!({"data": [{"files": []}]})).is_err());
+        assert!(print(&json!({"data": [{"files": []}]})).is_err());
     }
 }

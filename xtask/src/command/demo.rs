@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask demo`: plays every scenario in every pairing, and shows what the host was told.
+//! `cargo xtask demo`: plays every scenario in every pairing, and prints what the host was told.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use papr_unplug_tests::vm;
 use crate::artifacts::Artifacts;
 use crate::run::progress::Progress;
 
-/// Plays it, prints a table, and writes the same to `target/demo.json`.
+/// Plays all scenarios, prints a table, and writes the rows to `target/demo.json`.
 pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {
     let artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
     let rows = demo::play(&artifacts, &PAIRINGS, ROUNDS, &|line| progress.say(line))?;
@@ -30,7 +30,7 @@ pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// The rows as a table, with what there is to say about it.
+/// Returns the rows as a table, followed by the notes that apply.
 fn rendered(rows: &[Row]) -> String {
     let mut text = String::from("\n");
     let mut line = |cells: [&str; 9]| {
@@ -73,7 +73,7 @@ fn told(outcome: Outcome) -> &'static str {
     }
 }
 
-/// How the refusal that a stock guest tells by itself fares with our parts.
+/// Compares the latency of the refusal that a stock guest reports, too, with that of our parts.
 fn ratio(rows: &[Row]) -> Option<String> {
     let is_cpu = |row: &&Row| row.scenario == Scenario::CpuLastOnline;
     let is_stock = |row: &&Row| (row.guest, row.vmm) == (Side::Stock, Side::Stock);

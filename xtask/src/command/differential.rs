@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask differential`: plays the same calls to stock QEMU and to ours, and explains every difference.
+//! `cargo xtask differential`: plays the same calls to stock QEMU and to ours, and compares the answers.
 
 mod differences;
 
@@ -15,49 +15,48 @@ use papr_unplug_differential::program::Program;
 use papr_unplug_differential::tally::Tally;
 use papr_unplug_differential::vmm::Vmm;
 
-use crate::artifacts::qemu::build::QemuBuild;
 use crate::artifacts::qemu::source::Release;
-use crate::artifacts::qemu::{OurQemu, Qemu, bundle};
-use crate::cache::store::{Artifact, Recipe, Store};
+use crate::artifacts::qemu::{Qemu, bundle};
+use crate::cache::artifact::Artifact;
+use crate::cache::store::Store;
 use crate::command::differential::differences::Differences;
-use crate::host;
+use crate::run::machine;
 
-/// Where the results of this machine are.
+/// The results of this machine.
 const RESULTS: &str = "target/differential.json";
-/// Where the results are that the list of differences is made of.
+/// The accepted results, which the list of differences is made of.
 const ACCEPTED: &str = "tests/differential/differences.json";
-/// Where that list is.
+/// The page with that list.
 const README: &str = "packaging/qemu/README.md";
 
-/// How many sequences are played before the next are taken.
+/// The number of sequences that a pair takes at a time.
 const SHARE: u64 = 100;
-/// Pairs of VMMs to a processor: each spends half of its time waking one another. And as many as may be, of 0.2 GB each.
+/// Pairs of VMMs for each processor, because each VMM waits for the other half of the time; and the most pairs, of 0.2 GB
+/// each.
 const PAIRS: usize = 2;
 const MOST: usize = 8;
 
-/// What is played.
+/// The arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Differential {
-    /// How many sequences of calls.
+    /// The number of sequences of calls
     #[arg(long, default_value_t = 1000)]
     sequences: u64,
-    /// The seed of the first.
+    /// The seed of the first sequence
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Compare with a stock QEMU that is built here from the source that ours is, instead of with Debian's.
+    /// Compare with a stock QEMU that is built from the source of ours, instead of with Debian's
     #[arg(long)]
     same_source: bool,
-    /// Write the results of the last run to tests/differential/differences.json, and the list of differences in
-    /// packaging/qemu/README.md from them, instead of playing anything.
+    /// Instead of playing, take the results over into tests/differential/differences.json and packaging/qemu/README.md
     #[arg(long, exclusive = true)]
     pub(crate) accept: bool,
 }
 
 /// Plays the sequences.
 pub(crate) fn run(store: &Store, arguments: &Differential) -> Result<()> {
-    let stock = QemuBuild::stock(Release::Stable);
-    let stock = store.ensure(if arguments.same_source { &stock as &dyn Recipe } else { &Qemu })?;
-    let ours = store.ensure(&OurQemu::new(Release::Stable))?;
+    let stock = if arguments.same_source { Qemu::Stock(Release::Stable) } else { Qemu::Debian };
+    let [stock, ours] = store.ensure_all([&stock, &Qemu::Ours(Release::Stable)])?;
     let program = |qemu: &Artifact| Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA));
     let (first, sequences) = (arguments.first, arguments.sequences);
     store.progress.say(format!("==> {sequences} sequences on stock QEMU and on ours, from seed {first} on"));
@@ -66,13 +65,13 @@ pub(crate) fn run(store: &Store, arguments: &Differential) -> Result<()> {
     print!("{tally}");
     let file = store.settings.checkout.join(RESULTS);
     fs::create_dir_all(file.with_file_name(""))?;
-    Differences::of(&tally, first, version(&stock), version(&ours)).write(&file)?;
+    Differences::of(&tally, first, stock.fact("version"), ours.fact("version")).write(&file)?;
     println!("The same for programs: {}", file.display());
     ensure!(tally.unexplained == 0, "{} sequences part for no documented reason", tally.unexplained);
     Ok(())
 }
 
-/// Takes this machine's results for everybody's.
+/// Takes this machine's results over into the repository.
 pub(crate) fn accept(checkout: &Path) -> Result<()> {
     let found = Differences::read(&checkout.join(RESULTS)).context("run `cargo xtask differential` first")?;
     found.write(&checkout.join(ACCEPTED))?;
@@ -81,22 +80,18 @@ pub(crate) fn accept(checkout: &Path) -> Result<()> {
     fs::write(&readme, found.placed(&text)?).with_context(|| format!("cannot write {README}"))
 }
 
-fn version(qemu: &Artifact) -> &str {
-    qemu.manifest.facts.get("version").map(String::as_str).unwrap_or_default()
-}
-
-/// Has the sequences played by some pairs at a time, each of which takes the next few when it is done.
+/// Distributes the sequences over pairs of VMMs that run at the same time.
 fn spread(store: &Store, seeds: Range<u64>, pair: impl Fn() -> Result<(Vmm, Vmm)> + Sync) -> Result<Tally> {
     let next = AtomicU64::new(seeds.start);
     let (sender, tallies) = mpsc::channel();
     let mut sum = Tally::default();
     let mut task = store.progress.task("playing");
     thread::scope(|scope| {
-        for _ in 0..(PAIRS * host::jobs()).min(MOST) {
+        for _ in 0..(PAIRS * machine::jobs()).min(MOST) {
             let (sender, seeds, next, pair) = (sender.clone(), &seeds, &next, &pair);
             scope.spawn(move || {
                 let played = play(seeds, next, pair, &sender);
-                // Nobody listens any more where another pair has failed.
+                // The receiver is gone if another pair has failed.
                 let _ = played.or_else(|error| sender.send(Err(error)));
             });
         }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask drill`: does to the artifacts what disks, people and power cuts do, and expects them to mend.
+//! `cargo xtask drill`: damages artifacts in the ways that disks, people and power cuts do, and expects them to be made
+//! again.
 //!
-//! It runs this program itself, as a user would, on the user's own cache; nothing is lost that is not made again.
+//! The command runs this program as a user does, on the user's own cache. What is damaged is made again.
 
 use std::env;
 use std::fs::{self, File};
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use crate::run::progress::Progress;
 
-/// Paths by name, as `artifacts --json` prints them.
+/// The paths that `artifacts --json` prints.
 #[derive(Debug)]
 struct Paths(Value);
 
@@ -24,20 +25,20 @@ impl Paths {
     }
 }
 
-/// Runs all drills; with `slow` also those that build the kernel again.
+/// Runs all drills, with `slow` also those that build the kernel again.
 pub(crate) fn run(progress: &Progress, slow: bool) -> Result<()> {
-    let paths = mended(&[])?;
+    let paths = repaired(&[])?;
     let mut files = vec!["module", "initramfs", "qemu_stock"];
     files.extend(slow.then_some("kernel"));
     for name in &files {
         progress.say(format!("==> one byte of the {name} changes"));
-        flip(&paths.of(name)?)?;
-        mended(&["was changed after it was made"])?;
+        flip_bit(&paths.of(name)?)?;
+        repaired(&["was changed after it was made"])?;
     }
     for name in &files {
         progress.say(format!("==> the {name} is deleted"));
         fs::remove_file(paths.of(name)?)?;
-        mended(&["is missing; making it again"])?;
+        repaired(&["is missing; making it again"])?;
     }
 
     progress.say("==> a run is killed at work");
@@ -46,23 +47,23 @@ pub(crate) fn run(progress: &Progress, slow: bool) -> Result<()> {
     read_until(&mut victim, "==> module")?;
     victim.kill()?;
     victim.wait()?;
-    mended(&["left by a run that was interrupted", "==> module"])?;
+    repaired(&["left by a run that was interrupted", "==> module"])?;
 
     progress.say("==> two runs at once");
     fs::remove_file(paths.of("module")?)?;
     let mut first = start()?;
     read_until(&mut first, "==> module")?;
-    mended(&["another run is at work on it, waiting for that"])?;
+    repaired(&["another run is at work on it, waiting for that"])?;
     ensure!(first.wait()?.success(), "the first of two runs failed");
     progress.say("all drills passed");
     Ok(())
 }
 
-/// Runs `artifacts` to its good end, expects it to say all of `words`, and expects a second run to find nothing to do.
-fn mended(words: &[&str]) -> Result<Paths> {
+/// Runs `artifacts`, expects it to succeed and to print all of `words`, and expects a second run to make nothing.
+fn repaired(words: &[&str]) -> Result<Paths> {
     let (paths, said) = finished(start()?)?;
     for word in words {
-        ensure!(said.contains(word), "`artifacts` did not say \"{word}\", but:\n{said}");
+        ensure!(said.contains(word), "`artifacts` did not print \"{word}\", but:\n{said}");
     }
     let (again, said) = finished(start()?)?;
     ensure!(!said.contains("==>"), "a second run had something to make:\n{said}");
@@ -83,19 +84,20 @@ fn finished(child: Child) -> Result<(Paths, String)> {
     Ok((Paths(serde_json::from_slice(&output.stdout)?), said))
 }
 
-/// Reads what a run says, up to and including the line that begins with `mark`.
+/// Reads the standard error of a run, up to and including the line that begins with `mark`.
 fn read_until(child: &mut Child, mark: &str) -> Result<()> {
     let stderr = child.stderr.as_mut().context("it has no standard error")?;
-    // One byte at a time: what comes after the mark is for others to read.
+    // A larger buffer would take in what follows the mark, which the caller reads.
     for line in BufReader::with_capacity(1, stderr).lines() {
         if line?.starts_with(mark) {
             return Ok(());
         }
     }
-    anyhow::bail!("the run ended without saying `{mark}`")
+    anyhow::bail!("the run ended and did not print `{mark}`")
 }
 
-fn flip(path: &Path) -> Result<()> {
+/// Inverts one bit in the middle of a file.
+fn flip_bit(path: &Path) -> Result<()> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let middle = SeekFrom::Start(file.metadata()?.len() / 2);
     let mut byte = [0];

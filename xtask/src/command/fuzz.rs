@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask fuzz`: attacks the host crate with libFuzzer.
+//! `cargo xtask fuzz`: fuzzes the host crate with libFuzzer.
 //!
-//! The targets are laid out as cargo-fuzz has them, but are built here by the compiler that builds everything else: what
-//! libFuzzer needs of it is a pass of LLVM's, which a stable compiler has, too.
+//! The targets have the layout of cargo-fuzz, but are built by the stable compiler: libFuzzer needs a pass of LLVM that it
+//! has, too. `docs/adr/0042-own-tools-for-fuzzing-coverage-and-roots.md` compares.
 
 use std::env;
 use std::fs;
@@ -14,15 +14,15 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::cache::store::Store;
-use crate::host;
-use crate::run::step::{Log, killed_with_parent, output_of};
+use crate::run::log::{killed_with_parent, output_of};
+use crate::run::machine;
 
-/// What is attacked; each is a file in `host-vmm/fuzz/fuzz_targets`.
+/// A target: a file in `host-vmm/fuzz/fuzz_targets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {
     /// The words of an RTAS call.
     Decode,
-    /// A machine, from its first device to its last, beside the reference that the tests use.
+    /// A machine, from its first device to its last, compared with the reference of the tests.
     Tracker,
     /// A migration stream.
     Restore,
@@ -30,7 +30,7 @@ pub(crate) enum Target {
     Capi,
 }
 
-/// LLVM's part of libFuzzer: counters at every edge, and what is compared with what.
+/// The instrumentation for libFuzzer: counters at every edge, and the operands of comparisons.
 const COVERAGE: &[&str] = &[
     "--cfg",
     "fuzzing",
@@ -42,19 +42,19 @@ const COVERAGE: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
-/// What of Rust is behind pointers is watched, too. Compilers have it since long, and call it unstable.
+/// The instrumentation of AddressSanitizer, which is unstable in rustc.
 const ADDRESSES: &[&str] = &["-Zsanitizer=address"];
 
-/// A run of one input may not take longer than this many seconds, nor need more than this many megabytes. Inputs are long
-/// from the start: much of the state machine is many steps away.
+/// The limits of one input, in seconds, MiB and bytes. Inputs are long from the start, because many states are reached only
+/// after many steps.
 const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=1024", "-max_len=1024", "-len_control=0"];
 
-/// How many long inputs of noise a new corpus begins with.
+/// The number of random inputs that a new corpus begins with.
 const SEEDS: u64 = 64;
 
 impl Target {
-    /// Where it is built, apart from what is built with other flags.
-    fn place(self) -> &'static str {
+    /// Returns the target directory: programs with different flags are built in different ones.
+    fn target_dir(self) -> &'static str {
         if self == Self::Capi { "watched" } else { "build" }
     }
 
@@ -63,23 +63,22 @@ impl Target {
     }
 }
 
-/// Attacks these targets, or all of them, as many at a time as there are processors.
+/// Fuzzes these targets, or all of them if none is named, as many at a time as there are processors.
 pub(crate) fn run(store: &Store, minutes: u32, targets: &[Target]) -> Result<()> {
-    // libFuzzer is C++, and comes as source with its crate.
-    host::require_fuzz_tools(&store.progress)?;
+    // The crate of libFuzzer brings its source, which is C++.
+    machine::require_fuzz_tools(&store.progress)?;
     let targets = if targets.is_empty() { Target::value_variants() } else { targets };
     let work = &Work::at(store)?;
     targets.iter().try_for_each(|target| work.build(store, *target))?;
     let mut results = Vec::new();
-    for batch in targets.chunks(host::jobs()) {
+    for batch in targets.chunks(machine::jobs()) {
         results.extend(thread::scope(|scope| {
             let spawn = |target: &Target| {
                 let target = *target;
-                scope.spawn(move || work.attack(store, target, minutes))
+                scope.spawn(move || work.fuzz(store, target, minutes))
             };
-            let attacks: Vec<_> = batch.iter().map(spawn).collect();
-            attacks
-                .into_iter()
+            let runs: Vec<_> = batch.iter().map(spawn).collect();
+            runs.into_iter()
                 .map(|attack| attack.join().unwrap_or_else(|_| bail!("a thread panicked")))
                 .collect::<Vec<_>>()
         }));
@@ -91,7 +90,7 @@ pub(crate) fn run(store: &Store, minutes: u32, targets: &[Target]) -> Result<()>
     results.into_iter().collect::<Result<Vec<_>>>().map(drop)
 }
 
-/// Where the targets are built, and what they leave.
+/// The directories that targets are built in and write to.
 #[derive(Debug)]
 struct Work {
     manifest: PathBuf,
@@ -116,14 +115,14 @@ impl Work {
         Ok(directory)
     }
 
-    /// `cargo build`, where build scripts and derives stay as they are and the rest gets these flags.
-    fn cargo(&self, flags: &[&str], place: &str) -> Command {
+    /// Returns `cargo build` with flags that build scripts and derive macros do not get.
+    fn cargo(&self, flags: &[&str], target_dir: &str) -> Command {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env("RUSTC_BOOTSTRAP", "1");
         cargo
             .args(["build", "--release", "--locked", "--target", &self.machine, "--manifest-path"])
             .arg(&self.manifest);
-        cargo.arg("--target-dir").arg(self.directory.join(place));
+        cargo.arg("--target-dir").arg(self.directory.join(target_dir));
         cargo
     }
 
@@ -132,14 +131,14 @@ impl Work {
     }
 
     fn build(&self, store: &Store, target: Target) -> Result<()> {
-        let watched = if target.place() == "watched" { ADDRESSES } else { &[] };
-        let mut cargo = self.cargo(&[COVERAGE, watched].concat(), target.place());
+        let watched = if target.target_dir() == "watched" { ADDRESSES } else { &[] };
+        let mut cargo = self.cargo(&[COVERAGE, watched].concat(), target.target_dir());
         let (name, log) = (target.name(), format!("fuzz-{}-build", target.name()));
-        Log::begin(store, &log)?.run(store, &format!("building the attack on {name}"), cargo.args(["--bin", &name]))
+        store.log(&log)?.run(&format!("building the fuzzer of {name}"), cargo.args(["--bin", &name]))
     }
 
-    /// Attacks a target; the error is the finding.
-    fn attack(&self, store: &Store, target: Target, minutes: u32) -> Result<String> {
+    /// Fuzzes a target. The error is a finding.
+    fn fuzz(&self, store: &Store, target: Target, minutes: u32) -> Result<String> {
         let name = target.name();
         let (corpus, findings) = (self.of("corpus", target)?, self.of("findings", target)?);
         if fs::read_dir(&corpus)?.next().is_none() {
@@ -147,14 +146,14 @@ impl Work {
                 fs::write(corpus.join(format!("seed-{seed}")), noise(seed))?;
             }
         }
-        let program = self.program(target.place(), &name);
+        let program = self.program(target.target_dir(), &name);
         let mut fuzzer = killed_with_parent(&program.to_string_lossy());
         fuzzer.arg(&corpus).args(LIMITS).arg("-print_final_stats=1").arg("-use_value_profile=1");
         fuzzer.arg(format!("-max_total_time={}", u64::from(minutes) * 60));
         fuzzer.arg(format!("-artifact_prefix={}/", findings.display()));
         let log_name = format!("fuzz-{name}");
-        let title = format!("attacking {name} for {minutes} min");
-        Log::begin(store, &log_name)?.run(store, &title, &mut fuzzer).with_context(|| {
+        let title = format!("fuzzing {name} for {minutes} min");
+        store.log(&log_name)?.run(&title, &mut fuzzer).with_context(|| {
             let (program, findings) = (program.display(), findings.display());
             format!("{name}: a finding; the input is in {findings}, and `{program} FILE` shows it again")
         })?;
@@ -164,11 +163,11 @@ impl Work {
         Ok(format!("{name}: {executions} executions in {minutes} min, no finding; the corpus has {kept} inputs"))
     }
 
-    /// What of the state machine the corpus of the tracker reaches.
+    /// Prints the states that the corpus of the tracker reaches.
     fn census(&self, store: &Store) -> Result<()> {
         let corpus = self.of("corpus", Target::Tracker)?;
         let mut cargo = self.cargo(&["--cfg", "fuzzing"], "census");
-        Log::begin(store, "census")?.run(store, "building the census", cargo.args(["--bin", "census"]))?;
+        store.log("census")?.run("building the census", cargo.args(["--bin", "census"]))?;
         let report = output_of(Command::new(self.program("census", "census")).arg(corpus))?;
         println!("\nWhat the corpus of the tracker reaches:\n{report}");
         let file = self.directory.join("census.txt");
@@ -176,7 +175,7 @@ impl Work {
     }
 }
 
-/// As many bytes as an input may have, always the same (xorshift64*).
+/// Returns an input of the greatest length, made from the seed by xorshift64*.
 fn noise(seed: u64) -> Vec<u8> {
     let mut state = seed;
     let next = || {
@@ -188,7 +187,7 @@ fn noise(seed: u64) -> Vec<u8> {
     std::iter::from_fn(next).take(1024 / 8).flatten().collect()
 }
 
-/// A number that libFuzzer gives at its end.
+/// Returns a number from the statistics that libFuzzer prints.
 fn statistic(said: &str, name: &str) -> Option<u64> {
     let line = said.lines().find_map(|line| line.strip_prefix("stat::")?.strip_prefix(name)?.strip_prefix(':'))?;
     line.trim().parse().ok()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How many instructions QEMU takes for one `set-indicator` call, counted by valgrind's callgrind.
+//! Number of instructions that QEMU takes for one `set-indicator` call, counted by callgrind.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -13,17 +13,15 @@ use papr_unplug_differential::program::accept;
 use papr_unplug_differential::qtest::Qtest;
 use papr_unplug_differential::step::indicator;
 
-use crate::artifacts::qemu::build::QemuBuild;
-use crate::artifacts::qemu::bundle;
-use crate::artifacts::qemu::root::QemuRoot;
-use crate::artifacts::root::Root;
+use crate::artifacts::qemu::{Qemu, bundle};
 use crate::cache::store::Store;
-use crate::host::sandbox::{BUILD, WORK};
+use crate::roots::root::{QEMU_ROOT, Root};
+use crate::run::sandbox::{BUILD, WORK};
 
-/// QEMU's function that answers a call, the same name in all versions; what it calls is counted as its own.
+/// QEMU's function that answers a call. It has this name in all versions; callgrind counts what it calls, too.
 const HANDLER: &str = "rtas_set_indicator";
 
-/// The calls: for a CPU core and an LMB, one that changes nothing, one that is not allowed, and of each kind.
+/// The calls: one that changes nothing and one that is not allowed, of each indicator, for a core and an LMB.
 const CALLS: [(u32, u32, u32); 4] = [
     (indicator::ISOLATION, Device::Core.first(), 1),
     (indicator::ISOLATION, Device::Dimm1.first(), 1),
@@ -35,9 +33,8 @@ const CALLS: [(u32, u32, u32); 4] = [
 const ROUNDS: u32 = 250;
 
 /// Returns the number of instructions that one of [`CALLS`] takes on average in a QEMU that was built here.
-pub(crate) fn per_set_indicator(store: &Store, qemu: &QemuBuild) -> Result<f64> {
-    let root = store.ensure(&QemuRoot)?;
-    let qemu = store.ensure(qemu)?;
+pub(crate) fn per_set_indicator(store: &Store, qemu: &Qemu) -> Result<f64> {
+    let [root, qemu] = store.ensure_all([&QEMU_ROOT, qemu])?;
     let dir = tempfile::tempdir()?;
     let listen = |role: &str| UnixListener::bind(dir.path().join(role)).context("cannot listen for the VMM");
     let (qtest, monitor) = (listen("qtest")?, listen("monitor")?);
@@ -76,7 +73,7 @@ fn count(vmm: &mut Child, qtest: &UnixListener, monitor: &UnixListener) -> Resul
     Ok(())
 }
 
-/// Reads callgrind's `totals: N`.
+/// Returns the number in the line `totals: N` of callgrind's output.
 pub(crate) fn total(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("totals: "))?.trim().parse().ok()
 }

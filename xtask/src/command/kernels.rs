@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask kernels`: the conformance tests on the kernels that people run, beside what stock guests do there.
+//! `cargo xtask kernels`: runs tests on distributions' kernels, and compares with what stock guests do there.
 
 mod record;
 mod table;
@@ -16,15 +16,16 @@ use papr_unplug_tests::report::demo;
 use papr_unplug_tests::report::survey::Survey;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::debian::kernel::{self, DebianKernel};
+use crate::artifacts::debian_kernel::{self, DebianKernel};
 use crate::artifacts::flavour::Flavour;
+use crate::artifacts::guest_kernel::GuestKernel;
 use crate::cache::store::Store;
 use crate::command::kernels::record::{Record, Suite};
 use crate::command::test;
-use crate::run::step::output_of;
+use crate::run::log::output_of;
 use crate::settings::KERNEL_TREE;
 
-/// Where the results of this machine are.
+/// The results of this machine.
 const RESULTS: &str = "target/kernels.json";
 /// The accepted results, which docs/kernels.md is made of.
 const ACCEPTED: &str = "tests/kernels.json";
@@ -35,15 +36,15 @@ const PAGE: &str = "docs/kernels.md";
 /// coming and going.
 const RUN: &str =
     "(binary(conformance) & test(/^(armed|by_work|refusals)::/)) | (binary(module) & test(/^lifecycle::/))";
-/// Tests among these that are not run on any, and why.
+/// Tests among these that are run on no kernel, and why.
 const LEFT_OUT: (&str, &str) = ("test(/module_loaded_and_unloaded/)", "200 loads and unloads, which take minutes");
-/// Tests that do not hold with pages of 64 KiB, and why.
+/// Tests that fail with pages of 64 KiB, and why.
 const LEFT_OUT_64K: (&str, &str) = (
     "test(/unmovable_pages/) | test(/two_dimms_asked_for_together/)",
     "with 64 KiB pages, tests whose memory is unmovable for the page structures in it: there are so few that the kernel finds \
      room for them elsewhere, and the memory can go",
 );
-/// Tests that nothing is seen of without a tracepoint for RTAS calls, and why.
+/// Tests that need a tracepoint for RTAS calls, and why.
 const LEFT_OUT_UNTRACED: (&str, &str) = (
     "test(/signalled_by_the_module|signals_the_next_refusal|signalled_on_the_one_that_is_busy/) | \
      test(/signalled_each_time|signalled_to_a_stock_vmm|reports_are_taken_from_each_processor/)",
@@ -51,13 +52,13 @@ const LEFT_OUT_UNTRACED: (&str, &str) = (
      the tests' own probe is not run inside the module's",
 );
 
-/// Tests that do not hold where the kernel tells no refusal by itself, and why.
+/// Tests that fail where the kernel reports no refusal by itself, and why.
 const LEFT_OUT_UNSIGNALLED: (&str, &str) = (
     "test(/by_the_kernel_alone|lets_the_kernel_signal|leaves_it_to_the_kernel/)",
     "before 5.13, tests in which the kernel tells a refusal by itself: it has no `dlpar_unisolate_drc` to do so",
 );
 
-/// Those that are left out on such a kernel.
+/// Returns the tests that are left out on this kernel.
 fn left_out(survey: &Survey) -> Vec<(&'static str, &'static str)> {
     let mut out = vec![LEFT_OUT];
     out.extend((survey.page_kib == 64).then_some(LEFT_OUT_64K));
@@ -67,16 +68,16 @@ fn left_out(survey: &Survey) -> Vec<(&'static str, &'static str)> {
     out
 }
 
-/// A kernel that is looked at.
+/// A kernel that is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject<'a> {
     Debian(DebianKernel),
-    /// The user's own, built in this directory.
+    /// The user's, in this build directory.
     Own(&'a Path),
 }
 
 impl Subject<'_> {
-    /// The name in paths and results.
+    /// Returns the name in paths and results.
     fn name(self) -> String {
         match self {
             Self::Debian(kernel) => kernel.name(),
@@ -85,12 +86,12 @@ impl Subject<'_> {
     }
 }
 
-/// Runs everything on the user's own kernel, if there is one, else on these of Debian's, or on all of them. What is known of
-/// other kernels stays.
+/// Tests the user's kernel, if there is one, and otherwise these of Debian's, or all of them if none is named. The results of
+/// other kernels are kept.
 pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
     let subjects: Vec<Subject<'_>> = match &store.settings.kernel_tree {
         Some(tree) => {
-            anyhow::ensure!(only.is_empty(), "{KERNEL_TREE} is set, so none of Debian's kernels is looked at");
+            anyhow::ensure!(only.is_empty(), "{KERNEL_TREE} is set, so none of Debian's kernels is tested");
             vec![Subject::Own(tree)]
         }
         None if only.is_empty() => DebianKernel::value_variants().iter().copied().map(Subject::Debian).collect(),
@@ -105,24 +106,25 @@ pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
         }
     }
     println!("{}", table::of(&record::read(&store.settings.checkout.join(RESULTS))?));
-    anyhow::ensure!(failed.is_empty(), "not all is well:\n{}", failed.join("\n"));
+    anyhow::ensure!(failed.is_empty(), "some kernels failed:\n{}", failed.join("\n"));
     Ok(())
 }
 
-/// What there is to complain of, with the results kept all the same.
+/// Tests one kernel and writes its results. Returns what failed.
 fn try_one(store: &Store, subject: Subject<'_>) -> Result<Vec<&'static str>> {
     let (artifacts, version, gcc) = match subject {
         Subject::Debian(kernel) => {
-            let (artifacts, manifest) = Artifacts::of_debian(store, kernel)?;
-            let fact = |name: &str| manifest.facts.get(name).cloned().unwrap_or_default();
-            (artifacts, fact("version"), fact("gcc"))
+            let artifacts = Artifacts::with(store, &GuestKernel::Debian(kernel))?;
+            let made = artifacts.of(&kernel).context("the kernel is not among the artifacts")?;
+            let (version, gcc) = (made.fact("version").to_owned(), made.fact("gcc").to_owned());
+            (artifacts, version, gcc)
         }
         Subject::Own(tree) => {
             let read = |name: &str| {
                 fs::read_to_string(tree.join(name)).with_context(|| format!("cannot read {name} in {}", tree.display()))
             };
             let release = read("include/config/kernel.release")?;
-            let gcc = kernel::gcc(&read(".config")?).map_or_else(|| "none".to_owned(), |gcc| gcc.to_string());
+            let gcc = debian_kernel::gcc(&read(".config")?).map_or_else(|| "none".to_owned(), |gcc| gcc.to_string());
             (Artifacts::ensure(store, Flavour::Default)?, format!("{}, built from source", release.trim()), gcc)
         }
     };
@@ -146,7 +148,7 @@ fn try_one(store: &Store, subject: Subject<'_>) -> Result<Vec<&'static str>> {
     let record = Record {
         kernel: match subject {
             Subject::Debian(kernel) => kernel.name(),
-            // One of each may be kept.
+            // Results of several releases are kept.
             Subject::Own(_) => format!("own {}", survey.release),
         },
         version,
@@ -156,13 +158,13 @@ fn try_one(store: &Store, subject: Subject<'_>) -> Result<Vec<&'static str>> {
         scenarios: record::scenarios(&rows),
         suite,
     };
-    record::keep(&store.settings.checkout.join(RESULTS), [record])?;
+    record::merge(&store.settings.checkout.join(RESULTS), [record])?;
     let crashed = rows.iter().any(|row| row.outcome == Outcome::GuestCrashed);
     let complaints = [(crashed, "a guest crashed in a scenario"), (!passed, "tests failed")];
     Ok(complaints.into_iter().filter_map(|(found, complaint)| found.then_some(complaint)).collect())
 }
 
-/// The last commit that has changed what the module is built of, with `-dirty` if there are changes to it since.
+/// Returns the last commit that has changed the module's sources, with `-dirty` if they have changed since.
 fn module_commit(checkout: &Path) -> Result<String> {
     const SOURCES: [&str; 4] = ["--", "Kbuild", "guest-module", "spec/wire/src"];
     let git = |words: &[&str]| output_of(Command::new("git").arg("-C").arg(checkout).args(words).args(SOURCES));
@@ -171,11 +173,11 @@ fn module_commit(checkout: &Path) -> Result<String> {
     Ok(commit.trim().to_owned() + if changes.trim().is_empty() { "" } else { "-dirty" })
 }
 
-/// Takes this machine's results for everybody's; those of other kernels stay.
+/// Takes this machine's results over into the repository. The results of other kernels are kept.
 pub(crate) fn accept(checkout: &Path) -> Result<()> {
     let newer = record::read(&checkout.join(RESULTS))?;
     anyhow::ensure!(!newer.is_empty(), "there are no results: run `cargo xtask kernels` first");
-    let records = record::keep(&checkout.join(ACCEPTED), newer)?;
+    let records = record::merge(&checkout.join(ACCEPTED), newer)?;
     let page = checkout.join(PAGE);
     let text = fs::read_to_string(&page)?;
     fs::write(&page, table::placed(&text, &records)?).with_context(|| format!("cannot write {PAGE}"))

@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask libvirt`: the tests of what libvirt makes of it all, with a libvirt that is installed for them alone.
+//! `cargo xtask libvirt`: runs the tests with libvirt, which is unpacked into a root of its own.
 
 use anyhow::Result;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::flavour::Flavour;
-use crate::artifacts::libvirt::Libvirt;
 use crate::cache::store::Store;
 use crate::command::test;
+use crate::roots::libvirt;
+use crate::roots::root::LIBVIRT_ROOT;
 
-/// The variable that tells tests how libvirt's root is entered; `papr-unplug-tests` reads it.
+/// The variable with the program that runs commands beside libvirt; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_LIBVIRT";
 
-/// The package they are in.
+/// The package of the tests.
 const TESTS: &str = "papr-unplug-tests";
 
-/// Tests whose names begin so need a QEMU that speaks the protocol.
+/// The prefix of tests that need a QEMU with this project's protocol.
 const OURS: &str = "ours::";
 
-/// Runs them.
+/// Runs the tests.
 pub(crate) fn run(store: &Store) -> Result<()> {
-    let libvirt = store.ensure(&Libvirt)?;
+    let root = store.ensure(&LIBVIRT_ROOT)?;
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
     let mut filter = "binary(libvirt)".to_owned();
-    if serde_json::to_value(&artifacts)?.get("qemu").is_none() {
-        store.progress.say("    left out: the tests with a QEMU that speaks the protocol, for there is none yet");
+    if !artifacts.has_our_qemu() {
+        store.progress.say("    left out: tests with our QEMU, which is not built where you bring a QEMU");
         filter += &format!(" & not test(/^{OURS}/)");
     }
     let arguments = ["--package", TESTS, "--run-ignored", "only", "--success-output", "final", "-E", &filter];
-    test::nextest(store, &artifacts, &arguments, &[(VARIABLE, &libvirt.path(Libvirt::ENTER))])
+    test::nextest(store, &artifacts, &arguments, &[(VARIABLE, &root.path(libvirt::ENTER))])
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask package`: Debian packages of the module, the program and the library, and a trial of them.
+//! `cargo xtask package`: makes Debian packages of the module, the program and the library, and tries them.
 
 mod deb;
 mod trial;
@@ -11,17 +11,17 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::artifacts::c_library::install::{self, Install};
 use crate::artifacts::object::{self, Object};
 use crate::cache::store::Store;
-use crate::command::install::{self, Install};
 use crate::command::package::deb::{Deb, put};
 use crate::command::package::trial::Packages;
-use crate::host;
-use crate::run::step::Log;
+use crate::run::log::Log;
+use crate::run::machine;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What of the checkout a kernel without Rust builds the module from.
+/// The files below the checkout from which a kernel without Rust builds the module.
 const SOURCES: [&str; 7] = [
     "Kbuild",
     "Makefile",
@@ -32,24 +32,24 @@ const SOURCES: [&str; 7] = [
     "guest-module/face/freestanding.c",
 ];
 
-/// What any program of Rust's needs of Debian: the C library of the machine that it was linked on, or a newer one.
+/// The packages that programs in Rust depend on: the C library of the machine that linked them, or a newer one.
 const RUNTIME: &str = "libc6 (>= 2.34), libgcc-s1";
 
-/// A version that any of ours is an upgrade to.
+/// A version that is higher than all of ours.
 const HIGHER: &str = "99";
 
-/// Makes all packages, and says where they are.
+/// Makes all packages, and prints their paths.
 pub(crate) fn run(store: &Store) -> Result<()> {
-    let mut log = Log::begin(store, "package")?;
+    let mut log = store.log("package")?;
     for file in all(store, &mut log)? {
         println!("{}", file.display());
     }
     Ok(())
 }
 
-/// Makes all packages, and tries them; prints what was typed and said. It is also in `target/packages/trial.txt`.
+/// Makes all packages, tries them, prints the transcript, and writes it to `target/packages/trial.txt`.
 pub(crate) fn try_them(store: &Store) -> Result<()> {
-    let mut log = Log::begin(store, "package")?;
+    let mut log = store.log("package")?;
     let dir = store.settings.checkout.join("target/trial/packages");
     if dir.exists() {
         fs::remove_dir_all(&dir)?;
@@ -71,7 +71,7 @@ pub(crate) fn try_them(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Makes all packages, the one for guests first.
+/// Makes all packages, and returns their files, that for guests first.
 fn all(store: &Store, log: &mut Log) -> Result<Vec<PathBuf>> {
     let into = store.settings.checkout.join("target/packages");
     fs::create_dir_all(&into)?;
@@ -80,7 +80,7 @@ fn all(store: &Store, log: &mut Log) -> Result<Vec<PathBuf>> {
     Ok(made)
 }
 
-/// Copies a package; gives its name.
+/// Copies a package into a directory, and returns its name.
 fn copy_into(file: &Path, to: &Path) -> Result<String> {
     let name = name(file);
     fs::copy(file, to.join(&name)).with_context(|| format!("cannot copy {}", file.display()))?;
@@ -91,7 +91,7 @@ fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// An empty directory for the files of a package.
+/// Makes an empty directory for the files of a package.
 fn stage(into: &Path, name: &str) -> Result<PathBuf> {
     let stage = into.join("stage").join(name);
     if stage.exists() {
@@ -131,7 +131,7 @@ fn dkms(store: &Store, log: &mut Log, into: &Path, version: &str) -> Result<Path
         ),
         scripts: vec![("postinst", own("postinst")?), ("prerm", own("prerm")?)],
     };
-    deb.make(store, log, &stage, into)
+    deb.make(log, &stage, into)
 }
 
 fn program(store: &Store, log: &mut Log, into: &Path) -> Result<PathBuf> {
@@ -140,7 +140,7 @@ fn program(store: &Store, log: &mut Log, into: &Path) -> Result<PathBuf> {
     let target = checkout.join("target/install");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--locked", "--package", "papr-unplug-cli", "--profile", "dist", "--target-dir"]);
-    log.run(store, "building the program", cargo.arg(&target).current_dir(checkout))?;
+    log.run("building the program", cargo.arg(&target).current_dir(checkout))?;
     let stage = stage(into, NAME)?;
     put(&stage.join("usr/bin").join(NAME), fs::read(target.join("dist").join(NAME))?, 0o755)?;
     for page in fs::read_dir(checkout.join("cli/man"))? {
@@ -150,7 +150,7 @@ fn program(store: &Store, log: &mut Log, into: &Path) -> Result<PathBuf> {
     let deb = Deb {
         name: NAME,
         version: VERSION.to_owned(),
-        architecture: host::arch()?.debian,
+        architecture: machine::arch()?.debian,
         section: "admin",
         depends: RUNTIME.to_owned(),
         description: (
@@ -160,17 +160,21 @@ fn program(store: &Store, log: &mut Log, into: &Path) -> Result<PathBuf> {
         ),
         scripts: Vec::new(),
     };
-    deb.make(store, log, &stage, into)
+    deb.make(log, &stage, into)
 }
 
 fn library(store: &Store, log: &mut Log, into: &Path) -> Result<[PathBuf; 2]> {
-    let arch = host::arch()?;
+    let arch = machine::arch()?;
     let libdir = Path::new("lib").join(arch.triplet);
     let development = stage(into, "libpapr-unplug-dev")?;
     let destdir = Some(development.clone());
-    install::into(store, log, &Install { prefix: "/usr".into(), libdir: libdir.clone(), destdir, is_static: false })?;
+    install::run(
+        &store.settings.checkout,
+        log,
+        &Install { prefix: "/usr".into(), libdir: libdir.clone(), destdir, is_static: false },
+    )?;
 
-    // What programs run with goes into a package of its own, so that one of another version can stand beside it.
+    // The shared library has a package of its own, so that incompatible versions can be installed together.
     let running = stage(into, "libpapr-unplug0")?;
     let to = running.join("usr").join(&libdir);
     fs::create_dir_all(&to)?;
@@ -189,16 +193,16 @@ fn library(store: &Store, log: &mut Log, into: &Path) -> Result<[PathBuf; 2]> {
         description,
         scripts,
     };
-    // The loader finds a library by its cache, which libc-bin renews when it is told to.
+    // The trigger makes libc-bin renew the loader's cache.
     let cache = vec![("triggers", "activate-noawait ldconfig\n".to_owned())];
     let about = "The DR connectors of a PAPR machine for a VMM to build in: it takes RTAS calls and device_del, and gives\n \
                  statuses and one outcome for each request.";
     let running =
         deb("libpapr-unplug0", "libs", RUNTIME.to_owned(), ("DR connectors for VMMs, C library", about), cache)
-            .make(store, log, &running, into)?;
+            .make(log, &running, into)?;
     let depends = format!("libpapr-unplug0 (= {VERSION})");
     let about = ("DR connectors for VMMs, C header and static library", about);
     let development =
-        deb("libpapr-unplug-dev", "libdevel", depends, about, Vec::new()).make(store, log, &development, into)?;
+        deb("libpapr-unplug-dev", "libdevel", depends, about, Vec::new()).make(log, &development, into)?;
     Ok([running, development])
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask reasons`: every reason of the protocol, provoked on real kernels, and what the host was told.
+//! `cargo xtask reasons`: triggers every reason of the protocol on real kernels, and records what the host was told.
 
 mod absent;
 mod table;
@@ -15,16 +15,16 @@ use crate::artifacts::flavour::Flavour;
 use crate::cache::store::Store;
 use crate::command::test;
 
-/// Where the results of this machine are.
+/// The results of this machine.
 const RESULTS: &str = "target/reasons.json";
-/// Where the results are that the table is made of.
+/// The accepted results, which the table is made of.
 const ACCEPTED: &str = "tests/reasons.json";
 /// The table.
 const TABLE: &str = "docs/reasons.md";
 
-/// The tests, whatever else runs on the kernels.
+/// The arguments that select the tests.
 const TESTS: [&str; 6] = ["--package", "papr-unplug-tests", "--test", "reasons", "--run-ignored", "all"];
-/// Those of them that only the debugging kernel can pass.
+/// The tests that only the debug kernel can pass.
 const DEBUG: &str = "test(/^debug::/)";
 
 /// Runs the tests that provoke reasons, on the kernels that have what they need.
@@ -44,7 +44,7 @@ pub(crate) fn run(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// What the tests have written down, in order.
+/// Reads what the tests have recorded, and sorts it.
 fn collect(dir: &Path) -> Result<Vec<Occurrence>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
@@ -56,7 +56,7 @@ fn collect(dir: &Path) -> Result<Vec<Occurrence>> {
     Ok(found)
 }
 
-/// Takes this machine's results for everybody's.
+/// Takes this machine's results over into the repository.
 pub(crate) fn accept(checkout: &Path) -> Result<()> {
     let text = fs::read_to_string(checkout.join(RESULTS)).context("run `cargo xtask reasons` first")?;
     let found: Vec<Occurrence> = serde_json::from_str(&text)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask test`: everything that has to pass before a change is sent.
+//! `cargo xtask test`: runs everything that has to pass before a change is sent.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,23 +13,22 @@ use crate::artifacts::Artifacts;
 use crate::artifacts::build::Build;
 use crate::artifacts::flavour::Flavour;
 use crate::cache::store::Store;
-use crate::host;
-use crate::run::step::Log;
+use crate::run::machine;
 
-/// The variable that tells tests where [`Artifacts`] stand; `papr-unplug-tests` reads it.
+/// The variable with the path of the file of [`Artifacts`]; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_ARTIFACTS";
 
 /// The package whose tests boot guests.
 const VM_TESTS: &str = "papr-unplug-tests";
 
-/// The nextest that is installed where there is none, and that `rust-version` builds.
+/// The version of nextest that is installed if there is none. `rust-version` of the workspace can build it.
 const NEXTEST: &str = "0.9.143";
 
-/// Runs the suite; with `nextest` arguments only nextest, which gets them.
+/// Runs the suite, or, with arguments for nextest, only nextest.
 pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Result<()> {
     let whole = nextest.is_empty();
     if whole && flavour == Flavour::Default {
-        host::require_test_tools(&store.progress)?;
+        machine::require_test_tools(&store.progress)?;
         cargo(store, &["fmt", "--all", "--check"])?;
         cargo(store, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     }
@@ -44,7 +43,7 @@ pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Resu
     self::nextest(store, &artifacts, &arguments, &[])
 }
 
-/// Runs nextest for tests that boot what these artifacts are, with further variables.
+/// Runs nextest on tests that use these artifacts, with further environment variables. Fails if a test does.
 pub(crate) fn nextest(
     store: &Store,
     artifacts: &Artifacts,
@@ -57,7 +56,7 @@ pub(crate) fn nextest(
     Ok(())
 }
 
-/// The same with artifacts that stand in this file; whether all tests passed.
+/// Runs nextest on tests that use the artifacts in this file. Returns whether all tests passed.
 pub(crate) fn nextest_with(
     store: &Store,
     artifacts: &Path,
@@ -72,7 +71,7 @@ pub(crate) fn nextest_with(
     Ok(command.status().context("cannot run nextest")?.success())
 }
 
-/// Writes down where the artifacts are, also for tests that are run by hand later.
+/// Writes the file of artifacts, also for tests that are run by hand later.
 fn write(store: &Store, artifacts: &Artifacts) -> Result<PathBuf> {
     let file = store.settings.checkout.join("target/artifacts.json");
     fs::create_dir_all(file.with_file_name(""))?;
@@ -81,7 +80,8 @@ fn write(store: &Store, artifacts: &Artifacts) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The tests that a kernel changes anything for. Those that only one kernel can pass are ignored elsewhere.
+/// Returns the arguments that select the tests for which the kernel matters. `--run-ignored` adds the tests that only this
+/// kernel can pass.
 fn scope(flavour: Flavour) -> &'static [&'static str] {
     match flavour {
         Flavour::Default => &["--workspace"],
@@ -119,7 +119,7 @@ fn scope(flavour: Flavour) -> &'static [&'static str] {
     }
 }
 
-/// A kernel without `CONFIG_RUST` takes one build only, so there is nothing to compare.
+/// The tests for kernels that take only one build of the module: all but those that compare builds.
 const ONE_BUILD: &str = "not test(/^builds::/)";
 
 fn cargo(store: &Store, arguments: &[&str]) -> Result<()> {
@@ -132,9 +132,9 @@ fn cargo(store: &Store, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The user's `cargo-nextest`, else one installed into the cache.
+/// Returns the user's `cargo-nextest`, or installs one into the cache.
 fn cargo_nextest(store: &Store) -> Result<PathBuf> {
-    if let Some(program) = host::find("cargo-nextest") {
+    if let Some(program) = machine::find("cargo-nextest") {
         return Ok(program);
     }
     let root = store.settings.cache.join("tools").join(format!("nextest-{NEXTEST}"));
@@ -150,9 +150,9 @@ fn install_nextest(store: &Store, root: &Path) -> Result<()> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["install", "--locked", "cargo-nextest", "--version", NEXTEST, "--root"]).arg(root);
     command.env("CARGO_TARGET_DIR", root.join("target"));
-    Log::begin(store, "nextest")?
-        .run(store, "cargo install cargo-nextest", &mut command)
+    store
+        .log("nextest")?
+        .run("cargo install cargo-nextest", &mut command)
         .context("cannot install cargo-nextest; it can also come from elsewhere, as long as it is found on PATH")?;
-    // Only the program is of use from here on.
     fs::remove_dir_all(root.join("target")).context("cannot remove what cargo-nextest was built in")
 }

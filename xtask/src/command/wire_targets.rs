@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask wire-targets`: tests the wire crate against the oldest and the newest zerocopy that it is used with, on a
+//! `cargo xtask wire-targets`: tests the wire crate with the oldest and the newest zerocopy that it supports, on a
 //! little-endian and on an emulated big-endian machine.
 
 use std::env;
@@ -11,23 +11,22 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
-use crate::artifacts::big_endian::BigEndian;
-use crate::artifacts::root::Root;
 use crate::cache::store::Store;
-use crate::host::sandbox::{BUILD, Sandbox, WORK};
-use crate::run::step::Log;
+use crate::roots::big_endian::BigEndian;
+use crate::roots::root::{BUILD_ROOT, Root};
+use crate::run::log::Log;
+use crate::run::sandbox::{BUILD, Sandbox, WORK};
 
-/// Versions as a manifest names them: the kernel's own copy, and whatever is newest.
+/// Versions, each as it is named and as a manifest requires it: that of the kernel's copy, and the newest.
 const ZEROCOPY: [(&str, &str); 2] = [("0.8.54", "=0.8.54"), ("newest", "0.8")];
 
-/// What of the checkout the tests read.
+/// The files that the tests read, below the checkout.
 const FILES: [&str; 3] = ["spec/wire", "spec/vectors", "spec/reasons.toml"];
 
-/// Runs the tests of every pairing.
+/// Runs the tests for each version and machine.
 pub(crate) fn run(store: &Store) -> Result<()> {
-    let root = store.ensure(&Root)?;
-    let libraries = store.ensure(&BigEndian)?;
-    let mut log = Log::begin(store, "wire-targets")?;
+    let [root, libraries] = store.ensure_all([&BUILD_ROOT, &BigEndian])?;
+    let mut log = store.log("wire-targets")?;
     for (name, requirement) in ZEROCOPY {
         let build = store.settings.checkout.join("target/wire-targets").join(name);
         prepare(store, &mut log, &build, requirement)?;
@@ -36,14 +35,14 @@ pub(crate) fn run(store: &Store) -> Result<()> {
         for target in [None, Some(BigEndian::TARGET)] {
             let machine = target.map_or("little-endian (this machine)", |_| "big-endian (s390x, emulated)");
             let title = format!("zerocopy {version}, {machine}");
-            log.run(store, &title, &mut test(&sandbox, target))?;
+            log.run(&title, &mut test(&sandbox, target))?;
             store.progress.say(format!("    {title}: passed"));
         }
     }
     Ok(())
 }
 
-/// Copies what is tested, with a manifest of its own, and fetches what that depends on.
+/// Copies the crate into `build`, with a workspace of its own, and fetches its dependencies.
 fn prepare(store: &Store, log: &mut Log, build: &Path, requirement: &str) -> Result<()> {
     let checkout = &store.settings.checkout;
     for entry in FILES.iter().flat_map(|file| WalkDir::new(checkout.join(file))) {
@@ -61,15 +60,15 @@ fn prepare(store: &Store, log: &mut Log, build: &Path, requirement: &str) -> Res
     let bin = build.join("bin");
     fs::create_dir_all(&bin)?;
     fs::copy(&cargo, bin.join("cargo")).context("cannot copy cargo")?;
-    // rustc links by calling `cc`, which the build root does not have.
+    // rustc links by `cc`, which the build root does not have.
     fs::write(bin.join("cc"), "#!/bin/sh\nexec clang -fuse-ld=lld \"$@\"\n")?;
     fs::set_permissions(bin.join("cc"), fs::Permissions::from_mode(0o755))?;
     let mut update = Command::new(&cargo);
     update.arg("update").current_dir(build);
-    log.run(store, "finding the newest dependencies", &mut update)?;
+    log.run("finding the newest dependencies", &mut update)?;
     let mut vendor = Command::new(&cargo);
     vendor.args(["vendor", "vendor"]).current_dir(build);
-    log.run(store, "fetching dependencies", &mut vendor)?;
+    log.run("fetching dependencies", &mut vendor)?;
     fs::create_dir_all(build.join(".cargo"))?;
     fs::write(build.join(".cargo/config.toml"), VENDORED).context("cannot write cargo's configuration")
 }
@@ -81,7 +80,7 @@ replace-with = "vendored"
 directory = "vendor"
 "#;
 
-/// The workspace's manifest, cut down to the wire crate.
+/// Returns the workspace's manifest, reduced to the wire crate.
 fn manifest(workspace: &str, zerocopy: &str) -> String {
     let line = |line: &str| {
         if line.starts_with("members =") {
@@ -98,7 +97,7 @@ fn manifest(workspace: &str, zerocopy: &str) -> String {
     kept.lines().map(line).collect()
 }
 
-/// Which zerocopy it has become.
+/// Returns the version of zerocopy in the lock file.
 fn locked(build: &Path) -> Result<String> {
     let lock = fs::read_to_string(build.join("Cargo.lock")).context("cannot read the lock file")?;
     let found = lock.split("[[package]]").find(|package| package.contains("name = \"zerocopy\""));
@@ -106,6 +105,7 @@ fn locked(build: &Path) -> Result<String> {
     Ok(version.context("the lock file has no zerocopy")?.trim_matches('"').to_owned())
 }
 
+/// Returns the command that runs the tests.
 fn test(sandbox: &Sandbox, target: Option<&str>) -> Command {
     let compile = format!("--sysroot={WORK}/usr -Clink-arg=--target=s390x-linux-gnu -Clink-arg=--sysroot={WORK}");
     let mut words: Vec<String> = ["env", "--chdir", BUILD].map(str::to_owned).into();

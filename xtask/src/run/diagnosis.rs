@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! From what a failed command said to what its user can do.
+//! Advice for known failures, found by what the failed command printed.
 
 use crate::settings::MIRROR;
 
-/// The whole of the advice when the disk is full.
+/// The advice when the disk is full. The store, which knows the directory, adds to it.
 pub(crate) const FULL_DISK: &str = "the disk is full";
 
-/// The advice for the first known trouble that appears in `log`.
+/// Returns the advice for the first known failure of which `log` has a sign.
 pub(crate) fn fix(log: &str) -> Option<String> {
     KNOWN.iter().find(|known| known.signs.iter().any(|sign| log.contains(sign))).map(|known| (known.advice)())
 }
 
-/// Whether fetching again at once is pointless.
+/// Returns whether `log` says that the network cannot be reached, so that a retry is of no use.
 pub(crate) fn is_offline(log: &str) -> bool {
     UNREACHABLE.iter().any(|sign| log.contains(sign))
 }
@@ -31,11 +31,7 @@ const UNREACHABLE: &[&str] = &[
 ];
 
 const KNOWN: &[Known] = &[
-    Known {
-        signs: &["No space left on device", "Disk quota exceeded"],
-        // Who knows where the cache is will say more.
-        advice: || FULL_DISK.to_owned(),
-    },
+    Known { signs: &["No space left on device", "Disk quota exceeded"], advice: || FULL_DISK.to_owned() },
     Known {
         signs: &["NO_PUBKEY", "Missing key", "public key is not available"],
         advice: || {

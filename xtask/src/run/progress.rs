@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Progress on standard error: spinners for a person, a line now and then for a log.
+//! Progress on standard error: spinners on a terminal, a line every 15 seconds elsewhere.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// How often a log gets a sign of life.
+/// The interval at which a long task prints a line where there is no terminal.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The place where all progress is shown.
-#[derive(Debug)]
+/// The display. Clones share it.
+#[derive(Debug, Clone)]
 pub(crate) struct Progress {
     spinners: Option<MultiProgress>,
 }
 
 impl Progress {
-    /// Spinners if standard error is a terminal, lines otherwise.
+    /// Opens the display on standard error.
     pub(crate) fn new() -> Self {
         Self { spinners: stderr().is_terminal().then(MultiProgress::new) }
     }
 
-    /// One line that stays.
+    /// Prints a line.
     pub(crate) fn say(&self, line: impl AsRef<str>) {
         match &self.spinners {
-            // The message is progress: when the terminal is gone there is nobody to tell.
+            // Printing fails when the terminal is gone; progress is not worth an error then.
             Some(spinners) => drop(spinners.println(line.as_ref())),
             None => eprintln!("{}", line.as_ref()),
         }
@@ -41,27 +41,27 @@ impl Progress {
             spinner
         });
         let now = Instant::now();
-        Task { title, spinner, begun: now, told: now }
+        Task { title, spinner, began: now, last_line: now }
     }
 }
 
-/// Something that takes long enough for a person to wonder.
+/// A task that is under way.
 #[derive(Debug)]
 pub(crate) struct Task {
     title: String,
     spinner: Option<ProgressBar>,
-    begun: Instant,
-    told: Instant,
+    began: Instant,
+    last_line: Instant,
 }
 
 impl Task {
-    /// Tells what the task is at; call it as often as you like.
+    /// Shows `detail` beside the title. Callers need not limit how often they call it.
     pub(crate) fn at(&mut self, detail: &str) {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(detail.trim().to_owned());
-        } else if self.told.elapsed() >= HEARTBEAT {
-            self.told = Instant::now();
-            eprintln!("    {}, {}: {}", self.title, seconds(self.begun.elapsed()), detail.trim());
+        } else if self.last_line.elapsed() >= HEARTBEAT {
+            self.last_line = Instant::now();
+            eprintln!("    {}, {}: {}", self.title, seconds(self.began.elapsed()), detail.trim());
         }
     }
 }
@@ -74,7 +74,7 @@ impl Drop for Task {
     }
 }
 
-/// A duration as people say it: "4 s", "2 min 5 s".
+/// Formats a duration in whole seconds: "4 s", "2 min 5 s".
 pub(crate) fn seconds(duration: Duration) -> String {
     match duration.as_secs() {
         s @ 0..60 => format!("{s} s"),

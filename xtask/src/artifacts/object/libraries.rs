@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the module's object stands on, and what only a newer kernel or compiler changes: core, zerocopy, and the derive
-//! macros of zerocopy.
+//! Rust libraries of the standalone build: core, zerocopy, and the derive macros of zerocopy. Only a newer kernel or
+//! compiler changes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::artifacts::linux_tree::LinuxTree;
-use crate::artifacts::root::Root;
+use crate::cache::artifact::{Artifact, Parts};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host::sandbox::{SOURCE, WORK};
-use crate::run::step::Log;
+use crate::cache::store::{Recipe, Store};
+use crate::roots::root::{BUILD_ROOT, Root};
+use crate::run::sandbox::{SOURCE, WORK};
 use crate::settings::Settings;
 
 /// The libraries.
@@ -20,55 +20,55 @@ use crate::settings::Settings;
 pub(crate) struct Libraries;
 
 impl Libraries {
-    /// Where rustc finds them, in the artifact.
+    /// The directory that rustc searches, in the artifact.
     const DIRECTORY: &str = "out";
 
-    /// Where rustc finds them on the host.
-    pub(super) fn directory(held: &Artifact) -> PathBuf {
-        held.path(Self::DIRECTORY)
+    /// Returns that directory on the host.
+    pub(super) fn directory(libraries: &Artifact) -> PathBuf {
+        libraries.path(Self::DIRECTORY)
     }
 }
 
-/// Stands in for rustc's own, of which the kernel has no need.
+/// The replacement of rustc's own `compiler_builtins`, which the kernel does not need.
 const COMPILER_BUILTINS: &str = "guest-module/face/compiler_builtins.rs";
 
-/// How all of it is compiled: as the kernel compiles its own Rust, and for whatever kernel it may meet.
+/// The arguments of the compiler for the module and its libraries: as the kernel compiles its own Rust, for any kernel.
 pub(super) const COMPILE: &[&str] = &[
     "--target=powerpc64le-unknown-linux-gnu",
-    // A kernel's code must leave the registers of floating point and vectors alone.
+    // Kernel code must not use floating-point and vector registers.
     "-Ctarget-feature=-mma,-vsx,-hard-float,-altivec",
-    // Modules are loaded far from the kernel.
+    // The kernel loads modules far from its own text.
     "-Ccode-model=large",
     "-Crelocation-model=static",
     "-Cpanic=abort",
     "-Cforce-unwind-tables=n",
     "-Ccodegen-units=1",
     "-Coverflow-checks=y",
-    // It stays in memory for good, and what it does is short.
+    // The module stays in memory, and it runs rarely.
     "-Copt-level=s",
     "-Zfunction-sections=n",
-    // A backtrace names the function in which a check failed; the line would take as much room as the check.
+    // A backtrace names the function of a failed check; the line would take as many bytes as the check.
     "-Zlocation-detail=none",
     "--sysroot=/dev/null",
 ];
 
-/// How the procedural macro is compiled, for the machine at hand. Nobody waits for what it does.
+/// The arguments of the compiler for the procedural macro, which runs on this machine.
 const COMPILE_MACRO: &[&str] = &["--cap-lints=allow", "-Clinker=clang"];
 
-/// Machine code is made of what the module takes of a library, and of the rest there is no need.
+/// Stores bitcode instead of machine code: only what the module uses of a library becomes machine code.
 const BITCODE: &str = "-Clinker-plugin-lto";
 
-/// Where Debian's `rust-src` has the core library.
+/// The source of the core library in Debian's `rust-src`.
 const CORE: &str = "/usr/lib/rustlib/src/rust/library/core/src/lib.rs";
 
-/// Where the crates go, and find each other.
+/// The directory that the crates are written to, and searched for in.
 const PLACE: &[&str] = &["--out-dir=/work/out", "-L/work/out"];
 
-/// What rustc is told by the environment.
+/// The environment of rustc.
 pub(super) const ENVIRONMENT: &[&str] = &["env", "RUSTC_BOOTSTRAP=1", "CARGO_PKG_VERSION=0.8.54"];
 
-/// The crates, in the order that they need each other: the derive macros of zerocopy, and what they stand on, from the
-/// kernel's own copy; core; then zerocopy.
+/// Returns the commands that compile the crates, each after those that it depends on: from the kernel's own copies, the
+/// derive macros of zerocopy with their dependencies, then core, then zerocopy.
 fn crates() -> Vec<Vec<String>> {
     let words = |flags: &[&str], more: &[&str]| {
         let all = ENVIRONMENT.iter().chain(&["rustc"]).chain(flags).chain(PLACE).chain(more);
@@ -163,8 +163,8 @@ impl Recipe for Libraries {
         "Rust libraries for kernels without CONFIG_RUST".to_owned()
     }
 
-    fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root, &LinuxTree]
+    fn parts(&self) -> Vec<Box<dyn Recipe>> {
+        vec![Box::new(BUILD_ROOT), Box::new(LinuxTree)]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -177,16 +177,16 @@ impl Recipe for Libraries {
         200
     }
 
-    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
-        let [root, source] = parts else { unreachable!("two parts are declared") };
-        let mut log = Log::begin(store, self.kind())?;
+    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
+        let (root, source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree));
+        let mut log = store.log(self.kind())?;
         fs::create_dir(dir.join(Self::DIRECTORY))?;
         let staged = dir.join("compiler_builtins.rs");
         fs::copy(store.settings.checkout.join(COMPILER_BUILTINS), &staged)?;
         let sandbox = Root::sandbox(root).bind_read_only(&LinuxTree::tree(source), SOURCE).bind(dir, WORK);
         for words in crates() {
             let name = words.iter().find_map(|word| word.strip_prefix("--crate-name=")).unwrap_or_default().to_owned();
-            log.run(store, &format!("compiling {name}"), &mut sandbox.command(words))?;
+            log.run(&format!("compiling {name}"), &mut sandbox.command(words))?;
         }
         fs::remove_file(staged)?;
         Ok(Made { trees: vec![Self::DIRECTORY.into()], ..Made::default() })

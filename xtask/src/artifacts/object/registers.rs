@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which registers a program's instructions touch, as far as a kernel cares: integers only.
+//! Check that code uses integer registers only, as kernel code must.
 
 use anyhow::{Result, bail, ensure};
 
-/// Looks through `llvm-objdump -d --no-show-raw-insn` of a powerpc object. The error lists what a kernel must not have.
+/// Reads the output of `llvm-objdump -d --no-show-raw-insn` of a powerpc object. The error lists the instructions that
+/// kernel code must not have.
 pub(crate) fn check(disassembly: &str) -> Result<()> {
     let mut function = "";
     let mut found = Vec::new();
@@ -25,7 +26,7 @@ pub(crate) fn check(disassembly: &str) -> Result<()> {
     Ok(())
 }
 
-/// The instruction of a line such as `      14:      \tstd 0, 16(1)`.
+/// Returns the mnemonic in a line such as `      14:      \tstd 0, 16(1)`.
 fn mnemonic(line: &str) -> Option<&str> {
     let (address, instruction) = line.split_once(':')?;
     let address = address.trim();
@@ -33,8 +34,8 @@ fn mnemonic(line: &str) -> Option<&str> {
     is_address.then(|| instruction.split_whitespace().next()).flatten()
 }
 
-/// Whether an instruction of the Power ISA (v3.1) touches a floating-point, vector, VSX or accumulator register, or their
-/// status. Their names are systematic: books I.4 to I.7.
+/// Returns whether an instruction of the Power ISA (v3.1) uses a floating-point, vector, VSX or accumulator register, or
+/// their status. The mnemonics are systematic, see books I.4 to I.7.
 fn is_forbidden(mnemonic: &str) -> bool {
     const INTEGER_X: &[&str] = &["xor", "xor.", "xori", "xoris"];
     const BEGIN: &[&str] = &[

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A QEMU with all it needs beside it, so that it runs on any host of its architecture.
+//! QEMU with its loader, libraries and firmware beside it, so that it runs on any host of its architecture.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,23 +9,23 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
-use crate::artifacts::root::Root;
+use crate::cache::artifact::Artifact;
 use crate::cache::manifest::Made;
-use crate::cache::store::Artifact;
-use crate::host;
-use crate::host::sandbox::{Sandbox, WORK};
-use crate::run::step::output_of;
+use crate::roots::root::Root;
+use crate::run::log::output_of;
+use crate::run::machine;
+use crate::run::sandbox::{Sandbox, WORK};
 
-/// What to execute.
+/// The program to execute: [`WRAPPER`].
 pub(crate) const PROGRAM: &str = "qemu-system-ppc64";
 
 /// The firmware directory.
 pub(crate) const DATA: &str = "share/qemu";
 
-/// The program itself, behind [`PROGRAM`].
+/// The program that [`PROGRAM`] executes.
 pub(crate) const BINARY: &str = "lib/qemu-system-ppc64";
 
-/// Runs QEMU through the loader and the libraries it was built with, wherever this directory is.
+/// A script that runs QEMU by the loader and with the libraries that it was built with, wherever the directory is.
 pub(crate) const WRAPPER: &str = r#"#!/bin/sh
 # Debian's qemu-system-ppc64 with its own loader, libraries and firmware, made by `cargo xtask artifacts`
 here=$(dirname -- "$(readlink -f -- "$0")")
@@ -33,11 +33,11 @@ export QEMU_MODULE_DIR="$here/lib/qemu"
 exec "$here/lib/ld.so" --library-path "$here/lib" --argv0 "$0" "$here/lib/qemu-system-ppc64" -L "$here/share/qemu" "$@"
 "#;
 
-/// Completes `dir`, which has [`BINARY`] in it, with these libraries, and with the loader, libraries and firmware of a root.
+/// Completes `dir`, which has [`BINARY`] in it, by the libraries `own`, and by the loader, libraries and firmware of a root.
 pub(crate) fn complete(root: &Artifact, dir: &Path, own: &[PathBuf]) -> Result<Made> {
     let tree = Root::tree(root);
     let lib = dir.join("lib");
-    let loader = host::arch()?.loader;
+    let loader = machine::arch()?.loader;
     copy(&in_tree(&tree, loader), &lib.join("ld.so"))?;
     for library in own {
         copy(library, &lib.join(library.file_name().context("a library without a name")?))?;
@@ -54,7 +54,7 @@ pub(crate) fn complete(root: &Artifact, dir: &Path, own: &[PathBuf]) -> Result<M
     whole(dir)
 }
 
-/// All that is in `dir`, which runs as it is.
+/// Hands out all that is in `dir`, which is complete.
 pub(crate) fn whole(dir: &Path) -> Result<Made> {
     let program = dir.join(PROGRAM);
     let mut made = Made::default();
@@ -73,7 +73,8 @@ fn sandbox(root: &Artifact, dir: &Path) -> Sandbox {
     Root::sandbox(root).bind_read_only(dir, WORK)
 }
 
-/// Reads what `ld.so --list` prints: `libfoo.so.1 => /lib/x/libfoo.so.1 (0x00007f...)`.
+/// Reads the output of `ld.so --list`, whose lines are `libfoo.so.1 => /lib/x/libfoo.so.1 (0x00007f...)`, as pairs of name
+/// and path.
 fn libraries(list: &str) -> impl Iterator<Item = (&str, &str)> {
     list.lines().filter_map(|line| {
         let (name, rest) = line.trim().split_once(" => ")?;
@@ -81,7 +82,8 @@ fn libraries(list: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Copies the firmware, following links out of the directory; Debian's may name files of packages that are not there.
+/// Copies the firmware. Links out of the directory are followed; those of Debian that name files of other packages are left
+/// out.
 fn copy_firmware(from: &Path, tree: &Path, to: &Path) -> Result<()> {
     for entry in WalkDir::new(from) {
         let entry = entry?;
@@ -105,7 +107,7 @@ fn in_tree(tree: &Path, absolute: impl AsRef<Path>) -> PathBuf {
     tree.join(absolute.as_ref().strip_prefix("/").unwrap_or(absolute.as_ref()))
 }
 
-/// Copies a file, and says which if that fails.
+/// Copies a file. The error names it.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display())).map(drop)
 }

@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! QEMU's source, as Debian's source packages have it.
+//! Debian's source packages of QEMU.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cache::artifact::Parts;
 use crate::cache::manifest::{Inputs, Made, sha256_of};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host;
-use crate::host::apt::Apt;
-use crate::run::step::Log;
+use crate::cache::store::{Recipe, Store};
+use crate::run::apt::Apt;
+use crate::run::log::Log;
+use crate::run::machine;
 use crate::settings::Settings;
 
-/// Which QEMU.
+/// A release of QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Release {
-    /// What Debian's stable release has.
+    /// The one in Debian's stable release.
     Stable,
-    /// The newest that a mirror delivers.
+    /// The newest that the mirror has.
     Newest,
 }
 
 impl Release {
+    /// Returns the suites that are searched for it.
     fn suites(self) -> &'static [&'static str] {
         match self {
             Self::Stable => &["trixie"],
@@ -30,7 +32,7 @@ impl Release {
         }
     }
 
-    /// The name in directories and titles.
+    /// Returns the name in titles.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stable => "stable",
@@ -39,14 +41,16 @@ impl Release {
     }
 }
 
-/// The source: the archive of the release, and what Debian adds.
-#[derive(Debug)]
+/// The source: the archive of the release, and Debian's additions.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct QemuSource(pub(crate) Release);
 
 impl QemuSource {
+    /// The archive of the release, in the artifact.
     pub(crate) const RELEASE: &str = "release.tar.xz";
+    /// The archive of Debian's additions, in the artifact.
     pub(crate) const DEBIAN: &str = "debian.tar.xz";
-    /// The fact that says which version it is.
+    /// The fact with the version.
     pub(crate) const VERSION: &str = "version";
 }
 
@@ -70,12 +74,12 @@ impl Recipe for QemuSource {
         100
     }
 
-    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
-        host::require_tools(&store.progress)?;
-        let mut log = Log::begin(store, self.kind())?;
+    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
+        machine::require_tools(&store.progress)?;
+        let mut log = store.log(self.kind())?;
         let state = dir.join("apt");
-        let apt = Apt::for_sources(store, &mut log, state.clone(), self.0.suites())?;
-        let version = fetch_newest(store, &mut log, &apt, dir)?;
+        let apt = Apt::for_sources(&store.settings, &mut log, state.clone(), self.0.suites())?;
+        let version = fetch_newest(&mut log, &apt, dir)?;
         fs::remove_dir_all(&state)?;
         let mut made = Made::default();
         for entry in fs::read_dir(dir)? {
@@ -96,16 +100,16 @@ impl Recipe for QemuSource {
     }
 }
 
-/// Fetches the newest version that is there; a mirror in the middle of an update lists some that are not.
-fn fetch_newest(store: &Store, log: &mut Log, apt: &Apt, into: &Path) -> Result<String> {
+/// Fetches the newest version that the mirror has. A mirror in the middle of an update lists versions that it does not have.
+fn fetch_newest(log: &mut Log, apt: &Apt, into: &Path) -> Result<String> {
     let versions = apt.source_versions("qemu")?;
     let Some((last, newer)) = versions.split_last() else { bail!("the mirror lists no source of QEMU") };
     for version in newer {
-        if apt.fetch_source_once(store, log, &format!("qemu={version}"), into).is_ok() {
+        if apt.fetch_source_once(log, &format!("qemu={version}"), into).is_ok() {
             return Ok(version.clone());
         }
-        store.progress.say(format!("    the mirror lists QEMU {version} but does not have it"));
+        log.say(format!("    the mirror lists QEMU {version} but does not have it"));
     }
-    apt.fetch_source(store, log, &format!("qemu={last}"), into).context("no source of QEMU could be fetched")?;
+    apt.fetch_source(log, &format!("qemu={last}"), into).context("no source of QEMU could be fetched")?;
     Ok(last.clone())
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench guest`: what the module costs.
+//! `cargo xtask bench guest`: cost of the module.
 //!
-//! How long a host waits to hear of a refusal is measured, in turns with stock parts. What the module's probes take of a
-//! removal is counted in the guest's instructions.
+//! The time until the host is told of a refusal is measured, in turns with stock parts. The cost of the module's probes is
+//! counted in instructions of the guest.
 
 use anyhow::{Context, Result};
 use papr_unplug_tests::artifacts as harness;
@@ -15,17 +15,17 @@ use crate::artifacts::flavour::Flavour;
 use crate::cache::store::Store;
 use crate::command::bench::table::{self, Row, Target};
 
-/// How often the last CPU is asked for in each pairing, each time that it is booted.
+/// How many times each guest is asked for its last CPU.
 const REFUSALS: usize = 201;
-/// How often a device is removed with the module, and without.
+/// How many times a device is removed with the module, and without it.
 const REMOVALS: usize = 31;
-/// How large the module may be, in KiB.
+/// The largest permitted size of the module, in KiB.
 const LARGEST: f64 = 64.0;
 
-/// Stock first.
+/// The pairings, the stock one first.
 const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
 
-/// Measures, and shows the table.
+/// Measures, and prints the table.
 pub(super) fn run(store: &Store) -> Result<()> {
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
     let artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
@@ -39,7 +39,7 @@ pub(super) fn run(store: &Store) -> Result<()> {
     table::check(&rows)
 }
 
-/// The module's size, and what it is made of.
+/// Measures the sizes of the module.
 fn sizes(artifacts: &harness::Artifacts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for Size { face, content, empty, loaded, file } in cost::sizes(artifacts)? {
@@ -97,7 +97,7 @@ fn removals(Removals { dimm, last_cpu, cpu_by_hand }: &Removals) -> Result<Vec<R
     let (dimm, of_dimm) = added("removal of a DIMM of four LMBs", dimm)?;
     let (_, of_request) = added("refusal of the last CPU", last_cpu)?;
     let (cpu, of_cpu) = added("removal of a CPU by the administrator", cpu_by_hand)?;
-    // Of the latter the module follows nothing, but its probes are on the way; what it does for a request comes on top.
+    // The administrator's removal runs through the module's probes, but is no request. The work for a request is added.
     let shares = [("a DIMM of four LMBs", of_dimm / dimm), ("a CPU", (of_cpu + of_request) / cpu)];
     rows.extend(shares.map(|(what, share)| {
         Row::new(format!("the module's share of the removal of {what}"), share * 100.0, "%")

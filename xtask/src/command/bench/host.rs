@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench host`: what the host crate costs, beside what was promised, and beside stock QEMU.
+//! `cargo xtask bench host`: cost of the host crate, compared with its targets and with stock QEMU.
 //!
-//! Instructions are counted by callgrind: they are the same on a busy machine, so a regression is one.
+//! callgrind counts instructions. Their number does not depend on what else the machine does.
 
 use std::env;
 use std::fs;
@@ -10,27 +10,27 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::artifacts::qemu::build::QemuBuild;
+use crate::artifacts::qemu::Qemu;
 use crate::artifacts::qemu::source::Release;
 use crate::cache::store::Store;
 use crate::command::bench::table::{self, Row, Target};
 use crate::command::instructions;
-use crate::host;
-use crate::run::step::{Log, output_of};
+use crate::run::log::output_of;
+use crate::run::machine;
 
-/// The package, and its bench that is counted; another is timed, for people.
+/// The package, its bench whose instructions are counted, and its bench that is timed.
 const PACKAGE: &str = "papr-unplug";
 const COUNTED: &str = "instructions";
 const TIMED: &str = "wall";
 
-/// The machines that a call has to cost the same in.
+/// The numbers of connectors, for each of which a call must cost the same.
 const CONNECTORS: [u32; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
-/// The DIMMs that are released.
+/// The sizes of the DIMMs that are released, in LMBs.
 const LMBS: [u32; 5] = [1, 16, 256, 4_096, 65_536];
 
-/// Measures, and shows the table.
+/// Measures, and prints the table.
 pub(super) fn run(store: &Store) -> Result<()> {
-    host::require_test_tools(&store.progress)?;
+    machine::require_test_tools(&store.progress)?;
     let program = Program::build(store)?;
     let mut rows = Vec::new();
     rows.extend(program.calls()?);
@@ -53,11 +53,11 @@ fn cargo(store: &Store) -> Command {
     cargo
 }
 
-/// The bench that is counted.
+/// The executable of the bench whose instructions are counted.
 #[derive(Debug)]
 struct Program(PathBuf);
 
-/// What one run of it says.
+/// The output of one run.
 #[derive(Debug)]
 struct Measurement {
     times: f64,
@@ -72,27 +72,27 @@ impl Program {
             build.args(["bench", "--package", PACKAGE, "--bench", COUNTED, "--no-run"]);
             build
         };
-        Log::begin(store, "bench")?.run(store, "building the bench", &mut build())?;
+        store.log("bench")?.run("building the bench", &mut build())?;
         let messages = output_of(build().args(["--quiet", "--message-format=json"]))?;
         let program = messages.lines().filter_map(|line| executable(line, COUNTED)).next_back();
-        Ok(Self(program.context("cargo says no place of the bench")?))
+        Ok(Self(program.context("cargo prints no path of the bench")?))
     }
 
     fn run(&self, scenario: &str, size: u32) -> Result<Measurement> {
         parse(&output_of(Command::new(&self.0).args([scenario, &size.to_string()]))?)
     }
 
-    /// Instructions that one of `scenario`'s repetitions takes.
+    /// Returns the instructions that one repetition of `scenario` takes.
     fn count(&self, scenario: &str, size: u32) -> Result<f64> {
         let directory = tempfile::tempdir()?;
         let file = directory.path().join("counted");
         let mut valgrind = Command::new("valgrind");
-        // The function's name, whichever way it is mangled.
+        // Patterns match the function under each scheme of name mangling.
         valgrind.args(["--quiet", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*measured*"]);
         valgrind.arg(format!("--callgrind-out-file={}", file.display()));
         let measured = parse(&output_of(valgrind.arg(&self.0).args([scenario, &size.to_string()]))?)?;
         let total = instructions::total(&fs::read_to_string(file)?).context("callgrind printed no totals")?;
-        ensure!(total > 0, "callgrind did not see the work that it was to count");
+        ensure!(total > 0, "callgrind has counted no instruction of the function to measure");
         Ok(total as f64 / measured.times)
     }
 
@@ -120,7 +120,7 @@ impl Program {
             Row::new(format!("request and release of a DIMM, {size} LMBs"), *count, "instructions for an LMB")
         };
         let mut rows: Vec<_> = counts.iter().map(row).collect();
-        // What a request costs by itself weighs nothing where there are many LMBs.
+        // With many LMBs the cost of the request itself does not matter.
         let spread = spread(counts.iter().filter(|(size, _)| *size >= 256).map(|(_, count)| *count));
         let what = "request and release of a DIMM, from 256 LMBs on";
         rows.push(Row::new(what, spread, "times").with_target(Target::AtMost(1.2)));
@@ -129,7 +129,7 @@ impl Program {
 
     fn creations(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
-        // The last but one is where a hash table has just grown, and is emptiest.
+        // At 917,505 entries a hash table has just grown, and is emptiest.
         for size in [10, 1_000, 917_505, 1_000_000] {
             let measured = self.run("create", size)?;
             let bytes = Row::new(format!("idle connector, of {size}"), measured.bytes / measured.times, "bytes");
@@ -144,7 +144,7 @@ impl Program {
 
     fn beside_qemu(&self, store: &Store) -> Result<Vec<Row>> {
         let ours = self.count("null", 1_000)?;
-        let stock = instructions::per_set_indicator(store, &QemuBuild::stock(Release::Stable))?;
+        let stock = instructions::per_set_indicator(store, &Qemu::Stock(Release::Stable))?;
         let times = Row::new("set-indicator, stock QEMU over this crate", stock / ours, "times");
         Ok(vec![
             Row::new("set-indicator, stock QEMU, the same calls", stock, "instructions"),
@@ -154,7 +154,7 @@ impl Program {
     }
 }
 
-/// The place of a bench, if this message of cargo's tells it.
+/// Returns the path of the bench `name`, if this message of cargo has it.
 fn executable(message: &str, name: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let is_it = message["target"]["name"] == name && message["target"]["kind"][0] == "bench";
@@ -169,7 +169,7 @@ fn parse(output: &str) -> Result<Measurement> {
     }
 }
 
-/// How many times the least the most is.
+/// Returns the quotient of the largest and the smallest count.
 fn spread(counts: impl Iterator<Item = f64> + Clone) -> f64 {
     counts.clone().fold(0.0, f64::max) / counts.fold(f64::INFINITY, f64::min)
 }

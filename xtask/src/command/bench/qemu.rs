@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench qemu`: what removals take on our QEMU, beside a stock one that is built in the same way of the same source.
+//! `cargo xtask bench qemu`: durations of removals on our QEMU, compared with a stock one that is built in the same way from
+//! the same source.
 //!
-//! With guests, because they are what a user waits for; and without one, over the number of LMBs, because there the VMM is all
-//! there is.
+//! Removals with guests are what users wait for. Removals without one show the VMM alone, as a function of the LMBs.
 
 use std::iter;
 use std::time::Duration;
@@ -17,35 +17,35 @@ use papr_unplug_tests::report::median::median;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::flavour::Flavour;
-use crate::artifacts::qemu::build::QemuBuild;
 use crate::artifacts::qemu::source::Release;
-use crate::artifacts::qemu::{OurQemu, bundle};
-use crate::cache::store::{Artifact, Store};
+use crate::artifacts::qemu::{Qemu, bundle};
+use crate::cache::artifact::Artifact;
+use crate::cache::store::Store;
 use crate::command::bench::table::{self, Row, Target};
 
-/// How often the last CPU is asked for in each pairing, each time that it is booted.
+/// How many times each guest is asked for its last CPU.
 const REFUSALS: usize = 201;
-/// The DIMM that guests give back, in LMBs, and how often.
+/// The size of the DIMM that guests give back, in LMBs, and the number of times.
 const LARGE: u64 = 256;
 const REMOVALS: usize = 11;
-/// The DIMMs that are removed without a guest, in LMBs, and how often. QEMU keeps a MiB for each LMB whose node was read.
+/// The sizes of the DIMMs that are removed without a guest, in LMBs, and the number of times for each. QEMU keeps a MiB for
+/// each LMB whose node was read.
 const CURVE: [u32; 6] = [16, 64, 256, 1_024, 2_048, 4_096];
 const REMOVALS_PER_SIZE: usize = 11;
-/// From this size on, our QEMU by itself is to be the faster one.
+/// The size from which on our QEMU must be faster than the stock one, in LMBs.
 const THOUSANDS: u32 = 2_048;
 
-/// What a guest's user may come to wait longer.
+/// The most that removals with guests may take on our QEMU, in times of stock.
 const AS_FAST: f64 = 1.05;
 
-/// Two VMMs under the same guest, stock first; and our guest in ours.
+/// The stock guest on both QEMUs, and our guest on ours.
 const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
 
-/// Measures, and shows the table.
+/// Measures, and prints the table.
 pub(super) fn run(store: &Store) -> Result<()> {
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
     let mut artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
-    let (stock, ours) =
-        (store.ensure(&QemuBuild::stock(Release::Stable))?, store.ensure(&OurQemu::new(Release::Stable))?);
+    let [stock, ours] = store.ensure_all([&Qemu::Stock(Release::Stable), &Qemu::Ours(Release::Stable)])?;
     artifacts.qemu_stock = stock.path(bundle::PROGRAM);
     store.progress.say("asking for the last CPU, in each pairing in turns");
     let mut rows = guests("last CPU refused", &cost::refusals(&artifacts, REFUSALS, &PAIRINGS)?)?;
@@ -57,7 +57,7 @@ pub(super) fn run(store: &Store) -> Result<()> {
     table::check(&rows)
 }
 
-/// The stock pairing first, and then the others beside it.
+/// Compares pairings with the first one, which is stock.
 fn guests(what: &str, latencies: &[Latencies]) -> Result<Vec<Row>> {
     let medians = latencies.iter().map(|latencies| median(&latencies.samples).context("nothing was measured"));
     let medians = medians.collect::<Result<Vec<f64>>>()?;
@@ -71,7 +71,7 @@ fn guests(what: &str, latencies: &[Latencies]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Without a guest, over the number of LMBs.
+/// Measures removals without a guest for each size.
 fn curve(store: &Store, stock: &Artifact, ours: &Artifact) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for lmbs in CURVE {
@@ -95,7 +95,7 @@ fn start(qemu: &Artifact, lmbs: u32) -> Result<LargeDimm> {
     LargeDimm::start(&Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA)), lmbs)
 }
 
-/// A part of what removals took, of stock and ours.
+/// Compares a part of the durations of stock (first) and ours.
 fn side_by_side(
     what: &str,
     took: &[Vec<Took>; 2],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What was measured, beside what was promised.
+//! Table of measurements and their targets.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(super) struct Row {
     target: Option<Target>,
 }
 
-/// What was promised.
+/// A limit for the value.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Target {
@@ -44,18 +44,18 @@ impl Row {
 
     pub(super) fn line(&self) -> String {
         let Self { what, value, unit, target } = self;
-        let promise = match target {
+        let limit = match target {
             None => String::new(),
             Some(Target::AtMost(most)) => format!("at most {most}"),
             Some(Target::AtLeast(least)) => format!("at least {least}"),
         };
         let missed = if self.is_met() { "" } else { "  MISSED" };
         let digits = if *value < 10.0 { 2 } else { 1 };
-        format!("{what:<58} {value:>10.digits$} {unit:<26} {promise}{missed}").trim_end().to_owned()
+        format!("{what:<58} {value:>10.digits$} {unit:<26} {limit}{missed}").trim_end().to_owned()
     }
 }
 
-/// Prints the rows, and writes them to a file for programs.
+/// Prints the rows, and writes them to `file` as JSON.
 pub(super) fn print(rows: &[Row], file: &Path) -> Result<()> {
     fs::write(file, serde_json::to_string_pretty(rows)? + "\n")
         .with_context(|| format!("cannot write {}", file.display()))?;
@@ -64,10 +64,10 @@ pub(super) fn print(rows: &[Row], file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails if a promise was not kept.
+/// Fails if a row misses its target.
 pub(super) fn check(rows: &[Row]) -> Result<()> {
     let missed: Vec<_> = rows.iter().filter(|row| !row.is_met()).map(|row| row.what.as_str()).collect();
-    ensure!(missed.is_empty(), "not what was promised: {}", missed.join("; "));
+    ensure!(missed.is_empty(), "these miss their targets: {}", missed.join("; "));
     Ok(())
 }
 
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn row_that_misses_its_promise_says_so() {
+    fn row_that_misses_its_target_says_so() {
         let row = |value| Row::new("idle connector", value, "bytes").with_target(Target::AtMost(64.0));
         assert!(row(64.0).is_met() && !row(64.1).is_met());
         assert!(row(64.1).line().ends_with("at most 64  MISSED"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a run found, and the list of differences for people.
+//! Differences that a run has found, as JSON and as a list in Markdown.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,31 +10,31 @@ use papr_unplug_differential::clause::Clause;
 use papr_unplug_differential::tally::Tally;
 use serde::{Deserialize, Serialize};
 
-/// What the list stands between in the README.
+/// The lines before and after the list.
 const BEGIN: &str = "<!-- Generated from tests/differential/differences.json by `cargo xtask differential --accept`; do not edit. -->\n";
 const END: &str = "<!-- End of what is generated. -->\n";
 
-/// What a run found.
+/// The results of a run.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Differences {
     stock: String,
     ours: String,
     first: u64,
     sequences: u64,
-    /// Answered alike from beginning to end.
+    /// The number of sequences that were answered alike from beginning to end.
     alike: u64,
-    /// Parted for no documented reason.
+    /// The number of sequences that were answered differently for no documented reason.
     unexplained: u64,
     documented: Vec<Difference>,
 }
 
-/// A documented reason for which sequences parted.
+/// A documented reason for different answers.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Difference {
     requirement: String,
     shows: String,
     sequences: u64,
-    /// The seed of the first that did.
+    /// The seed of the first sequence with this difference.
     example: Option<u64>,
 }
 
@@ -64,7 +64,7 @@ impl Differences {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// The list.
+    /// Returns the list.
     fn list(&self) -> String {
         let Self { stock, ours, sequences, alike, unexplained, .. } = self;
         let mut text = format!(
@@ -80,7 +80,7 @@ impl Differences {
         text
     }
 
-    /// A text with the list in its place. What the list says must be what is said today.
+    /// Returns `text` with the list in its place. Fails if the reasons have changed since the run.
     pub(crate) fn placed(&self, text: &str) -> Result<String> {
         let said = self.documented.iter().map(|found| (&found.requirement[..], &found.shows[..]));
         ensure!(

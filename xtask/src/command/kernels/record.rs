@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What was found on one kernel.
+//! Results of one kernel.
 
 use std::fs;
 use std::path::Path;
@@ -14,20 +14,20 @@ use serde::{Deserialize, Serialize};
 /// One kernel's results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// As `cargo xtask kernels` names it.
+    /// The name in `cargo xtask kernels`.
     pub(crate) kernel: String,
     /// Debian's version of the package.
     pub(crate) version: String,
-    /// The major version of the gcc that it and the module were built with.
+    /// The major version of the gcc that the kernel and the module were built with.
     pub(crate) gcc: String,
-    /// The last commit that had changed the module, with `-dirty` if there were changes to it since.
+    /// The last commit that had changed the module, with `-dirty` if it had changed since.
     pub(crate) commit: String,
     pub(crate) survey: Survey,
     pub(crate) scenarios: Vec<Scenario>,
     pub(crate) suite: Suite,
 }
 
-/// What one scenario came to: with the stock guest and with the module on stock QEMU, and with the module on ours.
+/// The outcomes of one scenario: of the stock guest and of the module on stock QEMU, and of the module on ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
@@ -36,7 +36,7 @@ pub(crate) struct Scenario {
     pub(crate) ours: ScenarioOutcome,
 }
 
-/// What the host was told, and how asking again ended.
+/// What the host was told, and how a second request ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScenarioOutcome {
     pub(crate) outcome: String,
@@ -45,7 +45,7 @@ pub(crate) struct ScenarioOutcome {
     pub(crate) retry: Option<String>,
 }
 
-/// The conformance tests.
+/// The counts of the tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Suite {
     pub(crate) tests: u32,
@@ -65,10 +65,10 @@ impl Suite {
     }
 }
 
-/// The pairings that scenarios are played in.
+/// The pairings of the scenarios.
 pub(crate) const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::OURS];
 
-/// The scenarios of a demonstration in [`PAIRINGS`].
+/// Returns the scenarios of a demonstration in [`PAIRINGS`].
 pub(crate) fn scenarios(rows: &[Row]) -> Vec<Scenario> {
     let told = |scenario, Pairing { guest, vmm }: Pairing| {
         let row = rows.iter().find(|row| row.scenario == scenario && row.guest == guest && row.vmm == vmm);
@@ -89,7 +89,7 @@ pub(crate) fn scenarios(rows: &[Row]) -> Vec<Scenario> {
     scenario::Scenario::ALL.map(play).into()
 }
 
-/// All results in a file; none if there is no such file.
+/// Reads all results in a file; none if there is no such file.
 pub(crate) fn read(file: &Path) -> Result<Vec<Record>> {
     if !file.exists() {
         return Ok(Vec::new());
@@ -97,8 +97,8 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Record>> {
     serde_json::from_str(&fs::read_to_string(file)?).with_context(|| format!("{} is malformed", file.display()))
 }
 
-/// Puts the results of kernels among those in a file, in the place of older ones, and gives all.
-pub(crate) fn keep(file: &Path, newer: impl IntoIterator<Item = Record>) -> Result<Vec<Record>> {
+/// Replaces the results of kernels in a file by newer ones, and returns all results.
+pub(crate) fn merge(file: &Path, newer: impl IntoIterator<Item = Record>) -> Result<Vec<Record>> {
     let records = merged(read(file)?, newer);
     fs::write(file, written(&records)?).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(records)
@@ -113,12 +113,12 @@ fn merged(mut records: Vec<Record>, newer: impl IntoIterator<Item = Record>) -> 
     records
 }
 
-/// As a file.
+/// Returns the content of a file of results.
 pub(crate) fn written(records: &[Record]) -> Result<String> {
     Ok(serde_json::to_string_pretty(records)? + "\n")
 }
 
-/// The numbers that a version begins with, by which kernels are in order.
+/// Returns the numbers that a version begins with, by which kernels are sorted.
 fn series(record: &Record) -> Vec<u32> {
     let begin = record.version.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
     begin.split('.').filter_map(|number| number.parse().ok()).collect()

@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 use crate::command::kernels::left_out;
 use crate::command::kernels::record::{Record, ScenarioOutcome};
 
-/// How long a line of text may be.
+/// The longest line of text.
 const COLUMNS: usize = 120;
 
 /// The markers around the tables in docs/kernels.md.
 const BEGIN: &str = "<!-- Generated from tests/kernels.json by `cargo xtask kernels --accept`; do not edit. -->\n";
 const END: &str = "<!-- End of what is generated. -->\n";
 
-/// The tables.
+/// Returns the tables.
 pub(crate) fn of(records: &[Record]) -> String {
     let mut text = String::from(
         "| kernel | pages | build | level | probes | tests passed | module |\n|---|---|---|---|---|---|---|\n",
@@ -62,13 +62,13 @@ pub(crate) fn of(records: &[Record]) -> String {
     text
 }
 
-/// How many probes of which kind the module has, and on which functions it has none.
+/// Returns the number and kind of the module's probes, and the functions without one.
 fn points(probes: &str, probed: &[String], absent: &[String]) -> String {
     let without = if absent.is_empty() { String::new() } else { format!(", without {}", quoted(absent).join(", ")) };
     format!("{} {probes}s{without}", probed.len())
 }
 
-/// All functions that the module has a probe on in any of these kernels.
+/// Returns all functions that the module has a probe on in any of these kernels.
 fn names(records: &[Record]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in records.iter().flat_map(|record| &record.survey.probed) {
@@ -83,7 +83,7 @@ fn quoted(names: &[String]) -> Vec<String> {
     names.iter().map(|name| format!("`{name}`")).collect()
 }
 
-/// Who was told what in one scenario; kernels that do the same are in one row.
+/// Returns the outcomes of one scenario, with the kernels that have them in common.
 fn alike<'a>(records: &'a [Record], name: &str) -> Vec<(Vec<String>, [&'a ScenarioOutcome; 3])> {
     let mut rows: Vec<(Vec<String>, [&ScenarioOutcome; 3])> = Vec::new();
     for record in records {
@@ -115,12 +115,12 @@ fn told(told: &ScenarioOutcome) -> String {
     text
 }
 
-/// The protocol's level, from what the module said as it was loaded.
+/// Returns the protocol's level from the line that the module logs as it is loaded.
 fn level(said: &str) -> &str {
     said.split_once("(level ").and_then(|(_, rest)| rest.split(')').next()).unwrap_or("?")
 }
 
-/// A paragraph in lines.
+/// Breaks a paragraph into lines.
 fn wrapped(paragraph: &str) -> String {
     let mut text = String::new();
     let mut line = String::new();
@@ -142,7 +142,7 @@ fn duration(seconds: u32) -> String {
     format!("{}:{:02} min", seconds / 60, seconds % 60)
 }
 
-/// A text with the tables in their place.
+/// Returns `text` with the tables in their place.
 pub(crate) fn placed(text: &str, records: &[Record]) -> Result<String> {
     let (before, rest) = text.split_once(BEGIN).context("docs/kernels.md has no place for the tables")?;
     let (_, after) = rest.split_once(END).context("docs/kernels.md does not say where the tables end")?;

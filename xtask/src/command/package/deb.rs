@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One Debian package, made of a directory.
+//! Debian package of the files in a directory.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,10 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::cache::store::Store;
-use crate::run::step::Log;
+use crate::run::log::Log;
 
-/// What Debian is told of a package.
+/// The fields of the control file, and the maintainer scripts.
 #[derive(Debug)]
 pub(crate) struct Deb {
     pub(crate) name: &'static str,
@@ -19,15 +18,15 @@ pub(crate) struct Deb {
     pub(crate) architecture: &'static str,
     pub(crate) section: &'static str,
     pub(crate) depends: String,
-    /// One line, then a longer text.
+    /// The short description, and the long one.
     pub(crate) description: (&'static str, &'static str),
-    /// Names and texts of maintainer scripts, and of what else dpkg is told in a file of its own.
+    /// The names and texts of maintainer scripts and other files of control information.
     pub(crate) scripts: Vec<(&'static str, String)>,
 }
 
 impl Deb {
-    /// Makes the package of the files in `stage`, which are where they are to be installed; gives its file.
-    pub(crate) fn make(&self, store: &Store, log: &mut Log, stage: &Path, into: &Path) -> Result<PathBuf> {
+    /// Makes the package of the files in `stage`, whose paths are those of the installed files. Returns the package's file.
+    pub(crate) fn make(&self, log: &mut Log, stage: &Path, into: &Path) -> Result<PathBuf> {
         put(&stage.join("usr/share/doc").join(self.name).join("copyright"), COPYRIGHT, 0o644)?;
         put(&stage.join("DEBIAN/control"), self.control(), 0o644)?;
         for (name, text) in &self.scripts {
@@ -35,9 +34,9 @@ impl Deb {
         }
         let file = into.join(format!("{}_{}_{}.deb", self.name, self.version, self.architecture));
         let mut build = Command::new("dpkg-deb");
-        // The same files make the same package.
+        // Equal files make equal packages.
         build.env("SOURCE_DATE_EPOCH", "0").args(["--root-owner-group", "--build"]).arg(stage).arg(&file);
-        log.run(store, &format!("packing {}", self.name), &mut build)?;
+        log.run(&format!("packing {}", self.name), &mut build)?;
         Ok(file)
     }
 
@@ -60,7 +59,7 @@ The guest module is GPL-2.0-only; everything else is MIT or Apache-2.0, at your 
 On Debian systems the texts of the GPL and of the Apache License are in /usr/share/common-licenses.
 ";
 
-/// Writes a file, and makes the directories it is in.
+/// Writes a file, and makes its directories.
 pub(crate) fn put(to: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<()> {
     let dir = to.parent().context("a file without a directory")?;
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The packages, tried where they are for: installed, upgraded and removed by dpkg in a Debian for ppc64el, whose programs
-//! are emulated, and in one of this machine's architecture.
+//! Trial of the packages: dpkg installs, upgrades and removes them in a Debian for ppc64el, whose programs are emulated, and
+//! in one of this machine's architecture.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,21 +8,22 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::artifacts::installed_root::InstalledRoot;
-use crate::cache::store::{Artifact, Store};
-use crate::host::sandbox::Sandbox;
-use crate::run::step::Log;
+use crate::cache::artifact::Artifact;
+use crate::cache::store::Store;
+use crate::roots::installed::InstalledRoot;
+use crate::run::log::Log;
+use crate::run::sandbox::Sandbox;
 
-/// Where the packages are seen.
+/// Mount point of the packages.
 const PACKAGES: &str = "/packages";
-/// Where the emulator is seen.
+/// Mount point of the emulator.
 const EMULATOR: &str = "/emulator";
 
-/// What the administrator has set.
+/// The environment of commands.
 const VARIABLES: &str = "HOME=/root DEBIAN_FRONTEND=noninteractive";
 
-/// Tells the kernel how a guest's programs are run, in this namespace and nowhere else (Linux 6.7 or newer), then runs one: its
-/// shell. Up to there, each is run by the emulator by name.
+/// Registers the emulator with the kernel in the sandbox's own namespace (Linux 6.7 or newer), then runs a script in the
+/// guest's shell. Programs before the registration are run by the emulator explicitly.
 const EMULATED: &str = r#"
 /emulator/qemu-ppc64le /usr/bin/mount -t binfmt_misc formats /home
 magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x15\x00'
@@ -31,18 +32,18 @@ printf '%s' ":ppc64le:M::$magic:$mask:/emulator/qemu-ppc64le:F" > /home/register
 exec /bin/sh -c "$1"
 "#;
 
-/// A Debian that packages are tried in, and what was typed and said there.
+/// A Debian that packages are tried in, with a transcript of commands and their output.
 pub(crate) struct Trial<'a> {
     store: &'a Store,
     sandbox: Sandbox,
     is_emulated: bool,
     transcript: String,
-    /// What `uname -r` says there.
+    /// The output of `uname -r` there.
     release: String,
 }
 
 impl<'a> Trial<'a> {
-    /// A fresh copy of this root, in `scratch`, that sees these packages.
+    /// Copies a root into `scratch`.
     pub(crate) fn begin(
         store: &'a Store,
         log: &mut Log,
@@ -57,7 +58,7 @@ impl<'a> Trial<'a> {
         fs::create_dir_all(scratch)?;
         let mut copy = Command::new("cp");
         copy.args(["-a", "--reflink=auto"]).arg(installed.path(InstalledRoot::TREE)).arg(&tree);
-        log.run(store, "copying the root", &mut copy)?;
+        log.run("copying the root", &mut copy)?;
         let mut sandbox = Sandbox::writable(&tree).bind_read_only(packages, PACKAGES).with_all_capabilities();
         let emulator = installed.path(InstalledRoot::EMULATOR);
         let is_emulated = emulator.exists();
@@ -70,25 +71,25 @@ impl<'a> Trial<'a> {
         Ok(Self { store, sandbox, is_emulated, transcript: String::new(), release })
     }
 
-    /// The release of the kernel whose headers are there.
+    /// Returns the release of the kernel whose headers are installed.
     pub(crate) fn release(&self) -> &str {
         &self.release
     }
 
-    /// All that was typed and said so far.
+    /// Returns the transcript so far.
     pub(crate) fn transcript(&self) -> &str {
         &self.transcript
     }
 
-    /// Types a command, which must succeed; gives what it says.
-    pub(crate) fn types(&mut self, command: &str) -> Result<String> {
-        let (said, succeeded) = self.tries(command)?;
+    /// Runs a command, which must succeed, and returns its output.
+    pub(crate) fn run(&mut self, command: &str) -> Result<String> {
+        let (said, succeeded) = self.try_run(command)?;
         ensure!(succeeded, "`{command}` failed:\n{said}");
         Ok(said)
     }
 
-    /// Types a command; gives what it says, and whether it succeeded.
-    pub(crate) fn tries(&mut self, command: &str) -> Result<(String, bool)> {
+    /// Runs a command, and returns its output and whether it succeeded.
+    pub(crate) fn try_run(&mut self, command: &str) -> Result<(String, bool)> {
         let _task = self.store.progress.task(command);
         let script = format!("exec 2>&1; export QEMU_UNAME={} {VARIABLES}; {command}", self.release);
         let emulator = format!("{EMULATOR}/{}", InstalledRoot::PROGRAM);
@@ -104,19 +105,19 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The packages that are tried.
+/// The packages.
 pub(crate) struct Packages {
-    /// Where they are.
+    /// Their directory.
     pub(crate) dir: PathBuf,
-    /// The DKMS package, and one of a higher version.
+    /// The DKMS package, and the same of a higher version.
     pub(crate) dkms: [String; 2],
     /// Those for hosts.
     pub(crate) hosts: Vec<String>,
 }
 
-/// Tries them all; gives the transcript.
+/// Tries all packages, and returns the transcript.
 pub(crate) fn run(store: &Store, log: &mut Log, packages: &Packages) -> Result<String> {
-    let (guest, host) = (store.ensure(&InstalledRoot::Guest)?, store.ensure(&InstalledRoot::Host)?);
+    let [guest, host] = store.ensure_all([&InstalledRoot::Guest, &InstalledRoot::Host])?;
     let mut headers = Vec::new();
     for entry in fs::read_dir(guest.path(InstalledRoot::MORE))? {
         let entry = entry?;
@@ -138,80 +139,83 @@ pub(crate) fn run(store: &Store, log: &mut Log, packages: &Packages) -> Result<S
     Ok(all)
 }
 
-/// Anything of ours, but for what dpkg and DKMS have logged.
+/// The command that lists files of ours, apart from dpkg's and DKMS's logs.
 const OURS: &str =
     "find / -xdev \\( -name '*papr*unplug*' -o -path '*/dkms/papr*' \\) -not -path '/packages*' -not -path '/proc/*'";
 
 fn in_guest(trial: &mut Trial<'_>, [first, higher]: &[String; 2], headers: &[String]) -> Result<()> {
     let release = trial.release().to_owned();
     let module = |release: &str| format!("/lib/modules/{release}/updates/dkms/papr_unplug.ko*");
-    trial.types("uname -rm")?;
-    let (_, has_rust) = trial.tries("command -v rustc")?;
+    trial.run("uname -rm")?;
+    let (_, has_rust) = trial.try_run("command -v rustc")?;
     ensure!(!has_rust, "there is a Rust in the guest");
 
-    trial.types(&format!("dpkg -i /packages/{first}"))?;
-    let status = trial.types("dkms status")?;
+    trial.run(&format!("dpkg -i /packages/{first}"))?;
+    let status = trial.run("dkms status")?;
     ensure!(is_installed(&status, version(first), &release), "DKMS has not installed the module: {status}");
-    let face = trial.types(&format!("modinfo -F face {}", module(&release)))?;
+    let face = trial.run(&format!("modinfo -F face {}", module(&release)))?;
     ensure!(face == "freestanding\n", "the module shows another face: {face}");
-    trial.types("cat /usr/lib/modules-load.d/papr-unplug.conf")?;
+    trial.run("cat /usr/lib/modules-load.d/papr-unplug.conf")?;
 
     let sources = format!("/usr/src/papr-unplug-{}", version(first));
-    trial.types(&format!("cp -r {sources} /root/sources && rm /root/sources/guest-module/*_shipped"))?;
-    let (said, built) = trial.tries(&format!("make -C /lib/modules/{release}/build M=/root/sources modules"))?;
+    trial.run(&format!("cp -r {sources} $HOME/sources && rm $HOME/sources/guest-module/*_shipped"))?;
+    let (said, built) = trial.try_run(&format!("make -C /lib/modules/{release}/build M=$HOME/sources modules"))?;
     ensure!(!built && said.contains("cargo xtask object"), "make does not say what is missing: {said}");
-    trial.types("rm -r /root/sources")?;
+    trial.run("rm -r $HOME/sources")?;
 
-    trial.types(&format!("dpkg -i /packages/{higher}"))?;
-    let status = trial.types("dkms status")?;
+    trial.run(&format!("dpkg -i /packages/{higher}"))?;
+    let status = trial.run("dkms status")?;
     ensure!(is_installed(&status, version(higher), &release), "the upgrade was not built: {status}");
     ensure!(!status.contains(&format!("papr-unplug/{},", version(first))), "the old version has stayed: {status}");
 
     let all: Vec<String> = headers.iter().map(|deb| format!("/packages/{deb}")).collect();
-    trial.types(&format!("dpkg -i {}", all.join(" ")))?;
-    let status = trial.types("dkms status")?;
+    trial.run(&format!("dpkg -i {}", all.join(" ")))?;
+    let status = trial.run("dkms status")?;
     let newer = status.lines().filter_map(|line| line.split(", ").nth(1)).find(|found| *found != release);
     let newer = newer.context("the module was not built for the kernel that came later")?.to_owned();
-    ensure!(is_installed(&status, version(higher), &newer), "it was not installed there: {status}");
-    ensure!(is_installed(&status, version(higher), &release), "it has gone from the first kernel: {status}");
-    trial.types(&format!("modinfo -F vermagic {}", module(&newer)))?;
+    ensure!(
+        is_installed(&status, version(higher), &newer),
+        "the module was not installed for the newer kernel: {status}"
+    );
+    ensure!(is_installed(&status, version(higher), &release), "the module was removed from the first kernel: {status}");
+    trial.run(&format!("modinfo -F vermagic {}", module(&newer)))?;
 
-    trial.types("dpkg --purge papr-unplug-dkms")?;
-    let left = trial.types("dkms status")?;
+    trial.run("dpkg --purge papr-unplug-dkms")?;
+    let left = trial.run("dkms status")?;
     ensure!(left.is_empty(), "DKMS still knows of it: {left}");
     nothing_is_left(trial)?;
-    let (_, is_named) = trial.tries("grep -l papr_unplug /lib/modules/*/modules.dep")?;
+    let (_, is_named) = trial.try_run("grep -l papr_unplug /lib/modules/*/modules.dep")?;
     ensure!(!is_named, "depmod still names the module");
     Ok(())
 }
 
 fn on_host(trial: &mut Trial<'_>, packages: &[String]) -> Result<()> {
     let all: Vec<String> = packages.iter().map(|deb| format!("/packages/{deb}")).collect();
-    trial.types(&format!("dpkg -i {}", all.join(" ")))?;
-    let explained = trial.types("papr-unplug explain last-cpu")?;
-    ensure!(explained.contains("last-cpu"), "this explains nothing: {explained}");
-    // libc-bin's own trigger, which is not there as its scripts were not run.
-    trial.types("ldconfig")?;
-    let library = trial.types("ldconfig -p | grep papr")?;
+    trial.run(&format!("dpkg -i {}", all.join(" ")))?;
+    let explained = trial.run("papr-unplug explain last-cpu")?;
+    ensure!(explained.contains("last-cpu"), "`papr-unplug explain` does not explain: {explained}");
+    // libc-bin's trigger is not registered, because its scripts were not run.
+    trial.run("ldconfig")?;
+    let library = trial.run("ldconfig -p | grep papr")?;
     ensure!(library.contains("libpapr_unplug"), "the loader does not find the library: {library}");
-    trial.types("pkg-config --modversion papr-unplug")?;
-    trial.types("dpkg --purge libpapr-unplug-dev libpapr-unplug0 papr-unplug")?;
+    trial.run("pkg-config --modversion papr-unplug")?;
+    trial.run("dpkg --purge libpapr-unplug-dev libpapr-unplug0 papr-unplug")?;
     nothing_is_left(trial)
 }
 
 fn nothing_is_left(trial: &mut Trial<'_>) -> Result<()> {
-    let left = trial.types(OURS)?;
-    ensure!(left.is_empty(), "this is left: {left}");
+    let left = trial.run(OURS)?;
+    ensure!(left.is_empty(), "these files are left: {left}");
     Ok(())
 }
 
-/// Whether `dkms status` has the module installed.
+/// Returns whether `dkms status` has the module installed.
 fn is_installed(status: &str, version: &str, release: &str) -> bool {
     let begin = format!("papr-unplug/{version}, {release}, ");
     status.lines().any(|line| line.starts_with(&begin) && line.ends_with(": installed"))
 }
 
-/// The version in a package's file name.
+/// Returns the version in a package's file name.
 fn version(deb: &str) -> &str {
     deb.split('_').nth(1).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reasons that were not provoked, and why.
 
-/// Why this reason cannot be provoked here, if it cannot.
+/// Returns why this reason cannot be triggered, if it cannot.
 pub(crate) fn why(reason: &str) -> Option<&'static str> {
     let why = match reason {
         "in-use" | "no-agent" => "PCI and PHB requests are user space's in Linux: for an agent there that reports",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The results for people: `docs/reasons.md`.
+//! `docs/reasons.md`, the table of reasons.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -41,14 +41,14 @@ struct Entry {
     name: String,
 }
 
-/// The names of all reasons, in the order of their codes.
+/// Reads the names of all reasons, in the order of their codes.
 pub(crate) fn reasons(checkout: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(checkout.join("spec/reasons.toml")).context("cannot read spec/reasons.toml")?;
     let reasons: Reasons = toml::from_str(&text).context("spec/reasons.toml is malformed")?;
     Ok(reasons.reason.into_iter().map(|entry| entry.name).collect())
 }
 
-/// The table.
+/// Returns the table.
 pub(crate) fn of(found: &[Occurrence], reasons: &[String]) -> String {
     let mut text = HEAD.to_owned()
         + "| reason | class | provoked by | how | test | kernel | the host was told |\n|---|---|---|---|---|---|---|\n";

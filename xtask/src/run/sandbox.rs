@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Running a command inside the build root, at paths that are the same on every machine, without network or privilege.
+//! Bubblewrap sandbox: a command in a root of its own, at paths that are the same on every machine, without network or
+//! privilege.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Directories of the root that exist only to be mounted on.
+/// Mount points that every root has.
 pub(crate) const MOUNT_POINTS: [&str; 3] = [SOURCE, BUILD, WORK];
 
-/// Where a kernel's source is seen.
+/// Mount point of a source tree.
 pub(crate) const SOURCE: &str = "/src";
-/// Where a kernel's build tree is seen.
+/// Mount point of a build tree.
 pub(crate) const BUILD: &str = "/build";
-/// Where anything else that a command makes is seen.
+/// Mount point of a directory for other output.
 pub(crate) const WORK: &str = "/work";
 
-/// A view of files to run commands in.
+/// A root directory with further directories mounted in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Sandbox {
     root: PathBuf,
@@ -24,37 +25,37 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// The build root, read-only.
+    /// Mounts `root` at `/`, read-only.
     pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_path_buf(), root_flag: "--ro-bind", mounts: Vec::new(), capabilities: &[] }
     }
 
-    /// The build root while it is being made.
+    /// Mounts `root` at `/`, writable.
     pub(crate) fn writable(root: &Path) -> Self {
         Self { root_flag: "--bind", ..Self::new(root) }
     }
 
-    /// Shows a directory of the host at a mount point, unchangeable.
+    /// Mounts the host's directory `from` at `at`, read-only.
     #[must_use]
     pub(crate) fn bind_read_only(mut self, from: &Path, at: &'static str) -> Self {
         self.mounts.push(("--ro-bind", from.to_path_buf(), at));
         self
     }
 
-    /// Shows a directory of the host at a mount point, to write to.
+    /// Mounts the host's directory `from` at `at`, writable.
     #[must_use]
     pub(crate) fn bind(mut self, from: &Path, at: &'static str) -> Self {
         self.mounts.push(("--bind", from.to_path_buf(), at));
         self
     }
 
-    /// Lets commands do what root may, to the files and in the namespaces of the sandbox.
+    /// Gives commands all capabilities within the sandbox's namespaces.
     #[must_use]
     pub(crate) fn with_all_capabilities(self) -> Self {
         Self { capabilities: &["--cap-add", "ALL"], ..self }
     }
 
-    /// A command that runs inside. Everything it starts ends with it, and it ends with this process.
+    /// Returns a command that runs inside. All of its processes end when it ends, and it ends when this process does.
     pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new("bwrap");
         command.args([
@@ -82,7 +83,7 @@ impl Sandbox {
     }
 }
 
-/// Builds see nothing of the user's environment, and stamp nothing of the machine into what they make.
+/// The whole environment of commands. The `KBUILD_` variables keep this machine's name and time out of kernels.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("PATH", "/usr/sbin:/usr/bin"),
     ("HOME", "/tmp"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One command of a recipe: its output goes to a log, and a failure shows the end of it.
+//! Log of the commands of one step. A command that fails is reported with the end of its output.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,38 +11,38 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::cache::store::Store;
 use crate::run::diagnosis;
+use crate::run::progress::{Progress, Task};
 
-/// How often a person at a terminal sees what the command last said.
+/// The interval at which the last line of output is shown on a terminal.
 const REFRESH: Duration = Duration::from_millis(250);
 
-/// Lines of the log that a failure repeats.
+/// The number of lines of output that an error repeats.
 const TAIL_LINES: usize = 20;
 
-/// Characters of such a line: ninja names all files that a command should have made, in one.
-const LINE: usize = 300;
+/// The length at which such a line is cut. ninja prints the names of all files that a command makes on one line.
+const LINE_CHARACTERS: usize = 300;
 
-/// The log of one recipe's commands.
+/// A log file, and the progress display that its commands appear in.
 #[derive(Debug)]
 pub(crate) struct Log {
     path: PathBuf,
     file: File,
+    progress: Progress,
 }
 
 impl Log {
-    /// Begins `<cache>/log/<name>.log`.
-    pub(crate) fn begin(store: &Store, name: &str) -> Result<Self> {
-        let path = store.log_dir().join(format!("{name}.log"));
+    /// Creates an empty log at `path`.
+    pub(crate) fn create(path: PathBuf, progress: &Progress) -> Result<Self> {
         let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { path, file })
+        Ok(Self { path, file, progress: progress.clone() })
     }
 
-    /// Runs a command to its end under the title that people read.
-    pub(crate) fn run(&mut self, store: &Store, title: &str, command: &mut Command) -> Result<()> {
-        self.note(&format!("$ {}", shown(command)))?;
+    /// Runs `command` until it exits, and shows `title` meanwhile.
+    pub(crate) fn run(&mut self, title: &str, command: &mut Command) -> Result<()> {
+        self.note(&format!("$ {}", command_line(command)))?;
         let from = self.file.stream_position().unwrap_or(0);
-        let mut task = store.progress.task(title);
+        let mut task = self.progress.task(title);
         let out = self.file.try_clone()?;
         let err = self.file.try_clone()?;
         let child = command
@@ -56,23 +56,32 @@ impl Log {
         if status.success() { Ok(()) } else { Err(self.failure(title, status, from)) }
     }
 
-    /// Adds a line of our own.
+    /// Writes a line into the log file.
     pub(crate) fn note(&mut self, line: &str) -> Result<()> {
-        // Commands write through descriptors that share this one's offset.
         writeln!(self.file, "{line}").with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// Another descriptor, for commands that are not run by [`Log::run`].
+    /// Prints a line for the user.
+    pub(crate) fn say(&self, line: impl AsRef<str>) {
+        self.progress.say(line);
+    }
+
+    /// Shows that `title` is under way until the task is dropped.
+    pub(crate) fn task(&self, title: &str) -> Task {
+        self.progress.task(title)
+    }
+
+    /// Returns a descriptor that shares the offset of the log file, for commands that [`Log::run`] does not run.
     pub(crate) fn descriptor(&self) -> Result<File> {
         Ok(self.file.try_clone()?)
     }
 
-    /// The error for a command that failed after the log had grown to `from` bytes.
+    /// Returns the error for a command that failed and whose output begins at byte `from` of the log file.
     pub(crate) fn failure(&self, title: &str, status: ExitStatus, from: u64) -> anyhow::Error {
         let text = read_from(&self.path, from).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
-        let tail = tail.iter().map(|line| format!("    | {}\n", begin_of(line)));
+        let tail = tail.iter().map(|line| format!("    | {}\n", cut(line)));
         let shown = format!("{title}: failed ({status})\n{}    log: {}", tail.collect::<String>(), self.path.display());
         match diagnosis::fix(&text) {
             Some(fix) => anyhow!(shown).context(fix),
@@ -91,17 +100,17 @@ impl Log {
     }
 }
 
-/// Runs a short command and gives what it printed.
+/// Runs a command that takes a moment, without a log, and returns its standard output.
 pub(crate) fn output_of(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| not_started(command, error))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(anyhow!("`{}` failed ({}): {}", shown(command), output.status, said.trim()));
+        return Err(anyhow!("`{}` failed ({}): {}", command_line(command), output.status, said.trim()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Makes a program that ends when this process does, however this process ends.
+/// Returns a command that the kernel kills when the thread that started it ends (`PR_SET_PDEATHSIG`).
 pub(crate) fn killed_with_parent(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", program]);
@@ -110,20 +119,23 @@ pub(crate) fn killed_with_parent(program: &str) -> Command {
 
 fn wait(mut child: Child, mut tick: impl FnMut()) -> Result<ExitStatus> {
     let (sender, ended) = mpsc::channel();
-    // Only the waiting is done elsewhere: this thread must be the one that spawned, see PR_SET_PDEATHSIG in prctl(2).
+    // The calling thread has spawned the child and must live as long as the child: PR_SET_PDEATHSIG in prctl(2) is about
+    // threads. Only the blocking wait is done by another thread.
     thread::spawn(move || sender.send(child.wait()));
     loop {
         match ended.recv_timeout(REFRESH) {
             Ok(status) => return status.context("cannot wait for a command"),
             Err(RecvTimeoutError::Timeout) => tick(),
-            Err(RecvTimeoutError::Disconnected) => return Err(anyhow!("lost track of a command")),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(anyhow!("the thread that waits for a command has ended"));
+            }
         }
     }
 }
 
-/// A line, or as much of it as people read.
-fn begin_of(line: &str) -> String {
-    let begin: String = line.chars().take(LINE).collect();
+/// Returns the first [`LINE_CHARACTERS`] characters of a line.
+fn cut(line: &str) -> String {
+    let begin: String = line.chars().take(LINE_CHARACTERS).collect();
     if begin.len() < line.len() { begin + " ..." } else { begin }
 }
 
@@ -132,7 +144,7 @@ fn not_started(command: &Command, error: io::Error) -> anyhow::Error {
     anyhow!(error).context(format!("cannot run `{program}`"))
 }
 
-fn shown(command: &Command) -> String {
+fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
@@ -151,8 +163,8 @@ mod tests {
 
     #[test]
     fn long_line_is_cut_and_others_are_not() {
-        assert_eq!(begin_of("ninja: build stopped"), "ninja: build stopped");
-        assert_eq!(begin_of(&"\u{fc}".repeat(LINE)), "\u{fc}".repeat(LINE));
-        assert_eq!(begin_of(&"\u{fc}".repeat(LINE + 1)), "\u{fc}".repeat(LINE) + " ...");
+        assert_eq!(cut("ninja: build stopped"), "ninja: build stopped");
+        assert_eq!(cut(&"\u{fc}".repeat(LINE_CHARACTERS)), "\u{fc}".repeat(LINE_CHARACTERS));
+        assert_eq!(cut(&"\u{fc}".repeat(LINE_CHARACTERS + 1)), "\u{fc}".repeat(LINE_CHARACTERS) + " ...");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The host's apt, with a state of its own: it resolves, fetches and verifies, and changes nothing on the host.
+//! The host's apt with a state directory of its own: it resolves, fetches and verifies, and changes nothing on the host.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -10,70 +10,70 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::cache::store::Store;
-use crate::host;
-use crate::host::mirror;
 use crate::run::diagnosis;
-use crate::run::step::{Log, killed_with_parent, output_of};
+use crate::run::log::{Log, killed_with_parent, output_of};
+use crate::run::machine;
+use crate::run::mirror;
+use crate::settings::Settings;
 
-/// Pauses before fetching again from a mirror that is in the middle of an update.
+/// Pauses before the second and third attempt to fetch: a mirror in the middle of an update lacks files for a while.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
 
-/// An apt that sees only the given suites of the Debian archive and an empty machine.
+/// An apt that knows only some suites of the Debian archive, and believes that nothing is installed.
 #[derive(Debug)]
 pub(crate) struct Apt {
     dir: PathBuf,
-    /// The architecture of that machine.
+    /// The architecture that apt takes for the machine's own.
     machine: &'static str,
 }
 
 impl Apt {
-    /// Sets apt up in `dir` for `(suite, architecture)` pairs, and fetches the package lists.
-    pub(crate) fn new(store: &Store, log: &mut Log, dir: PathBuf, sources: &[(&str, &str)]) -> Result<Self> {
-        Self::with(store, log, dir, host::arch()?.debian, "deb", sources)
+    /// Sets apt up in `dir` for `(suite, architecture)` pairs, and fetches their package lists.
+    pub(crate) fn new(settings: &Settings, log: &mut Log, dir: PathBuf, sources: &[(&str, &str)]) -> Result<Self> {
+        Self::set_up(settings, log, dir, machine::arch()?.debian, "deb", sources)
     }
 
-    /// Sets apt up in `dir` for an empty machine of another architecture, and fetches the package lists of these suites.
+    /// Sets apt up in `dir` for a machine of another architecture, and fetches the package lists of `suites`.
     pub(crate) fn of_machine(
-        store: &Store,
+        settings: &Settings,
         log: &mut Log,
         dir: PathBuf,
         machine: &'static str,
         suites: &[&str],
     ) -> Result<Self> {
         let sources: Vec<(&str, &str)> = suites.iter().map(|suite| (*suite, machine)).collect();
-        Self::with(store, log, dir, machine, "deb", &sources)
+        Self::set_up(settings, log, dir, machine, "deb", &sources)
     }
 
-    /// Sets apt up in `dir` for the source packages of these suites, and fetches the package lists.
-    pub(crate) fn for_sources(store: &Store, log: &mut Log, dir: PathBuf, suites: &[&str]) -> Result<Self> {
-        let native = host::arch()?.debian;
+    /// Sets apt up in `dir` for source packages, and fetches the source lists of `suites`.
+    pub(crate) fn for_sources(settings: &Settings, log: &mut Log, dir: PathBuf, suites: &[&str]) -> Result<Self> {
+        let native = machine::arch()?.debian;
         let sources: Vec<(&str, &str)> = suites.iter().map(|suite| (*suite, native)).collect();
-        Self::with(store, log, dir, native, "deb-src", &sources)
+        Self::set_up(settings, log, dir, native, "deb-src", &sources)
     }
 
-    fn with(
-        store: &Store,
+    fn set_up(
+        settings: &Settings,
         log: &mut Log,
         dir: PathBuf,
         machine: &'static str,
-        what: &str,
+        kind: &str,
         sources: &[(&str, &str)],
     ) -> Result<Self> {
         for sub in ["etc/apt.conf.d", "etc/preferences.d", "lists/partial", "archives/partial"] {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("cannot make {}", dir.display()))?;
         }
         let apt = Self { dir, machine };
-        let mirror = mirror::address(&store.settings)?;
-        let keyring = host::keyring()?;
+        let mirror = mirror::address(settings)?;
+        let keyring = machine::keyring()?;
         let lines = sources
             .iter()
-            .map(|(suite, arch)| format!("{what} [arch={arch} signed-by={keyring}] {mirror} {suite} main\n"));
+            .map(|(suite, arch)| format!("{kind} [arch={arch} signed-by={keyring}] {mirror} {suite} main\n"));
         fs::write(apt.dir.join("sources.list"), lines.collect::<String>())?;
         fs::write(apt.dir.join("status"), "")?;
         fs::write(apt.dir.join("apt.conf"), apt.configuration(sources)?)?;
         log.note(&format!("the Debian mirror is {mirror}"))?;
-        apt.fetch(store, log, "package lists", || {
+        apt.fetch(log, "package lists", || {
             let mut command = apt.command(killed_with_parent("apt-get"));
             command.args(["update", "--error-on=any"]);
             command
@@ -81,9 +81,9 @@ impl Apt {
         Ok(apt)
     }
 
-    /// Fetches `packages` and all they depend on.
-    pub(crate) fn fetch_closure(&self, store: &Store, log: &mut Log, packages: &[&str]) -> Result<Vec<PathBuf>> {
-        self.fetch(store, log, "fetching packages", || {
+    /// Fetches `packages` and their dependencies, and returns the files in the order of their names.
+    pub(crate) fn fetch_closure(&self, log: &mut Log, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        self.fetch(log, "fetching packages", || {
             let mut command = self.command(killed_with_parent("apt-get"));
             command.args(["install", "--yes", "--download-only"]).args(packages);
             command
@@ -97,16 +97,16 @@ impl Apt {
         Ok(debs)
     }
 
-    /// Fetches exactly these packages, each `name=version` or `name:arch`, into `into`.
-    pub(crate) fn fetch_only(&self, store: &Store, log: &mut Log, packages: &[String], into: &Path) -> Result<()> {
-        self.fetch(store, log, "fetching packages", || {
+    /// Fetches packages, each named `name=version` or `name:arch`, into `into`, without their dependencies.
+    pub(crate) fn fetch_only(&self, log: &mut Log, packages: &[String], into: &Path) -> Result<()> {
+        self.fetch(log, "fetching packages", || {
             let mut command = self.command(killed_with_parent("apt-get"));
             command.arg("download").args(packages).current_dir(into);
             command
         })
     }
 
-    /// The `(name, version)` pairs of packages whose name matches `pattern`, newest version of each first.
+    /// Returns the `(name, version)` pairs of packages whose name matches `pattern`, the newest version of each first.
     pub(crate) fn versions(&self, pattern: &str) -> Result<Vec<(String, String)>> {
         let names = output_of(self.command(Command::new("apt-cache")).args(["--names-only", "search", pattern]))?;
         let names: Vec<&str> = names.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -116,7 +116,7 @@ impl Apt {
         Ok(madison(&output_of(self.command(Command::new("apt-cache")).arg("madison").args(names))?))
     }
 
-    /// The versions of a source package that the suites list, newest first.
+    /// Returns the versions of a source package, the newest first.
     pub(crate) fn source_versions(&self, package: &str) -> Result<Vec<String>> {
         let mut rows = madison(&output_of(self.command(Command::new("apt-cache")).args(["madison", package]))?);
         rows.retain(|(name, _)| name == package);
@@ -127,13 +127,13 @@ impl Apt {
     }
 
     /// Fetches a source package, `name=version`, into `into`, without unpacking it.
-    pub(crate) fn fetch_source(&self, store: &Store, log: &mut Log, package: &str, into: &Path) -> Result<()> {
-        self.fetch(store, log, "fetching the source", || self.source_command(package, into))
+    pub(crate) fn fetch_source(&self, log: &mut Log, package: &str, into: &Path) -> Result<()> {
+        self.fetch(log, "fetching the source", || self.source_command(package, into))
     }
 
-    /// The same, but a mirror that does not have it is not asked again.
-    pub(crate) fn fetch_source_once(&self, store: &Store, log: &mut Log, package: &str, into: &Path) -> Result<()> {
-        log.run(store, "fetching the source", &mut self.source_command(package, into))
+    /// The same without a second attempt.
+    pub(crate) fn fetch_source_once(&self, log: &mut Log, package: &str, into: &Path) -> Result<()> {
+        log.run("fetching the source", &mut self.source_command(package, into))
     }
 
     fn source_command(&self, package: &str, into: &Path) -> Command {
@@ -142,16 +142,17 @@ impl Apt {
         command
     }
 
-    fn fetch(&self, store: &Store, log: &mut Log, title: &str, command: impl Fn() -> Command) -> Result<()> {
+    /// Runs `command` up to three times, unless there is no network.
+    fn fetch(&self, log: &mut Log, title: &str, command: impl Fn() -> Command) -> Result<()> {
         let mut pauses = RETRY_AFTER.iter();
         loop {
-            let error = match log.run(store, title, &mut command()) {
+            let error = match log.run(title, &mut command()) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             match pauses.next() {
                 Some(pause) if !diagnosis::is_offline(&format!("{error:#}")) => {
-                    store.progress.say(format!("    {title}: failed, trying again in {} s", pause.as_secs()));
+                    log.say(format!("    {title}: failed, trying again in {} s", pause.as_secs()));
                     sleep(*pause);
                 }
                 _ => return Err(error),
@@ -173,7 +174,7 @@ impl Apt {
         let mut arches = vec![native];
         arches.extend(sources.iter().map(|(_, arch)| *arch).filter(|arch| *arch != native));
         let arches: String = arches.iter().map(|arch| format!("\"{arch}\"; ")).collect();
-        // How this machine reaches the network is its administrator's business.
+        // Proxies and the like are the administrator's settings.
         let mut network = String::new();
         for tree in ["Acquire::http", "Acquire::https"] {
             network +=
@@ -194,21 +195,21 @@ Dir::Etc::netrc "/etc/apt/auth.conf";
 Dir::Etc::trusted "/dev/null";
 Dir::Etc::trustedparts "/dev/null";
 Dir::Log "{dir}";
-// Mirrors lag; the signature still says whose the lists are.
+// Mirrors lag behind; the signature alone is checked.
 Acquire::Check-Valid-Until "false";
 Acquire::Retries "3";
 Acquire::Languages "none";
 APT::Architecture "{native}";
 APT::Architectures {{ {arches}}};
 APT::Install-Recommends "false";
-// There may be no other user to become, and nothing here is root's.
+// In a user namespace there may be no user _apt to switch to.
 APT::Sandbox::User "";
 "#
         ))
     }
 }
 
-/// Orders versions by the rules of Debian, for which dpkg is asked.
+/// Orders Debian versions, as `dpkg --compare-versions` does, the newer one first.
 pub(crate) fn newer_first(a: &str, b: &str) -> Ordering {
     let is = |relation| {
         let status = Command::new("dpkg").args(["--compare-versions", a, relation, b]).status();
@@ -223,7 +224,7 @@ pub(crate) fn newer_first(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Reads `apt-cache madison`: `name | version | source`.
+/// Reads the output of `apt-cache madison`, whose lines are `name | version | source`, as `(name, version)` pairs.
 fn madison(text: &str) -> Vec<(String, String)> {
     text.lines()
         .filter_map(|line| {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which Debian mirror to fetch from: the user's, or else the one this machine is installed from.
+//! Debian mirror to fetch from: the user's choice, or the one in this machine's apt sources.
 
 use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::run::step::output_of;
+use crate::run::log::output_of;
 use crate::settings::{MIRROR, Settings};
 
-/// The address of a mirror of the main Debian archive, without a trailing slash.
+/// Returns the address of a mirror of the main Debian archive, without a trailing slash.
 pub(crate) fn address(settings: &Settings) -> Result<String> {
     if let Some(mirror) = &settings.mirror {
         return Ok(mirror.clone());
@@ -21,12 +21,13 @@ pub(crate) fn address(settings: &Settings) -> Result<String> {
     })
 }
 
-/// The suite that a Debian machine follows, from its `os-release`.
+/// Returns the suite that a Debian machine follows, from its `os-release`.
 fn codename(os_release: &str) -> &str {
     os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or("sid").trim_matches('"')
 }
 
-/// Chooses from what `apt-get --print-uris update` prints: `'<address>/dists/<suite>/InRelease' name 0`.
+/// Finds the mirror of the main archive in the output of `apt-get --print-uris update`, whose lines are
+/// `'<address>/dists/<suite>/InRelease' name 0`.
 fn pick<'a>(uris: &'a str, codename: &str) -> Option<&'a str> {
     let releases: Vec<(&str, &str)> = uris
         .lines()
@@ -36,10 +37,10 @@ fn pick<'a>(uris: &'a str, codename: &str) -> Option<&'a str> {
     let suites = [codename, "stable", "testing", "unstable", "sid", "forky"];
     let candidates: Vec<&str> =
         releases.iter().filter(|(_, suite)| suites.contains(suite)).map(|(address, _)| *address).collect();
-    // Other archives use Debian's suite names too, but only Debian's own has the updates suite or this path.
+    // Vendors' archives use Debian's suite names, but have neither an updates suite nor this path.
     let updates = format!("{codename}-updates");
-    let sure = candidates.iter().find(|address| has(address, &updates));
-    sure.or_else(|| candidates.iter().find(|address| address.ends_with("/debian"))).copied()
+    let certain = candidates.iter().find(|address| has(address, &updates));
+    certain.or_else(|| candidates.iter().find(|address| address.ends_with("/debian"))).copied()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A Debian whose dpkg knows what is installed in it, so that packages can be tried there.
+//! Roots in which packages are tried: Debian systems whose dpkg has a record of what is installed.
 //!
-//! Its own packages were unpacked without their scripts, and count as configured. What is tried is installed by dpkg, with
-//! its scripts.
+//! The root's own packages were unpacked without their scripts and are recorded as configured. dpkg installs the packages
+//! on trial with their scripts.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,46 +11,49 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::root::{SUITE as TOOLS, unpack};
+use crate::cache::artifact::Parts;
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host;
-use crate::host::apt::{Apt, newer_first};
-use crate::run::step::{Log, output_of};
+use crate::cache::store::{Recipe, Store};
+use crate::roots::packages::{extract, only_deb, unpack};
+use crate::roots::root::SUITE as TOOLS;
+use crate::run::apt::{Apt, newer_first};
+use crate::run::log::{Log, output_of};
+use crate::run::machine;
 use crate::settings::Settings;
 
-/// Whose Debian it is.
+/// Whose system a root stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InstalledRoot {
-    /// A pseries guest's, with the headers of one kernel, for which DKMS builds modules; those of a newer one are at hand.
+    /// A pseries guest, with the headers of one kernel, for which DKMS builds modules. Those of a newer kernel are in
+    /// [`InstalledRoot::MORE`].
     Guest,
-    /// A host's, of this machine's architecture.
+    /// A host of this machine's architecture.
     Host,
 }
 
 /// Debian 12.
 const SUITE: &str = "bookworm";
 
-/// What this Debian's packages unpack through, and an installer has made before: links to the same below `/usr`.
+/// Links to the same names below `/usr`, which an installer makes before it unpacks packages.
 const LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// What it says of itself beside its files.
+/// dpkg's records.
 const DPKG: &str = "var/lib/dpkg";
 
 impl InstalledRoot {
     /// The root's directory, in the artifact.
     pub(crate) const TREE: &str = "tree";
-    /// Packages that are at hand and not installed, in the artifact.
+    /// The directory of packages that are not installed, in the artifact.
     pub(crate) const MORE: &str = "more";
-    /// The directory with the program by which this machine runs a guest's programs, in the artifact.
+    /// The directory of [`InstalledRoot::PROGRAM`], in the artifact.
     pub(crate) const EMULATOR: &str = "emulator";
-    /// That program.
+    /// The program by which this machine runs a guest's programs.
     pub(crate) const PROGRAM: &str = "qemu-ppc64le";
 
     fn machine(self) -> Result<&'static str> {
         match self {
             Self::Guest => Ok("ppc64el"),
-            Self::Host => Ok(host::arch()?.debian),
+            Self::Host => Ok(machine::arch()?.debian),
         }
     }
 
@@ -83,31 +86,31 @@ impl Recipe for InstalledRoot {
         1500
     }
 
-    fn make(&self, store: &Store, _: &[Artifact], dir: &Path) -> Result<Made> {
-        host::require_tools(&store.progress)?;
-        let mut log = Log::begin(store, "installed-root")?;
+    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
+        machine::require_tools(&store.progress)?;
+        let mut log = store.log("installed-root")?;
         let state = dir.join("apt");
-        let apt = Apt::of_machine(store, &mut log, state.clone(), self.machine()?, &[SUITE])?;
+        let apt = Apt::of_machine(&store.settings, &mut log, state.clone(), self.machine()?, &[SUITE])?;
         let headers = if *self == Self::Guest { headers(&apt)? } else { Vec::new() };
         let mut packages = self.packages().to_vec();
         packages.extend(headers.first().map(String::as_str));
-        let debs = apt.fetch_closure(store, &mut log, &packages)?;
+        let debs = apt.fetch_closure(&mut log, &packages)?;
         let (tree, more) = (dir.join(Self::TREE), dir.join(Self::MORE));
         for link in LINKS {
             fs::create_dir_all(tree.join("usr").join(link))?;
             symlink(Path::new("usr").join(link), tree.join(link))?;
         }
-        unpack(store, &log, &debs, &tree)?;
+        unpack(&log, &debs, &tree)?;
         register(&debs, &tree)?;
         let mut made = Made { trees: vec![Self::TREE.into(), Self::MORE.into()], ..Made::default() };
         fs::create_dir(&more)?;
         if *self == Self::Guest {
             packages.extend(headers.iter().map(String::as_str));
-            let all = apt.fetch_closure(store, &mut log, &packages)?;
+            let all = apt.fetch_closure(&mut log, &packages)?;
             for deb in all.iter().filter(|deb| !debs.contains(deb)) {
                 fs::copy(deb, more.join(deb.file_name().unwrap_or_default()))?;
             }
-            emulator(store, &mut log, &dir.join(Self::EMULATOR))?;
+            emulator(&store.settings, &mut log, &dir.join(Self::EMULATOR))?;
             made.trees.push(Self::EMULATOR.into());
         }
         fs::remove_dir_all(&state)?;
@@ -115,7 +118,7 @@ impl Recipe for InstalledRoot {
     }
 }
 
-/// The headers of the two newest kernels, the older one first.
+/// Returns the names of the packages with the headers of the two newest kernels, the older one first.
 fn headers(apt: &Apt) -> Result<Vec<String>> {
     let mut headers = apt.versions("^linux-headers-[0-9].*-powerpc64le$")?;
     headers.sort_by(|(_, a), (_, b)| newer_first(a, b));
@@ -127,23 +130,21 @@ fn headers(apt: &Apt) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What runs a guest's programs on this machine.
-fn emulator(store: &Store, log: &mut Log, into: &Path) -> Result<()> {
+/// Fetches the program by which this machine runs a guest's programs.
+fn emulator(settings: &Settings, log: &mut Log, into: &Path) -> Result<()> {
     let state = into.with_extension("apt");
-    let native = host::arch()?.debian;
-    let apt = Apt::new(store, log, state.clone(), &[(TOOLS, native)])?;
-    apt.fetch_only(store, log, &[format!("qemu-user:{native}")], &state)?;
+    let native = machine::arch()?.debian;
+    let apt = Apt::new(settings, log, state.clone(), &[(TOOLS, native)])?;
+    apt.fetch_only(log, &[format!("qemu-user:{native}")], &state)?;
     let unpacked = state.join("unpacked");
-    let deb = crate::artifacts::linux_source::only_deb(&state, "qemu-user_")?;
-    let mut unpack = Command::new("dpkg-deb");
-    log.run(store, "unpacking packages", unpack.arg("-x").arg(state.join(deb)).arg(&unpacked))?;
+    extract(log, &state.join(only_deb(&state, "qemu-user_")?), &unpacked)?;
     fs::create_dir(into)?;
     fs::copy(unpacked.join("usr/bin").join(InstalledRoot::PROGRAM), into.join(InstalledRoot::PROGRAM))
         .context("qemu-user has no such program")?;
     fs::remove_dir_all(state).map_err(Into::into)
 }
 
-/// Tells dpkg of the packages that were unpacked.
+/// Records in dpkg's files that these packages are installed.
 fn register(debs: &[PathBuf], tree: &Path) -> Result<()> {
     let info = tree.join(DPKG).join("info");
     for dir in ["info", "updates", "triggers", "parts"] {
@@ -159,7 +160,7 @@ fn register(debs: &[PathBuf], tree: &Path) -> Result<()> {
     }
     fs::write(tree.join(DPKG).join("status"), status)?;
     fs::write(tree.join(DPKG).join("available"), "")?;
-    // What their scripts would have set up, as far as it is missed.
+    // The part of what their scripts set up that the trial needs.
     symlink("mawk", tree.join("usr/bin/awk"))?;
     for name in ["passwd", "group"] {
         let master = tree.join("usr/share/base-passwd").join(format!("{name}.master"));
@@ -168,14 +169,14 @@ fn register(debs: &[PathBuf], tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A package's entry in dpkg's status.
+/// Returns a package's paragraph in dpkg's status file; `None` if the control file does not begin with its name.
 fn installed(control: &str) -> Option<String> {
     let (first, rest) = control.split_once('\n')?;
     first.strip_prefix("Package: ")?;
     Some(format!("{first}\nStatus: install ok installed\n{}\n\n", rest.trim_end()))
 }
 
-/// The name by which dpkg keeps the records of a package.
+/// Returns the name of a package's files in dpkg's records.
 fn known_as(control: &str) -> String {
     let field = |name: &str| control.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     match field("Multi-Arch: ") {
@@ -184,7 +185,7 @@ fn known_as(control: &str) -> String {
     }
 }
 
-/// The files of a package, as dpkg lists them, from what tar lists.
+/// Converts tar's list of a package's files to dpkg's.
 fn listed(tar: &str) -> String {
     let paths = tar.lines().map(|line| line.trim_start_matches('.').trim_end_matches('/'));
     paths.map(|path| if path.is_empty() { "/.\n".to_owned() } else { format!("{path}\n") }).collect()
@@ -197,7 +198,8 @@ mod tests {
     #[test]
     fn package_is_registered_as_dpkg_does_it() {
         let control = "Package: libc6\nArchitecture: ppc64el\nMulti-Arch: same\nVersion: 2.41-12\n";
-        let status = "Package: libc6\nStatus: install ok installed\nArchitecture: ppc64el\nMulti-Arch: same\nVersion: 2.41-12\n\n";
+        let status = "Package: libc6\nStatus: install ok installed\nArchitecture: ppc64el\nMulti-Arch: same\n\
+                      Version: 2.41-12\n\n";
         assert_eq!(installed(control).as_deref(), Some(status));
         assert_eq!(known_as(control), "libc6:ppc64el");
         assert_eq!(known_as("Package: dkms\nArchitecture: all\n"), "dkms");

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What this machine is and what it must have.
-
-pub(crate) mod apt;
-pub(crate) mod mirror;
-pub(crate) mod sandbox;
+//! This machine: its architecture, the programs and packages that it must have, and how many jobs to run.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,13 +7,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::run::log::{killed_with_parent, output_of};
 use crate::run::progress::Progress;
-use crate::run::step::killed_with_parent;
+use crate::settings::QEMU_DATA;
 
 /// A processor architecture, in Debian's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arch {
-    /// As in `dpkg --print-architecture`.
+    /// Its name, as `dpkg --print-architecture` prints it.
     pub(crate) debian: &'static str,
     /// The directory of its libraries below `/usr/lib`.
     pub(crate) triplet: &'static str,
@@ -31,7 +28,7 @@ const ARCHES: &[(&str, Arch)] = &[
     ("powerpc64", Arch { debian: "ppc64el", triplet: "powerpc64le-linux-gnu", loader: "/lib64/ld64.so.2" }),
 ];
 
-/// The architecture that builds and the VMM run on: this machine's.
+/// Returns this machine's architecture, which builds and VMMs run on.
 pub(crate) fn arch() -> Result<Arch> {
     let found = ARCHES.iter().find(|(rust, _)| *rust == env::consts::ARCH).map(|(_, arch)| *arch);
     found.with_context(|| {
@@ -40,16 +37,16 @@ pub(crate) fn arch() -> Result<Arch> {
     })
 }
 
-/// Where Debian keeps the keys that its archive is signed with; the newer name second.
+/// The files that Debian keeps its archive's keys in; the second name is the newer one.
 const KEYRINGS: &[&str] =
     &["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
 
-/// The keys that the Debian archive is signed with.
+/// Returns the file with the keys of the Debian archive.
 pub(crate) fn keyring() -> Result<&'static str> {
     KEYRINGS.iter().find(|path| Path::new(path).exists()).copied().context("debian-archive-keyring is not installed")
 }
 
-/// Makes sure of the programs that making artifacts takes, installing them where this process may.
+/// Checks for the programs that building artifacts takes. Root installs those that are missing.
 pub(crate) fn require_tools(progress: &Progress) -> Result<()> {
     ensure!(
         find("apt-get").is_some() && find("dpkg-deb").is_some(),
@@ -60,18 +57,18 @@ pub(crate) fn require_tools(progress: &Progress) -> Result<()> {
     install(progress, &packages(&programs).chain(keyring).collect::<Vec<_>>())
 }
 
-/// Makes sure of the programs that tests of the C library take.
+/// The same for the programs that tests of the C library take.
 pub(crate) fn require_test_tools(progress: &Progress) -> Result<()> {
     let programs = [("cc", "gcc"), ("readelf", "binutils"), ("pkg-config", "pkgconf"), ("valgrind", "valgrind")];
     install(progress, &packages(&programs).collect::<Vec<_>>())
 }
 
-/// Makes sure of the compiler that libFuzzer takes.
+/// The same for the compiler that libFuzzer takes.
 pub(crate) fn require_fuzz_tools(progress: &Progress) -> Result<()> {
     install(progress, &packages(&[("c++", "g++")]).collect::<Vec<_>>())
 }
 
-/// The packages of those programs that are not there.
+/// Returns the packages of those programs that are not installed.
 fn packages(programs: &[(&str, &'static str)]) -> impl Iterator<Item = &'static str> {
     programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package)
 }
@@ -106,22 +103,23 @@ fn install(progress: &Progress, missing: &[&str]) -> Result<()> {
     bail!("could not install {packages}: see above, then try `apt-get update && apt-get install {packages}`")
 }
 
-/// Looks a program up as a shell does.
+/// Looks a program up in `PATH`.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
 }
 
-/// How many jobs a build may run at once.
+/// Returns the number of jobs that a build may run at once.
 pub(crate) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Runs a user's QEMU to learn where its firmware is: the first directory of `-L help` that has `slof.bin`.
+/// Returns the firmware directory of a user's QEMU: the first directory that `-L help` lists and that has `slof.bin`.
 pub(crate) fn qemu_data(qemu: &Path) -> Result<PathBuf> {
-    let listed = crate::run::step::output_of(Command::new(qemu).args(["-L", "help"]))?;
+    let listed = output_of(Command::new(qemu).args(["-L", "help"]))?;
     let dirs = listed.lines().map(Path::new);
-    dirs.into_iter().find(|dir| dir.join("slof.bin").exists()).map(Path::to_path_buf).with_context(|| {
-        format!("{} knows no directory with slof.bin: set {} to one", qemu.display(), crate::settings::QEMU_DATA)
-    })
+    dirs.into_iter()
+        .find(|dir| dir.join("slof.bin").exists())
+        .map(Path::to_path_buf)
+        .with_context(|| format!("{} knows no directory with slof.bin: set {} to one", qemu.display(), QEMU_DATA))
 }

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What it takes, beside the build root, to compile for a big-endian machine and to run what was compiled: Debian's
-//! Rust and C libraries for s390x, and qemu-user.
+//! Additions to the build root for a big-endian machine: Debian's Rust and C libraries for s390x, and qemu-user.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::artifacts::root::{Root, SUITE};
+use crate::cache::artifact::{Artifact, Parts};
 use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Artifact, Recipe, Store};
-use crate::host;
-use crate::host::apt::Apt;
-use crate::run::step::Log;
+use crate::cache::store::{Recipe, Store};
+use crate::roots::packages::extract;
+use crate::roots::root::{BUILD_ROOT, SUITE};
+use crate::run::apt::Apt;
+use crate::run::machine;
 use crate::settings::Settings;
 
 const PACKAGES: &[&str] = &["libc6:s390x", "libc6-dev:s390x", "libgcc-s1:s390x"];
@@ -29,7 +28,7 @@ impl BigEndian {
     /// Rust's name for the machine.
     pub(crate) const TARGET: &str = "s390x-unknown-linux-gnu";
 
-    /// The tree on the host.
+    /// Returns the tree on the host.
     pub(crate) fn tree(held: &Artifact) -> PathBuf {
         held.path(TREE)
     }
@@ -44,8 +43,8 @@ impl Recipe for BigEndian {
         "libraries and emulator for s390x".to_owned()
     }
 
-    fn parts(&self) -> Vec<&dyn Recipe> {
-        vec![&Root]
+    fn parts(&self) -> Vec<Box<dyn Recipe>> {
+        vec![Box::new(BUILD_ROOT)]
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
@@ -56,14 +55,13 @@ impl Recipe for BigEndian {
         800
     }
 
-    fn make(&self, store: &Store, parts: &[Artifact], dir: &Path) -> Result<Made> {
-        let [root] = parts else { unreachable!("one part is declared") };
-        let mut log = Log::begin(store, "big-endian")?;
+    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
+        let mut log = store.log("big-endian")?;
         let state = dir.join("apt");
-        let native = host::arch()?.debian;
-        let apt = Apt::new(store, &mut log, state.clone(), &[(SUITE, native), (SUITE, "s390x")])?;
-        let rustc = root.manifest.facts.get("rustc").context("the build root does not say which rustc it has")?;
-        let rustc = rustc.replace("%3a", ":");
+        let native = machine::arch()?.debian;
+        let apt = Apt::new(&store.settings, &mut log, state.clone(), &[(SUITE, native), (SUITE, "s390x")])?;
+        // A file name has no colon in it.
+        let rustc = parts.of(&BUILD_ROOT).fact("rustc").replace("%3a", ":");
         let (libgcc, _) = apt
             .versions("^libgcc-[0-9]+-dev$")?
             .into_iter()
@@ -75,14 +73,13 @@ impl Recipe for BigEndian {
         packages.push(format!("libstd-rust-dev:s390x={rustc}"));
         let debs = dir.join("debs");
         fs::create_dir(&debs)?;
-        apt.fetch_only(store, &mut log, &packages, &debs).with_context(|| {
+        apt.fetch_only(&mut log, &packages, &debs).with_context(|| {
             format!("if the mirror no longer has {rustc}: `cargo xtask clean root` and run this again")
         })?;
         let tree = dir.join(TREE);
         fs::create_dir(&tree)?;
         for deb in fs::read_dir(&debs)? {
-            let mut unpack = Command::new("dpkg-deb");
-            log.run(store, "unpacking packages", unpack.arg("-x").arg(deb?.path()).arg(&tree))?;
+            extract(&mut log, &deb?.path(), &tree)?;
         }
         // The C library's linker script names files below /lib.
         std::os::unix::fs::symlink("usr/lib", tree.join("lib"))?;

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Debian's libvirt in a root of its own, which takes no privilege and no network and leaves the machine's libvirt alone.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::roots::root::Root;
+
+/// The program in the artifact that runs a command in the root.
+pub(crate) const ENTER: &str = "enter";
+
+/// Its text. libvirt's session daemon runs as an ordinary user, but it needs a user that has a name, and /sys.
+pub(super) const ENTER_SCRIPT: &str = r#"#!/bin/sh
+# Runs a command beside libvirt, made by `cargo xtask libvirt`: enter STATE COMMAND [ARGUMENT...]
+# The host's files are below /host. Only STATE can be written to; it is at /state, and everybody's home.
+here=$(dirname -- "$(readlink -f -- "$0")")
+state=$1
+shift
+exec bwrap --die-with-parent --unshare-all --unshare-user --uid 1000 --gid 1000 --hostname papr-unplug \
+    --ro-bind "$here/tree" / --ro-bind / /host --bind "$state" /state \
+    --dev /dev --proc /proc --ro-bind /sys /sys --perms 1777 --tmpfs /tmp --tmpfs /var \
+    --clearenv --setenv PATH /usr/sbin:/usr/bin --setenv LC_ALL C.UTF-8 --setenv HOME /state \
+    --setenv XDG_RUNTIME_DIR /state/run --setenv XDG_CONFIG_HOME /state/etc --setenv XDG_CACHE_HOME /state/cache \
+    --setenv LIBVIRT_DEFAULT_URI qemu:///session -- "$@"
+"#;
+
+/// Adds what [`ENTER`] relies on, and removes the QEMU that Debian's libvirt depends on: tests bring their own.
+pub(super) fn fit(dir: &Path) -> Result<Vec<PathBuf>> {
+    fit_tree(&Root::tree_in(dir)).context("cannot prepare the root for libvirt")?;
+    let enter = dir.join(ENTER);
+    fs::write(&enter, ENTER_SCRIPT)?;
+    fs::set_permissions(&enter, fs::Permissions::from_mode(0o755))?;
+    Ok(vec![ENTER.into()])
+}
+
+fn fit_tree(tree: &Path) -> Result<()> {
+    for point in ["host", "state"] {
+        fs::create_dir(tree.join(point))?;
+    }
+    fs::write(tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/state:/bin/sh\n")?;
+    fs::write(tree.join("etc/group"), "root:x:0:\nuser:x:1000:\n")?;
+    for entry in fs::read_dir(tree.join("usr/bin"))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("qemu-system-") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

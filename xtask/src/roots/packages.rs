@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Debian packages as files.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use crate::roots::untar;
+use crate::run::log::Log;
+use crate::run::machine;
+
+/// Files that builds do not read, half of the bytes.
+pub(super) const EXCLUDED: &[&str] = &[
+    "./dev/*",
+    "./usr/lib/llvm-*/lib/*.a",
+    "./usr/share/doc/*",
+    "./usr/share/info/*",
+    "./usr/share/locale/*",
+    "./usr/share/man/*",
+    "./usr/src/rustc-*/compiler/*",
+    "./usr/src/rustc-*/src/*",
+];
+
+/// Returns the name of the package file in `dir` that begins with `prefix`.
+pub(crate) fn only_deb(dir: &Path, prefix: &str) -> Result<String> {
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(prefix) && name.contains('_') {
+            return Ok(name);
+        }
+    }
+    bail!("apt fetched no {prefix}")
+}
+
+/// Unpacks one package, with all of its files.
+pub(crate) fn extract(log: &mut Log, deb: &Path, tree: &Path) -> Result<()> {
+    log.run("unpacking packages", Command::new("dpkg-deb").arg("-x").arg(deb).arg(tree))
+}
+
+/// Unpacks packages into a root, but for [`EXCLUDED`]. `base-files` comes first, because it makes the links such as `/lib`
+/// that others unpack through. Links to directories are kept.
+pub(super) fn unpack(log: &Log, debs: &[PathBuf], tree: &Path) -> Result<()> {
+    let is_first =
+        |deb: &&PathBuf| deb.file_name().is_some_and(|name| name.to_string_lossy().starts_with("base-files_"));
+    let first = debs.iter().find(is_first).context("no base-files among the packages of the root")?;
+    unpack_one(log, first, tree)?;
+    let mut task = log.task("unpacking packages");
+    let queue: Mutex<VecDeque<&PathBuf>> = Mutex::new(debs.iter().filter(|deb| *deb != first).collect());
+    let next = || queue.lock().ok()?.pop_front();
+    thread::scope(|scope| {
+        let worker = || {
+            while let Some(deb) = next() {
+                unpack_one(log, deb, tree)?;
+            }
+            Ok(())
+        };
+        let others: Vec<_> = (1..machine::jobs()).map(|_| scope.spawn(worker)).collect();
+        while let Some(deb) = next() {
+            task.at(&deb.file_name().unwrap_or_default().to_string_lossy());
+            unpack_one(log, deb, tree)?;
+        }
+        others.into_iter().try_for_each(|other| other.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })
+}
+
+fn unpack_one(log: &Log, deb: &Path, tree: &Path) -> Result<()> {
+    let mut source = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(deb)
+        .stdout(Stdio::piped())
+        .stderr(log.descriptor()?)
+        .spawn()?;
+    let pipe = source.stdout.take().context("dpkg-deb has no output")?;
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(tree).arg("--keep-directory-symlink").args(untar::arguments(EXCLUDED));
+    let status = tar.stdin(pipe).stdout(log.descriptor()?).stderr(log.descriptor()?).status()?;
+    let source = source.wait()?;
+    if source.success() && status.success() {
+        return Ok(());
+    }
+    Err(log.failure(&format!("unpacking {}", deb.display()), if status.success() { source } else { status }, 0))
+}

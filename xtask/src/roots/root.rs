@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Roots for builds: Debian packages of this machine's architecture, unpacked without their maintainer scripts.
+//!
+//! Without scripts no privilege is needed. The few things that scripts set up and builds need are set up here.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cache::artifact::{Artifact, Parts};
+use crate::cache::manifest::{Inputs, Made};
+use crate::cache::store::{Recipe, Store};
+use crate::roots::libvirt;
+use crate::roots::packages::{EXCLUDED, unpack};
+use crate::roots::untar;
+use crate::run::apt::Apt;
+use crate::run::log::Log;
+use crate::run::machine;
+use crate::run::sandbox::{MOUNT_POINTS, Sandbox};
+use crate::settings::Settings;
+
+/// The suite of the packages: the oldest with a rustc (1.95 or newer) that the kernel accepts.
+pub(crate) const SUITE: &str = "forky";
+
+/// The tree inside the artifact.
+const TREE: &str = "tree";
+
+/// One root.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Root {
+    kind: &'static str,
+    title: &'static str,
+    packages: &'static [&'static str],
+    /// In MiB.
+    needs: u64,
+    /// What [`Root::fit`] does, for the key.
+    fitted: &'static [(&'static str, &'static str)],
+    /// Changes the artifact in this directory after unpacking, and returns the files that are handed out.
+    fit: fn(&Path) -> Result<Vec<PathBuf>>,
+}
+
+/// The root with the kernel's tool chain and QEMU.
+pub(crate) const BUILD_ROOT: Root = Root {
+    kind: "root",
+    title: "build root (Debian forky)",
+    packages: &[
+        "?essential",
+        "bc",
+        "bindgen",
+        "bison",
+        "clang",
+        "flex",
+        "libelf-dev",
+        "lld",
+        "llvm",
+        "make",
+        "patch",
+        "perl",
+        "python3-minimal",
+        "qemu-system-data",
+        "qemu-system-ppc",
+        "rust-src",
+        "rustc",
+        "xz-utils",
+    ],
+    needs: 1900,
+    fitted: &[],
+    fit: |_| Ok(Vec::new()),
+};
+
+/// The root that QEMU is built in, and that its instructions are counted in. It takes a tenth of the time of
+/// [`BUILD_ROOT`], so that a command that needs only this one is soon ready.
+pub(crate) const QEMU_ROOT: Root = Root {
+    kind: "qemu-root",
+    title: "build root for QEMU",
+    packages: &[
+        "?essential",
+        "bison",
+        "bzip2",
+        "flex",
+        "gcc",
+        "libc6-dev",
+        "libfdt-dev",
+        "libglib2.0-dev",
+        "make",
+        "meson",
+        "ninja-build",
+        "patch",
+        "pkgconf",
+        "python3",
+        // QEMU's own tools: 11.1 sets them up in every build.
+        "python3-pycotap",
+        "python3-qemu-qmp",
+        "python3-venv",
+        "python3-wheel",
+        "qemu-system-data",
+        "valgrind",
+        "xz-utils",
+        "zlib1g-dev",
+    ],
+    needs: 900,
+    fitted: &[("certificates", "1")],
+    fit: bundle_certificates,
+};
+
+/// The root that modules for Debian's kernels are built in: cross compilers of the versions that those kernels were built
+/// with.
+pub(crate) const DEBIAN_ROOT: Root = Root {
+    kind: "debian-root",
+    title: "build root for Debian's kernels",
+    packages: &[
+        "?essential",
+        "gcc-12-powerpc64le-linux-gnu",
+        "gcc-14-powerpc64le-linux-gnu",
+        "gcc-16-powerpc64le-linux-gnu",
+        // Libraries of the kernels' own build programs.
+        "libelf1t64",
+        "libssl3t64",
+        "make",
+        "pahole",
+        "xz-utils",
+    ],
+    needs: 900,
+    fitted: &[],
+    fit: |_| Ok(Vec::new()),
+};
+
+/// The root that libvirt runs in.
+pub(crate) const LIBVIRT_ROOT: Root = Root {
+    kind: "libvirt",
+    title: "libvirt",
+    packages: &["?essential", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu"],
+    needs: 400,
+    fitted: &[("enter", libvirt::ENTER_SCRIPT), ("fitted", "1")],
+    fit: libvirt::fit,
+};
+
+impl Root {
+    /// Returns a sandbox in the root.
+    pub(crate) fn sandbox(root: &Artifact) -> Sandbox {
+        Sandbox::new(&Self::tree(root))
+    }
+
+    /// Returns the root's tree on the host.
+    pub(crate) fn tree(root: &Artifact) -> PathBuf {
+        root.path(TREE)
+    }
+
+    /// Returns the tree of a root that is being made in `dir`.
+    pub(super) fn tree_in(dir: &Path) -> PathBuf {
+        dir.join(TREE)
+    }
+}
+
+impl Recipe for Root {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn title(&self) -> String {
+        self.title.to_owned()
+    }
+
+    fn inputs(&self, _: &Settings) -> Result<Inputs> {
+        let inputs = Inputs::default()
+            .text("arch", machine::arch()?.debian)
+            .text("suite", SUITE)
+            .text("packages", self.packages.join(" "))
+            .text("tar", untar::arguments(EXCLUDED).join(" "))
+            .text("made by hand", "1");
+        Ok(self.fitted.iter().fold(inputs, |inputs, (name, value)| inputs.text(*name, *value)))
+    }
+
+    fn needs(&self) -> u64 {
+        self.needs
+    }
+
+    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
+        machine::require_tools(&store.progress)?;
+        let mut log = store.log(self.kind)?;
+        let state = dir.join("apt");
+        let sources = [(SUITE, machine::arch()?.debian)];
+        let apt = Apt::new(&store.settings, &mut log, state.clone(), &sources)?;
+        let debs = apt.fetch_closure(&mut log, self.packages)?;
+        let tree = Self::tree_in(dir);
+        fs::create_dir(&tree)?;
+        unpack(&log, &debs, &tree)?;
+        set_up(&mut log, &tree)?;
+        fs::remove_dir_all(&state)?;
+        let mut made = Made { trees: vec![TREE.into()], files: (self.fit)(dir)?, ..Made::default() };
+        for deb in &debs {
+            // name_version_arch.deb
+            let name = deb.file_stem().unwrap_or_default().to_string_lossy();
+            let mut words = name.split('_');
+            made.fact(words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        }
+        Ok(made)
+    }
+}
+
+/// Does what maintainer scripts would have done, as far as builds need it.
+fn set_up(log: &mut Log, tree: &Path) -> Result<()> {
+    symlink("mawk", tree.join("usr/bin/awk"))?;
+    fs::write(tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+    fs::write(tree.join("etc/group"), "root:x:0:\n")?;
+    for point in MOUNT_POINTS {
+        fs::create_dir(tree.join(&point[1..]))?;
+    }
+    log.run("ldconfig", &mut Sandbox::writable(tree).command(["ldconfig"]))
+}
+
+/// Does what the maintainer script of `ca-certificates` would have done: pip, which sets up QEMU's Python environment, does
+/// not start without the bundle, although it fetches nothing.
+fn bundle_certificates(dir: &Path) -> Result<Vec<PathBuf>> {
+    let tree = Root::tree_in(dir);
+    let mut bundle = Vec::new();
+    for entry in fs::read_dir(tree.join("usr/share/ca-certificates/mozilla"))? {
+        bundle.extend(fs::read(entry?.path())?);
+    }
+    fs::write(tree.join("etc/ssl/certs/ca-certificates.crt"), bundle)?;
+    Ok(Vec::new())
+}
