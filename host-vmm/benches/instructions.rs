@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Work to be counted: `instructions SCENARIO SIZE` does one thing in [`measured`], which a tool finds by its name, and
-//! prints how often it did it, how many nanoseconds of a processor that took, and how many bytes it has allocated for good.
-//!
-//! `cargo xtask bench host` runs it under callgrind.
+//! Benchmark by counted instructions: `instructions SCENARIO SIZE` runs a scenario in [`measured`], which `cargo xtask bench host`
+//! counts under callgrind. Prints the number of repetitions, processor time in nanoseconds, and bytes that stay allocated.
 
 #![forbid(unsafe_code)]
 
 use papr_unplug::{
-    Config, Span, Tracker,
-    event::Event,
-    offer,
+    Config, Offer, Span, Tracker,
+    event::{Event, Requested},
     wire::{
         drc::DrcIndex,
         hotplug::Resource,
@@ -27,10 +24,10 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const CORE: u32 = 0x1000_0001;
 const LMB: u32 = 0x8000_0004;
 
-/// How often a call is repeated; odd, so that the two states of a pair are both its beginning.
+/// Number of repetitions of a call; odd, so that both states of a pair are its beginning.
 const ROUNDS: u64 = 1001;
 
-/// What is counted, and nothing else.
+/// Runs the work that is counted.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut()) {
     work();
@@ -51,21 +48,21 @@ fn main() {
     }
 }
 
-/// Says what came of it, for `cargo xtask bench host`.
+/// Prints the result for `cargo xtask bench host`.
 fn tell(times: u64, begun: u64, bytes: isize) {
     println!("{times} {} {bytes}", processor_time() - begun);
 }
 
-/// How many nanoseconds this thread has been on a processor: on a busy machine that is less than has passed.
+/// Returns the nanoseconds that this thread ran on a processor, which other load does not change.
 fn processor_time() -> u64 {
     let statistics = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux has scheduler statistics");
     statistics.split(' ').next().and_then(|time| time.parse().ok()).expect("they begin with the time")
 }
 
-/// A machine with so many connectors, among them a CPU core and a DIMM of one LMB that are configured, and armed.
+/// Returns a machine with this number of connectors, among them a configured CPU core and a configured DIMM of one LMB, and armed.
 fn machine(connectors: u32) -> Tracker {
-    let offer = offer(Indicator(9100), Classes::CPU | Classes::MEMORY, Features::TOKEN);
-    let mut machine = Tracker::new(Config { offer, ..Config::default() });
+    let offer = Offer::new(Indicator(9100), Classes::CPU | Classes::MEMORY, Features::TOKEN);
+    let mut machine = Tracker::new(Config::default().offer(offer));
     let core = Span::from(DrcIndex(CORE));
     let lmbs = Span::new(DrcIndex(LMB), connectors - 1).expect("a machine has two connectors");
     machine.add_connectors(Resource::CPU, core).expect("they are new");
@@ -78,7 +75,7 @@ fn machine(connectors: u32) -> Tracker {
     machine
 }
 
-/// The calls that QEMU is measured by: one that changes nothing and one that is not allowed, of a core and of an LMB.
+/// Calls that QEMU is measured by too: some change nothing, the last one is not allowed.
 const NULL_TRANSITIONS: [([u32; 3], Status); 4] = [
     ([9001, CORE, 1], Status::SUCCESS),
     ([9001, LMB, 1], Status::SUCCESS),
@@ -115,7 +112,7 @@ fn calls(connectors: u32, calls: &[([u32; 3], Status); 4]) {
     tell(ROUNDS * calls.len() as u64, begun, 0);
 }
 
-/// A DIMM of so many LMBs is asked for, and given back LMB by LMB.
+/// Requests the removal of a DIMM with this number of LMBs, which are given back one by one.
 fn release(lmbs: u32) {
     let mut machine = machine(lmbs + 2);
     let dimm = Span::new(DrcIndex(LMB + 1), lmbs).expect("a DIMM has LMBs");
@@ -124,17 +121,18 @@ fn release(lmbs: u32) {
     let mut events: Vec<Event> = Vec::with_capacity(4);
     let begun = processor_time();
     measured(&mut || {
-        machine.request(dimm.first(), &mut events).expect("nothing else is asked for");
+        let requested = machine.request(dimm.first(), &mut events);
+        assert!(matches!(requested, Ok(Requested::Ask(_))));
         for index in dimm.indexes() {
             assert_eq!(machine.set_indicator(&[9001, index.0, 0], &mut events), Status::SUCCESS);
             assert_eq!(machine.set_indicator(&[9003, index.0, 0], &mut events), Status::SUCCESS);
         }
     });
-    assert!(matches!(events[..], [Event::Ask(_), Event::Ended(_), Event::Deleted(_)]));
+    assert!(matches!(events[..], [Event::Ended(_), Event::Deleted(_)]));
     tell(lmbs.into(), begun, 0);
 }
 
-/// Connectors are made, with nothing behind them.
+/// Adds connectors without a device.
 fn create(connectors: u32) {
     let none = Tracker::new(Config::default());
     let region = Region::new(ALLOCATOR);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How long things take, for people: `cargo bench -p papr-unplug --bench wall`.
+//! Benchmark by wall clock: `cargo bench -p papr-unplug --bench wall`.
 
 #![forbid(unsafe_code)]
 #![expect(missing_docs, reason = "criterion's macros make public functions without any")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use papr_unplug::{
-    Config, Span, Tracker, offer,
+    Config, Offer, Span, Tracker,
+    event::Requested,
     wire::{
         drc::DrcIndex,
         hotplug::Resource,
@@ -19,10 +20,10 @@ use std::hint::black_box;
 
 const FIRST: DrcIndex = DrcIndex(0x8000_0000);
 
-/// So many LMBs in one DIMM, which the guest has; memory is armed.
+/// Returns a machine with a configured DIMM of this number of LMBs. Memory is armed.
 fn machine(lmbs: u32) -> (Tracker, Span) {
-    let offer = offer(Indicator(9100), Classes::MEMORY, Features::TOKEN);
-    let mut machine = Tracker::new(Config { offer, ..Config::default() });
+    let offer = Offer::new(Indicator(9100), Classes::MEMORY, Features::TOKEN);
+    let mut machine = Tracker::new(Config::default().offer(offer));
     let dimm = Span::new(FIRST, lmbs).expect("a DIMM has LMBs");
     machine.add_connectors(Resource::MEMORY, dimm).expect("they are new");
     machine.plug(dimm).expect("they are free");
@@ -51,7 +52,7 @@ fn release(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(lmbs.into()));
         group.bench_function(BenchmarkId::new("LMBs", lmbs), |bencher| {
             let give_back = |(mut machine, dimm): (Tracker, Span)| {
-                machine.request(FIRST, &mut ()).expect("nothing else is asked for");
+                assert!(matches!(machine.request(FIRST, &mut ()), Ok(Requested::Ask(_))));
                 for index in dimm.indexes() {
                     machine.set_indicator(&[9001, index.0, 0], &mut ());
                     machine.set_indicator(&[9003, index.0, 0], &mut ());
@@ -69,7 +70,7 @@ fn save_and_restore(criterion: &mut Criterion) {
         let (machine, _) = machine(lmbs);
         group.bench_function(BenchmarkId::new("LMBs", lmbs), |bencher| {
             let mut twin = machine.clone();
-            bencher.iter(|| twin.restore(&machine.save()));
+            bencher.iter(|| twin.restore(&machine.save(), &mut ()));
         });
     }
 }

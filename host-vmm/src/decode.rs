@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the words of an RTAS call mean: `set-indicator` and `get-sensor-state` (LoPAR, chapter "RTAS").
+//! Decoder for the input words of `set-indicator` and `get-sensor-state` (LoPAR, chapter "RTAS").
 //!
-//! The words come from the guest. Nothing here looks at a connector, and nothing fails but with the status that the guest
-//! is to be given.
+//! The words come from the guest. The decoder looks at no connector. Every error is the status that RTAS returns.
 
 use crate::{
     drc::Input,
@@ -14,24 +13,24 @@ use crate::{
     },
 };
 
-/// The number of `set-indicator`'s input words: indicator, index, state.
+/// Number of input words of `set-indicator`: indicator, index, state.
 pub const SET_INDICATOR_INPUTS: usize = 3;
 
-/// What a `set-indicator` call asks for.
+/// Meaning of a `set-indicator` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A transition of one connector (indicators 9001 and 9003).
+    /// Transition of one connector (indicators 9001 and 9003).
     Transition(DrcIndex, Input),
-    /// The visual indicator of a physical connector is set (9002); nothing depends on it.
+    /// Change of the visual indicator of a physical connector (9002); no other state depends on it.
     DrIndicator(DrcIndex),
-    /// The guest reports about removal requests.
+    /// Report about removal requests.
     Report(DrcIndex, Report),
 }
 
-/// Reads the input words of a `set-indicator` call, as 32-bit numbers of the VMM's byte order.
+/// Decodes the input words of a `set-indicator` call, in the VMM's byte order.
 ///
-/// `reports_on` is the indicator that this guest was offered for reports, if any. `Err` is the status to return: -3 for an
-/// indicator or a state that does not exist, -9005 for a report word that means nothing (PUE-V-003, PUE-V-012).
+/// `reports_on` is the indicator that this guest was offered for reports, if any. Fails with the status to return: -3 for an
+/// unknown indicator or state, -9005 for a report word without a meaning (PUE-V-003, PUE-V-012).
 pub fn set_indicator(words: [u32; SET_INDICATOR_INPUTS], reports_on: Option<Indicator>) -> Result<Call, Status> {
     let [indicator, index, state] = words;
     let (indicator, index) = (Indicator(indicator), DrcIndex(index));
@@ -49,7 +48,7 @@ pub fn set_indicator(words: [u32; SET_INDICATOR_INPUTS], reports_on: Option<Indi
     }
 }
 
-/// Reads the input words of a `get-sensor-state` call: the connector whose dr-entity-sense (9003) is asked for, or the
+/// Decodes the input words of a `get-sensor-state` call. Returns the connector whose dr-entity-sense (9003) is read, or the
 /// status -3 for any other sensor.
 pub fn get_sensor_state(words: [u32; 2]) -> Result<DrcIndex, Status> {
     let [sensor, index] = words;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One DR connector: LoPAR's states, and what each call of the guest does to them.
+//! State machine of one DR connector, with LoPAR's states.
 //!
-//! [`step`] is pure and total. It decides about one connector only; what follows for a device of many connectors, and for
-//! the requests about it, is [`crate::tracker`]'s.
+//! [`step`] is pure and total, and decides about one connector only. The [`Tracker`](crate::Tracker) decides what follows for
+//! a device of many connectors and for the requests about it.
 //!
 //! ```
 //! use papr_unplug::drc::{Connector, Effect, Input, Occupant, State, step};
 //! use papr_unplug::wire::{hotplug::Resource, rtas::Status};
 //!
-//! // A guest that sets isolation-state of a configured CPU to UNISOLATE refuses to give it back.
+//! // A guest that refuses to give a CPU back sets its isolation-state to UNISOLATE while it is configured.
 //! let cpu = Connector { resource: Resource::CPU, state: State::LogicalConfigured, occupant: Occupant::Asked };
 //! let step = step(cpu, Input::Unisolate);
 //! assert_eq!((step.status, step.effect), (Status::SUCCESS, Effect::Hint));
@@ -17,108 +17,108 @@
 
 use crate::wire::{hotplug::Resource, rtas::Status};
 
-/// Whether LoPAR's logical or physical connector states apply ("Dynamic Reconfiguration (DR) Architecture").
+/// Kind of a connector (LoPAR, "Dynamic Reconfiguration (DR) Architecture").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// CPU cores, LMBs, PHBs, persistent memory: have an allocation state.
+    /// Connector of a CPU core, LMB, PHB or persistent memory. It has an allocation state.
     Logical,
-    /// PCI slots and functions: have a DR indicator.
+    /// Connector of a PCI slot or function. It has a DR indicator.
     Physical,
 }
 
-/// The state of a connector, with LoPAR's numbers, which are also those that QEMU migrates.
+/// State of a connector, with LoPAR's numbers. QEMU migrates the same numbers.
 ///
-/// State 5 (physical, available) does not occur: every physical connector is in a live insertion power domain, which
-/// the VMM keeps powered.
+/// State 5 (physical, available) does not occur: every physical connector is in a live insertion power domain that the VMM
+/// keeps powered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// The guest may not use it.
+    /// The guest may not use the resource.
     LogicalUnusable = 1,
-    /// It is the guest's, and isolated.
+    /// The resource belongs to the guest and is isolated.
     LogicalAvailable = 2,
-    /// It is the guest's, and not configured yet.
+    /// The resource belongs to the guest and is not configured yet.
     LogicalUnisolate = 3,
-    /// The guest may use what is behind it.
+    /// The guest may use the resource.
     LogicalConfigured = 4,
-    /// It is powered and isolated.
+    /// The connector is powered and isolated.
     PhysicalPowerOn = 6,
-    /// It is not isolated, and not configured yet.
+    /// The connector is not isolated and not configured yet.
     PhysicalUnisolate = 7,
-    /// The guest may use what is behind it.
+    /// The guest may use the resource.
     PhysicalConfigured = 8,
 }
 
-/// What stands behind a connector, as far as its answers depend on it.
+/// Occupant of a connector, as far as transitions depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occupant {
-    /// Nothing.
+    /// No device.
     Nobody,
     /// A device whose removal is not wanted.
     Kept,
-    /// A device whose removal is wanted still, though no request is open (PUE-V-061).
+    /// A device whose removal is still wanted, with no request open (PUE-V-061).
     Wanted,
     /// A device whose removal is wanted, with a request open.
     Asked,
 }
 
-/// A connector as [`step`] sees it.
+/// Connector as [`step`] sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connector {
-    /// What kind of resource it connects.
+    /// Type of the resource that it connects.
     pub resource: Resource,
-    /// Its state.
+    /// State of the connector.
     pub state: State,
-    /// What stands behind it.
+    /// Occupant of the connector.
     pub occupant: Occupant,
 }
 
-/// What the guest does to one connector.
+/// Call of the guest about one connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// isolation-state (9001) to ISOLATE (0).
+    /// Sets isolation-state (9001) to ISOLATE (0).
     Isolate,
-    /// isolation-state (9001) to UNISOLATE (1).
+    /// Sets isolation-state (9001) to UNISOLATE (1).
     Unisolate,
-    /// allocation-state (9003) to UNUSABLE (0).
+    /// Sets allocation-state (9003) to UNUSABLE (0).
     Unusable,
-    /// allocation-state (9003) to USABLE (1).
+    /// Sets allocation-state (9003) to USABLE (1).
     Usable,
-    /// The first of a series of `ibm,configure-connector` calls.
+    /// Begins a series of `ibm,configure-connector` calls.
     Configure,
-    /// The last of a series of `ibm,configure-connector` calls has been answered.
+    /// Ends a series of `ibm,configure-connector` calls: the last one has been answered.
     Configured,
 }
 
-/// What one input did.
+/// Result of [`step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The state the connector is in now.
+    /// State of the connector after the call.
     pub state: State,
-    /// What RTAS returns to the guest.
+    /// Status that RTAS returns to the guest.
     pub status: Status,
-    /// What it means to the device behind the connector.
+    /// Effect on the device behind the connector.
     pub effect: Effect,
 }
 
-/// What a step means to the device behind the connector.
+/// Effect of a step on the device behind the connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
+    /// No effect.
     Nothing,
-    /// A guest that refuses to give the device back does this (PUE-V-040).
+    /// The guest hints that it refuses to give the device back (PUE-V-040).
     Hint,
     /// The guest has given the connector back.
     GivenBack,
-    /// The guest takes, or goes on to take, a connector that was given back or isolated.
+    /// The guest takes a connector that was given back or isolated, or goes on taking it.
     Taken,
 }
 
-/// `ibm,configure-connector`: the connector cannot be configured, because it is isolated or not the guest's.
+/// Status of `ibm,configure-connector`: the connector cannot be configured, because it is isolated or not the guest's.
 pub const NOT_CONFIGURABLE: Status = Status(-9003);
 
 impl Kind {
-    /// The kind of a resource's connectors; `None` for a resource that LoPAR does not know.
+    /// Returns the kind of a resource's connectors; `None` for a resource that LoPAR does not know.
     pub fn of(resource: Resource) -> Option<Self> {
         match resource {
             Resource::CPU | Resource::MEMORY | Resource::PHB | Resource::PMEM => Some(Self::Logical),
@@ -127,7 +127,7 @@ impl Kind {
         }
     }
 
-    /// The state of a connector with nothing behind it, or with something the guest has not taken.
+    /// Returns the state of a connector without a device, or with a device that the guest has not taken.
     pub fn empty(self) -> State {
         match self {
             Self::Logical => State::LogicalUnusable,
@@ -135,7 +135,7 @@ impl Kind {
         }
     }
 
-    /// The state of a connector whose device the guest uses; also that of a device that is there at reset.
+    /// Returns the state of a connector whose device the guest uses. A device that is plugged at reset has it too.
     pub fn ready(self) -> State {
         match self {
             Self::Logical => State::LogicalConfigured,
@@ -145,7 +145,7 @@ impl Kind {
 }
 
 impl State {
-    /// The state with LoPAR's number.
+    /// Returns the state with LoPAR's number.
     pub fn from_number(number: u32) -> Option<Self> {
         Some(match number {
             1 => Self::LogicalUnusable,
@@ -159,12 +159,12 @@ impl State {
         })
     }
 
-    /// LoPAR's number for it.
+    /// Returns LoPAR's number.
     pub fn number(self) -> u8 {
         self as u8
     }
 
-    /// Which connectors have it.
+    /// Returns the kind of connectors that have the state.
     pub fn kind(self) -> Kind {
         match self {
             Self::LogicalUnusable | Self::LogicalAvailable | Self::LogicalUnisolate | Self::LogicalConfigured => {
@@ -174,13 +174,13 @@ impl State {
         }
     }
 
-    /// Whether the guest holds nothing of the connector: it is unusable, or if physical, isolated.
+    /// Returns whether the guest has given the connector back: it is unusable, or isolated if it is physical.
     pub fn is_given_back(self) -> bool {
         self == self.kind().empty()
     }
 }
 
-/// What `input` does to the connector.
+/// Returns what `input` does to the connector.
 pub fn step(connector: Connector, input: Input) -> Step {
     match connector.state.kind() {
         Kind::Logical => logical(connector, input),
@@ -194,17 +194,12 @@ fn logical(connector: Connector, input: Input) -> Step {
         LogicalUnusable as Unusable,
     };
     let Connector { resource, state, occupant } = connector;
-    let wanted = matches!(occupant, Occupant::Wanted | Occupant::Asked);
     match (input, state) {
-        // Memory goes by the DIMM, and a guest that is asked for an amount may choose LMBs that nobody wants back.
-        (Input::Isolate, Configured | Unisolate) if resource == Resource::MEMORY && !wanted => {
-            connector.stays(Status::HARDWARE)
-        }
-        // PUE-V-064
+        // PUE-V-064: also an LMB of a DIMM whose removal is not wanted. The guest can take it again.
         (Input::Isolate, Configured | Unisolate) => connector.becomes(Available, Effect::Nothing),
         (Input::Isolate, _) => connector.stays(Status::SUCCESS),
 
-        // PUE-V-042: LoPAR says of a null transition that it always succeeds.
+        // PUE-V-042: LoPAR: a null transition always succeeds.
         (Input::Unisolate, Configured | Unisolate) => connector.becomes(state, Effect::Hint),
         (Input::Unisolate, Available) => connector.becomes(Unisolate, Effect::Taken),
         (Input::Unisolate, _) => connector.stays(Status::NO_SUCH_INDICATOR),
@@ -220,7 +215,7 @@ fn logical(connector: Connector, input: Input) -> Step {
         (Input::Unusable, Unusable) => connector.stays(Status::SUCCESS),
         (Input::Unusable, _) => connector.stays(Status::NO_SUCH_INDICATOR),
 
-        // Linux before 5.13 gives a refusal away by configuring an LMB that it has never given back.
+        // Linux before 5.13 hints by configuring an LMB that it has not given back.
         (Input::Configure, Configured) if resource == Resource::MEMORY => connector.becomes(state, Effect::Hint),
         (Input::Configure, Configured | Unisolate) => connector.stays(Status::SUCCESS),
         (Input::Configured, Configured | Unisolate) => connector.becomes(Configured, Effect::Nothing),
@@ -254,7 +249,7 @@ impl Connector {
     }
 
     fn becomes(self, state: State, effect: Effect) -> Step {
-        // What a guest says about nothing means nothing.
+        // Without a device there is no effect.
         let effect = if self.occupant == Occupant::Nobody { Effect::Nothing } else { effect };
         Step { state, status: Status::SUCCESS, effect }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a VMM is told: what to ask the guest, which device to take away, and how a request ended.
+//! Events: how a request ended, and which device to delete; and the hot plug event that asks the guest.
 
 use crate::{
     explanation::Explanation,
@@ -14,16 +14,17 @@ use crate::{
         token::Token,
     },
 };
-use std::{collections::VecDeque, fmt};
+use alloc::{collections::VecDeque, vec::Vec};
+use core::fmt;
 use zerocopy::IntoBytes as _;
 
-/// Where events go. They are told in the order in which a VMM is to act on them.
+/// Receiver of events. Events arrive in the order in which a VMM has to act on them.
 pub trait Events {
     /// Takes one event.
     fn tell(&mut self, event: Event);
 }
 
-/// Nobody listens.
+/// Discards the events.
 impl Events for () {
     fn tell(&mut self, _: Event) {}
 }
@@ -40,92 +41,154 @@ impl Events for VecDeque<Event> {
     }
 }
 
-/// What a VMM has to do.
+/// Something for the VMM to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
-    /// Send the guest a hot plug event.
-    Ask(Ask),
-    /// Tell the user that a request has ended.
+    /// A request has ended: tell the user, and drop its hot plug event if the guest has not fetched it (PUE-V-073).
     Ended(Outcome),
-    /// Take the device away, and tell the user that it is deleted. The tracker knows it no longer.
-    Deleted(Device),
+    /// A device has to be deleted: delete it and tell the user. The tracker has forgotten the device; its connectors are
+    /// empty. Hot plug events that name the device and that the guest has not fetched are void: drop them.
+    ///
+    /// A VMM MUST NOT delete the device in the context of the virtual CPU that made the call: that CPU may belong to the
+    /// device.
+    Deleted(Deletion),
 }
 
 /// A device, named by its connectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// What kind of resource it is.
+    /// Type of the resource.
     pub resource: Resource,
-    /// Its connectors. The first names the device in every call.
+    /// Connectors of the device. The first one names the device in every call.
     pub connectors: Span,
 }
 
-/// The name of a request between the VMM and its user: 1 for the first `device_del`, and so on, never used twice.
+/// Identity of a request between the VMM and its user: 1 for the first `device_del`, 2 for the next. No number is used twice,
+/// also not after a migration or after a snapshot was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// A hot plug event to be sent.
+/// Result of a successful request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "the hot plug event has to be sent"]
+pub enum Requested {
+    /// The VMM has to send this hot plug event to the guest.
+    Ask(Ask),
+    /// The guest had given the device back before: the request has ended as released, and no hot plug event is sent.
+    Released(RequestId),
+    /// The request is withheld: no hot plug event is sent until [`Tracker::request_together`] names the device.
+    ///
+    /// [`Tracker::request_together`]: crate::Tracker::request_together
+    Withheld(RequestId),
+}
+
+/// Hot plug event that asks the guest to give a device back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ask {
-    /// The request that it is for.
+    /// The request.
     pub request: RequestId,
-    /// What the guest is to give back.
+    /// The device to give back.
     pub device: Device,
-    /// The token to send with it; [`Token::NONE`] says to send none (PUE-V-021, PUE-V-022).
+    /// The token to send; [`Token::NONE`] for none (PUE-V-021, PUE-V-022).
     pub token: Token,
 }
 
-/// How a request ended. Each ends once (PUE-V-020, PUE-V-100).
+/// How a request ended. Every request ends once (PUE-V-020, PUE-V-100).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outcome {
-    /// Which request.
+    /// The request.
     pub request: RequestId,
-    /// What was asked for.
+    /// The device that was asked for.
     pub device: Device,
     /// How it ended.
     pub end: End,
 }
 
-/// How a request can end.
+/// End of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum End {
-    /// The guest gave the device back; it is deleted.
+    /// The guest gave the device back; the device is deleted.
     Released,
     /// The guest refused; the device stays.
     Refused(Refusal),
-    /// The machine was reset before the guest answered; the device goes with the reset.
+    /// The machine was reset before the guest answered; the device is deleted.
     Reset,
+    /// The guest negotiated (`ibm,client-architecture-support`) before it answered; the device is deleted.
+    Cas,
+    /// The VMM took the device away without the guest, see [`Tracker::unplug`](crate::Tracker::unplug).
+    Removed,
+    /// The user withdrew the request; the device stays unless the guest gives it back later.
+    Withdrawn,
+    /// A saved state was loaded in which the request is not open; the device stays.
+    Load,
 }
 
-/// The guest's no.
+/// Deletion of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deletion {
+    /// The device.
+    pub device: Device,
+    /// What took the device.
+    pub by: Cause,
+    /// Number of requests that end with this deletion. Their outcomes were told directly before it. 0 if the guest gave the
+    /// device back after its last request had ended.
+    pub requests: u32,
+}
+
+/// Cause of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The guest gave the device back.
+    Guest,
+    /// The machine was reset.
+    Reset,
+    /// The guest negotiated (`ibm,client-architecture-support`).
+    Cas,
+}
+
+/// Refusal of a request by the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the guest refused at connector {connector}: {}", Why(*.reason, *.errno, *.evidence))]
+#[non_exhaustive]
 pub struct Refusal {
     /// The connector that refused.
     pub connector: DrcIndex,
-    /// Why; [`Reason::UNATTRIBUTED`] if that is not known.
+    /// The reason; [`Reason::UNATTRIBUTED`] if it is unknown.
     pub reason: Reason,
-    /// The guest's error for it, positive; 0 for none.
+    /// The guest's positive errno; 0 for none.
     pub errno: Errno,
     /// How the VMM knows.
     pub evidence: Evidence,
 }
 
-/// How a VMM knows that a request was refused.
+/// Evidence that a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Evidence {
     /// The guest's report named this request by its token.
     Token,
     /// The guest's report named the device, and this was the oldest request for it.
     Order,
-    /// The guest did what a guest that refuses does (level 0); which request it meant is a guess.
+    /// The guest sent a hint (level 0); which request it meant is a guess.
     Inferred,
 }
 
 impl Ask {
-    /// LoPAR's hot plug section that asks for it, 20 bytes or with a token 24: what follows the headers of a platform event
-    /// log of type 229. Memory is named by indexed count, also if it is a single LMB, because that is how QEMU names it: Linux
-    /// removes what was named by an index in another way. Other devices of one connector are named by its index.
+    /// Returns the hot plug event of a request.
+    pub fn new(request: RequestId, device: Device, token: Token) -> Self {
+        Self { request, device, token }
+    }
+
+    /// Returns LoPAR's hot plug section, which follows the headers of a platform event log of type 229: 20 bytes, or 24 with a
+    /// token. Names memory by indexed count, also a single LMB, as QEMU does, because Linux removes memory that is named by an
+    /// index differently. Names any other device of one connector by its index.
     pub fn section(&self) -> impl AsRef<[u8]> + use<> {
         let connectors = self.device.connectors;
         let (identifier_type, identifier) = match connectors.count() {
@@ -161,8 +224,25 @@ impl AsRef<[u8]> for Section {
     }
 }
 
+impl Requested {
+    /// Returns the id of the request.
+    pub fn id(&self) -> RequestId {
+        match self {
+            Self::Ask(ask) => ask.request,
+            Self::Released(id) | Self::Withheld(id) => *id,
+        }
+    }
+}
+
+impl Outcome {
+    /// Returns the outcome of a request.
+    pub fn new(request: RequestId, device: Device, end: End) -> Self {
+        Self { request, device, end }
+    }
+}
+
 impl Evidence {
-    /// Its name in QMP and in logs.
+    /// Returns its name in QMP and in logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Token => "reported-by-token",
@@ -173,15 +253,20 @@ impl Evidence {
 }
 
 impl Refusal {
-    /// What the reason means and what a person can do about it, in sentences (`spec/reasons.toml`); `None` for a reason
-    /// that had no meaning when this was written.
+    /// Returns a refusal.
+    pub fn new(connector: DrcIndex, reason: Reason, errno: Errno, evidence: Evidence) -> Self {
+        Self { connector, reason, errno, evidence }
+    }
+
+    /// Returns the meaning of the reason and an advice, in sentences (`spec/reasons.toml`); `None` for a reason that this crate
+    /// does not know.
     pub fn explanation(&self) -> Option<Explanation> {
         Explanation::of(self.reason)
     }
 }
 
 impl RequestId {
-    /// The name of the request after this one.
+    /// Returns the id after this one.
     pub(crate) fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -199,6 +284,22 @@ impl fmt::Display for Device {
     }
 }
 
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Guest => "the guest gave it back",
+            Self::Reset => "the machine was reset",
+            Self::Cas => "the guest negotiated its features (CAS)",
+        })
+    }
+}
+
+impl fmt::Display for Deletion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is deleted: {}", self.device, self.by)
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "request {} to remove {}: ", self.request, self.device)?;
@@ -209,11 +310,15 @@ impl fmt::Display for Outcome {
                 None => write!(f, "{refusal}"),
             },
             End::Reset => f.write_str("closed by a reset, the device is deleted"),
+            End::Cas => f.write_str("closed by a CAS negotiation of the guest, the device is deleted"),
+            End::Removed => f.write_str("closed, because the VMM removed the device without the guest"),
+            End::Withdrawn => f.write_str("withdrawn; the device is deleted should the guest still give it back"),
+            End::Load => f.write_str("closed, because another state of the machine was loaded"),
         }
     }
 }
 
-/// The part of a refusal that says why, as short as it can be said.
+/// Reason, errno and evidence in a few words.
 struct Why(Reason, Errno, Evidence);
 
 impl fmt::Display for Why {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Generated from spec/reasons.toml by tests/explanations.rs, which fails if it is not fresh and says how to renew it.
 
-//! What each reason means to a person.
+//! Explanations of reasons, for people.
 
 use crate::wire::reason::Reason;
 
-/// What a reason means, and what a person can do about it; in sentences.
+/// Meaning of a reason, and an advice, in sentences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// What happened.
+    /// Meaning of the reason.
     pub meaning: &'static str,
-    /// What to do.
+    /// Advice to the reader.
     pub advice: &'static str,
 }
 
 impl Explanation {
-    /// The explanation of a reason; `None` for one that had no meaning when this was written.
+    /// Returns the explanation of a reason; `None` for a reason that this crate does not know.
     pub fn of(reason: Reason) -> Option<Self> {
         #[rustfmt::skip]
         let (meaning, advice) = match reason.0 {

@@ -1,37 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a VMM that knows level 0 only migrates, as QEMU did before it used this crate.
+//! Foreign states: what a VMM without this crate migrates, such as stock QEMU.
 
 use crate::{
     Request, Tracker,
     drc::{Kind, State},
-    event::Device,
+    event::{Device, Events},
+    snapshot::count,
+    tracker::Numbers,
     wire::{
         drc::DrcIndex,
         offer::{Classes, Features},
         token::Token,
     },
 };
-use std::collections::{BTreeMap, HashMap};
+use alloc::{collections::BTreeMap, vec::Vec};
+use hashbrown::HashMap;
 
-/// What such a VMM says about one connector. Of a connector that is configured and not asked for, QEMU says nothing.
+/// Foreign state of one connector. QEMU migrates none for a connector that is configured and not asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreign {
-    /// Which connector.
+    /// DRC index of the connector.
     pub index: DrcIndex,
-    /// Its state, with LoPAR's number.
+    /// State of the connector, with LoPAR's number.
     pub state: u32,
-    /// Whether a removal was asked for and not answered (QEMU: `unplug_requested`).
+    /// Whether a removal was requested and not answered (QEMU: `unplug_requested`).
     pub unplug_requested: bool,
 }
 
-/// Why it was not taken.
+/// Error of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImportError {
     /// No device is behind this connector.
     #[error("there is no device at connector {0}; plug it before importing")]
     NoDevice(DrcIndex),
-    /// The connector has no such state, or not one whose device is still there to be removed.
+    /// The connector has no such state, or one whose device would have been deleted.
     #[error("connector {0} cannot be in state {1}")]
     BadState(DrcIndex, u32),
     /// More removals are marked than this VMM takes.
@@ -40,14 +44,16 @@ pub enum ImportError {
 }
 
 impl Tracker {
-    /// Takes what a VMM migrated that knows level 0 only, for a machine that has the same devices. Nothing is armed, and
-    /// every device that was being removed has one open request (PUE-V-082).
+    /// Imports the state of a VMM that knows level 0 only, for a machine that has the same devices. Nothing is armed, and every
+    /// device that was being removed has one open request, with a new id and without a token (PUE-V-082). The imported state
+    /// replaces the state of the machine, and no device is deleted; requests that were open before end as
+    /// [`End::Load`](crate::event::End::Load).
     ///
-    /// Of connectors that it says nothing about, those of a device that is being removed are given back (QEMU detaches
-    /// each LMB that it gets, and then knows it no longer), and all others are configured.
+    /// Of the connectors without a foreign state, those of a device that is being removed are given back (QEMU detaches each
+    /// LMB that it gets back, and then migrates nothing about it), and all others are configured.
     ///
-    /// If it fails nothing has changed.
-    pub fn import(&mut self, connectors: &[Foreign]) -> Result<(), ImportError> {
+    /// A call that fails changes nothing.
+    pub fn import(&mut self, connectors: &[Foreign], events: &mut impl Events) -> Result<(), ImportError> {
         let mut states = HashMap::new();
         let mut pending = BTreeMap::new();
         for foreign in connectors {
@@ -57,8 +63,8 @@ impl Tracker {
                 pending.entry(device.connectors.first()).or_insert((device.connectors, foreign));
             }
         }
-        if pending.len() > self.ledger.bound() {
-            return Err(ImportError::TooMany(self.ledger.bound()));
+        if pending.len() > self.max_open() {
+            return Err(ImportError::TooMany(self.max_open()));
         }
         for (connectors, marked) in pending.values() {
             let is_held = |index| states.get(&index).is_some_and(|state: &State| !state.is_given_back());
@@ -70,25 +76,35 @@ impl Tracker {
 
         (self.offered, self.armed, self.features) = (self.config.offer, Classes::empty(), Features::empty());
         let mut requests = Vec::with_capacity(pending.len());
-        let (mut id, token) = self.ledger.last();
+        // The guest may know its requests by tokens of another VMM, so all tokens begin anew (PUE-V-034).
+        let mut last = Numbers { tokens: 0, ..self.ledger.last() };
         for plugged in self.topology.devices() {
             let device = plugged.device;
             let wanted = pending.contains_key(&device.connectors.first());
-            let unsaid = Kind::of(device.resource).map(if wanted { Kind::empty } else { Kind::ready });
-            let state = |index| states.get(&index).copied().or(unsaid);
-            self.topology.restore(device, wanted, device.connectors.indexes().filter_map(state));
+            let default = Kind::of(device.resource).map(if wanted { Kind::empty } else { Kind::ready });
+            let state = |index| states.get(&index).copied().or(default);
+            let open = count(usize::from(wanted));
+            self.topology.restore(device, wanted, open, device.connectors.indexes().filter_map(state));
             if wanted {
-                id = id.next();
-                requests.push(Request { id, device, token: Token::NONE, promised: false, started: false, hint: None });
+                last.id = last.id.next();
+                requests.push(Request {
+                    id: last.id,
+                    device,
+                    token: Token::NONE,
+                    promised: false,
+                    started: false,
+                    withheld: false,
+                    imported: true,
+                    hint: None,
+                });
             }
         }
-        requests.iter().for_each(|request| self.count_open(request.device, 1));
-        self.ledger = self.ledger.with(requests, (id, token));
+        self.replace_ledger(requests, Vec::new(), last, events);
         Ok(())
     }
 
-    /// The device that such a statement is about, unless [`Self::import`] would not take it. For a VMM that hears of one
-    /// connector at a time and wants to fail where the fault is; how many removals are marked it has to count itself.
+    /// Returns the device that a foreign state is about. Fails as [`Self::import`] does, so that a VMM that reads one connector
+    /// at a time can report the error at once. Does not count the marked removals.
     pub fn device_of(&self, foreign: &Foreign) -> Result<Device, ImportError> {
         self.read_foreign(foreign).map(|(device, _)| device)
     }
@@ -102,12 +118,19 @@ impl Tracker {
         Ok((device, state.ok_or(ImportError::BadState(foreign.index, foreign.state))?))
     }
 
-    /// Whether all of the state can be said in the terms of such a VMM: nothing is armed, and no removal is wanted.
+    /// Returns whether foreign states are enough, and a saved state has nothing to add: nothing is armed, no removal is wanted,
+    /// and no id was given that must not be given again (PUE-V-086). A VMM that offers nothing any more (see
+    /// [`Self::set_offer`]) does without the ids, because it is about to migrate to a VMM without this crate.
     pub fn is_plain(&self) -> bool {
-        self.armed.is_empty() && !self.topology.is_any_wanted()
+        let keeps_ids = self.has_history() && (self.config.offer.is_some() || self.offered.is_some());
+        self.armed == Classes::empty() && !self.topology.is_any_wanted() && !keeps_ids
     }
 
-    /// Whether such a VMM would say that a removal of the device behind this connector is pending (PUE-V-083).
+    fn has_history(&self) -> bool {
+        self.ledger.last().id.0 > 0
+    }
+
+    /// Returns [`Foreign::unplug_requested`] for this connector: whether a request for its device is open (PUE-V-083).
     pub fn is_unplug_requested(&self, index: DrcIndex) -> bool {
         let device = self.topology.connector(index).and_then(|(_, device)| device);
         device.is_some_and(|plugged| plugged.open > 0)

@@ -1,65 +1,63 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Saving and restoring.
+//! Saved states of a machine: save and restore.
 //!
 //! A saved state is a byte stream, all numbers big endian:
 //!
 //! | record | bytes | content |
 //! |---|---|---|
-//! | header | 44 | "PUES", version, what is armed, what was offered, the last request name and token, two counts |
-//! | for each device | 16 | first connector, number of connectors, whether its removal is wanted, number of runs |
-//! | .. for each run | 8 | LoPAR's number of a state, and how many consecutive connectors are in it |
-//! | for each request | 20 | name, first connector of its device, hint, token, flags: promised 1, started 2, hinted 4 |
+//! | header | 52 | "PUES", version, what is armed, what was offered, last request id, number of tokens given, three counts |
+//! | for each device | 16 | first connector, number of connectors, flags: removal wanted 1, report expected after a hint 2; number of runs |
+//! | .. for each run | 8 | LoPAR's number of a state, number of consecutive connectors that have it |
+//! | for each open request | 20 | id, first connector of its device, connector of the hint, token, flags: promised 1, started 2, hinted 4, withheld 8, imported 16 |
+//! | for each kept outcome | 28 | id, first connector and number of connectors of its device, connector that refused, resource, end, reason, errno, evidence |
 //!
-//! [`Tracker::restore`] expects a machine with the very devices that the saved one had. It checks the whole stream before
-//! it changes anything; what it cannot take is an error that says why (PUE-V-084).
+//! Requests and outcomes are in their order, oldest first. [`Tracker::restore`] takes a stream on a machine with the same
+//! devices as the saved one. It checks the whole stream before it changes anything; its error says what does not fit
+//! (PUE-V-084). It allocates no more than the stream is long, and [`Tracker::max_saved_len`] is the length of the longest
+//! stream that it takes.
 
+mod read;
 mod record;
 
 use crate::{
     Request, Tracker,
-    drc::{Kind, State},
-    event::{Device, RequestId},
-    offer,
-    tracker::Plugged,
-    wire::{
-        drc::DrcIndex,
-        offer::{Classes, Features, Offer},
-        rtas::Indicator,
-        token::Token,
-    },
+    drc::State,
+    event::{End, Events, Evidence, Outcome, RequestId},
+    tracker::{Ledger, Plugged},
+    wire::drc::DrcIndex,
 };
-use record::{HINTED, MAGIC, PROMISED, STARTED, take};
-use std::collections::HashSet;
+use alloc::vec::Vec;
+use read::Saved;
+use record::{HINTED, IMPORTED, MAGIC, PROMISED, STARTED, WITHHELD};
 use zerocopy::IntoBytes as _;
 
-/// The version that is written. Every version up to it is read; this is the first.
+/// Version of the stream that [`Tracker::save`] writes and [`Tracker::restore`] reads.
 pub const VERSION: u16 = 1;
 
-/// Why a saved state was not taken.
+/// Error of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RestoreError {
-    /// The stream ends before what it announces.
+    /// The stream ends too early.
     #[error("the saved state is cut off")]
     CutOff,
-    /// The stream goes on behind its end.
+    /// The stream has bytes after its last record.
     #[error("the saved state has {0} bytes too many")]
     TooLong(usize),
-    /// It is something else.
+    /// The bytes are no saved state.
     #[error("this is no saved state of DR connectors")]
     NotASnapshot,
-    /// It was saved by another version of this crate.
-    #[error(
-        "the saved state has version {0}, and versions 1 to {VERSION} are understood; update the VMM that restores it"
-    )]
+    /// Another version of this crate saved the state.
+    #[error("the saved state has version {0}, and version {VERSION} is understood; update the VMM that restores it")]
     UnknownVersion(u16),
     /// The guest was offered reports, and this VMM takes none (PUE-V-085).
     #[error("the guest was offered reports, which this VMM is configured not to take; configure an offer")]
     ReportsNotTaken,
-    /// No guest can have been offered this, or have armed that.
+    /// No guest can have been offered this, or have armed it.
     #[error("what the guest was offered and what it armed do not fit together")]
     BadOffer,
-    /// The machine that restores has other devices than the one that was saved.
+    /// The machine that restores has another number of devices than the saved one.
     #[error("{0} devices were saved, and this machine has {1}; plug the same devices before restoring")]
     OtherNumberOfDevices(u32, usize),
     /// The machine that restores does not have this device.
@@ -71,22 +69,28 @@ pub enum RestoreError {
     /// No request can be in this state.
     #[error("the saved state of request {0} is not possible")]
     BadRequest(RequestId),
+    /// No request can have this outcome.
+    #[error("the saved outcome of request {0} is not possible")]
+    BadOutcome(RequestId),
     /// More requests were open than this VMM takes.
     #[error("{0} requests were open, and this VMM is configured to take {1}")]
     TooManyRequests(u32, usize),
 }
 
 impl Tracker {
-    /// Saves everything that a later answer depends on (PUE-V-080).
+    /// Returns the saved state: everything that a later answer depends on, the last outcomes, and which ids were given
+    /// (PUE-V-080).
     ///
-    /// The length depends on the number of devices and requests, and on how often the state changes along the connectors
-    /// of a device.
+    /// The length depends on the number of devices, requests and kept outcomes, and on how often the state changes along the
+    /// connectors of a device.
     pub fn save(&self) -> Vec<u8> {
         let devices = self.topology.devices();
         let (armed, features) = self.armed();
-        let (last_request, last_token) = self.ledger.last();
-        let [indicator, offered_classes, offered_features] = match self.offered() {
-            Some(offer) => [offer.indicator, offer.classes, offer.features],
+        let last = self.ledger.last();
+        let [indicator, classes, offered_features] = match self.offered() {
+            Some(offer) => {
+                [offer.indicator().0, u32::from(offer.classes().0), u32::from(offer.features().0)].map(Into::into)
+            }
             None => [0.into(); 3],
         };
         let header = record::Header {
@@ -95,17 +99,34 @@ impl Tracker {
             armed_classes: armed.0.into(),
             armed_features: u32::from(features.0).into(),
             indicator,
-            offered_classes,
+            offered_classes: classes,
             offered_features,
-            last_request: last_request.0.into(),
-            last_token: u32::from(last_token.0).into(),
+            last_request: last.id.0.into(),
+            tokens: last.tokens.into(),
             devices: count(devices.len()).into(),
             requests: count(self.requests().len()).into(),
+            outcomes: count(self.outcomes().len()).into(),
         };
         let mut bytes = header.as_bytes().to_vec();
         devices.iter().for_each(|plugged| self.save_device(plugged, &mut bytes));
         self.requests().iter().for_each(|request| save_request(request, &mut bytes));
+        self.outcomes().for_each(|outcome| save_outcome(outcome, &mut bytes));
         bytes
+    }
+
+    /// Returns the length of the longest saved state that [`Self::restore`] takes on this machine. A VMM checks the length that
+    /// a stream announces against it before it allocates memory for the stream.
+    pub fn max_saved_len(&self) -> usize {
+        let devices = self.topology.devices();
+        let connectors = devices.iter().map(|plugged| usize::try_from(plugged.device.connectors.count()).unwrap_or(0));
+        let parts = [
+            size_of::<record::Header>(),
+            devices.len().saturating_mul(size_of::<record::Device>()),
+            connectors.sum::<usize>().saturating_mul(size_of::<record::Run>()),
+            self.max_open().saturating_mul(size_of::<record::Request>()),
+            Self::KEPT_OUTCOMES.saturating_mul(size_of::<record::Outcome>()),
+        ];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 
     fn save_device(&self, plugged: &Plugged, bytes: &mut Vec<u8>) {
@@ -114,7 +135,7 @@ impl Tracker {
         let device = record::Device {
             first: connectors.first().0.into(),
             count: connectors.count().into(),
-            wanted: u32::from(plugged.wanted).into(),
+            flags: (u32::from(plugged.wanted) | u32::from(plugged.echo) << 1).into(),
             runs: count(runs.len()).into(),
         };
         bytes.extend_from_slice(device.as_bytes());
@@ -124,183 +145,109 @@ impl Tracker {
         }
     }
 
-    /// Takes a saved state, for a machine that has the devices which the saved one had. Whatever it was before is forgotten.
+    /// Restores a saved state, on a machine with the same devices as the saved one. The saved state replaces the state of the
+    /// machine, and no device is deleted. A call that fails changes nothing.
     ///
-    /// If it fails nothing has changed.
-    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        let mut rest = bytes;
-        let header: &record::Header = take(&mut rest)?;
-        if header.magic != MAGIC {
-            return Err(RestoreError::NotASnapshot);
+    /// Requests that were open before and are not open in the saved state end as [`End::Load`]. A request of the saved
+    /// state keeps its id, unless this machine used that id for another request, or for one that has ended: then the request
+    /// gets a new id. So no id is used twice, also not when a snapshot is loaded into the machine that saved it.
+    pub fn restore(&mut self, bytes: &[u8], events: &mut impl Events) -> Result<(), RestoreError> {
+        let saved = Saved::read(self, bytes)?;
+        (self.offered, self.armed, self.features) = (saved.offered, saved.armed, saved.features);
+        for device in &saved.devices {
+            let open = saved.requests.iter().filter(|request| request.is_of(device.device.connectors.first())).count();
+            self.topology.restore(device.device, device.wanted, count(open), device.states());
+            if let Some(plugged) = self.topology.device_mut(device.device.connectors.first()) {
+                plugged.echo = device.echo;
+            }
         }
-        if header.version.get() != VERSION {
-            return Err(RestoreError::UnknownVersion(header.version.get()));
-        }
-        let (offered, armed, features) = self.read_terms(header)?;
-        let devices = self.read_devices(header.devices.get(), &mut rest)?;
-        let (id, token) = (RequestId(header.last_request.get()), Token::from_hotplug_token(header.last_token.get()));
-        // Names are never used twice, so there must be room for more.
-        if id.0 > u64::MAX / 2 || u32::from(token.0) != header.last_token.get() {
-            return Err(RestoreError::BadRequest(id));
-        }
-        let requests = self.read_requests(header.requests.get(), id, armed, &devices, &mut rest)?;
-        if !rest.is_empty() {
-            return Err(RestoreError::TooLong(rest.len()));
-        }
-
-        (self.offered, self.armed, self.features) = (offered, armed, features);
-        for restored in &devices {
-            self.topology.restore(restored.device, restored.wanted, restored.states());
-        }
-        for request in &requests {
-            self.count_open(request.device, 1);
-        }
-        self.ledger = self.ledger.with(requests, (id, token));
+        let last = saved.last.with_tokens_of(self.ledger.last());
+        self.replace_ledger(saved.requests, saved.outcomes, last, events);
         Ok(())
     }
 
-    /// PUE-V-085
-    fn read_terms(&self, header: &record::Header) -> Result<(Option<Offer>, Classes, Features), RestoreError> {
-        let bad = |_| RestoreError::BadOffer;
-        let classes = Classes(u16::try_from(header.offered_classes.get()).map_err(bad)?);
-        let features = Features(u8::try_from(header.offered_features.get()).map_err(bad)?);
-        let armed = Classes(header.armed_classes.get());
-        let armed_features = Features(u8::try_from(header.armed_features.get()).map_err(bad)?);
-        let offered = match header.indicator.get() {
-            0 => None,
-            indicator => Some(offer(Indicator(indicator), classes, features).ok_or(RestoreError::BadOffer)?),
-        };
-        let is_armed_as_offered = classes.contains(armed) && features.contains(armed_features);
-        let offers_nothing = classes.is_empty() && features.is_empty();
-        let arms_features_alone = armed.is_empty() && armed_features != Features::empty();
-        if !is_armed_as_offered || arms_features_alone || (offered.is_none() && !offers_nothing) {
-            return Err(RestoreError::BadOffer);
+    /// Replaces the requests by loaded ones, whose number of open requests is counted already.
+    pub(crate) fn replace_ledger(
+        &mut self,
+        mut loaded: Vec<Request>,
+        outcomes: Vec<Outcome>,
+        last: crate::tracker::Numbers,
+        events: &mut impl Events,
+    ) {
+        let before = self.ledger.clone();
+        let here = before.last();
+        let is_same =
+            |one: &Request, other: &Request| (one.id, one.device, one.token) == (other.id, other.device, other.token);
+        let goes_on = |request: &Request| before.requests().iter().any(|open| is_same(open, request));
+        let stays = |request: &Request| request.id > here.id || goes_on(request);
+        let replaced: Vec<Request> = before
+            .requests()
+            .iter()
+            .filter(|open| !loaded.iter().any(|request| is_same(open, request)))
+            .copied()
+            .collect();
+        let mut ended: Vec<Outcome> = before.outcomes().copied().collect();
+        ended.extend(outcomes.into_iter().filter(|outcome| outcome.request > here.id));
+        let mut numbers = last.max(here.id);
+        for request in loaded.iter_mut().filter(|request| !stays(request)) {
+            numbers.id = numbers.id.next();
+            request.id = numbers.id;
         }
-        if offered.is_some() && self.config.offer.is_none() {
-            return Err(RestoreError::ReportsNotTaken);
+        self.ledger = Ledger::with(loaded, numbers);
+        ended.into_iter().for_each(|outcome| self.ledger.keep(outcome));
+        for request in replaced {
+            let outcome = Outcome { request: request.id, device: request.device, end: End::Load };
+            self.ledger.keep(outcome);
+            events.tell(crate::event::Event::Ended(outcome));
         }
-        Ok((offered, armed, armed_features))
     }
-
-    fn read_devices(&self, number: u32, rest: &mut &[u8]) -> Result<Vec<Restored>, RestoreError> {
-        let plugged = self.topology.devices();
-        if number != count(plugged.len()) {
-            return Err(RestoreError::OtherNumberOfDevices(number, plugged.len()));
-        }
-        plugged.iter().map(|plugged| Restored::read(plugged.device, rest)).collect()
-    }
-
-    fn read_requests(
-        &self,
-        number: u32,
-        last: RequestId,
-        armed: Classes,
-        devices: &[Restored],
-        rest: &mut &[u8],
-    ) -> Result<Vec<Request>, RestoreError> {
-        let bound = self.ledger.bound();
-        if number > count(bound) {
-            return Err(RestoreError::TooManyRequests(number, bound));
-        }
-        let mut requests: Vec<Request> = Vec::new();
-        let (mut tokens, mut asked) = (HashSet::new(), HashSet::new());
-        for _ in 0..number {
-            let request = read_request(take(rest)?, armed, devices)?;
-            let is_next = requests.last().is_none_or(|before| before.id < request.id);
-            let is_named_alone = !request.token.is_some() || tokens.insert(request.token);
-            // PUE-V-041
-            let is_oldest = asked.insert(request.device.connectors.first());
-            let is_hinted = request.hint.is_some();
-            if !is_next || !is_named_alone || (is_hinted && !is_oldest) || request.id > last {
-                return Err(RestoreError::BadRequest(request.id));
-            }
-            requests.push(request);
-        }
-        Ok(requests)
-    }
-}
-
-/// What a stream says about one device.
-struct Restored {
-    device: Device,
-    wanted: bool,
-    runs: Vec<(State, u32)>,
-}
-
-impl Restored {
-    fn read(device: Device, rest: &mut &[u8]) -> Result<Self, RestoreError> {
-        let record: &record::Device = take(rest)?;
-        let (first, number) = (device.connectors.first(), device.connectors.count());
-        if (record.first.get(), record.count.get()) != (first.0, number) {
-            return Err(RestoreError::OtherDevice(DrcIndex(record.first.get())));
-        }
-        let bad = RestoreError::BadDevice(first);
-        let mut runs: Vec<(State, u32)> = Vec::new();
-        let mut missing = number;
-        for _ in 0..record.runs.get() {
-            let run: &record::Run = take(rest)?;
-            let state = State::from_number(run.state.get()).ok_or(bad)?;
-            missing = missing.checked_sub(run.length.get()).ok_or(bad)?;
-            let is_another = runs.last().is_none_or(|(before, _)| *before != state);
-            if run.length.get() == 0 || !is_another || Kind::of(device.resource) != Some(state.kind()) {
-                return Err(bad);
-            }
-            runs.push((state, run.length.get()));
-        }
-        let wanted = record.wanted.get() == 1;
-        // A device that is wanted and all given back is gone.
-        let is_gone = wanted && runs.iter().all(|(state, _)| state.is_given_back());
-        if missing != 0 || is_gone || record.wanted.get() > 1 {
-            return Err(bad);
-        }
-        Ok(Self { device, wanted, runs })
-    }
-
-    fn states(&self) -> impl Iterator<Item = State> {
-        self.runs.iter().flat_map(|(state, length)| (0..*length).map(|_| *state))
-    }
-}
-
-fn read_request(record: &record::Request, armed: Classes, devices: &[Restored]) -> Result<Request, RestoreError> {
-    let id = RequestId(record.id.get());
-    let first = DrcIndex(record.device.get());
-    let at = devices.binary_search_by_key(&first, |restored| restored.device.connectors.first());
-    let restored = at.ok().and_then(|at| devices.get(at)).ok_or(RestoreError::BadRequest(id))?;
-    let flags = record.flags.get();
-    let is_hinted = flags & HINTED != 0;
-    let request = Request {
-        id,
-        device: restored.device,
-        token: Token(record.token.get()),
-        promised: flags & PROMISED != 0,
-        started: flags & STARTED != 0,
-        hint: is_hinted.then(|| DrcIndex(record.hint.get())),
-    };
-    let class = Classes::of(restored.device.resource);
-    let is_armed = armed.contains(class);
-    // "Level 0" has hints on logical connectors only.
-    let can_hint = is_armed && Kind::of(restored.device.resource) == Some(Kind::Logical);
-    let is_possible = id.0 != 0
-        && restored.wanted
-        && flags & !(PROMISED | STARTED | HINTED) == 0
-        // PUE-V-025, PUE-V-026
-        && (!request.token.is_some() || crate::tracker::TOKENS.contains(class))
-        && (!request.promised || (request.token.is_some() && is_armed))
-        // PUE-V-041
-        && request.hint.map_or(record.hint.get() == 0, |hint| can_hint && restored.device.connectors.contains(hint));
-    if is_possible { Ok(request) } else { Err(RestoreError::BadRequest(id)) }
 }
 
 fn save_request(request: &Request, bytes: &mut Vec<u8>) {
     let flag = |is_set, flag| if is_set { flag } else { 0 };
-    let flags =
-        flag(request.promised, PROMISED) | flag(request.started, STARTED) | flag(request.hint.is_some(), HINTED);
+    let flags = flag(request.promised, PROMISED)
+        | flag(request.started, STARTED)
+        | flag(request.hint.is_some(), HINTED)
+        | flag(request.withheld, WITHHELD)
+        | flag(request.imported, IMPORTED);
     let record = record::Request {
         id: request.id.0.into(),
         device: request.device.connectors.first().0.into(),
         hint: request.hint.map_or(0, |hint| hint.0).into(),
         token: request.token.0.into(),
         flags: flags.into(),
+    };
+    bytes.extend_from_slice(record.as_bytes());
+}
+
+fn save_outcome(outcome: &Outcome, bytes: &mut Vec<u8>) {
+    let refusal = match outcome.end {
+        End::Refused(refusal) => Some(refusal),
+        _ => None,
+    };
+    let record = record::Outcome {
+        id: outcome.request.0.into(),
+        first: outcome.device.connectors.first().0.into(),
+        count: outcome.device.connectors.count().into(),
+        connector: refusal.map_or(0, |refusal| refusal.connector.0).into(),
+        resource: outcome.device.resource.0,
+        end: match outcome.end {
+            End::Released => 1,
+            End::Refused(_) => 2,
+            End::Reset => 3,
+            End::Cas => 4,
+            End::Removed => 5,
+            End::Withdrawn => 6,
+            End::Load => 7,
+        },
+        reason: refusal.map_or(0, |refusal| refusal.reason.0),
+        errno: refusal.map_or(0, |refusal| refusal.errno.0),
+        evidence: refusal.map_or(0, |refusal| match refusal.evidence {
+            Evidence::Token => 1,
+            Evidence::Order => 2,
+            Evidence::Inferred => 3,
+        }),
+        zero: [0; 3],
     };
     bytes.extend_from_slice(record.as_bytes());
 }
@@ -316,7 +263,7 @@ fn runs(states: impl Iterator<Item = State>) -> Vec<(State, u32)> {
     runs
 }
 
-/// A length as it is written. None exceeds 32 bits: connectors have 32-bit indexes.
-fn count(length: usize) -> u32 {
+/// Returns a length as a 32-bit number. No length exceeds 32 bits, because connectors have 32-bit indexes.
+pub(crate) fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Connectors with consecutive DRC indexes.
+//! Span of connectors with consecutive DRC indexes.
 
 use crate::wire::drc::DrcIndex;
-use std::fmt;
+use core::fmt;
 
-/// One or more connectors with consecutive DRC indexes, as a device has them: a CPU core one, a DIMM one for each LMB.
+/// One or more connectors with consecutive DRC indexes. A CPU core has one connector, a DIMM one for each LMB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     first: DrcIndex,
@@ -14,35 +14,35 @@ pub struct Span {
 }
 
 impl Span {
-    /// `count` connectors from `first` on; `None` if there are none, or if their indexes do not fit 32 bits.
+    /// Returns the `count` connectors from `first` on; `None` if `count` is 0 or an index does not fit 32 bits.
     pub fn new(first: DrcIndex, count: u32) -> Option<Self> {
         first.0.checked_add(count.checked_sub(1)?)?;
         Some(Self { first, count })
     }
 
-    /// The lowest index.
+    /// Returns the lowest index.
     pub fn first(self) -> DrcIndex {
         self.first
     }
 
-    /// How many connectors.
+    /// Returns the number of connectors.
     pub fn count(self) -> u32 {
         self.count
     }
 
-    /// Whether the connector is one of them.
+    /// Returns whether the connector is in the span.
     pub fn contains(self, index: DrcIndex) -> bool {
         index.0.checked_sub(self.first.0).is_some_and(|offset| offset < self.count)
     }
 
-    /// All indexes, in ascending order.
+    /// Returns all indexes, in ascending order.
     pub fn indexes(self) -> impl DoubleEndedIterator<Item = DrcIndex> + Clone {
         (0..self.count).map(move |offset| DrcIndex(self.first.0.wrapping_add(offset)))
     }
 }
 
 impl From<DrcIndex> for Span {
-    /// A single connector.
+    /// Returns the span of a single connector.
     fn from(first: DrcIndex) -> Self {
         Self { first, count: 1 }
     }
@@ -60,6 +60,7 @@ impl fmt::Display for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{string::ToString as _, vec::Vec};
 
     #[test]
     fn span_that_is_empty_or_leaves_the_index_space_is_none() {

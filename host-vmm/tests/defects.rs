@@ -2,11 +2,11 @@
 
 //! Every defect that was measured on stock parts, as a story: it is seen with the rules of stock QEMU, and not with this crate.
 //!
-//! A story is told to both VMMs by the same guest. `spec/model` has the stock rules, and plugs the crate in.
+//! A story is story to both VMMs by the same guest. `spec/model` has the stock rules, and plugs the crate in.
 
 use papr_unplug::{
-    Config, Span, Tracker,
-    event::{self, End},
+    Config, Offer, Span, Tracker,
+    event::{self, End, Requested},
     wire::{
         drc::DrcIndex,
         hotplug::Resource,
@@ -23,10 +23,11 @@ use papr_unplug_model::{
     stock::Stock,
     vmm::{Effects, Event, Input, Outcome, Source, Vmm},
 };
+
 const LMB0_AND_LMB1: [Connector; 2] = [LMB0, LMB1];
 
-/// A VMM in the middle of a story, and what it has told so far.
-struct Told<V> {
+/// Conversation with a VMM, and what the VMM has told so far.
+struct Story<V> {
     vmm: V,
     events: Vec<Event>,
     rejected: Option<&'static str>,
@@ -35,7 +36,7 @@ struct Told<V> {
     token: Token,
 }
 
-impl<V: Vmm> Told<V> {
+impl<V: Vmm> Story<V> {
     fn new(vmm: V) -> Self {
         Self { vmm, events: Vec::new(), rejected: None, abort: None, token: Token::NONE }
     }
@@ -50,7 +51,7 @@ impl<V: Vmm> Told<V> {
         for event in events {
             match event {
                 Event::Hotplug(_, token) => self.token = token,
-                told => self.events.push(told),
+                other => self.events.push(other),
             }
         }
         status
@@ -64,24 +65,24 @@ impl<V: Vmm> Told<V> {
         self.step(Input::SetIndicator(indicator, connector.index(), state));
     }
 
-    /// The guest gives a connector back.
+    /// Gives a connector back.
     fn release(&mut self, connector: Connector) {
         self.set(Indicator::ISOLATION_STATE, connector, 0);
         self.set(Indicator::ALLOCATION_STATE, connector, 0);
     }
 
-    /// The stock kernel's hint.
+    /// Sends a hint, as a stock kernel does.
     fn unisolate(&mut self, connector: Connector) {
         self.set(Indicator::ISOLATION_STATE, connector, 1);
     }
 
-    /// The guest's module arms, where it is offered to.
+    /// Arms, as the guest's module does. A VMM that takes no reports answers -3.
     fn arm(&mut self) {
         let classes = Classes::CPU | Classes::MEMORY;
         self.report(None, Report::Arm { classes, features: Features::TOKEN });
     }
 
-    /// The module reports a refusal; where nobody takes reports it does what the kernel has not done itself.
+    /// Reports a refusal, as the guest's module does. A VMM that takes no reports gets the hint, unless the kernel sent it.
     fn refuse(&mut self, token: Token, connector: Connector, has_hinted: bool) {
         let report = Report::Refused { token, reason: Reason::UNMOVABLE_PAGE, errno: Errno(16) };
         let is_taken = self.report(Some(connector), report).is_some_and(Status::is_success);
@@ -91,9 +92,6 @@ impl<V: Vmm> Told<V> {
     }
 
     fn report(&mut self, connector: Option<Connector>, report: Report) -> Option<Status> {
-        if !self.vmm.offers() {
-            return None;
-        }
         let index = connector.map_or(DrcIndex(0), Connector::index);
         self.step(Input::SetIndicator(UNPLUG_STATUS, index, report.word().0))
     }
@@ -114,13 +112,13 @@ impl<V: Vmm> Told<V> {
 }
 
 /// "last online CPU refused: no reason"
-fn last_cpu_is_refused<V: Vmm>(vmm: V) -> Told<V> {
-    let mut told = Told::new(vmm);
-    told.arm();
-    told.device_del(Device::Cpu);
-    told.unisolate(CPU0);
-    told.refuse(told.token, CPU0, true);
-    told
+fn last_cpu_is_refused<V: Vmm>(vmm: V) -> Story<V> {
+    let mut story = Story::new(vmm);
+    story.arm();
+    story.device_del(Device::Cpu);
+    story.unisolate(CPU0);
+    story.refuse(story.token, CPU0, true);
+    story
 }
 
 /// PUE-V-030, PUE-V-041
@@ -132,20 +130,18 @@ fn last_cpu_refused_is_told_once_with_its_reason() {
 }
 
 /// "DIMM whose first attempted LMB is busy", "DIMM vetoed by a memory notifier": the kernel makes no call at all.
-fn dimm_is_refused_in_silence<V: Vmm>(vmm: V) -> Told<V> {
-    let mut told = Told::new(vmm);
-    told.arm();
-    told.device_del(Device::Dimm);
-    if told.vmm.offers() {
-        told.refuse(told.token, LMB0, false);
-    }
-    told
+fn dimm_is_asked_for<V: Vmm>(vmm: V) -> Story<V> {
+    let mut story = Story::new(vmm);
+    story.arm();
+    story.device_del(Device::Dimm);
+    story
 }
 
 /// PUE-V-030
 #[test]
 fn dimm_whose_first_lmb_is_busy_is_told_once_with_its_reason() {
-    let (stock, ours) = (dimm_is_refused_in_silence(Stock::new()), dimm_is_refused_in_silence(Host::new()));
+    let (stock, mut ours) = (dimm_is_asked_for(Stock::new()), dimm_is_asked_for(Host::new()));
+    ours.refuse(ours.token, LMB0, false);
     assert_eq!(stock.refusals(), []);
     assert_eq!(ours.refusals(), [(LMB0, Reason::UNMOVABLE_PAGE, Source::Token)]);
 }
@@ -153,12 +149,12 @@ fn dimm_whose_first_lmb_is_busy_is_told_once_with_its_reason() {
 /// PUE-V-050: the other half, "Memory unplug already in progress", is gone for stock guests too.
 #[test]
 fn dimm_that_a_stock_guest_refused_in_silence_can_be_asked_for_again() {
-    fn story<V: Vmm>(vmm: V) -> Told<V> {
-        let mut told = Told::new(vmm);
-        told.device_del(Device::Dimm);
-        told.device_del(Device::Dimm);
-        LMB0_AND_LMB1.into_iter().for_each(|lmb| told.release(lmb));
-        told
+    fn story<V: Vmm>(vmm: V) -> Story<V> {
+        let mut story = Story::new(vmm);
+        story.device_del(Device::Dimm);
+        story.device_del(Device::Dimm);
+        LMB0_AND_LMB1.into_iter().for_each(|lmb| story.release(lmb));
+        story
     }
     assert_eq!(story(Stock::new()).rejected, Some("Memory unplug already in progress"));
     let ours = story(Host::new());
@@ -169,30 +165,30 @@ fn dimm_that_a_stock_guest_refused_in_silence_can_be_asked_for_again() {
 /// PUE-V-040: "DIMM whose later LMB is busy: the event twice for one refusal"
 #[test]
 fn dimm_whose_later_lmb_is_busy_is_told_once() {
-    fn story<V: Vmm>(vmm: V) -> Told<V> {
-        let mut told = Told::new(vmm);
-        told.device_del(Device::Dimm);
-        told.unisolate(LMB0);
-        told
+    fn story<V: Vmm>(vmm: V) -> Story<V> {
+        let mut story = Story::new(vmm);
+        story.device_del(Device::Dimm);
+        story.unisolate(LMB0);
+        story
     }
     assert_eq!(story(Stock::new()).refusals().len(), 2);
     assert_eq!(story(Host::new()).refusals(), [(LMB0, Reason::UNATTRIBUTED, Source::Inferred)]);
 }
 
 /// PUE-V-003, PUE-V-030, PUE-V-033: "PCI, PHB, PMEM refusal: no signal exists". The model has no such devices, and
-/// nothing with which a stock VMM could be told about them; here each of them has its say.
+/// nothing with which a stock VMM could be story about them; here each of them has its say.
 #[test]
 fn refusal_of_any_other_class_is_told() {
     let word = Report::Refused { token: Token::NONE, reason: Reason::IN_USE, errno: Errno(16) }.word().0;
     let others = [(Resource::SLOT, 0x4000_0100), (Resource::PHB, 0x2000_0001), (Resource::PCI, 0x4000_0001)];
     for (resource, index) in others.into_iter().chain([(Resource::PMEM, 0x9000_0000)]) {
-        let mut stock = Told::new(Stock::new());
+        let mut stock = Story::new(Stock::new());
         let said = Input::SetIndicator(UNPLUG_STATUS, DrcIndex(index), word);
         assert_eq!(stock.step(said), Some(Status::NO_SUCH_INDICATOR));
         assert_eq!(stock.events, []);
 
-        let offer = papr_unplug::offer(UNPLUG_STATUS, Classes::of(resource), Features::empty());
-        let mut ours = Tracker::new(Config { offer, ..Config::default() });
+        let offer = Offer::new(UNPLUG_STATUS, Classes::of(resource), Features::empty());
+        let mut ours = Tracker::new(Config::default().offer(offer));
         let connector = Span::from(DrcIndex(index));
         ours.add_connectors(resource, connector).unwrap();
         ours.plug(connector).unwrap();
@@ -200,7 +196,7 @@ fn refusal_of_any_other_class_is_told() {
         let mut events = Vec::new();
         let arm = Report::Arm { classes: Classes::of(resource), features: Features::empty() }.word().0;
         assert_eq!(ours.set_indicator(&[UNPLUG_STATUS.0, 0, arm], &mut events), Status::SUCCESS);
-        ours.request(connector.first(), &mut events).unwrap();
+        assert!(matches!(ours.request(connector.first(), &mut events), Ok(Requested::Ask(_))));
         assert_eq!(ours.set_indicator(&[UNPLUG_STATUS.0, index, word], &mut events), Status::SUCCESS);
         assert!(events.iter().any(|event| matches!(
             event,
@@ -212,17 +208,17 @@ fn refusal_of_any_other_class_is_told() {
 /// PUE-V-020, PUE-V-032: "two device_del of one CPU, both refused: one event, the second answer is lost"
 #[test]
 fn two_requests_for_one_cpu_that_are_both_refused_have_two_outcomes() {
-    fn story<V: Vmm>(vmm: V) -> Told<V> {
-        let mut told = Told::new(vmm);
-        told.arm();
-        told.device_del(Device::Cpu);
-        let first = told.token;
-        told.device_del(Device::Cpu);
-        for token in [first, told.token] {
-            told.unisolate(CPU0);
-            told.refuse(token, CPU0, true);
+    fn story<V: Vmm>(vmm: V) -> Story<V> {
+        let mut story = Story::new(vmm);
+        story.arm();
+        story.device_del(Device::Cpu);
+        let first = story.token;
+        story.device_del(Device::Cpu);
+        for token in [first, story.token] {
+            story.unisolate(CPU0);
+            story.refuse(token, CPU0, true);
         }
-        told
+        story
     }
     assert_eq!(story(Stock::new()).refusals().len(), 1);
     assert_eq!(story(Host::new()).refusals(), [(CPU0, Reason::UNMOVABLE_PAGE, Source::Token); 2]);
@@ -231,13 +227,13 @@ fn two_requests_for_one_cpu_that_are_both_refused_have_two_outcomes() {
 /// PUE-V-060, PUE-V-061: "device_del CPU twice, refused then accepted: a ghost CPU in QEMU"
 #[test]
 fn cpu_that_is_given_back_after_a_refusal_is_deleted() {
-    fn story<V: Vmm>(vmm: V) -> Told<V> {
-        let mut told = Told::new(vmm);
-        told.device_del(Device::Cpu);
-        told.device_del(Device::Cpu);
-        told.unisolate(CPU0);
-        told.release(CPU0);
-        told
+    fn story<V: Vmm>(vmm: V) -> Story<V> {
+        let mut story = Story::new(vmm);
+        story.device_del(Device::Cpu);
+        story.device_del(Device::Cpu);
+        story.unisolate(CPU0);
+        story.release(CPU0);
+        story
     }
     assert!(!story(Stock::new()).is_deleted(Device::Cpu));
     assert!(story(Host::new()).is_deleted(Device::Cpu));
@@ -246,14 +242,14 @@ fn cpu_that_is_given_back_after_a_refusal_is_deleted() {
 /// PUE-V-053, PUE-V-063, PUE-V-090: "one LMB released, the DIMM refused, device_del again: QEMU aborts"
 #[test]
 fn dimm_that_is_half_gone_and_was_refused_can_be_asked_for_again() {
-    fn story<V: Vmm>(vmm: V) -> Told<V> {
-        let mut told = Told::new(vmm);
-        told.device_del(Device::Dimm);
-        told.release(LMB0);
-        told.unisolate(LMB1);
-        told.device_del(Device::Dimm);
-        told.release(LMB1);
-        told
+    fn story<V: Vmm>(vmm: V) -> Story<V> {
+        let mut story = Story::new(vmm);
+        story.device_del(Device::Dimm);
+        story.release(LMB0);
+        story.unisolate(LMB1);
+        story.device_del(Device::Dimm);
+        story.release(LMB1);
+        story
     }
     assert_eq!(story(Stock::new()).abort, Some("spapr_drc_unplug_request: assertion failed: (drc->dev)"));
     let ours = story(Host::new());
@@ -264,12 +260,12 @@ fn dimm_that_is_half_gone_and_was_refused_can_be_asked_for_again() {
 /// PUE-V-080, PUE-V-090: "DIMM unplug pending, live migration, guest refuses: destination QEMU aborts"
 #[test]
 fn dimm_that_is_refused_after_a_migration_is_told() {
-    fn story<V: Vmm>(vmm: V) -> Told<V> {
-        let mut told = Told::new(vmm);
-        told.device_del(Device::Dimm);
-        told.step(Input::Migrate);
-        told.unisolate(LMB0);
-        told
+    fn story<V: Vmm>(vmm: V) -> Story<V> {
+        let mut story = Story::new(vmm);
+        story.device_del(Device::Dimm);
+        story.step(Input::Migrate);
+        story.unisolate(LMB0);
+        story
     }
     assert_eq!(story(Stock::new()).abort, Some("spapr_memory_unplug_rollback: assertion failed: (ds)"));
     assert_eq!(story(Host::new()).refusals(), [(LMB0, Reason::UNATTRIBUTED, Source::Inferred)]);
@@ -278,25 +274,24 @@ fn dimm_that_is_refused_after_a_migration_is_told() {
 /// PUE-V-070: "system_reset while pending: a refused unplug turns into a deletion"
 #[test]
 fn dimm_that_was_refused_survives_a_reset() {
-    fn story<V: Vmm>(vmm: V) -> Told<V> {
-        let mut told = dimm_is_refused_in_silence(vmm);
-        told.step(Input::Reset);
-        told
-    }
-    assert!(story(Stock::new()).is_deleted(Device::Dimm));
-    assert!(!story(Host::new()).is_deleted(Device::Dimm));
+    let (mut stock, mut ours) = (dimm_is_asked_for(Stock::new()), dimm_is_asked_for(Host::new()));
+    ours.refuse(ours.token, LMB0, false);
+    stock.step(Input::Reset);
+    ours.step(Input::Reset);
+    assert!(stock.is_deleted(Device::Dimm));
+    assert!(!ours.is_deleted(Device::Dimm));
 }
 
 /// PUE-V-041: "failed guest-initiated removal also UNISOLATEs: charged to a pending host request"
 #[test]
 fn removal_that_failed_inside_the_guest_is_not_charged_to_a_request() {
-    fn story<V: Vmm>(vmm: V) -> Told<V> {
-        let mut told = Told::new(vmm);
-        told.arm();
-        told.device_del(Device::Cpu);
-        told.unisolate(CPU0);
-        told.release(CPU0);
-        told
+    fn story<V: Vmm>(vmm: V) -> Story<V> {
+        let mut story = Story::new(vmm);
+        story.arm();
+        story.device_del(Device::Cpu);
+        story.unisolate(CPU0);
+        story.release(CPU0);
+        story
     }
     assert_eq!(story(Stock::new()).refusals(), [(CPU0, Reason::UNATTRIBUTED, Source::Inferred)]);
     let ours = story(Host::new());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Proves that `src/explanation.rs` says what `spec/reasons.toml` says, and renews it.
+//! Checks `src/explanation.rs` against `spec/reasons.toml`, and renews it.
 
 use papr_unplug::{explanation::Explanation, wire::reason::Reason};
 use std::{env, fs, path::Path};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The layout of a machine, and questions about it. A change that fails changes nothing.
+//! Layout of a machine. A change that fails changes nothing.
 
 use papr_unplug::{
-    Config, Span, TopologyError, Tracker,
+    Answer, Config, Span, TopologyError, Tracker,
     drc::State,
     wire::{
         drc::DrcIndex,
@@ -16,7 +16,7 @@ const CORE: DrcIndex = DrcIndex(0x1000_0001);
 const FUNCTION: DrcIndex = DrcIndex(0x1000_0002);
 const LMB: DrcIndex = DrcIndex(0x8000_0000);
 
-/// A core and a PCI function with neighbouring indexes, and four LMBs, of which two are a DIMM.
+/// Returns a machine with a core and a PCI function with neighbouring indexes, and four LMBs, of which two are a DIMM.
 fn machine() -> Tracker {
     let mut machine = Tracker::new(Config::default());
     machine.add_connectors(Resource::CPU, CORE.into()).unwrap();
@@ -42,6 +42,13 @@ fn connectors_are_added_all_or_none() {
     assert_eq!(machine().state(DrcIndex(LMB.0 - 1)), None);
     let unknown = Resource(9);
     unchanged(|one| one.add_connectors(unknown, DrcIndex(7).into()), TopologyError::UnknownResource(unknown));
+}
+
+/// Memory is bounded before it is taken.
+#[test]
+fn connectors_beyond_the_bound_are_not_added() {
+    let all = Span::new(DrcIndex(0), u32::MAX).unwrap();
+    unchanged(|one| one.add_connectors(Resource::MEMORY, all), TopologyError::TooManyConnectors);
 }
 
 #[test]
@@ -76,7 +83,7 @@ fn sensor_says_what_is_there() {
     assert_eq!(sense(&machine, DrcIndex(7)), (Status::NO_SUCH_INDICATOR, EntitySense::EMPTY));
 }
 
-/// A call with another number of words is none that there is.
+/// A call with another number of words does not exist.
 #[test]
 fn call_with_a_wrong_number_of_words_does_not_exist() {
     let mut machine = machine();
@@ -92,5 +99,5 @@ fn call_with_a_wrong_number_of_words_does_not_exist() {
 fn dr_indicator_is_that_of_physical_connectors() {
     let mut machine = machine();
     let mut set = |index: DrcIndex| machine.set_indicator(&[9002, index.0, 1], &mut ());
-    assert_eq!([FUNCTION, CORE, DrcIndex(7)].map(&mut set), [Status(0), Status(-3), Status(-3)]);
+    assert_eq!([FUNCTION, CORE, DrcIndex(7)].map(&mut set), [Status(0), Status(-3), Status(-3)].map(Answer::from));
 }

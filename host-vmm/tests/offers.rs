@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a VMM can offer.
+//! Offers that a VMM can make.
 
 use papr_unplug::{
-    Config, Tracker, offer,
+    Config, Offer, Tracker,
     wire::{
         offer::{Classes, Features},
         rtas::Indicator,
@@ -13,16 +13,17 @@ use papr_unplug::{
 /// PUE-V-002: that it does not stand in `rtas-indicators` is up to the VMM.
 #[test]
 fn offer_outside_the_vendor_range_is_none() {
-    let taken =
-        (0..=u32::from(u16::MAX)).filter(|number| offer(Indicator(*number), Classes::CPU, Features::empty()).is_some());
+    let taken = (0..=u32::from(u16::MAX))
+        .filter(|number| Offer::new(Indicator(*number), Classes::CPU, Features::empty()).is_some());
     assert!(taken.eq(9100..=9999));
 }
 
 /// PUE-V-081: a VMM can only restore what it understands, so it must not offer, nor let the guest arm, anything else.
 #[test]
 fn machine_with_any_offer_that_can_be_made_restores_what_it_saved() {
-    let offers = (0..=u8::MAX).filter_map(|features| offer(Indicator(9100), Classes::MEMORY, Features(features)));
-    let configs = offers.map(|offer| Config { offer: Some(offer), ..Config::default() });
-    let restored: Vec<_> = configs.map(|config| Tracker::new(config).restore(&Tracker::new(config).save())).collect();
+    let offers = (0..=u8::MAX).filter_map(|features| Offer::new(Indicator(9100), Classes::MEMORY, Features(features)));
+    let configs = offers.map(|offer| Config::default().offer(Some(offer)));
+    let restore = |config| Tracker::new(config).restore(&Tracker::new(config).save(), &mut ());
+    let restored: Vec<_> = configs.map(restore).collect();
     assert_eq!(restored, [Ok(()); 4]);
 }

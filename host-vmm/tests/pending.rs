@@ -18,7 +18,7 @@ const CORE: u8 = 0;
 const DIMM: u8 = 3;
 const ARMED: [u16; 4] = [0, 1 << CPU, 1 << MEMORY, 1 << CPU | 1 << MEMORY];
 
-/// Both devices, and what the guest has armed; nothing is open.
+/// Returns a machine with both devices, with these classes armed and no request open.
 fn machine(armed: u16) -> Reference {
     let mut reference = Reference::new(Some(OFFERS[0]));
     for device in [CORE, DIMM] {
@@ -29,14 +29,14 @@ fn machine(armed: u16) -> Reference {
     reference
 }
 
-/// The same, where the removal of both is wanted over a refusal (PUE-V-061).
+/// Returns the same machine after refusals: the removal of both devices is still wanted (PUE-V-061).
 fn refused(armed: u16) -> Reference {
     let mut reference = machine(armed);
     reference.plugged.iter_mut().for_each(|device| device.wanted = true);
     reference
 }
 
-/// Every way to have one request more.
+/// Returns the reference with one request more, in every way.
 fn with_one_more(reference: &Reference) -> Vec<Reference> {
     let mut more = Vec::new();
     for device in [CORE, DIMM].map(oracle::reference::plan) {
@@ -45,12 +45,13 @@ fn with_one_more(reference: &Reference) -> Vec<Reference> {
         let hints = [None, Some(device.1)];
         for (token, promised) in [(false, false), (true, false), (true, true)] {
             for hint in hints {
-                // Nothing is promised, and no hint is kept, where nothing is armed; and it is the oldest that has it.
-                if (is_armed || (!promised && hint.is_none())) && (is_oldest || hint.is_none()) {
+                // Nothing is promised where nothing is armed; a hint is kept with the oldest request, if that is promised.
+                if (is_armed || !promised) && (hint.is_none() || (is_oldest && promised)) {
                     let mut after = reference.clone();
                     after.asked += 1;
                     let id = after.asked;
-                    after.requests.push(Request { id, device, token, promised, started: false, hint });
+                    let (started, withheld, imported) = (false, false, !token && id.is_multiple_of(2));
+                    after.requests.push(Request { id, device, token, promised, started, withheld, imported, hint });
                     after.plugged.iter_mut().filter(|one| one.plan == device).for_each(|one| one.wanted = true);
                     more.push(after);
                 }
@@ -60,7 +61,7 @@ fn with_one_more(reference: &Reference) -> Vec<Reference> {
     more
 }
 
-/// Every set of up to so many requests.
+/// Returns the reference with every set of up to `most` requests.
 fn with_requests(reference: Reference, most: usize) -> Vec<Reference> {
     let mut sets = vec![vec![reference]];
     for _ in 0..most {
@@ -70,7 +71,7 @@ fn with_requests(reference: Reference, most: usize) -> Vec<Reference> {
     sets.concat()
 }
 
-/// Every way to have the connectors in these states, but for a device that is wanted and would be gone.
+/// Returns the reference with its connectors in every combination of these states, except where a wanted device would be gone.
 fn with_states(reference: &Reference, core: &[u8], lmbs: &[u8]) -> Vec<Reference> {
     let mut all = Vec::new();
     for (core, first, second) in
@@ -93,7 +94,7 @@ fn with_states(reference: &Reference, core: &[u8], lmbs: &[u8]) -> Vec<Reference
     all
 }
 
-/// The places, in [`indexes`], of no connector, of every connector of the devices, of an empty one and of one there is not.
+/// Returns the places in [`indexes`] of every connector of the devices, of a vacant one, of an unknown one and of index 0.
 fn places() -> Vec<u8> {
     let used: Vec<u32> =
         [DEVICES[0], DEVICES[3]].into_iter().flat_map(indexes_of).chain([0, VACANT.1, u32::MAX]).collect();
@@ -109,7 +110,7 @@ fn check(before: &Reference, actions: &[Action]) {
     }
 }
 
-/// Every report word's class: each opcode, with no token, each open one, one that has ended and one that never was.
+/// Returns reports of every class: each opcode, with no token, each open one, an ended one and one that was never given.
 fn reports() -> Vec<Action> {
     let names = [Name::None, Name::Open(0), Name::Open(1), Name::Open(2), Name::Past(200), Name::Never];
     let about =
@@ -131,7 +132,7 @@ fn transitions() -> Vec<Action> {
     places().into_iter().flat_map(inputs).collect()
 }
 
-/// Under miri a sample is what there is time for.
+/// Returns all, or a sample under miri, which is slow.
 fn sample(all: Vec<Reference>) -> impl Iterator<Item = Reference> {
     all.into_iter().step_by(if cfg!(miri) { 1009 } else { 1 })
 }
@@ -165,7 +166,18 @@ fn every_transition_is_answered_as_the_text_says_whatever_is_open() {
 fn everything_else_is_answered_as_the_text_says_whatever_is_open() {
     let devices = [CORE, DIMM];
     let of_devices = devices.into_iter().flat_map(|one| [Action::Request(one), Action::Unplug(one), Action::Boot(one)]);
-    let moves = [Action::Import { detached: false }, Action::Import { detached: true }, Action::Migrate, Action::Reset];
+    let moves = [
+        Action::Import { detached: false },
+        Action::Import { detached: true },
+        Action::Migrate,
+        Action::Reset,
+        Action::Cas,
+        Action::Withhold(CORE),
+        Action::Together(CORE, DIMM),
+        Action::Together(DIMM, CORE),
+        Action::Withdraw(0),
+        Action::Withdraw(1),
+    ];
     let offers = [Action::Offer(None), Action::Offer(Some(1))];
     let actions: Vec<Action> = of_devices.chain(moves).chain(offers).collect();
     for set in ARMED.into_iter().flat_map(|armed| sample(with_requests(machine(armed), 3))) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How the guest is asked, byte for byte.
+//! Hot plug sections, byte for byte.
 
 use papr_unplug::{
     Span,
@@ -8,10 +8,10 @@ use papr_unplug::{
     wire::{drc::DrcIndex, hotplug::Resource, token::Token},
 };
 
-/// The section from the resource type on.
+/// Returns the section from the resource type on.
 fn asked(resource: Resource, first: u32, count: u32, token: Token) -> Vec<u8> {
     let device = Device { resource, connectors: Span::new(DrcIndex(first), count).unwrap() };
-    Ask { request: RequestId(1), device, token }.section().as_ref()[8..].to_vec()
+    Ask::new(RequestId(1), device, token).section().as_ref()[8..].to_vec()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a person is told.
+//! Texts for people.
 
 use papr_unplug::{
     RequestError, Span, TopologyError,
@@ -16,11 +16,11 @@ fn dimm() -> Device {
 }
 
 fn refused(reason: Reason, errno: Errno, evidence: Evidence) -> Refusal {
-    Refusal { connector: LMB, reason, errno, evidence }
+    Refusal::new(LMB, reason, errno, evidence)
 }
 
 fn said(end: End) -> String {
-    Outcome { request: RequestId(7), device: dimm(), end }.to_string()
+    Outcome::new(RequestId(7), dimm(), end).to_string()
 }
 
 /// PUE-V-100
@@ -53,10 +53,14 @@ fn reason_is_told_as_well_as_it_is_known() {
 }
 
 #[test]
-fn other_ends_say_that_the_device_is_deleted() {
+fn other_ends_say_what_becomes_of_the_device() {
     let about = "request 7 to remove memory 0x80000008 to 0x80000009: ";
     assert_eq!(said(End::Released), format!("{about}released, the device is deleted"));
     assert_eq!(said(End::Reset), format!("{about}closed by a reset, the device is deleted"));
+    assert_eq!(said(End::Cas), format!("{about}closed by a CAS negotiation of the guest, the device is deleted"));
+    assert_eq!(said(End::Removed), format!("{about}closed, because the VMM removed the device without the guest"));
+    assert!(said(End::Withdrawn).ends_with("withdrawn; the device is deleted should the guest still give it back"));
+    assert_eq!(said(End::Load), format!("{about}closed, because another state of the machine was loaded"));
 }
 
 #[test]
@@ -69,9 +73,9 @@ fn evidence_has_names_for_programs() {
 #[test]
 fn section_has_a_token_at_its_end_or_ends_behind_the_identifier() {
     let core = Device { resource: Resource::CPU, connectors: DrcIndex(0x1000_0001).into() };
-    let plain = Ask { request: RequestId(1), device: core, token: Token::NONE }.section();
+    let plain = Ask::new(RequestId(1), core, Token::NONE).section();
     assert_eq!(plain.as_ref(), [0x48, 0x50, 0, 20, 1, 0, 0, 0, 1, 2, 2, 0, 0x10, 0, 0, 1, 0, 0, 0, 0]);
-    let named = Ask { request: RequestId(1), device: dimm(), token: Token(7) }.section();
+    let named = Ask::new(RequestId(1), dimm(), Token(7)).section();
     let expected = [0x48, 0x50, 0, 24, 1, 0, 0, 0, 2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8, 0, 0, 0, 7];
     assert_eq!(named.as_ref(), expected);
 }
@@ -79,14 +83,18 @@ fn section_has_a_token_at_its_end_or_ends_behind_the_identifier() {
 #[test]
 fn queue_of_events_keeps_their_order() {
     let mut queue = VecDeque::new();
-    let ended = Event::Ended(Outcome { request: RequestId(7), device: dimm(), end: End::Released });
-    [ended, Event::Deleted(dimm())].into_iter().for_each(|event| queue.tell(event));
-    assert_eq!(queue, [ended, Event::Deleted(dimm())]);
+    let ended = |id| Event::Ended(Outcome::new(RequestId(id), dimm(), End::Released));
+    [ended(7), ended(8)].into_iter().for_each(|event| queue.tell(event));
+    assert_eq!(queue, [ended(7), ended(8)]);
 }
 
 #[test]
 fn error_names_what_is_wrong_and_how_to_go_on() {
     assert_eq!(TopologyError::Occupied(LMB).to_string(), "connector 0x80000009 has a device already");
     let bound = RequestError::TooMany(4).to_string();
-    assert_eq!(bound, "4 removal requests are open already; wait until the guest has answered one of them");
+    let advice = "withdraw one of them, or wait until the guest has answered";
+    assert_eq!(bound, format!("4 removal requests are open already; {advice}"));
+    let bound = RequestError::TooManyOfDevice(LMB, 3).to_string();
+    let device = "the device at connector 0x80000009";
+    assert_eq!(bound, format!("3 removal requests for {device} are open already; {advice}"));
 }

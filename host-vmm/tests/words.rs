@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the guest says, exhaustively: every class of words. Kani proves the same properties for every word.
+//! Words of the guest, exhaustively: every class of words. The properties are written so that Kani can prove them for every
+//! word.
 
 use papr_unplug::{
     decode::{self, Call},
@@ -18,7 +19,7 @@ use papr_unplug::{
 const INDEX: u32 = 0x8000_0008;
 const REPORTS: Option<Indicator> = Some(Indicator(9100));
 
-/// Every opcode, reason and errno, with every low half that is 0, 1, all ones or has one bit.
+/// Checks every opcode, reason and errno, with every low half that is 0, all ones or has one bit.
 #[cfg(not(kani))]
 fn for_all_words(property: impl Fn(u32)) {
     let step = if cfg!(miri) { 511 } else { 1 };
@@ -32,7 +33,7 @@ fn for_all_words(property: impl Fn(u32)) {
     property(kani::any());
 }
 
-/// Every indicator near one that means something, and the ends of the vendors' range.
+/// Checks every indicator up to the end of the vendors' range, and the largest number.
 #[cfg(not(kani))]
 fn for_all_indicators(property: impl Fn(u32)) {
     (0..=10_100).chain([u32::MAX]).for_each(property);
@@ -43,7 +44,7 @@ fn for_all_indicators(property: impl Fn(u32)) {
     property(kani::any());
 }
 
-/// "Report word" and its table, read by hand.
+/// Reads a report word by the table in "Report word".
 fn by_the_table(word: u32) -> Option<Report> {
     let (opcode, reason, errno, low) = (word >> 29, (word >> 24 & 31) as u8, (word >> 16) as u8, word as u16);
     let token = Token(low);

@@ -3,15 +3,14 @@
 //! The hypervisor: the host crate, with a firmware that can be made busy or deaf.
 
 use papr_unplug::{
-    event::{Ask, Event, Outcome, RequestId},
-    offer,
+    event::{Ask, Event, Outcome, RequestId, Requested},
     wire::{
         drc::DrcIndex,
         hotplug::Resource,
         offer::{Classes, Features},
         rtas::{EntitySense, Indicator, IsolationState, Status},
     },
-    Config, Span, Tracker,
+    Config, Offer, Span, Tracker,
 };
 use papr_unplug_guest::logic::rtas::Rtas;
 use std::{
@@ -55,7 +54,8 @@ impl Hypervisor {
 
     /// One that offers these.
     pub(crate) fn offering(classes: Classes, features: Features) -> Self {
-        let mut tracker = Tracker::new(Config { offer: offer(REPORTS, classes, features), ..Config::default() });
+        let mut tracker =
+            Tracker::new(Config::default().offer(Offer::new(REPORTS, classes, features)).max_open_per_device(1024));
         for (resource, first, count) in
             [(Resource::MEMORY, DIMM, 2), (Resource::MEMORY, OTHER_DIMM, 1), (Resource::CPU, CORE, 1)]
         {
@@ -77,15 +77,17 @@ impl Hypervisor {
 
     /// The value of the offer's property, empty if there is none.
     pub(crate) fn property(&self) -> Vec<u8> {
-        use zerocopy::IntoBytes as _;
-        self.tracker.borrow().offered().map_or(Vec::new(), |offer| offer.as_bytes().to_vec())
+        self.tracker.borrow().offered().map_or(Vec::new(), |offer| offer.property().to_vec())
     }
 
     /// `device_del`; `None` if there is no such device any more.
     pub(crate) fn device_del(&self, first: DrcIndex) -> Option<RequestId> {
-        let request = self.tracker.borrow_mut().request(first, &mut *self.events.borrow_mut()).ok();
+        let requested = self.tracker.borrow_mut().request(first, &mut *self.events.borrow_mut()).ok()?;
+        if let Requested::Ask(ask) = requested {
+            self.asks.borrow_mut().push_back(ask);
+        }
         self.deliver();
-        request
+        Some(requested.id())
     }
 
     /// Migrates to a hypervisor that offers what this one does, and knows nothing of what was armed.
@@ -137,10 +139,8 @@ impl Hypervisor {
 
     fn deliver(&self) {
         for event in self.events.take() {
-            match event {
-                Event::Ask(ask) => self.asks.borrow_mut().push_back(ask),
-                Event::Ended(outcome) => self.outcomes.borrow_mut().push(outcome),
-                Event::Deleted(_) => {}
+            if let Event::Ended(outcome) = event {
+                self.outcomes.borrow_mut().push(outcome);
             }
         }
     }
@@ -169,9 +169,9 @@ impl Rtas for Hypervisor {
         }
         let words = [indicator.0, connector.0, state];
         self.calls.borrow_mut().push(words.into());
-        let status = self.tracker.borrow_mut().set_indicator(&words, &mut *self.events.borrow_mut());
+        let answer = self.tracker.borrow_mut().set_indicator(&words, &mut *self.events.borrow_mut());
         self.deliver();
-        status
+        answer.status
     }
 
     fn pause(&self, busy: Status) {

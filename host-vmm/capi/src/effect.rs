@@ -8,7 +8,7 @@ use crate::{
 };
 use papr_unplug::{
     Span,
-    event::{Device, End, Event, Events, Evidence, Outcome, Refusal, RequestId},
+    event::{Deletion, Device, End, Event, Events, Evidence, Outcome, Refusal, RequestId},
     wire::{drc::DrcIndex, hotplug::Resource, reason::Reason, report::Errno},
 };
 use std::{collections::VecDeque, ffi::c_char};
@@ -84,10 +84,9 @@ const ROOM: usize = 16;
 impl Events for Effects {
     fn tell(&mut self, event: Event) {
         match event {
-            // papr_unplug_request() returns it.
-            Event::Ask(_) => {}
             Event::Ended(outcome) => self.0.push_back(outcome.into()),
-            Event::Deleted(device) => self.0.push_back(device.into()),
+            Event::Deleted(Deletion { device, .. }) => self.0.push_back(device.into()),
+            _ => {}
         }
     }
 }
@@ -125,8 +124,7 @@ impl From<Outcome> for PaprUnplugEffect {
         let (kind, request) = (PaprUnplugEffectKind::Outcome as u32, outcome.request.0);
         let effect = Self { kind, request, ..outcome.device.into() };
         match outcome.end {
-            End::Released => Self { end: PaprUnplugEnd::Released as u32, ..effect },
-            End::Reset => Self { end: PaprUnplugEnd::Reset as u32, ..effect },
+            End::Released | End::Removed => Self { end: PaprUnplugEnd::Released as u32, ..effect },
             End::Refused(refusal) => Self {
                 end: PaprUnplugEnd::Refused as u32,
                 connector: refusal.connector.0,
@@ -135,10 +133,11 @@ impl From<Outcome> for PaprUnplugEffect {
                 evidence: match refusal.evidence {
                     Evidence::Token => PaprUnplugEvidence::Token,
                     Evidence::Order => PaprUnplugEvidence::Order,
-                    Evidence::Inferred => PaprUnplugEvidence::Inferred,
+                    _ => PaprUnplugEvidence::Inferred,
                 } as u32,
                 ..effect
             },
+            _ => Self { end: PaprUnplugEnd::Reset as u32, ..effect },
         }
     }
 }
@@ -159,22 +158,22 @@ impl PaprUnplugEffect {
             end if end == PaprUnplugEnd::Refused as u32 => End::Refused(self.refusal()?),
             _ => return None,
         };
-        let outcome = Outcome { request: RequestId(self.request), device, end };
+        let outcome = Outcome::new(RequestId(self.request), device, end);
         (self.kind == PaprUnplugEffectKind::Outcome as u32).then(|| outcome.to_string())
     }
 
     fn refusal(&self) -> Option<Refusal> {
-        Some(Refusal {
-            connector: DrcIndex(self.connector),
-            reason: Reason(u8::try_from(self.reason).ok()?),
-            errno: Errno(u8::try_from(self.guest_errno).ok()?),
-            evidence: match self.evidence {
+        Some(Refusal::new(
+            DrcIndex(self.connector),
+            Reason(u8::try_from(self.reason).ok()?),
+            Errno(u8::try_from(self.guest_errno).ok()?),
+            match self.evidence {
                 evidence if evidence == PaprUnplugEvidence::Token as u32 => Evidence::Token,
                 evidence if evidence == PaprUnplugEvidence::Order as u32 => Evidence::Order,
                 evidence if evidence == PaprUnplugEvidence::Inferred as u32 => Evidence::Inferred,
                 _ => return None,
             },
-        })
+        ))
     }
 }
 

@@ -82,6 +82,8 @@ impl From<TopologyError> for Failure {
             TopologyError::NoSuchConnector(_) => PaprUnplugError::NoSuchConnector,
             TopologyError::Occupied(_) => PaprUnplugError::Occupied,
             TopologyError::MixedResources(_) => PaprUnplugError::MixedResources,
+            TopologyError::TooManyConnectors => PaprUnplugError::TooMany,
+            _ => PaprUnplugError::Argument,
         };
         Self { error: code, text: error.to_string() }
     }
@@ -91,7 +93,8 @@ impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let code = match error {
             RequestError::NoSuchDevice(_) => PaprUnplugError::NoSuchDevice,
-            RequestError::TooMany(_) => PaprUnplugError::TooMany,
+            RequestError::TooMany(_) | RequestError::TooManyOfDevice(..) => PaprUnplugError::TooMany,
+            _ => PaprUnplugError::Argument,
         };
         Self { error: code, text: error.to_string() }
     }
@@ -103,6 +106,7 @@ impl From<ImportError> for Failure {
             ImportError::NoDevice(_) => PaprUnplugError::NoSuchDevice,
             ImportError::BadState(..) => PaprUnplugError::BadState,
             ImportError::TooMany(_) => PaprUnplugError::TooMany,
+            _ => PaprUnplugError::Argument,
         };
         Self { error: code, text: error.to_string() }
     }
@@ -115,12 +119,7 @@ impl From<RestoreError> for Failure {
             RestoreError::ReportsNotTaken => PaprUnplugError::ReportsNotTaken,
             RestoreError::OtherNumberOfDevices(..) | RestoreError::OtherDevice(_) => PaprUnplugError::OtherMachine,
             RestoreError::TooManyRequests(..) => PaprUnplugError::TooMany,
-            RestoreError::CutOff
-            | RestoreError::TooLong(_)
-            | RestoreError::NotASnapshot
-            | RestoreError::BadOffer
-            | RestoreError::BadDevice(_)
-            | RestoreError::BadRequest(_) => PaprUnplugError::BadSave,
+            _ => PaprUnplugError::BadSave,
         };
         Self { error: code, text: error.to_string() }
     }

@@ -8,6 +8,7 @@
 use papr_unplug::{
     Tracker,
     drc::State,
+    event::Events,
     foreign::{Foreign, ImportError},
     wire::drc::DrcIndex,
 };
@@ -63,13 +64,13 @@ impl Incoming {
     }
 
     /// Puts the machine into the state that the marks say. More marks may follow.
-    pub(crate) fn settle(&mut self, tracker: &mut Tracker) {
+    pub(crate) fn settle(&mut self, tracker: &mut Tracker, events: &mut impl Events) {
         if let Self::Marks(marks) = self
             && !marks.is_settled
         {
             let connectors = marks.possible();
             // Each was looked at when it came, and the devices are the same still.
-            marks.is_settled = tracker.import(&connectors).is_ok();
+            marks.is_settled = tracker.import(&connectors, events).is_ok();
         }
     }
 }

@@ -4,9 +4,9 @@
 
 use crate::{effect::Effects, error::Failure, incoming::Incoming, pointer};
 use papr_unplug::{
-    Config, Tracker, offer,
+    Config, Offer, Tracker,
     wire::{
-        offer::{Classes, Features, Offer},
+        offer::{Classes, Features},
         rtas::Indicator,
     },
 };
@@ -52,20 +52,20 @@ impl PaprUnplug {
 
     /// The machine and its effects, for a call that the guest or the user makes. What came by migration is complete.
     pub(crate) fn act(&mut self) -> (&mut Tracker, &mut Effects) {
-        self.incoming.settle(&mut self.tracker);
+        self.incoming.settle(&mut self.tracker, &mut self.effects);
         self.incoming = Incoming::Nothing;
         (&mut self.tracker, &mut self.effects)
     }
 
     /// The machine, for a question.
     pub(crate) fn look(&mut self) -> &Tracker {
-        self.incoming.settle(&mut self.tracker);
+        self.incoming.settle(&mut self.tracker, &mut self.effects);
         &self.tracker
     }
 
     /// The machine as it was before anything came by migration, and what came.
-    pub(crate) fn arrive(&mut self) -> (&mut Tracker, &mut Incoming) {
-        (&mut self.tracker, &mut self.incoming)
+    pub(crate) fn arrive(&mut self) -> (&mut Tracker, &mut Incoming, &mut Effects) {
+        (&mut self.tracker, &mut self.incoming, &mut self.effects)
     }
 
     fn guarded<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> Result<T, Absent> {
@@ -141,8 +141,9 @@ impl PaprUnplugOffer {
         let no_offer = || Failure::argument("the offer's indicator is not one of 9100 to 9999, or it has unknown bits");
         let classes = u16::try_from(self.classes).ok().and_then(Classes::from_bits);
         let features = u8::try_from(self.features).map(Features).ok();
-        let made =
-            classes.zip(features).and_then(|(classes, features)| offer(Indicator(self.indicator), classes, features));
+        let made = classes
+            .zip(features)
+            .and_then(|(classes, features)| Offer::new(Indicator(self.indicator), classes, features));
         made.ok_or_else(no_offer)
     }
 }
@@ -159,11 +160,11 @@ pub unsafe extern "C" fn papr_unplug_new(offer: *const PaprUnplugOffer, max_open
     let offer = unsafe { offer.as_ref() }.copied();
     shielded(std::ptr::null_mut(), || {
         let Ok(offer) = offer.map(PaprUnplugOffer::read).transpose() else { return std::ptr::null_mut() };
-        let max_open = match max_open {
-            0 => Config::default().max_open,
-            number => usize::try_from(number).unwrap_or(usize::MAX),
+        let config = match max_open {
+            0 => Config::default(),
+            number => Config::default().max_open(usize::try_from(number).unwrap_or(usize::MAX)),
         };
-        Box::into_raw(Box::new(PaprUnplug::new(Config { offer, max_open })))
+        Box::into_raw(Box::new(PaprUnplug::new(config.offer(offer))))
     })
 }
 

@@ -70,7 +70,7 @@ pub unsafe extern "C" fn papr_unplug_import(
 ) -> c_int {
     let foreign = Foreign { index: DrcIndex(index), state, unplug_requested: is_unplug_requested };
     let import = |machine: &mut PaprUnplug| {
-        let (tracker, incoming) = machine.arrive();
+        let (tracker, incoming, _) = machine.arrive();
         let result = incoming.mark(tracker, foreign).map(|()| 0).map_err(Failure::from);
         machine.answer(result)
     };
@@ -96,8 +96,8 @@ pub unsafe extern "C" fn papr_unplug_has_more(machine: *mut PaprUnplug) -> bool 
 
 impl PaprUnplug {
     fn restore(&mut self, bytes: &[u8]) -> Result<c_int, Failure> {
-        let (tracker, incoming) = self.arrive();
-        tracker.restore(bytes)?;
+        let (tracker, incoming, effects) = self.arrive();
+        tracker.restore(bytes, effects)?;
         *incoming = Incoming::Whole;
         Ok(0)
     }

@@ -9,8 +9,8 @@ use crate::{
 };
 use papr_unplug::{
     Request, RequestError,
-    event::{Ask, RequestId},
-    wire::{drc::DrcIndex, token::Token},
+    event::{Ask, Device, RequestId},
+    wire::drc::DrcIndex,
 };
 use std::ffi::c_int;
 
@@ -37,6 +37,21 @@ pub struct PaprUnplugRequest {
 }
 
 const _: () = assert!(size_of::<PaprUnplugRequest>() == 32);
+
+impl PaprUnplugRequest {
+    fn released(id: RequestId, device: Device) -> Self {
+        Self {
+            id: id.0,
+            resource: device.resource.0.into(),
+            first: device.connectors.first().0,
+            count: device.connectors.count(),
+            hint: 0,
+            token: 0,
+            is_promised: false,
+            is_started: false,
+        }
+    }
+}
 
 impl From<&Request> for PaprUnplugRequest {
     fn from(request: &Request) -> Self {
@@ -110,7 +125,7 @@ pub unsafe extern "C" fn papr_unplug_section(
 ) -> usize {
     let find = |machine: &mut PaprUnplug| {
         let request = machine.look().requests().iter().find(|request| request.id == RequestId(id))?;
-        let ask = Ask { request: request.id, device: request.device, token: request.token };
+        let ask = Ask::new(request.id, request.device, request.token);
         Some(ask.section().as_ref().to_vec())
     };
     // SAFETY: the contract at the top of the header.
@@ -126,9 +141,9 @@ impl PaprUnplug {
     fn ask(&mut self, first: DrcIndex) -> Result<(c_int, PaprUnplugRequest), Failure> {
         let (tracker, effects) = self.act();
         let device = tracker.device(first).ok_or(RequestError::NoSuchDevice(first))?;
-        let id = tracker.request(first, effects)?;
-        let open = tracker.requests().last().filter(|request| request.id == id);
-        let released = Request { id, device, token: Token::NONE, promised: false, started: false, hint: None };
-        Ok((c_int::from(open.is_none()), open.unwrap_or(&released).into()))
+        let made = tracker.request(first, effects)?;
+        let open = tracker.requests().last().filter(|request| request.id == made.id());
+        let released = PaprUnplugRequest::released(made.id(), device);
+        Ok((c_int::from(open.is_none()), open.map_or(released, PaprUnplugRequest::from)))
     }
 }

@@ -28,7 +28,7 @@ pub unsafe extern "C" fn papr_unplug_set_indicator(
 ) -> i32 {
     let set = |machine: &mut PaprUnplug| {
         let (tracker, effects) = machine.act();
-        tracker.set_indicator(&[indicator, index, value], effects)
+        tracker.set_indicator(&[indicator, index, value], effects).status
     };
     // SAFETY: the contract at the top of the header.
     unsafe { enter(machine, set) }.unwrap_or(Status::HARDWARE).0

@@ -1,41 +1,58 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The open requests, and which of them a report is about.
+//! Ledger of requests: the open ones, and the last outcomes.
 
+use super::Tracker;
 use crate::{
-    event::{Device, RequestId},
+    event::{Device, Outcome, RequestId},
     wire::{drc::DrcIndex, offer::Classes, token::Token},
 };
+use alloc::{collections::VecDeque, vec::Vec};
 use hashbrown::HashSet;
 
-/// A request that has no outcome yet.
+/// Request without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Request {
-    /// Its name.
+    /// Id of the request.
     pub id: RequestId,
-    /// What is to be removed.
+    /// Device to be removed.
     pub device: Device,
-    /// The token that went with its hot plug event; [`Token::NONE`] if none did.
+    /// Token of its hot plug event; [`Token::NONE`] for none.
     pub token: Token,
     /// Whether the guest has promised to answer it (PUE-V-026).
     pub promised: bool,
-    /// Whether the guest has said that it has begun with it.
+    /// Whether the guest has reported that it began to handle it.
     pub started: bool,
-    /// The connector at which the guest did what a guest that refuses does, while it was armed (PUE-V-041).
+    /// Whether the guest has not been asked yet, see [`Tracker::withhold`].
+    pub withheld: bool,
+    /// Whether it came from a VMM without this crate, see [`Tracker::import`]. The guest may know it by a token that this VMM
+    /// does not know.
+    pub imported: bool,
+    /// Connector of the hint that the guest sent, while the request is promised (PUE-V-041).
     pub hint: Option<DrcIndex>,
 }
 
-/// The open requests, oldest first. There are never more than a fixed number of them (PUE-V-052).
+/// Open requests, oldest first, and the last outcomes.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     open: Vec<Request>,
-    bound: usize,
-    last_id: RequestId,
-    last_token: Token,
+    outcomes: VecDeque<Outcome>,
+    last: Numbers,
+}
+
+/// Numbers that were given last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    /// Id of the last request; 0 for none.
+    pub(crate) id: RequestId,
+    /// Number of tokens that were passed, in the order 1 to 65535 and from 1 again.
+    pub(crate) tokens: u64,
 }
 
 impl Request {
-    fn is_of(&self, first: DrcIndex) -> bool {
+    /// Returns whether the request is for the device with this first connector.
+    pub(crate) fn is_of(&self, first: DrcIndex) -> bool {
         self.device.connectors.first() == first
     }
 
@@ -44,44 +61,74 @@ impl Request {
     }
 }
 
+impl Numbers {
+    /// Number of tokens.
+    const TOKENS: u64 = u16::MAX as u64;
+
+    /// Returns the numbers of a machine that has given none.
+    pub(crate) const NONE: Self = Self { id: RequestId(0), tokens: 0 };
+
+    /// Returns whether a token was given out before.
+    pub(crate) fn has_given(&self, token: Token) -> bool {
+        token.is_some() && u64::from(token.0) <= self.tokens
+    }
+
+    /// Returns the numbers with an id that is at least `id`.
+    pub(crate) fn max(self, id: RequestId) -> Self {
+        Self { id: self.id.max(id), ..self }
+    }
+
+    /// Returns the numbers after at least as many tokens as the others.
+    pub(crate) fn with_tokens_of(self, other: Self) -> Self {
+        Self { tokens: self.tokens.max(other.tokens), ..self }
+    }
+
+    fn next_token(&mut self) -> Token {
+        let place = self.tokens.checked_rem(Self::TOKENS).unwrap_or_default();
+        self.tokens = self.tokens.saturating_add(1);
+        Token(u16::try_from(place).unwrap_or_default().saturating_add(1))
+    }
+}
+
 impl Ledger {
-    /// A ledger that takes so many requests, but no more than there are tokens to tell them apart.
-    pub(crate) fn new(bound: usize) -> Self {
-        let bound = bound.min(usize::from(u16::MAX));
-        Self { open: Vec::with_capacity(bound.min(64)), bound, last_id: RequestId(0), last_token: Token::NONE }
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.open.len() >= self.bound
-    }
-
-    pub(crate) fn bound(&self) -> usize {
-        self.bound
+    pub(crate) fn new() -> Self {
+        Self {
+            open: Vec::with_capacity(64),
+            outcomes: VecDeque::with_capacity(Tracker::KEPT_OUTCOMES),
+            last: Numbers::NONE,
+        }
     }
 
     pub(crate) fn requests(&self) -> &[Request] {
         &self.open
     }
 
-    /// A name that was never used before.
-    pub(crate) fn name(&mut self) -> RequestId {
-        self.last_id = self.last_id.next();
-        self.last_id
+    pub(crate) fn outcomes(&self) -> impl ExactSizeIterator<Item = &Outcome> {
+        self.outcomes.iter()
     }
 
-    /// A token that no open request has, and that was not used for as long as possible (PUE-V-023, PUE-V-024).
-    pub(crate) fn token(&mut self) -> Token {
-        let after = |token: Token| Token(token.0.checked_add(1).unwrap_or(1));
-        let mut token = after(self.last_token);
-        // Rarely: every token was given once, and the request of the next one is open still.
+    /// Returns the numbers that were given last.
+    pub(crate) fn last(&self) -> Numbers {
+        self.last
+    }
+
+    /// Returns an id that was never used before.
+    pub(crate) fn next_id(&mut self) -> RequestId {
+        self.last.id = self.last.id.next();
+        self.last.id
+    }
+
+    /// Returns a token that no open request has, and that was not used for as long as possible (PUE-V-023, PUE-V-024).
+    pub(crate) fn next_token(&mut self) -> Token {
+        let mut token = self.last.next_token();
+        // Rare: every token was given once, and the request of the next one is still open.
         if self.open.iter().any(|request| request.token == token) {
             let used: HashSet<Token> = self.open.iter().map(|request| request.token).collect();
-            // Fewer requests are open than there are tokens, so this ends.
+            // Ends, because fewer requests are open than tokens exist.
             while used.contains(&token) {
-                token = after(token);
+                token = self.last.next_token();
             }
         }
-        self.last_token = token;
         token
     }
 
@@ -89,62 +136,68 @@ impl Ledger {
         self.open.push(request);
     }
 
-    /// PUE-V-032 to PUE-V-034: which request a report from the device with this first connector is about.
+    /// Keeps an outcome, and drops the oldest one if there are too many.
+    pub(crate) fn keep(&mut self, outcome: Outcome) {
+        if self.outcomes.len() >= Tracker::KEPT_OUTCOMES {
+            self.outcomes.pop_front();
+        }
+        self.outcomes.push_back(outcome);
+    }
+
+    /// Returns the request that a report about the device with this first connector is about (PUE-V-031 to PUE-V-034).
     pub(crate) fn about(&self, device: Option<DrcIndex>, token: Token) -> Option<Request> {
         let named = self.open.iter().find(|request| token.is_some() && request.token == token);
+        let is_unknown = token.is_some() && !self.last.has_given(token);
         let next = || {
             self.open.iter().find(|request| {
-                let is_next = if token.is_some() { !request.token.is_some() } else { !request.promised };
+                let is_next = if token.is_some() {
+                    is_unknown && request.imported
+                } else {
+                    !request.promised && !request.withheld
+                };
                 is_next && device.is_some_and(|first| request.is_of(first))
             })
         };
         named.or_else(next).copied()
     }
 
-    /// The oldest request for the device.
-    pub(crate) fn oldest(&mut self, first: DrcIndex) -> Option<&mut Request> {
-        self.open.iter_mut().find(|request| request.is_of(first))
+    /// Returns the oldest request for the device that the guest was asked for.
+    pub(crate) fn oldest_asked(&mut self, first: DrcIndex) -> Option<&mut Request> {
+        self.open.iter_mut().find(|request| request.is_of(first) && !request.withheld)
     }
 
     pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Request> {
         self.open.iter_mut().find(|request| request.id == id)
     }
 
-    /// Closes one request.
-    pub(crate) fn close(&mut self, id: RequestId) {
-        self.open.retain(|request| request.id != id);
+    /// Marks the requests for the device as not withheld any more.
+    pub(crate) fn ask_withheld(&mut self, first: DrcIndex) {
+        self.open.iter_mut().filter(|request| request.is_of(first)).for_each(|request| request.withheld = false);
     }
 
-    /// Closes the requests for the device that are older than `id` and not promised (PUE-V-037).
-    pub(crate) fn close_passed_over(&mut self, first: DrcIndex, id: RequestId) -> impl Iterator<Item = Request> {
-        self.open.extract_if(.., move |request| request.is_of(first) && request.id < id && !request.promised)
+    /// Takes the oldest request that meets the condition out.
+    pub(crate) fn take(&mut self, is_meant: impl Fn(&Request) -> bool) -> Option<Request> {
+        let at = self.open.iter().position(is_meant)?;
+        Some(self.open.remove(at))
     }
 
-    /// Closes all requests for the device.
-    pub(crate) fn close_all_of(&mut self, first: DrcIndex) -> impl Iterator<Item = Request> {
-        self.open.extract_if(.., move |request| request.is_of(first))
+    /// Takes the oldest request for the device out that is older than `id` and was neither promised nor withheld (PUE-V-037).
+    pub(crate) fn take_passed_over(&mut self, first: DrcIndex, id: RequestId) -> Option<Request> {
+        let answered = self.open.iter().position(|request| request.id == id)?;
+        let is_passed_over = |request: &Request| request.is_of(first) && !request.promised && !request.withheld;
+        let at = self.open.iter().take(answered).position(is_passed_over)?;
+        Some(self.open.remove(at))
     }
 
-    /// Ends the promises of these classes, and closes those of their requests that have a hint (PUE-V-016).
-    pub(crate) fn withdraw(&mut self, classes: Classes) -> impl Iterator<Item = Request> {
+    /// Ends the promises of these classes (PUE-V-016).
+    pub(crate) fn withdraw_promises(&mut self, classes: Classes) {
         for request in self.open.iter_mut().filter(|request| request.is_in(classes)) {
             request.promised = false;
         }
-        self.open.extract_if(.., move |request| request.is_in(classes) && request.hint.is_some())
     }
 
-    /// Closes every request.
-    pub(crate) fn close_all(&mut self) -> Vec<Request> {
-        std::mem::take(&mut self.open)
-    }
-
-    /// The name and the token that were given last.
-    pub(crate) fn last(&self) -> (RequestId, Token) {
-        (self.last_id, self.last_token)
-    }
-
-    /// A ledger with the same bound and these contents.
-    pub(crate) fn with(&self, open: Vec<Request>, last: (RequestId, Token)) -> Self {
-        Self { open, bound: self.bound, last_id: last.0, last_token: last.1 }
+    /// Returns a ledger with these requests and without outcomes.
+    pub(crate) fn with(open: Vec<Request>, last: Numbers) -> Self {
+        Self { open, last, ..Self::new() }
     }
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a report does: arming, and the answers to requests.
+//! Reports of the guest: arming, and answers to requests.
 
 use super::{Request, Tracker, inferred};
 use crate::{
-    event::{Device, End, Event, Events, Evidence, Outcome, Refusal},
+    config::Offer,
+    event::{Device, End, Events, Evidence, Refusal},
     wire::{
         drc::DrcIndex,
-        offer::{Classes, Features, Offer},
+        offer::{Classes, Features},
         reason::Reason,
         report::{Errno, Report},
         rtas::Status,
@@ -16,7 +17,7 @@ use crate::{
 };
 
 impl Tracker {
-    /// PUE-V-010 to PUE-V-017
+    /// Handles a report (PUE-V-010 to PUE-V-017).
     pub(super) fn report(&mut self, index: DrcIndex, report: Report, events: &mut impl Events) -> Status {
         match report {
             Report::Arm { .. } | Report::Disarm if index != DrcIndex(0) => Status::WRONG_CONNECTOR,
@@ -28,43 +29,52 @@ impl Tracker {
                 self.arm(classes, features, events)
             }
             Report::Disarm => self.arm(Classes::empty(), Features::empty(), events),
-            Report::Started { token } => self.answer(index, token, events, |_, request, _| {
+            Report::Started { token } => self.answer(index, token, true, events, |_, request, _| {
                 request.started = true;
                 None
             }),
             Report::Refused { token, reason, errno } => {
-                self.answer(index, token, events, |_, _, connector| Some((connector, reason, errno)))
+                self.answer(index, token, false, events, |_, _, connector| Some((connector, reason, errno)))
             }
-            Report::Done { token } => self.answer(index, token, events, |tracker, request, _| {
+            Report::Done { token } => self.answer(index, token, false, events, |tracker, request, _| {
                 let held = tracker.topology.lowest_held(request.device)?;
                 Some((held, Reason::INCOMPLETE, Errno(0)))
             }),
         }
     }
 
-    /// PUE-V-015, PUE-V-016
+    /// Replaces the armed classes and features. Ends the promises of classes that are no longer armed, and all promises if the
+    /// feature TOKEN is no longer armed, because no report could answer them (PUE-V-015, PUE-V-016).
     pub(super) fn arm(&mut self, classes: Classes, features: Features, events: &mut impl Events) -> Status {
-        let withdrawn = self.armed.difference(classes);
+        let kept = if features.contains(Features::TOKEN) { classes } else { Classes::empty() };
+        let withdrawn = self.armed.difference(kept);
         (self.armed, self.features) = (classes, features);
-        let hinted: Vec<Request> = self.ledger.withdraw(withdrawn).collect();
-        for request in hinted {
+        self.ledger.withdraw_promises(withdrawn);
+        while let Some(request) = self.ledger.take(|request| !request.promised && request.hint.is_some()) {
             let connector = request.hint.unwrap_or(request.device.connectors.first());
-            self.close(&request, inferred(connector), events);
+            self.end(&request, inferred(connector), events);
         }
         Status::SUCCESS
     }
 
-    /// PUE-V-017, PUE-V-030 to PUE-V-038: finds the request that a report is about, and ends it if `decide` says so.
+    /// Finds the request that a report is about, and ends it if `decide` returns connector, reason and errno of a refusal
+    /// (PUE-V-017, PUE-V-030 to PUE-V-038).
     fn answer(
         &mut self,
         index: DrcIndex,
         token: Token,
+        is_start: bool,
         events: &mut impl Events,
         decide: impl FnOnce(&Self, &mut Request, DrcIndex) -> Option<(DrcIndex, Reason, Errno)>,
     ) -> Status {
         let Some((resource, device)) = self.topology.behind(index) else { return Status::WRONG_CONNECTOR };
         if !self.armed.contains(Classes::of(resource)) {
             return Status::NOT_ARMED;
+        }
+        // PUE-V-043: after a hint has ended a request, the report of the same refusal follows, perhaps without its token.
+        let echo = device.and_then(|first| self.topology.device_mut(first)).map(|plugged| &mut plugged.echo);
+        if echo.is_some_and(core::mem::take) && !token.is_some() && !is_start {
+            return Status::ALREADY;
         }
         let Some(mut request) = self.ledger.about(device, token) else { return Status::ALREADY };
         if device != Some(request.device.connectors.first()) {
@@ -79,22 +89,19 @@ impl Tracker {
             }
             Some((connector, reason, errno)) => {
                 self.pass_over(request.device, &request, index, events);
-                self.close(&request, End::Refused(Refusal { connector, reason, errno, evidence }), events);
+                self.ledger.take(|open| open.id == request.id);
+                self.end(&request, End::Refused(Refusal::new(connector, reason, errno, evidence)), events);
             }
         }
         Status::SUCCESS
     }
 
-    /// PUE-V-037: the guest answers in the order it was asked, so what it did not promise and has passed over it never
-    /// answers.
+    /// Ends the requests that the guest has passed over: it answers in order, so it will not answer older requests that it has
+    /// not promised (PUE-V-037).
     fn pass_over(&mut self, device: Device, answered: &Request, index: DrcIndex, events: &mut impl Events) {
-        let mut passed: i32 = 0;
-        for older in self.ledger.close_passed_over(device.connectors.first(), answered.id) {
-            let end = inferred(older.hint.unwrap_or(index));
-            events.tell(Event::Ended(Outcome { request: older.id, device, end }));
-            passed = passed.saturating_add(1);
+        while let Some(older) = self.ledger.take_passed_over(device.connectors.first(), answered.id) {
+            self.end(&older, inferred(older.hint.unwrap_or(index)), events);
         }
-        self.count_open(device, passed.saturating_neg());
     }
 }
 

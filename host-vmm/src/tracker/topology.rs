@@ -1,17 +1,42 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which connectors there are, and which device stands behind which.
+//! Topology of a machine: its connectors, and the devices behind them.
 
 use crate::{
     drc::{Connector, Kind, Occupant, State},
     event::Device,
     span::Span,
-    tracker::TopologyError,
+    tracker::Tracker,
     wire::{drc::DrcIndex, hotplug::Resource},
 };
+use alloc::vec::Vec;
 use hashbrown::HashMap;
 
-/// The connectors of a machine and the devices behind them.
+/// Error of a change of the machine's layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopologyError {
+    /// LoPAR knows no connectors for this resource.
+    #[error("no connectors are known for {0}")]
+    UnknownResource(Resource),
+    /// A connector with this index exists.
+    #[error("connector {0} exists already")]
+    ConnectorExists(DrcIndex),
+    /// No connector has this index.
+    #[error("there is no connector {0}")]
+    NoSuchConnector(DrcIndex),
+    /// A device is plugged behind this connector.
+    #[error("connector {0} has a device already")]
+    Occupied(DrcIndex),
+    /// The connectors of one device connect different resources.
+    #[error("connector {0} is of another resource than the first")]
+    MixedResources(DrcIndex),
+    /// The machine would have more connectors than [`Tracker::MAX_CONNECTORS`].
+    #[error("a machine takes no more than {max} connectors", max = Tracker::MAX_CONNECTORS)]
+    TooManyConnectors,
+}
+
+/// Connectors of a machine and the devices behind them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Topology {
     connectors: HashMap<DrcIndex, Slot>,
@@ -23,27 +48,33 @@ pub(crate) struct Topology {
 struct Slot {
     resource: Resource,
     state: State,
-    /// The first connector of the device behind it.
+    /// First connector of the device behind it.
     device: Option<DrcIndex>,
 }
 
-/// One device. It is named by the first of its connectors.
+/// Plugged device. The first of its connectors names it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plugged {
-    /// What it is.
+    /// Resource and connectors of the device.
     pub(crate) device: Device,
-    /// How many of its connectors are not given back.
+    /// Whether a report without a token is expected that is about a request which a hint has ended (PUE-V-043).
+    pub(crate) echo: bool,
+    /// Number of its connectors that are not given back.
     pub(crate) held: u32,
     /// Whether its removal is wanted (PUE-V-061).
     pub(crate) wanted: bool,
-    /// How many requests about it are open.
+    /// Number of open requests for it.
     pub(crate) open: u32,
 }
 
 impl Topology {
-    /// Adds connectors with nothing behind them, all or none.
+    /// Adds connectors without a device, all or none.
     pub(crate) fn add(&mut self, resource: Resource, span: Span) -> Result<(), TopologyError> {
         let kind = Kind::of(resource).ok_or(TopologyError::UnknownResource(resource))?;
+        let count = usize::try_from(span.count()).unwrap_or(usize::MAX);
+        if self.connectors.len().saturating_add(count) > Tracker::MAX_CONNECTORS {
+            return Err(TopologyError::TooManyConnectors);
+        }
         if let Some(index) = span.indexes().find(|index| self.connectors.contains_key(index)) {
             return Err(TopologyError::ConnectorExists(index));
         }
@@ -52,7 +83,7 @@ impl Topology {
         Ok(())
     }
 
-    /// Removes connectors with nothing behind them, all or none.
+    /// Removes connectors without a device, all or none.
     pub(crate) fn remove(&mut self, span: Span) -> Result<(), TopologyError> {
         self.vacant(span)?;
         for index in span.indexes() {
@@ -61,16 +92,16 @@ impl Topology {
         Ok(())
     }
 
-    /// Puts a device behind connectors that have none. They stay as they are: the guest has yet to take them.
+    /// Plugs a device behind connectors that have none. Their states stay: the guest has not taken the device yet.
     pub(crate) fn plug(&mut self, span: Span) -> Result<(), TopologyError> {
         let resource = self.vacant(span)?;
         let device = Device { resource, connectors: span };
-        self.devices.insert(span.first(), Plugged { device, held: 0, wanted: false, open: 0 });
+        self.devices.insert(span.first(), Plugged { device, echo: false, held: 0, wanted: false, open: 0 });
         self.occupy(span, Some(span.first()));
         Ok(())
     }
 
-    /// Takes a device away; its connectors are empty then.
+    /// Takes a device away and empties its connectors.
     pub(crate) fn unplug(&mut self, first: DrcIndex) -> Option<Device> {
         let device = self.devices.remove(&first)?.device;
         self.occupy(device.connectors, None);
@@ -90,7 +121,7 @@ impl Topology {
         }
     }
 
-    /// The resource of connectors that all exist, are of one kind of resource and have nothing behind them.
+    /// Returns the resource of connectors. Fails unless all exist, connect the same resource and have no device.
     fn vacant(&self, span: Span) -> Result<Resource, TopologyError> {
         let slot = |index| self.connectors.get(&index).ok_or(TopologyError::NoSuchConnector(index));
         let resource = slot(span.first())?.resource;
@@ -104,7 +135,7 @@ impl Topology {
         Ok(resource)
     }
 
-    /// The connector, and the device behind it.
+    /// Returns a connector and the device behind it.
     pub(crate) fn connector(&self, index: DrcIndex) -> Option<(Connector, Option<&Plugged>)> {
         let Slot { resource, state, device } = *self.connectors.get(&index)?;
         let device = device.and_then(|first| self.devices.get(&first));
@@ -117,12 +148,12 @@ impl Topology {
         Some((Connector { resource, state, occupant }, device))
     }
 
-    /// The resource of a connector, and the first connector of the device behind it.
+    /// Returns the resource of a connector, and the first connector of the device behind it.
     pub(crate) fn behind(&self, index: DrcIndex) -> Option<(Resource, Option<DrcIndex>)> {
         self.connectors.get(&index).map(|slot| (slot.resource, slot.device))
     }
 
-    /// Moves a connector into a state of its own kind.
+    /// Sets the state of a connector to one of its kind.
     pub(crate) fn set_state(&mut self, index: DrcIndex, state: State) {
         let Some(slot) = self.connectors.get_mut(&index) else { return };
         let (before, after) = (slot.state.is_given_back(), state.is_given_back());
@@ -135,39 +166,39 @@ impl Topology {
         }
     }
 
-    /// Puts a device and all its connectors into a saved state, with no request open.
-    pub(crate) fn restore(&mut self, device: Device, wanted: bool, states: impl Iterator<Item = State>) {
+    /// Sets the states of a device's connectors, whether its removal is wanted, and the number of its open requests.
+    pub(crate) fn restore(&mut self, device: Device, wanted: bool, open: u32, states: impl Iterator<Item = State>) {
         for (index, state) in device.connectors.indexes().zip(states) {
             self.set_state(index, state);
         }
         if let Some(plugged) = self.devices.get_mut(&device.connectors.first()) {
-            (plugged.wanted, plugged.open) = (wanted, 0);
+            (plugged.echo, plugged.wanted, plugged.open) = (false, wanted, open);
         }
     }
 
-    /// The device whose first connector this is.
+    /// Returns the device with this first connector.
     pub(crate) fn device(&self, first: DrcIndex) -> Option<&Plugged> {
         self.devices.get(&first)
     }
 
-    /// The same, to be changed.
+    /// Returns the device with this first connector, to be changed.
     pub(crate) fn device_mut(&mut self, first: DrcIndex) -> Option<&mut Plugged> {
         self.devices.get_mut(&first)
     }
 
-    /// All devices, in the order of their names.
+    /// Returns all devices, in the order of their first connectors.
     pub(crate) fn devices(&self) -> Vec<Plugged> {
         let mut devices: Vec<_> = self.devices.values().copied().collect();
         devices.sort_unstable_by_key(|plugged| plugged.device.connectors.first());
         devices
     }
 
-    /// Whether any removal is wanted.
+    /// Returns whether the removal of any device is wanted.
     pub(crate) fn is_any_wanted(&self) -> bool {
         self.devices.values().any(|plugged| plugged.wanted)
     }
 
-    /// The lowest connector of a device that is not given back.
+    /// Returns the lowest connector of a device that is not given back.
     pub(crate) fn lowest_held(&self, device: Device) -> Option<DrcIndex> {
         let held = |index: &DrcIndex| self.connectors.get(index).is_some_and(|slot| !slot.state.is_given_back());
         device.connectors.indexes().find(held)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Long random histories of a whole machine: the crate answers every call as a VMM that was written from the text does.
+//! Random histories of a whole machine: the crate answers every call as the reference does.
 
 #[path = "../oracle/mod.rs"]
 pub mod oracle;
@@ -15,11 +15,11 @@ use proptest::{prelude::*, sample::select};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use std::fmt;
 
-/// A reference of a machine that begins as most do: offered something, everything plugged, and configured.
+/// Reference of a machine in which everything is plugged and configured.
 #[derive(Clone)]
 struct Machine(Reference);
 
-/// Of a history that fails the actions are of interest, and how it began follows from the offer.
+/// Prints the offer only: the beginning follows from it.
 impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Machine").field(&self.0.configured).finish()
@@ -65,7 +65,7 @@ fn words() -> impl Strategy<Value = [u32; 3]> {
     (select(indicators), select(indexes()), prop_oneof![0..5_u32, any::<u32>()]).prop_map(|(a, b, c)| [a, b, c])
 }
 
-/// The place of a connector in a list that begins with index 0.
+/// Returns the place of a connector in [`indexes`].
 fn place_of(index: u32) -> u8 {
     indexes().iter().position(|one| *one == index).map_or(0, |place| place as u8)
 }
@@ -84,7 +84,7 @@ impl ReferenceStateMachine for Machine {
 
     fn transitions(Self(reference): &Self) -> BoxedStrategy<Action> {
         let device = || 0..DEVICES.len() as u8;
-        // What a guest does that has been asked: it is about the connectors of open requests.
+        // A guest that was asked moves the connectors of open requests.
         let asked: Vec<u8> = reference
             .requests
             .iter()
@@ -108,7 +108,13 @@ impl ReferenceStateMachine for Machine {
             1 => place().prop_map(Action::Sense),
             1 => words().prop_map(Action::Words),
             1 => (place(), any::<u32>()).prop_map(|(place, word)| Action::Word(place, word)),
+            1 => device().prop_map(Action::Withhold),
+            1 => (device(), device()).prop_map(|(one, last)| Action::Together(one, last)),
+            1 => (0_u8..5).prop_map(Action::Withdraw),
             1 => Just(Action::Reset),
+            1 => Just(Action::Cas),
+            1 => Just(Action::Snapshot),
+            2 => Just(Action::Load),
             1 => proptest::option::of(0_u8..3).prop_map(Action::Offer),
             2 => Just(Action::Migrate),
             1 => any::<bool>().prop_map(|detached| Action::Import { detached }),
@@ -152,7 +158,8 @@ prop_state_machine! {
     #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// PUE-V-020 to PUE-V-026, PUE-V-030 to PUE-V-042, PUE-V-050 to PUE-V-054, PUE-V-060 to PUE-V-066, PUE-V-070 to
-    /// PUE-V-072, PUE-V-080 to PUE-V-083, PUE-V-090, PUE-V-100: histories with resets, migrations and imports anywhere.
+    /// PUE-V-072, PUE-V-080 to PUE-V-083, PUE-V-086 to PUE-V-088, PUE-V-090, PUE-V-100, PUE-V-104, PUE-V-105: histories with
+    /// resets, migrations, imports and loads anywhere.
     #[test]
     fn any_history_is_answered_as_the_text_says(sequential 1..100 => Test);
 }

@@ -1,40 +1,52 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can happen.
+//! Actions of user, guest and VMM.
 
-/// Something that happens to a VMM. Numbers choose from lists, modulo their length.
+/// Action on a VMM. Numbers choose from lists, modulo their length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub enum Action {
-    /// The user plugs, or unplugs by force, or asks for the removal of a device.
+    /// The user plugs, or unplugs by force, or requests the removal of a device.
     Plug(u8),
     Boot(u8),
     Unplug(u8),
     Request(u8),
+    /// The user requests the removal of a device, and the guest is not asked.
+    Withhold(u8),
+    /// The user requests the removal of two devices that leave together.
+    Together(u8, u8),
+    /// The user withdraws an open request.
+    Withdraw(u8),
     /// The guest moves a connector.
     Move(u8, Input),
     /// The guest asks for dr-entity-sense of a connector.
     Sense(u8),
     /// The guest reports.
     Report(u8, Report),
-    /// The guest calls set-indicator with words of its own choice.
+    /// The guest calls set-indicator with any words.
     Words([u32; 3]),
-    /// The guest calls set-indicator on the offered indicator with a word of its own choice.
+    /// The guest calls set-indicator on the offered indicator with any word.
     Word(u8, u32),
     /// The machine is reset.
     Reset,
+    /// The guest negotiates.
+    Cas,
     /// The VMM changes what it offers, or takes no more reports.
     Offer(Option<u8>),
-    /// The state is saved, and another VMM goes on with it.
+    /// The state is saved, and another VMM restores it.
     Migrate,
-    /// The same, but by what a VMM without reports can say of it; of connectors that are given back it says nothing if
+    /// The state is saved, and this VMM goes on.
+    Snapshot,
+    /// This VMM loads the state that was saved last.
+    Load,
+    /// A VMM without reports saves the state, and another VMM imports it. Nothing is saved of connectors that are given back if
     /// `detached`.
     Import {
         detached: bool,
     },
 }
 
-/// What a guest does to a connector.
+/// Call of the guest about one connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub enum Input {
@@ -46,7 +58,7 @@ pub enum Input {
     Configured,
 }
 
-/// A report, with the token by a name.
+/// Report of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub enum Report {
@@ -57,17 +69,17 @@ pub enum Report {
     Done(Name),
 }
 
-/// Which token a report has.
+/// Choice of the token of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub enum Name {
-    /// None.
+    /// No token.
     None,
-    /// That of an open request.
+    /// Token of an open request.
     Open(u8),
-    /// That of a request that was made so many requests ago, open or not.
+    /// Token of an earlier request, open or not: the number of requests made since then.
     Past(u8),
-    /// One that was never given.
+    /// A token that was never given.
     Never,
 }
 
@@ -75,7 +87,7 @@ impl Input {
     pub const ALL: [Self; 6] =
         [Self::Isolate, Self::Unisolate, Self::Unusable, Self::Usable, Self::Configure, Self::Configured];
 
-    /// LoPAR's indicator and state, if it is a `set-indicator` call.
+    /// Returns LoPAR's indicator and state of a `set-indicator` call.
     pub fn indicator(self) -> Option<(u32, u32)> {
         match self {
             Self::Isolate => Some((9001, 0)),
@@ -86,7 +98,7 @@ impl Input {
         }
     }
 
-    /// The input that a `set-indicator` call is.
+    /// Returns the input of a `set-indicator` call.
     pub fn of(indicator: u32, state: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|input| input.indicator() == Some((indicator, state)))
     }

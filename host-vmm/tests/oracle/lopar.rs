@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! LoPAR's connector states ("Dynamic Reconfiguration (DR) Architecture"), as a table.
+//! Table of LoPAR's connector states ("Dynamic Reconfiguration (DR) Architecture").
 
 use super::action::Input::{self, Configure, Configured, Isolate, Unisolate, Unusable, Usable};
 
@@ -8,7 +8,7 @@ use super::action::Input::{self, Configure, Configured, Isolate, Unisolate, Unus
 pub const LOGICAL: [u8; 4] = [1, 2, 3, 4];
 pub const PHYSICAL: [u8; 3] = [6, 7, 8];
 
-/// From state, by input, to state, with status.
+/// Transitions: state before, input, state after, status.
 pub const TRANSITIONS: [(u8, Input, u8, i32); 42] = [
     (1, Isolate, 1, 0),
     (1, Unisolate, 1, -3),
@@ -54,19 +54,19 @@ pub const TRANSITIONS: [(u8, Input, u8, i32); 42] = [
     (8, Configured, 8, 0),
 ];
 
-/// Looks the table up.
+/// Returns the state after an input, and the status.
 pub fn transition(state: u8, input: Input) -> (u8, i32) {
     let found = TRANSITIONS.iter().find(|(from, by, ..)| (*from, *by) == (state, input));
     let (_, _, to, status) = found.expect("the table has every state and input");
     (*to, *status)
 }
 
-/// The state in which the guest holds nothing of a connector, and the one in which it uses what is behind it.
+/// Returns the state of a connector that is given back, and that of one that the guest uses.
 pub fn ends(is_physical: bool) -> (u8, u8) {
     if is_physical { (6, 8) } else { (1, 4) }
 }
 
-/// What dr-entity-sense (9003) says: empty 0, present 1, unusable 2.
+/// Returns dr-entity-sense (9003): empty 0, present 1, unusable 2.
 pub fn sense(state: u8, is_occupied: bool) -> u32 {
     match state {
         1 => 2,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The machine under test: devices of every resource, of one and of several connectors.
+//! Machine under test, with devices of every resource, of one and of several connectors.
 
-/// A device that can be plugged: LoPAR's resource type, the first DRC index, the number of connectors.
+/// Device that can be plugged: LoPAR's resource type, first DRC index, number of connectors.
 pub type Plan = (u8, u32, u32);
 
 pub const CPU: u8 = 1;
@@ -24,25 +24,26 @@ pub const DEVICES: [Plan; 9] = [
     (SLOT, 0x4000_0100, 1),
 ];
 
-/// A connector behind which there is never a device.
+/// Connector that never has a device.
 pub const VACANT: (u8, u32) = (MEMORY, 0x8000_0100);
 
-/// No connector has this index.
+/// DRC index of no connector.
 pub const UNKNOWN: u32 = 0xFFFF_FFFF;
 
-/// What guests are offered, one of these: indicator, classes, features.
+/// Offers to guests: indicator, classes, features.
 pub const OFFERS: [(u32, u16, u8); 3] = [(9100, 0x7E, 3), (9999, 0x06, 1), (9555, 0x7E, 0)];
 
-/// How many requests may be open.
+/// Number of requests that may be open, of all devices and of one.
 pub const BOUND: usize = 5;
+pub const BOUND_OF_DEVICE: usize = 3;
 
-/// Every DRC index there is, 0 (which is none) first and an unknown one last.
+/// Returns the DRC index of every connector, between 0 (no connector) and [`UNKNOWN`].
 pub fn indexes() -> Vec<u32> {
     let devices = DEVICES.iter().flat_map(|(_, first, count)| *first..first + count);
     [0].into_iter().chain(devices).chain([VACANT.1, UNKNOWN]).collect()
 }
 
-/// Whether the connectors of a resource have LoPAR's physical states.
+/// Returns whether the connectors of a resource have LoPAR's physical states.
 pub fn is_physical(resource: u8) -> bool {
     matches!(resource, SLOT | PCI)
 }

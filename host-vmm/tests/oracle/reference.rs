@@ -7,7 +7,7 @@
 use super::{
     action::{Action, Input, Name, Report},
     lopar,
-    machine::{BOUND, DEVICES, MEMORY, OFFERS, PCI, PHB, Plan, SLOT, VACANT, indexes, is_physical},
+    machine::{BOUND, BOUND_OF_DEVICE, DEVICES, MEMORY, OFFERS, PCI, PHB, Plan, SLOT, VACANT, indexes, is_physical},
 };
 use std::collections::BTreeSet;
 
@@ -29,6 +29,8 @@ pub struct Reference {
     pub expected: Expected,
     /// The clauses that decided something so far.
     pub clauses: BTreeSet<&'static str>,
+    /// The state that was saved last.
+    saved: Option<Box<Reference>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct Connector {
 pub struct Device {
     pub plan: Plan,
     pub wanted: bool,
+    /// PUE-V-043
+    pub echo: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub struct Request {
     pub token: bool,
     pub promised: bool,
     pub started: bool,
+    pub withheld: bool,
+    pub imported: bool,
     pub hint: Option<u32>,
 }
 
@@ -79,11 +85,45 @@ pub struct Expected {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    Ask { request: u64, device: Plan, token: bool },
-    Released { request: u64 },
-    Refused { request: u64, connector: u32, reason: u8, errno: u8, how: How },
-    Reset { request: u64 },
-    Deleted { device: Plan },
+    Ask {
+        request: u64,
+        device: Plan,
+        token: bool,
+    },
+    Withheld {
+        request: u64,
+    },
+    Released {
+        request: u64,
+    },
+    Removed {
+        request: u64,
+    },
+    Withdrawn {
+        request: u64,
+    },
+    Load {
+        request: u64,
+    },
+    Cas {
+        request: u64,
+    },
+    Refused {
+        request: u64,
+        connector: u32,
+        reason: u8,
+        errno: u8,
+        how: How,
+    },
+    Reset {
+        request: u64,
+    },
+    /// By the guest 1, a reset 2, CAS 3.
+    Deleted {
+        device: Plan,
+        by: u8,
+        requests: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +164,7 @@ impl Reference {
             given: BTreeSet::new(),
             expected: Expected::default(),
             clauses: BTreeSet::new(),
+            saved: None,
         }
     }
 
@@ -135,6 +176,9 @@ impl Reference {
             Action::Boot(device) => self.configure_all(plan(device)),
             Action::Unplug(device) => self.unplug(plan(device)),
             Action::Request(device) => self.request(plan(device)),
+            Action::Withhold(device) => self.withhold(plan(device)),
+            Action::Together(one, last) => self.together(plan(one), plan(last)),
+            Action::Withdraw(place) => self.withdraw(place),
             Action::Move(place, input) => {
                 let index = index(place);
                 let words = input.indicator().map(|(indicator, state)| ([indicator, index, state], None));
@@ -145,9 +189,12 @@ impl Reference {
             Action::Report(place, report) => self.say(index(place), report),
             Action::Words([indicator, index, word]) => self.words(indicator, index, word),
             Action::Word(place, word) => self.words(self.offered.map_or(9100, |offer| offer.0), index(place), word),
-            Action::Reset => self.reset(),
+            Action::Reset => self.reset(2),
+            Action::Cas => self.reset(3),
             Action::Offer(offer) => self.offer(offer.map(|place| OFFERS[usize::from(place) % OFFERS.len()])),
             Action::Migrate => {}
+            Action::Snapshot => self.saved = Some(Box::new(Self { saved: None, ..self.clone() })),
+            Action::Load => self.load(),
             Action::Import { .. } => self.import(),
         }
     }
@@ -199,7 +246,7 @@ impl Reference {
     fn plug(&mut self, plan: Plan) {
         let is_free = self.plugged.iter().all(|device| device.plan != plan);
         if is_free {
-            self.plugged.push(Device { plan, wanted: false });
+            self.plugged.push(Device { plan, wanted: false, echo: false });
         }
         self.expected.accepted = Some(is_free);
     }
@@ -220,7 +267,7 @@ impl Reference {
 
     fn unplug(&mut self, plan: Plan) {
         let was_there = self.plugged.iter().any(|device| device.plan == plan);
-        self.end_as_released(plan);
+        self.end_all(plan, |request| Told::Removed { request });
         self.forget(plan);
         self.expected.accepted = Some(was_there);
     }
@@ -230,56 +277,152 @@ impl Reference {
         self.set_all(plan, lopar::ends(is_physical(plan.0)).0);
     }
 
-    fn end_as_released(&mut self, plan: Plan) {
+    fn end_all(&mut self, plan: Plan, end: impl Fn(u64) -> Told) -> u32 {
         let ended: Vec<_> = self.requests.extract_if(.., |request| request.device == plan).collect();
-        ended.iter().for_each(|request| self.tell(Told::Released { request: request.id }));
+        ended.iter().for_each(|request| self.tell(end(request.id)));
+        ended.len() as u32
     }
 
-    fn release(&mut self, plan: Plan) {
-        self.end_as_released(plan);
+    fn release(&mut self, plan: Plan, more: u32) {
+        let requests = more + self.end_all(plan, |request| Told::Released { request });
         self.forget(plan);
-        self.tell(Told::Deleted { device: plan });
+        self.tell(Told::Deleted { device: plan, by: 1, requests });
     }
 
-    fn request(&mut self, plan: Plan) {
-        let Some(at) = self.plugged.iter().position(|device| device.plan == plan) else {
-            self.expected.accepted = Some(false);
-            return;
-        };
-        if self.requests.len() >= BOUND {
+    /// PUE-V-052: whether a request for each of these devices can be made.
+    fn has_room(&mut self, plans: &[Plan]) -> bool {
+        let are_there = plans.iter().all(|plan| self.plugged.iter().any(|device| device.plan == *plan));
+        let new = |plan: &Plan| plans.iter().filter(|other| *other == plan).count();
+        let is_full = plans.iter().any(|plan| self.open(*plan).count() + new(plan) > BOUND_OF_DEVICE)
+            || self.requests.len() + plans.len() > BOUND;
+        if are_there && is_full {
             self.by("PUE-V-052");
+        }
+        self.expected.accepted = Some(are_there && !is_full);
+        are_there && !is_full
+    }
+
+    fn withhold(&mut self, plan: Plan) {
+        if self.has_room(&[plan]) {
+            self.by("PUE-V-055");
+            self.make(plan, true);
+        }
+    }
+
+    /// PUE-V-056
+    fn together(&mut self, one: Plan, last: Plan) {
+        if one == last {
             self.expected.accepted = Some(false);
             return;
         }
+        let is_open = self.open(one).next().is_some();
+        let new = if is_open { vec![last] } else { vec![one, last] };
+        if !self.has_room(&new) {
+            return;
+        }
+        self.by("PUE-V-056");
+        if is_open {
+            self.ask_withheld(one);
+            let open = self.open(one).next().copied();
+            if let Some(Request { id: request, device, token, .. }) = open {
+                self.tell(Told::Ask { request, device, token });
+            }
+        } else {
+            self.make(one, false);
+        }
+        self.make(last, false);
+        // The hot plug events are sent after all.
+        self.expected.told.sort_by_key(|told| matches!(told, Told::Ask { .. }));
+    }
+
+    fn ask_withheld(&mut self, plan: Plan) {
+        self.requests.iter_mut().filter(|request| request.device == plan).for_each(|request| request.withheld = false);
+    }
+
+    /// PUE-V-057
+    fn withdraw(&mut self, place: u8) {
+        self.by("PUE-V-057");
+        self.expected.accepted = Some(!self.requests.is_empty());
+        if !self.requests.is_empty() {
+            let request = self.requests.remove(usize::from(place) % self.requests.len()).id;
+            self.tell(Told::Withdrawn { request });
+        }
+    }
+
+    /// PUE-V-086, PUE-V-087
+    fn load(&mut self) {
+        let Some(saved) = self.saved.clone().map(|saved| *saved) else { return };
+        let plugged = |reference: &Self| reference.plugged.iter().map(|device| device.plan).collect::<BTreeSet<_>>();
+        let is_taken = plugged(&saved) == plugged(self) && (saved.offered.is_none() || self.configured.is_some());
+        self.expected.accepted = Some(is_taken);
+        if !is_taken {
+            return;
+        }
+        self.by("PUE-V-087");
+        let here = std::mem::take(&mut self.requests);
+        let is_same = |one: &Request, other: &Request| one.id == other.id && one.device == other.device;
+        let mut ids = self.asked.max(saved.asked);
+        let mut given = self.given.clone();
+        for request in &saved.requests {
+            let is_here = here.iter().any(|open| is_same(open, request));
+            let id = if is_here { request.id } else { ids + 1 };
+            if !is_here {
+                ids += 1;
+            }
+            if request.token {
+                given.insert(id);
+            }
+            self.requests.push(Request { id, ..*request });
+        }
+        let gone = here.iter().filter(|open| !saved.requests.iter().any(|request| is_same(open, request)));
+        let gone: Vec<u64> = gone.map(|request| request.id).collect();
+        gone.into_iter().for_each(|request| self.tell(Told::Load { request }));
+        (self.offered, self.armed, self.features) = (saved.offered, saved.armed, saved.features);
+        (self.connectors, self.plugged, self.asked, self.given) = (saved.connectors, saved.plugged, ids, given);
+    }
+
+    fn request(&mut self, plan: Plan) {
+        if self.has_room(&[plan]) {
+            self.make(plan, false);
+        }
+    }
+
+    /// Makes a request for a device that is plugged.
+    fn make(&mut self, plan: Plan, withheld: bool) {
         self.by("PUE-V-020");
         self.by(if self.open(plan).next().is_some() { "PUE-V-050" } else { "PUE-V-051" });
-        self.expected.accepted = Some(true);
+        if !withheld {
+            self.ask_withheld(plan);
+        }
         self.asked += 1;
-        self.plugged[at].wanted = true;
+        self.plugged.iter_mut().filter(|device| device.plan == plan).for_each(|device| device.wanted = true);
         let held = self.held(plan).len();
         if held == 0 {
             self.by("PUE-V-054");
             self.tell(Told::Released { request: self.asked });
-            // What was open would have been released before.
-            self.release(plan);
+            // Requests that were open would have been released before.
+            self.release(plan, 1);
             return;
         }
         if held < plan.2 as usize {
             self.by("PUE-V-053");
         }
         let never = matches!(plan.0, SLOT | PHB | PCI);
-        let token = self.is_armed(plan.0) && self.features & TOKEN != 0 && !never;
+        let token = self.is_armed(plan.0) && self.features & TOKEN != 0 && !never && !withheld;
         self.by(match (token, never) {
             (true, _) => "PUE-V-021",
             (false, true) => "PUE-V-025",
             (false, false) => "PUE-V-022",
         });
-        let request = Request { id: self.asked, device: plan, token, promised: token, started: false, hint: None };
+        let (id, promised) = (self.asked, token);
+        let request =
+            Request { id, device: plan, token, promised, started: false, withheld, imported: false, hint: None };
         if token {
             self.given.insert(self.asked);
         }
         self.requests.push(request);
-        self.tell(Told::Ask { request: self.asked, device: plan, token });
+        let request = self.asked;
+        self.tell(if withheld { Told::Withheld { request } } else { Told::Ask { request, device: plan, token } });
     }
 
     fn transition(&mut self, index: u32, input: Input) {
@@ -290,8 +433,6 @@ impl Reference {
         let is_wanted = matches!(occupant, Occupant::Wanted | Occupant::Asked);
         let is_nobody = occupant == Occupant::Nobody;
         match (input, state) {
-            // Linux and QEMU go by the DIMM.
-            (Input::Isolate, 3 | 4) if resource == MEMORY && !is_wanted => return self.status(-1),
             (Input::Isolate, 3 | 4) if resource == MEMORY => self.by("PUE-V-064"),
             (Input::Usable, 1) if open => {
                 self.by("PUE-V-066");
@@ -316,19 +457,21 @@ impl Reference {
         }
         if self.held(device.plan).is_empty() && is_wanted && after != state {
             self.by("PUE-V-060");
-            self.release(device.plan);
+            self.release(device.plan, 0);
         }
     }
 
     fn hint(&mut self, device: Device, index: u32) {
         self.by("PUE-V-042");
-        let is_armed = self.is_armed(device.plan.0);
-        let Some(at) = self.requests.iter().position(|request| request.device == device.plan) else { return };
-        if is_armed {
+        let is_oldest = |request: &Request| request.device == device.plan && !request.withheld;
+        let Some(at) = self.requests.iter().position(is_oldest) else { return };
+        if self.requests[at].promised {
             self.by("PUE-V-041");
             self.requests[at].hint = self.requests[at].hint.or(Some(index));
         } else {
             self.by("PUE-V-040");
+            let echo = self.is_armed(device.plan.0);
+            self.plugged.iter_mut().filter(|one| one.plan == device.plan).for_each(|one| one.echo = echo);
             let request = self.requests.remove(at).id;
             self.infer(request, index);
         }
@@ -454,7 +597,7 @@ impl Reference {
     }
 
     fn replace_armed(&mut self, classes: u16, features: u8) {
-        let no_longer = self.armed & !classes;
+        let no_longer = if features & TOKEN == 0 { self.armed } else { self.armed & !classes };
         (self.armed, self.features) = (classes, features);
         let mut kept = Vec::new();
         for mut request in std::mem::take(&mut self.requests) {
@@ -482,13 +625,24 @@ impl Reference {
             return self.status(-9006);
         }
         let plan = self.device(index).map(|device| device.plan);
+        if let Some(plugged) = self.plugged.iter_mut().find(|device| Some(device.plan) == plan)
+            && std::mem::take(&mut plugged.echo)
+            && opcode != 3
+            && token == Token::None
+        {
+            self.by("PUE-V-043");
+            return self.status(9000);
+        }
         let mine = |request: &Request| Some(request.device) == plan;
         let find = |is: &dyn Fn(&Request) -> bool| self.requests.iter().position(is);
         let named = |request: &Request| token == Token::Of(request.id) && request.token;
         let (clause, found, how) = match token {
             Token::Of(_) if self.requests.iter().any(named) => ("PUE-V-032", find(&named), How::Token),
-            Token::None => ("PUE-V-033", find(&|request| mine(request) && !request.promised), How::Order),
-            _ => ("PUE-V-034", find(&|request| mine(request) && !request.token), How::Order),
+            Token::None => {
+                ("PUE-V-033", find(&|request| mine(request) && !request.promised && !request.withheld), How::Order)
+            }
+            Token::Of(_) => ("PUE-V-034", None, How::Order),
+            Token::Never => ("PUE-V-034", find(&|request| mine(request) && request.imported), How::Order),
         };
         let Some(at) = found else {
             self.by("PUE-V-031");
@@ -519,8 +673,8 @@ impl Reference {
                 (held[0], INCOMPLETE, 0)
             }
         };
-        let older = |other: &Request| other.device == request.device && other.id < request.id && !other.promised;
-        for passed in self.requests.extract_if(.., |other| older(other)).collect::<Vec<_>>() {
+        let passed_over = |other: &mut Request| other.device == request.device && !other.promised && !other.withheld;
+        for passed in self.requests.extract_if(..at, passed_over).collect::<Vec<_>>() {
             self.by("PUE-V-037");
             self.infer(passed.id, passed.hint.unwrap_or(index));
         }
@@ -528,32 +682,29 @@ impl Reference {
         self.tell(Told::Refused { request: request.id, connector, reason, errno, how });
     }
 
-    fn reset(&mut self) {
+    fn reset(&mut self, by: u8) {
         self.by("PUE-V-070");
         self.by("PUE-V-071");
         self.by("PUE-V-072");
         self.offered = self.configured;
         (self.armed, self.features) = (0, 0);
-        let mut deleted = Vec::new();
-        for request in std::mem::take(&mut self.requests) {
+        let end = |request| if by == 2 { Told::Reset { request } } else { Told::Cas { request } };
+        while !self.requests.is_empty() {
+            let request = self.requests.remove(0);
             match request.hint {
                 Some(hint) => self.infer(request.id, hint),
                 None => {
-                    self.tell(Told::Reset { request: request.id });
-                    deleted.push(request.device);
+                    self.tell(end(request.id));
+                    let requests = 1 + self.end_all(request.device, end);
+                    self.forget(request.device);
+                    self.tell(Told::Deleted { device: request.device, by, requests });
                 }
-            }
-        }
-        for device in deleted {
-            if self.plugged.iter().any(|plugged| plugged.plan == device) {
-                self.forget(device);
-                self.tell(Told::Deleted { device });
             }
         }
         for device in self.plugged.clone() {
             self.configure_all(device.plan);
         }
-        self.plugged.iter_mut().for_each(|device| device.wanted = false);
+        self.plugged.iter_mut().for_each(|device| (device.wanted, device.echo) = (false, false));
     }
 
     fn offer(&mut self, offer: Option<(u32, u16, u8)>) {
@@ -568,14 +719,18 @@ impl Reference {
         self.by("PUE-V-082");
         self.offered = self.configured;
         (self.armed, self.features) = (0, 0);
+        // Tokens begin anew (PUE-V-034).
+        self.given.clear();
         let marked: Vec<Plan> = self.requests.drain(..).map(|request| request.device).collect();
         self.plugged.sort_by_key(|device| device.plan.1);
         for device in &mut self.plugged {
             device.wanted = marked.contains(&device.plan);
+            device.echo = false;
             if device.wanted {
                 self.asked += 1;
                 let (id, device) = (self.asked, device.plan);
-                let request = Request { id, device, token: false, promised: false, started: false, hint: None };
+                let (token, promised, started, withheld) = (false, false, false, false);
+                let request = Request { id, device, token, promised, started, withheld, imported: true, hint: None };
                 self.requests.push(request);
             }
         }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A saved state, written by hand from its table in the documentation of `papr_unplug::snapshot`.
+//! Writer of a saved state, after the table in the documentation of `papr_unplug::snapshot`.
 
 use super::reference::{Reference, indexes_of};
 
-/// The stream of version 1 that a VMM in this state saves. `token` is the number of a request's token.
+/// Returns the stream that a VMM in this state saves if it keeps no outcomes. `token` returns the number of a request's token.
 pub fn stream(reference: &Reference, token: impl Fn(u64) -> u16) -> Vec<u8> {
     let mut bytes = Bytes(b"PUES".to_vec());
     let (indicator, classes, features) = reference.offered.unwrap_or_default();
@@ -15,14 +15,16 @@ pub fn stream(reference: &Reference, token: impl Fn(u64) -> u16) -> Vec<u8> {
     bytes.u32(u32::from(reference.features));
     [indicator, u32::from(classes), u32::from(features)].into_iter().for_each(|cell| bytes.u32(cell));
     bytes.u64(reference.asked);
-    bytes.u32(u32::from(token(reference.asked)));
+    bytes.u64(u64::from(token(reference.asked)));
     bytes.u32(plugged.len() as u32);
     bytes.u32(reference.requests.len() as u32);
+    bytes.u32(0);
     for device in plugged {
         let state = |index| reference.connectors.iter().find(|one| one.index == index).unwrap().state;
         let states: Vec<u8> = indexes_of(device.plan).map(state).collect();
         let runs: Vec<&[u8]> = states.chunk_by(|one, next| one == next).collect();
-        let numbers = [device.plan.1, device.plan.2, u32::from(device.wanted), runs.len() as u32];
+        let numbers =
+            [device.plan.1, device.plan.2, u32::from(device.wanted) | u32::from(device.echo) << 1, runs.len() as u32];
         numbers.into_iter().for_each(|number| bytes.u32(number));
         for run in runs {
             bytes.u32(u32::from(run[0]));
@@ -34,7 +36,13 @@ pub fn stream(reference: &Reference, token: impl Fn(u64) -> u16) -> Vec<u8> {
         bytes.u32(request.device.1);
         bytes.u32(request.hint.unwrap_or(0));
         bytes.u16(if request.token { token(request.id) } else { 0 });
-        let flags = [(request.promised, 1), (request.started, 2), (request.hint.is_some(), 4)];
+        let flags = [
+            (request.promised, 1),
+            (request.started, 2),
+            (request.hint.is_some(), 4),
+            (request.withheld, 8),
+            (request.imported, 16),
+        ];
         bytes.u16(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum());
     }
     bytes.0

@@ -1,55 +1,64 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The crate, compared with the reference after every action.
+//! Crate under test, compared with the reference after every action.
 
 use super::{
     action::{Action, Input},
     lopar,
-    machine::{BOUND, DEVICES, Plan, VACANT},
+    machine::{BOUND, BOUND_OF_DEVICE, DEVICES, Plan, VACANT},
     reference::{Connector, Expected, How, Reference, Told, index, indexes_of, plan},
     stream::stream,
 };
 use papr_unplug::{
-    Config, Span, Tracker,
-    event::{End, Event, Evidence, RequestId},
+    Config, Offer, Span, Tracker,
+    event::{Cause, End, Event, Evidence, Outcome, RequestId, Requested},
     foreign::Foreign,
-    offer,
     wire::{
         drc::DrcIndex,
         hotplug::Resource,
-        offer::{Classes, Features, Offer},
+        offer::{Classes, Features},
         rtas::{EntitySense, Indicator},
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The crate, and the tokens that it has given so far.
+/// The crate, and what it has told so far: tokens, and outcomes.
 #[derive(Clone, Debug)]
 pub struct Subject {
     pub tracker: Tracker,
     tokens: BTreeMap<u64, u16>,
     ended: BTreeSet<u64>,
+    outcomes: Vec<Outcome>,
+    saved: Option<Vec<u8>>,
 }
 
 impl Subject {
-    /// Every connector, nothing plugged.
+    /// Returns the crate with every connector, and nothing plugged.
     pub fn new(configured: Option<(u32, u16, u8)>) -> Self {
-        Self { tracker: machine(configured, &[]), tokens: BTreeMap::new(), ended: BTreeSet::new() }
+        Self {
+            tracker: machine(configured, &[]),
+            tokens: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            outcomes: Vec::new(),
+            saved: None,
+        }
     }
 
-    /// The crate in the state of a reference, as it comes out of a stream that was written by hand.
+    /// Returns the crate in the state of a reference, restored from a stream that the tests write.
     pub fn of(reference: &Reference) -> Self {
         let mut tracker = machine(reference.configured, &plugged(reference));
-        assert_eq!(tracker.restore(&stream(reference, |request| request as u16)), Ok(()));
+        assert_eq!(tracker.restore(&stream(reference, |request| request as u16), &mut ()), Ok(()));
         let tokens = reference.requests.iter().filter(|request| request.token);
         Self {
             tracker,
             tokens: tokens.map(|request| (request.id, request.id as u16)).collect(),
             ended: BTreeSet::new(),
+            outcomes: Vec::new(),
+            saved: None,
         }
     }
 
-    /// Lets the crate have the action, and compares with the reference that has had it.
+    /// Applies an action to the crate, and compares it with the reference after the same action.
     pub fn apply(&mut self, action: Action, reference: &Reference) {
         let expected = &reference.expected;
         let came_out = self.take(action, reference);
@@ -68,9 +77,27 @@ impl Subject {
                 out.accepted = Some(self.tracker.unplug(DrcIndex(plan(device).1), &mut events));
             }
             Action::Request(device) => {
-                let made = self.tracker.request(DrcIndex(plan(device).1), &mut events);
-                assert!(made.is_err() || made == Ok(RequestId(reference.asked)), "a name was used twice or skipped");
+                let made = self.tracker.request(first(device), &mut events);
+                let is_next = made.is_ok_and(|made| made.id() == RequestId(reference.asked));
+                assert!(made.is_err() || is_next, "an id was used twice or skipped");
                 out.accepted = Some(made.is_ok());
+                out.told.extend(made.ok().and_then(|made| self.asked(made)));
+            }
+            Action::Withhold(device) => {
+                let made = self.tracker.withhold(first(device), &mut events);
+                out.accepted = Some(made.is_ok());
+                out.told.extend(made.ok().and_then(|made| self.asked(made)));
+            }
+            Action::Together(one, last) => {
+                let made = self.tracker.request_together(&[first(one), first(last)], &mut events);
+                out.accepted = Some(made.is_ok());
+                // Events tell what was released at once, before the hot plug events are sent.
+                out.told.extend(made.into_iter().flatten().filter_map(|made| self.asked(made)));
+            }
+            Action::Withdraw(place) => {
+                let open = self.tracker.requests();
+                let id = open.get(usize::from(place) % open.len().max(1)).map_or(RequestId(0), |request| request.id);
+                out.accepted = Some(self.tracker.withdraw(id, &mut events).is_ok());
             }
             Action::Move(place, Input::Configure) => {
                 out.status = Some(self.tracker.configure(DrcIndex(index(place)), &mut events).0);
@@ -90,37 +117,78 @@ impl Subject {
             Action::Move(..) | Action::Report(..) | Action::Words(_) | Action::Word(..) => {
                 let (mut words, of) = reference.expected.words.expect("the reference made words of it");
                 words[2] |= of.map_or(0, |request| u32::from(self.tokens[&request]));
-                out.status = Some(self.tracker.set_indicator(&words, &mut events).0);
+                let before = self.tracker.state(DrcIndex(words[1]));
+                let answer = self.tracker.set_indicator(&words, &mut events);
+                let changed = answer.change.map(|change| (change.connector.0, Some(change.from)));
+                let is_told = answer.change.is_none_or(|change| change.from != change.to);
+                assert!(is_told && changed.is_none_or(|changed| changed == (words[1], before)), "{answer:?}");
+                out.status = Some(answer.status.0);
             }
             Action::Reset => self.tracker.reset(&mut events),
+            Action::Cas => self.tracker.cas(&mut events),
+            Action::Snapshot => self.saved = Some(self.tracker.save()),
+            Action::Load => out.accepted = self.load(&mut events),
             Action::Offer(_) => self.tracker.set_offer(reference.configured.map(terms), &mut events),
             Action::Migrate => self.migrate(reference),
             Action::Import { detached } => self.import(reference, detached),
         }
-        out.told = events.into_iter().map(|event| self.told(event)).collect();
+        let asked = std::mem::take(&mut out.told);
+        out.told = events.into_iter().map(|event| self.told(event)).chain(asked).collect();
         out
+    }
+
+    /// The hot plug event of a request that was made.
+    fn asked(&mut self, made: Requested) -> Option<Told> {
+        let ask = match made {
+            Requested::Ask(ask) => ask,
+            Requested::Withheld(id) => return Some(Told::Withheld { request: id.0 }),
+            _ => return None,
+        };
+        let token = ask.token.is_some();
+        let is_plain = ask.section().as_ref().len() == 20;
+        assert_eq!(is_plain, !token, "PUE-V-021, PUE-V-022");
+        // A device that is asked for together with another may have been asked for before.
+        if token && self.tokens.get(&ask.request.0) != Some(&ask.token.0) {
+            let is_new = self.tokens.values().all(|given| *given != ask.token.0);
+            assert!(is_new && ask.token.0 < 0x8000, "PUE-V-024: {} was given before", ask.token);
+            self.tokens.insert(ask.request.0, ask.token.0);
+        }
+        Some(Told::Ask { request: ask.request.0, device: known(ask.device.connectors), token })
+    }
+
+    fn load(&mut self, events: &mut Vec<Event>) -> Option<bool> {
+        let (saved, before) = (self.saved.clone()?, self.tracker.save());
+        let is_taken = self.tracker.restore(&saved, events).is_ok();
+        assert!(is_taken || self.tracker.save() == before, "a load that failed has changed something");
+        // Requests that go on may have other ids.
+        let tokens = self.tracker.requests().iter().filter(|request| request.token.is_some());
+        self.tokens.extend(tokens.map(|request| (request.id.0, request.token.0)));
+        Some(is_taken)
     }
 
     fn told(&mut self, event: Event) -> Told {
         match event {
-            Event::Ask(ask) => {
-                let token = ask.token.is_some();
-                let is_plain = ask.section().as_ref().len() == 20;
-                assert_eq!(is_plain, !token, "PUE-V-021, PUE-V-022");
-                if token {
-                    let is_new = self.tokens.values().all(|given| *given != ask.token.0);
-                    assert!(is_new && ask.token.0 < 0x8000, "PUE-V-024: {} was given before", ask.token);
-                    self.tokens.insert(ask.request.0, ask.token.0);
-                }
-                Told::Ask { request: ask.request.0, device: known(ask.device.connectors), token }
-            }
-            Event::Deleted(device) => Told::Deleted { device: known(device.connectors) },
+            Event::Deleted(gone) => Told::Deleted {
+                device: known(gone.device.connectors),
+                by: match gone.by {
+                    Cause::Guest => 1,
+                    Cause::Reset => 2,
+                    Cause::Cas => 3,
+                    other => panic!("{other:?}"),
+                },
+                requests: gone.requests,
+            },
             Event::Ended(outcome) => {
                 let request = outcome.request.0;
                 assert!(self.ended.insert(request), "PUE-V-100: request {request} ended twice");
+                self.outcomes.push(outcome);
                 match outcome.end {
                     End::Released => Told::Released { request },
                     End::Reset => Told::Reset { request },
+                    End::Cas => Told::Cas { request },
+                    End::Removed => Told::Removed { request },
+                    End::Withdrawn => Told::Withdrawn { request },
+                    End::Load => Told::Load { request },
                     End::Refused(refusal) => Told::Refused {
                         request,
                         connector: refusal.connector.0,
@@ -130,10 +198,13 @@ impl Subject {
                             Evidence::Token => How::Token,
                             Evidence::Order => How::Order,
                             Evidence::Inferred => How::Inferred,
+                            other => panic!("{other:?}"),
                         },
                     },
+                    other => panic!("{other:?}"),
                 }
             }
+            other => panic!("{other:?}"),
         }
     }
 
@@ -142,7 +213,8 @@ impl Subject {
         let stream = self.tracker.save();
         // A VMM that takes no reports cannot go on with a guest that was offered some.
         let mut twin = machine(reference.configured, &plugged(reference));
-        assert_eq!(twin.restore(&stream), Ok(()));
+        assert_eq!(twin.restore(&stream, &mut ()), Ok(()));
+        assert!(stream.len() <= twin.max_saved_len(), "PUE-V-088");
         assert_eq!(twin.save(), stream, "saved again it is another state");
         self.tracker = twin;
     }
@@ -164,8 +236,13 @@ impl Subject {
         }
         let last = self.tracker.save();
         let mut twin = machine(reference.configured, &plugged(reference));
-        // Only the names that were given must not be given again.
-        assert_eq!(twin.restore(&last).map(|()| twin.import(&marks)), Ok(Ok(())));
+        // Ids that were given must not be given again; tokens may be (PUE-V-034).
+        let mut events: Vec<Event> = Vec::new();
+        assert_eq!(twin.restore(&last, &mut ()).map(|()| twin.import(&marks, &mut events)), Ok(Ok(())));
+        self.tokens.clear();
+        for event in events {
+            self.told(event);
+        }
         self.tracker = twin;
     }
 
@@ -187,6 +264,8 @@ impl Subject {
             token: request.token.is_some(),
             promised: request.promised,
             started: request.started,
+            withheld: request.withheld,
+            imported: request.imported,
             hint: request.hint.map(|hint| hint.0),
         });
         assert!(
@@ -197,32 +276,39 @@ impl Subject {
         );
         assert_eq!(self.tracker.armed(), (Classes(reference.armed), Features(reference.features)));
         assert_eq!(self.tracker.offered(), reference.offered.map(terms));
-        let is_plain = reference.armed == 0 && reference.plugged.iter().all(|device| !device.wanted);
-        assert_eq!(self.tracker.is_plain(), is_plain);
+        let is_quiet = reference.armed == 0 && reference.plugged.iter().all(|device| !device.wanted);
+        let keeps_ids = reference.asked > 0 && (reference.configured.is_some() || reference.offered.is_some());
+        assert_eq!(self.tracker.is_plain(), is_quiet && !keeps_ids, "PUE-V-086");
+        let last = self.outcomes.iter().skip(self.outcomes.len().saturating_sub(Tracker::KEPT_OUTCOMES));
+        assert!(self.tracker.outcomes().eq(last), "PUE-V-104");
     }
 
     /// PUE-V-080: whatever state it has come to, another VMM can restore it, and saves the same.
     pub fn check_saved(&self, reference: &Reference) {
         let stream = self.tracker.save();
         let mut twin = machine(reference.configured, &plugged(reference));
-        assert_eq!(twin.restore(&stream), Ok(()), "a state that no VMM can restore");
+        assert_eq!(twin.restore(&stream, &mut ()), Ok(()), "a state that no VMM can restore");
         assert_eq!(twin.save(), stream);
     }
 }
 
-/// Panics if no machine can come to this.
+/// Checks that a machine can come to this state.
 pub fn is_possible(tracker: &Tracker) {
     let requests = tracker.requests();
     assert!(requests.len() <= BOUND, "PUE-V-052");
     let tokens: Vec<_> = requests.iter().filter(|request| request.token.is_some()).collect();
     let unique: BTreeSet<_> = tokens.iter().map(|request| request.token).collect();
     assert_eq!(unique.len(), tokens.len(), "PUE-V-023");
-    assert!(requests.is_sorted_by(|one, next| one.id < next.id), "the oldest is not first");
-    let (armed, _) = tracker.armed();
+    let ids: BTreeSet<_> = requests.iter().map(|request| request.id).collect();
+    assert_eq!(ids.len(), requests.len(), "PUE-V-020");
+    let (armed, features) = tracker.armed();
     for request in requests {
         let class = Classes::of(request.device.resource);
-        assert!(!request.promised || (request.token.is_some() && armed.contains(class)), "PUE-V-026: {request:?}");
-        assert!(request.hint.is_none() || armed.contains(class), "PUE-V-016: {request:?}");
+        let can_promise = request.token.is_some() && armed.contains(class) && features.contains(Features::TOKEN);
+        assert!(!request.promised || can_promise, "PUE-V-026: {request:?}");
+        assert!(request.hint.is_none() || request.promised, "PUE-V-016, PUE-V-040: {request:?}");
+        let is_asked = request.token.is_some() || request.started || request.imported;
+        assert!(!request.withheld || !is_asked, "PUE-V-055: {request:?}");
         assert!(request.hint.is_none_or(|hint| request.device.connectors.contains(hint)), "{request:?}");
         let is_held = |index| tracker.state(index).is_some_and(|state| !state.is_given_back());
         assert!(request.device.connectors.indexes().any(is_held), "PUE-V-060: {request:?}");
@@ -230,9 +316,10 @@ pub fn is_possible(tracker: &Tracker) {
     }
 }
 
-/// A machine with these devices, which the guest has not taken.
+/// Returns a machine with these devices, which the guest has not taken.
 pub fn machine(offer: Option<(u32, u16, u8)>, devices: &[Plan]) -> Tracker {
-    let mut tracker = Tracker::new(Config { offer: offer.map(terms), max_open: BOUND });
+    let config = Config::default().offer(offer.map(terms)).max_open(BOUND).max_open_per_device(BOUND_OF_DEVICE);
+    let mut tracker = Tracker::new(config);
     for (resource, first, count) in DEVICES {
         tracker.add_connectors(Resource(resource), span((resource, first, count))).expect("a connector is new");
     }
@@ -246,10 +333,15 @@ fn plugged(reference: &Reference) -> Vec<Plan> {
 }
 
 fn terms((indicator, classes, features): (u32, u16, u8)) -> Offer {
-    offer(Indicator(indicator), Classes(classes), Features(features)).expect("the offers are in the vendor range")
+    Offer::new(Indicator(indicator), Classes(classes), Features(features)).expect("the offers are in the vendor range")
 }
 
-/// The connectors of a device.
+/// Returns the first connector of the device that a number chooses.
+fn first(device: u8) -> DrcIndex {
+    DrcIndex(plan(device).1)
+}
+
+/// Returns the connectors of a device.
 pub fn span((_, first, count): Plan) -> Span {
     Span::new(DrcIndex(first), count).expect("a device has connectors")
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Saved states: the stream of version 1 is read for ever, and no other bytes are taken for a state.
+//! Saved states: a pinned stream of version 1, and streams that are no state.
 
 #[path = "../oracle/mod.rs"]
 pub mod oracle;
@@ -12,9 +12,9 @@ use oracle::{
     subject::{self, span},
 };
 use papr_unplug::{
-    Config, Tracker,
+    Config, Span, Tracker,
     drc::State,
-    event::{Ask, End, Event, Outcome, RequestId},
+    event::{Ask, Device as Plugged, End, Event, Outcome, RequestId, Requested},
     snapshot::RestoreError,
     wire::{
         drc::DrcIndex,
@@ -33,14 +33,14 @@ const PMEM: Plan = DEVICES[5];
 const FUNCTION: Plan = DEVICES[6];
 const PLUGGED: [Plan; 5] = [CPU0, CPU1, DIMM, PMEM, FUNCTION];
 
-/// The stream as it was written when version 1 was new: hexadecimal, with comments.
+/// Returns the pinned stream.
 fn golden() -> Vec<u8> {
     let digits: String = include_str!("version-1.hex").lines().filter(|line| !line.starts_with('#')).collect();
     let digits: Vec<u32> = digits.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }
 
-/// A machine that waits for a migration.
+/// Returns a machine that waits for a migration.
 fn waiting() -> Tracker {
     subject::machine(Some(OFFERS[0]), &PLUGGED)
 }
@@ -49,26 +49,28 @@ fn call(machine: &mut Tracker, words: [u32; 3]) {
     assert_eq!(machine.set_indicator(&words, &mut ()), Status::SUCCESS, "{words:x?}");
 }
 
-/// A machine with requests of every kind: before arming, promised, begun and hinted, without a token, refused.
+/// Returns a machine with requests of every kind: before arming, promised, begun and hinted, without a token, refused.
 fn lived() -> Tracker {
     let mut machine = waiting();
     [CPU0, DIMM, PMEM, FUNCTION].iter().for_each(|device| machine.boot(DrcIndex(device.1)));
-    let ask = |machine: &mut Tracker, device: Plan| machine.request(DrcIndex(device.1), &mut ()).unwrap();
-    ask(&mut machine, CPU0);
+    let mut asked = vec![ask(&mut machine, CPU0)];
     call(&mut machine, [9100, 0, 0x2003_0006]);
-    ask(&mut machine, DIMM);
+    asked.push(ask(&mut machine, DIMM));
     call(&mut machine, [9001, DIMM.1, 0]);
     call(&mut machine, [9003, DIMM.1, 0]);
     call(&mut machine, [9100, DIMM.1, 0x6000_0001]);
     call(&mut machine, [9001, DIMM.1 + 1, 1]);
-    ask(&mut machine, DIMM);
-    ask(&mut machine, FUNCTION);
-    ask(&mut machine, PMEM);
+    asked.extend([DIMM, FUNCTION, PMEM].map(|device| ask(&mut machine, device)));
+    assert!(asked.iter().all(|one| matches!(one, Requested::Ask(_))));
     call(&mut machine, [9001, PMEM.1, 1]);
     machine
 }
 
-/// PUE-V-080: if this fails, raise the version, and go on reading the old one.
+fn ask(machine: &mut Tracker, device: Plan) -> Requested {
+    machine.request(DrcIndex(device.1), &mut ()).unwrap()
+}
+
+/// PUE-V-080: if this fails after version 1 was released, raise the version and go on reading the old one.
 #[test]
 fn golden_stream_is_what_is_saved() {
     assert_eq!(lived().save(), golden());
@@ -78,7 +80,7 @@ fn golden_stream_is_what_is_saved() {
 #[test]
 fn golden_stream_restores_all_that_later_answers_depend_on() {
     let mut machine = waiting();
-    machine.restore(&golden()).unwrap();
+    machine.restore(&golden(), &mut ()).unwrap();
     let requests: Vec<_> =
         machine.requests().iter().map(|one| (one.id.0, one.device.connectors, one.token.0)).collect();
     assert_eq!(requests, [(1, span(CPU0), 0), (2, span(DIMM), 1), (3, span(DIMM), 2), (4, span(FUNCTION), 0)]);
@@ -96,13 +98,15 @@ fn golden_stream_restores_all_that_later_answers_depend_on() {
     ];
     assert_eq!(states, expected.map(Some));
     assert_eq!(machine.armed(), (Classes::CPU | Classes::MEMORY, Features::TOKEN | Features::STARTED));
+    let outcomes: Vec<_> = machine.outcomes().map(|outcome| (outcome.request.0, outcome.device.connectors)).collect();
+    assert_eq!(outcomes, [(5, span(PMEM))]);
 }
 
-/// PUE-V-061, PUE-V-081: the removal that was refused is still wanted, and the next names are new.
+/// PUE-V-061, PUE-V-081, PUE-V-086: the removal that was refused is still wanted, and the next ids are new.
 #[test]
 fn restored_machine_goes_on_where_the_saved_one_was() {
     let mut machine = waiting();
-    machine.restore(&golden()).unwrap();
+    machine.restore(&golden(), &mut ()).unwrap();
     let mut events = Vec::new();
     assert_eq!(machine.set_indicator(&[9100, DIMM.1 + 1, 0x8610_0001], &mut events), Status::SUCCESS);
     assert!(matches!(
@@ -112,9 +116,9 @@ fn restored_machine_goes_on_where_the_saved_one_was() {
     ));
     assert_eq!(machine.set_indicator(&[9001, PMEM.1, 0], &mut events), Status::SUCCESS);
     assert_eq!(machine.set_indicator(&[9003, PMEM.1, 0], &mut events), Status::SUCCESS);
-    assert!(matches!(events.pop(), Some(Event::Deleted(device)) if device.connectors == span(PMEM)));
-    machine.request(DrcIndex(DIMM.1), &mut events).unwrap();
-    assert!(matches!(events.pop(), Some(Event::Ask(Ask { request: RequestId(6), token: Token(3), .. }))));
+    assert!(matches!(events.pop(), Some(Event::Deleted(gone)) if gone.device.connectors == span(PMEM)));
+    let asked = ask(&mut machine, DIMM);
+    assert!(matches!(asked, Requested::Ask(Ask { request: RequestId(6), token: Token(3), .. })));
 }
 
 /// PUE-V-084
@@ -123,22 +127,20 @@ fn truncated_stream_is_cut_off_wherever_it_ends() {
     let (golden, mut machine) = (golden(), lived());
     let before = machine.save();
     for length in 0..golden.len() {
-        assert_eq!(machine.restore(&golden[..length]), Err(RestoreError::CutOff), "{length} bytes");
+        assert_eq!(machine.restore(&golden[..length], &mut ()), Err(RestoreError::CutOff), "{length} bytes");
     }
-    assert_eq!(machine.restore(&[golden, vec![0; 3]].concat()), Err(RestoreError::TooLong(3)));
+    assert_eq!(machine.restore(&[golden, vec![0; 3]].concat(), &mut ()), Err(RestoreError::TooLong(3)));
     assert_eq!(machine.save(), before);
 }
 
-/// Takes the bytes only if they are a state, and is not changed if they are not.
+/// Checks that a machine that waits takes the bytes only if they are a state, and that a machine that runs is not changed if they
+/// are none.
 fn is_taken_as_what_it_is(machine: &Tracker, bytes: &[u8]) {
-    let (before, mut after) = (machine.save(), machine.clone());
-    match after.restore(bytes) {
-        Ok(()) => {
-            assert_eq!(after.save(), bytes);
-            subject::is_possible(&after);
-        }
-        Err(_) => assert_eq!(after.save(), before),
-    }
+    let (before, mut after, mut fresh) = (machine.save(), machine.clone(), waiting());
+    let is_taken = fresh.restore(bytes, &mut ()).is_ok();
+    assert_eq!(after.restore(bytes, &mut ()).is_ok(), is_taken);
+    assert!(if is_taken { fresh.save() == bytes } else { after.save() == before });
+    [fresh, after].iter().for_each(subject::is_possible);
 }
 
 /// PUE-V-084
@@ -185,11 +187,11 @@ proptest! {
     }
 }
 
-/// What a machine says to the golden stream after bytes of it were overwritten.
+/// Restores the golden stream after some bytes were overwritten.
 fn answer(at: usize, with: &[u8]) -> Result<(), RestoreError> {
     let mut bytes = golden();
     bytes[at..at + with.len()].copy_from_slice(with);
-    waiting().restore(&bytes)
+    waiting().restore(&bytes, &mut ())
 }
 
 /// PUE-V-084: the error says what is wrong. Offsets are those of the table in `papr_unplug::snapshot`.
@@ -200,29 +202,35 @@ fn error_says_what_is_wrong() {
     // Armed what was not offered; offered on an indicator that is LoPAR's.
     assert_eq!(answer(6, &[0x80, 0]), Err(RestoreError::BadOffer));
     assert_eq!(answer(12, &9001_u32.to_be_bytes()), Err(RestoreError::BadOffer));
-    // The last name is older than an open request's; the last token is none.
+    // The last id is lower than that of an open request, or too high; a token of an open request was not given.
     assert_eq!(answer(24, &1_u64.to_be_bytes()), Err(RestoreError::BadRequest(RequestId(2))));
-    assert_eq!(answer(32, &[0, 1, 0, 0]), Err(RestoreError::BadRequest(RequestId(5))));
-    assert_eq!(answer(36, &[0, 0, 0, 4]), Err(RestoreError::OtherNumberOfDevices(4, 5)));
-    assert_eq!(answer(40, &[0xFF; 4]), Err(RestoreError::TooManyRequests(u32::MAX, oracle::machine::BOUND)));
-    assert_eq!(answer(44, &[0, 0, 0, 7]), Err(RestoreError::OtherDevice(DrcIndex(7))));
+    assert_eq!(answer(24, &(1_u64 << 53).to_be_bytes()), Err(RestoreError::BadRequest(RequestId(1 << 53))));
+    assert_eq!(answer(32, &1_u64.to_be_bytes()), Err(RestoreError::BadRequest(RequestId(3))));
+    assert_eq!(answer(40, &[0, 0, 0, 4]), Err(RestoreError::OtherNumberOfDevices(4, 5)));
+    assert_eq!(answer(44, &[0xFF; 4]), Err(RestoreError::TooManyRequests(u32::MAX, oracle::machine::BOUND)));
+    assert_eq!(answer(52, &[0, 0, 0, 7]), Err(RestoreError::OtherDevice(DrcIndex(7))));
     // A physical state of a CPU; more connectors than it has.
-    assert_eq!(answer(60, &[0, 0, 0, 8]), Err(RestoreError::BadDevice(DrcIndex(CPU0.1))));
-    assert_eq!(answer(64, &[0, 0, 0, 2]), Err(RestoreError::BadDevice(DrcIndex(CPU0.1))));
+    assert_eq!(answer(68, &[0, 0, 0, 8]), Err(RestoreError::BadDevice(DrcIndex(CPU0.1))));
+    assert_eq!(answer(72, &[0, 0, 0, 2]), Err(RestoreError::BadDevice(DrcIndex(CPU0.1))));
+    // The outcome of a request that is open, of one that was never made, and one that no request can have.
+    let outcome = golden().len() - 28;
+    assert_eq!(answer(outcome, &2_u64.to_be_bytes()), Err(RestoreError::BadOutcome(RequestId(2))));
+    assert_eq!(answer(outcome, &6_u64.to_be_bytes()), Err(RestoreError::BadOutcome(RequestId(6))));
+    assert_eq!(answer(outcome + 21, &[1]), Err(RestoreError::BadOutcome(RequestId(5))));
 }
 
 /// PUE-V-085
 #[test]
 fn state_of_a_guest_that_was_offered_reports_is_rejected_by_a_vmm_that_takes_none() {
     let mut machine = subject::machine(None, &PLUGGED);
-    assert_eq!(machine.restore(&golden()), Err(RestoreError::ReportsNotTaken));
+    assert_eq!(machine.restore(&golden(), &mut ()), Err(RestoreError::ReportsNotTaken));
 }
 
 /// PUE-V-085: the guest goes on reporting where it was told to, until it reads another offer.
 #[test]
 fn restored_machine_takes_reports_where_the_guest_was_told_to_until_it_boots_again() {
     let mut machine = subject::machine(Some(OFFERS[1]), &PLUGGED);
-    machine.restore(&golden()).unwrap();
+    machine.restore(&golden(), &mut ()).unwrap();
     call(&mut machine, [9100, DIMM.1 + 1, 0xA000_0001]);
     assert_eq!(machine.set_indicator(&[9999, 0, 0x4000_0000], &mut ()), Status::NO_SUCH_INDICATOR);
     machine.reset(&mut ());
@@ -234,37 +242,42 @@ fn restored_machine_takes_reports_where_the_guest_was_told_to_until_it_boots_aga
 #[test]
 fn state_with_more_requests_than_are_taken_is_rejected() {
     let offer = waiting().offered();
-    let mut machine = Tracker::new(Config { offer, max_open: 3 });
+    let mut machine = Tracker::new(Config::default().offer(offer).max_open(3));
     for device in PLUGGED {
         machine.add_connectors(papr_unplug::wire::hotplug::Resource(device.0), span(device)).unwrap();
         machine.plug(span(device)).unwrap();
     }
-    assert_eq!(machine.restore(&golden()), Err(RestoreError::TooManyRequests(4, 3)));
+    assert_eq!(machine.restore(&golden(), &mut ()), Err(RestoreError::TooManyRequests(4, 3)));
 }
 
-/// A state with PCI armed, and a function and a DIMM configured.
+/// Returns a state with PCI armed, and a function and a DIMM configured.
 fn two_devices() -> Reference {
     let mut reference = Reference::new(Some(OFFERS[0]));
     (reference.armed, reference.features, reference.asked) = (0x7E, 1, 9);
-    reference.plugged = [DIMM, FUNCTION].map(|plan| Device { plan, wanted: true }).to_vec();
+    reference.plugged = [DIMM, FUNCTION].map(|plan| Device { plan, wanted: true, echo: false }).to_vec();
     for connector in &mut reference.connectors {
         connector.state = oracle::lopar::ends(oracle::machine::is_physical(connector.resource)).1;
     }
     reference
 }
 
+/// Returns a request, with a token and promised unless the device is a PCI function.
 fn hinted(id: u64, device: Plan, hint: bool) -> Request {
-    Request { id, device, token: false, promised: false, started: false, hint: hint.then_some(device.1) }
+    let (token, promised, started, withheld, imported) = (device.0 != PCI, device.0 != PCI, false, false, false);
+    Request { id, device, token, promised, started, withheld, imported, hint: hint.then_some(device.1) }
 }
 
-/// PUE-V-084: "Level 0" knows hints on logical connectors only.
+/// PUE-V-041, PUE-V-084: a hint is kept with a promised request only, which none of a physical connector is.
 #[test]
 fn hint_at_a_physical_connector_is_rejected() {
     let mut reference = two_devices();
     assert_eq!(FUNCTION.0, PCI);
     reference.requests = vec![hinted(8, FUNCTION, true)];
     let mut machine = subject::machine(Some(OFFERS[0]), &[DIMM, FUNCTION]);
-    assert_eq!(machine.restore(&stream(&reference, |_| 7)), Err(RestoreError::BadRequest(RequestId(8))));
+    assert_eq!(
+        machine.restore(&stream(&reference, |id| id as u16), &mut ()),
+        Err(RestoreError::BadRequest(RequestId(8)))
+    );
 }
 
 /// PUE-V-041, PUE-V-084: a hint is kept with the oldest request for the device.
@@ -273,25 +286,122 @@ fn hint_with_a_request_that_is_not_the_oldest_is_rejected() {
     let mut reference = two_devices();
     let mut machine = subject::machine(Some(OFFERS[0]), &[DIMM, FUNCTION]);
     reference.requests = vec![hinted(7, DIMM, true), hinted(8, DIMM, false)];
-    assert_eq!(machine.restore(&stream(&reference, |_| 7)), Ok(()));
+    assert_eq!(machine.restore(&stream(&reference, |id| id as u16), &mut ()), Ok(()));
     reference.requests = vec![hinted(7, DIMM, false), hinted(8, DIMM, true)];
-    assert_eq!(machine.restore(&stream(&reference, |_| 7)), Err(RestoreError::BadRequest(RequestId(8))));
+    assert_eq!(
+        machine.restore(&stream(&reference, |id| id as u16), &mut ()),
+        Err(RestoreError::BadRequest(RequestId(8)))
+    );
 }
 
 /// PUE-V-023, PUE-V-024: behind the last token comes the first, but for those that open requests have.
 #[test]
 fn token_behind_the_last_is_the_first_that_no_open_request_has() {
     let mut reference = two_devices();
-    let named = |id| Request { token: true, promised: true, ..hinted(id, DIMM, false) };
-    reference.requests = vec![named(1), named(2)];
-    let mut machine = subject::machine(Some(OFFERS[0]), &[DIMM, FUNCTION]);
-    machine.restore(&stream(&reference, |id| if id == 9 { 0xFFFE } else { id as u16 })).unwrap();
-    let mut events = Vec::new();
-    for _ in 0..3 {
-        machine.request(DrcIndex(DIMM.1), &mut events).unwrap();
+    reference.requests = vec![hinted(1, DIMM, false), hinted(2, CPU0, false)];
+    reference.plugged.push(Device { plan: CPU0, wanted: true, echo: false });
+    let mut machine = subject::machine(Some(OFFERS[0]), &[DIMM, FUNCTION, CPU0]);
+    let stream = stream(&reference, |id| if id == 9 { 0xFFFE } else { id as u16 });
+    machine.restore(&stream, &mut ()).unwrap();
+    for device in [DIMM, DIMM, CPU0] {
+        assert!(matches!(ask(&mut machine, device), Requested::Ask(ask) if ask.token.is_some()));
     }
-    let tokens: Vec<_> = events.iter().map(|event| matches!(event, Event::Ask(ask) if ask.token.is_some())).collect();
-    assert_eq!(tokens, [true; 3]);
     let given: Vec<_> = machine.requests().iter().map(|request| request.token.0).collect();
     assert_eq!(given, [1, 2, 0xFFFF, 3, 4]);
+}
+
+/// Returns what the events say of requests: their ids, and how they ended.
+fn ends(events: &[Event]) -> Vec<(u64, End)> {
+    let end = |event: &Event| match event {
+        Event::Ended(outcome) => Some((outcome.request.0, outcome.end)),
+        _ => None,
+    };
+    events.iter().filter_map(end).collect()
+}
+
+fn open(machine: &Tracker) -> Vec<u64> {
+    machine.requests().iter().map(|request| request.id.0).collect()
+}
+
+/// PUE-V-086, PUE-V-087: `loadvm` in the VMM that made the snapshot, while the request is open, and after it has ended. No device
+/// is deleted, and no id is used for two requests.
+#[test]
+fn snapshot_with_an_open_request_is_loaded_into_the_machine_that_made_it() {
+    let mut machine = lived();
+    let (snapshot, mut events) = (machine.save(), Vec::new());
+    assert!(matches!(ask(&mut machine, CPU0), Requested::Ask(Ask { request: RequestId(6), .. })));
+    machine.restore(&snapshot, &mut events).unwrap();
+    assert_eq!((ends(&events), open(&machine)), (vec![(6, End::Load)], vec![1, 2, 3, 4]));
+
+    assert!(machine.withdraw(RequestId(2), &mut ()).is_ok());
+    events.clear();
+    machine.restore(&snapshot, &mut events).unwrap();
+    // What was request 2 is open again, under a number that no other request had.
+    assert_eq!((ends(&events), open(&machine)), (vec![], vec![1, 7, 3, 4]));
+    assert!(PLUGGED.iter().all(|device| machine.device(DrcIndex(device.1)).is_some()));
+    call(&mut machine, [9100, DIMM.1 + 1, 0x8610_0001]);
+    let kept: Vec<u64> = machine.outcomes().map(|outcome| outcome.request.0).collect();
+    assert_eq!(kept, [5, 6, 2, 7]);
+}
+
+/// PUE-V-087: a snapshot in which nothing is open ends every request.
+#[test]
+fn snapshot_without_requests_ends_all_that_are_open_when_it_is_loaded() {
+    let mut machine = waiting();
+    [CPU0, DIMM].iter().for_each(|device| machine.boot(DrcIndex(device.1)));
+    let (snapshot, mut events) = (machine.save(), Vec::new());
+    let asked = [CPU0, DIMM].map(|device| ask(&mut machine, device).id().0);
+    machine.restore(&snapshot, &mut events).unwrap();
+    assert_eq!(ends(&events), asked.map(|id| (id, End::Load)));
+    assert!(events.iter().all(|event| matches!(event, Event::Ended(_))));
+    assert!(matches!(ask(&mut machine, CPU0), Requested::Ask(Ask { request: RequestId(3), .. })));
+}
+
+/// PUE-V-086: ids go on after a migration of an idle machine, so that is no plain state.
+#[test]
+fn idle_machine_that_has_given_an_id_saves_it() {
+    let mut machine = waiting();
+    machine.boot(DrcIndex(CPU0.1));
+    assert!(machine.is_plain());
+    let id = ask(&mut machine, CPU0).id();
+    assert_eq!(machine.withdraw(id, &mut ()), Ok(()));
+    // The guest takes the core again, which ends the removal.
+    for words in [[9001, CPU0.1, 0], [9001, CPU0.1, 1]] {
+        call(&mut machine, words);
+    }
+    assert!(!machine.is_plain());
+    let mut next = waiting();
+    next.restore(&machine.save(), &mut ()).unwrap();
+    assert_eq!(ask(&mut next, CPU0).id(), RequestId(2));
+    // A VMM without this crate cannot know the ids.
+    machine.set_offer(None, &mut ());
+    assert!(machine.is_plain());
+}
+
+/// PUE-V-088: the longest stream is that of a machine with every bound reached.
+#[test]
+fn stream_is_never_longer_than_it_is_said_to_be() {
+    let machine = lived();
+    let connectors: usize = PLUGGED.iter().map(|device| device.2 as usize).sum();
+    let most = 52 + PLUGGED.len() * 16 + connectors * 8 + oracle::machine::BOUND * 20 + Tracker::KEPT_OUTCOMES * 28;
+    assert_eq!(machine.max_saved_len(), most);
+    assert!(machine.save().len() <= most);
+}
+
+/// PUE-V-104: the last outcomes are kept, and no more.
+#[test]
+fn last_outcomes_can_be_asked_for_also_after_a_migration() {
+    let mut machine = waiting();
+    machine.boot(DrcIndex(CPU0.1));
+    for _ in 0..Tracker::KEPT_OUTCOMES + 3 {
+        let id = ask(&mut machine, CPU0).id();
+        assert_eq!(machine.withdraw(id, &mut ()), Ok(()));
+    }
+    let mut next = waiting();
+    next.restore(&machine.save(), &mut ()).unwrap();
+    let last = Tracker::KEPT_OUTCOMES as u64 + 3;
+    let cpu =
+        Plugged { resource: papr_unplug::wire::hotplug::Resource(CPU0.0), connectors: Span::from(DrcIndex(CPU0.1)) };
+    let outcome = |id| Outcome::new(RequestId(id), cpu, End::Withdrawn);
+    assert!(next.outcomes().copied().eq((4..=last).map(outcome)));
 }

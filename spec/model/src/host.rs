@@ -7,13 +7,12 @@ use crate::{
     vmm::{self, Effects, Input, Open, Outcome, Vmm},
 };
 use papr_unplug::{
-    Config, Span, Tracker,
-    event::{End, Event, Evidence, RequestId},
+    Config, Offer, Span, Tracker,
+    event::{End, Event, Evidence, RequestId, Requested},
     foreign::Foreign,
-    offer,
     wire::{
         drc::DrcIndex,
-        offer::{Classes, Features, Offer},
+        offer::{Classes, Features},
         rtas::EntitySense,
     },
 };
@@ -28,7 +27,7 @@ pub struct Host {
     asked: vmm::RequestId,
 }
 
-const CONFIG: Config = Config { offer: None, max_open: 4 };
+const MAX_OPEN: usize = 4;
 
 impl Host {
     /// A VMM with both devices plugged and configured.
@@ -49,7 +48,7 @@ impl Host {
     fn migrate(&mut self) {
         let mut twin = self.twin(offered());
         // A guest that was offered nothing by the VMM before is offered nothing by this one.
-        twin.restore(&self.tracker.save()).unwrap_or_else(|error| panic!("{error}"));
+        twin.restore(&self.tracker.save(), &mut ()).unwrap_or_else(|error| panic!("{error}"));
         self.tracker = twin;
     }
 
@@ -63,7 +62,7 @@ impl Host {
         };
         let marks: Vec<_> = occupied.map(foreign).collect();
         let mut twin = self.twin(offer);
-        twin.import(&marks).unwrap_or_else(|error| panic!("{error}"));
+        twin.import(&marks, &mut ()).unwrap_or_else(|error| panic!("{error}"));
         let merged = |first: DrcIndex| {
             let known = self.tracker.requests().iter().filter(|request| request.device.connectors.first() == first);
             let names = known.flat_map(|request| self.names.iter().filter(|(id, _)| *id == request.id));
@@ -76,14 +75,14 @@ impl Host {
 
     fn tell(&mut self, event: Event, effects: &mut Effects) {
         match event {
-            Event::Ask(ask) => effects.events.push(vmm::Event::Hotplug(device(ask.device.connectors), ask.token)),
-            Event::Deleted(gone) => effects.events.push(vmm::Event::Deleted(device(gone.connectors))),
+            Event::Deleted(gone) => effects.events.push(vmm::Event::Deleted(device(gone.device.connectors))),
             Event::Ended(outcome) => {
                 let end = end(outcome.end);
                 let device = device(outcome.device.connectors);
                 let ended = |id| vmm::Event::Outcome(Some(id), device, end);
                 effects.events.extend(self.rename(outcome.request).into_iter().map(ended));
             }
+            _ => {}
         }
     }
 }
@@ -102,14 +101,19 @@ impl Vmm for Host {
             Input::DeviceDel(device) => {
                 let id = self.asked;
                 let asked = self.tracker.request(device.connectors()[0].index(), &mut events);
-                if let Ok(request) = asked {
+                if let Ok(requested) = asked {
                     self.asked += 1;
-                    self.names.push((request, vec![id]));
+                    self.names.push((requested.id(), vec![id]));
+                    if let Requested::Ask(ask) = requested {
+                        let asked = self::device(ask.device.connectors);
+                        effects.events.push(vmm::Event::Hotplug(asked, ask.token));
+                    }
                 }
                 effects.asked = Some(asked.map(|_| id).map_err(|_| "refused by the tracker"));
             }
             Input::SetIndicator(indicator, index, value) => {
-                effects.status = Some(self.tracker.set_indicator(&[indicator.0, index.0, value], &mut events));
+                let answer = self.tracker.set_indicator(&[indicator.0, index.0, value], &mut events);
+                effects.status = Some(answer.status);
             }
             Input::Configure(index) => {
                 let mut status = self.tracker.configure(index, &mut events);
@@ -168,11 +172,11 @@ impl Hash for Host {
 }
 
 fn offered() -> Option<Offer> {
-    offer(UNPLUG_STATUS, Classes::CPU | Classes::MEMORY, Features::TOKEN | Features::STARTED)
+    Offer::new(UNPLUG_STATUS, Classes::CPU | Classes::MEMORY, Features::TOKEN | Features::STARTED)
 }
 
 fn machine(offer: Option<Offer>, devices: impl Iterator<Item = Device>) -> Tracker {
-    let mut tracker = Tracker::new(Config { offer, ..CONFIG });
+    let mut tracker = Tracker::new(Config::default().offer(offer).max_open(MAX_OPEN));
     for device in Device::ALL {
         tracker.add_connectors(device.resource(), span(device)).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -194,8 +198,7 @@ fn device(connectors: Span) -> Device {
 
 fn end(end: End) -> Outcome {
     match end {
-        End::Released => Outcome::Released,
-        End::Reset => Outcome::Reset,
+        End::Released | End::Removed => Outcome::Released,
         End::Refused(refusal) => Outcome::Refused {
             connector: Connector::of(refusal.connector).unwrap_or(LMB0),
             reason: refusal.reason,
@@ -203,8 +206,9 @@ fn end(end: End) -> Outcome {
             source: match refusal.evidence {
                 Evidence::Token => vmm::Source::Token,
                 Evidence::Order => vmm::Source::Order,
-                Evidence::Inferred => vmm::Source::Inferred,
+                _ => vmm::Source::Inferred,
             },
         },
+        _ => Outcome::Reset,
     }
 }

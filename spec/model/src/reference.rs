@@ -243,9 +243,6 @@ impl Reference {
         let device = connector.device();
         match (state, self.state(connector)) {
             (IsolationState::ISOLATE, State::Configured | State::Unisolate) => {
-                if device == Device::Dimm && self.plugged[device.slot()] != Plugged::Wanted {
-                    return Effects::status(Status::HARDWARE);
-                }
                 self.set_state(connector, State::Available);
                 Effects::status(Status::SUCCESS)
             }

@@ -10,10 +10,9 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use papr_unplug::{
-    Config, Span, Tracker,
+    Config, Offer, Span, Tracker,
     drc::NOT_CONFIGURABLE,
-    event::{End, Event, RequestId},
-    offer,
+    event::{Ask, End, Event, RequestId, Requested},
     wire::{
         drc::DrcIndex,
         hotplug::Resource,
@@ -55,8 +54,9 @@ pub struct InProcess {
 impl InProcess {
     /// Makes the machine in the state in which every sequence begins.
     pub fn new() -> Result<Self> {
-        let offer = offer(Indicator(REPORTS), Classes::CPU | Classes::MEMORY, Features::TOKEN | Features::STARTED);
-        let mut tracker = Tracker::new(Config { offer, ..Config::default() });
+        let features = Features::TOKEN | Features::STARTED;
+        let offer = Offer::new(Indicator(REPORTS), Classes::CPU | Classes::MEMORY, features);
+        let mut tracker = Tracker::new(Config::default().offer(offer));
         for index in Device::ALL.into_iter().flat_map(Device::connectors).chain(OTHERS) {
             if let Some(resource) = resource_of(index) {
                 tracker.add_connectors(resource, span(index, 1)?)?;
@@ -99,13 +99,12 @@ impl InProcess {
         let Self { tracker, events, .. } = self;
         Ok(match *step {
             Step::Set(indicator, index, value) => {
-                let before = tracker.state(DrcIndex(index));
-                let status = tracker.set_indicator(&[indicator, index, value], events);
+                let answer = tracker.set_indicator(&[indicator, index, value], events);
                 // After a change of state, the node is read from its beginning.
-                if tracker.state(DrcIndex(index)) != before {
+                if answer.change.is_some() {
                     self.begun.remove(&index);
                 }
-                Response::Status(status.0)
+                Response::Status(answer.status.0)
             }
             Step::Sense(sensor, index) => {
                 let (status, sense) = tracker.get_sensor_state(&[sensor, index]);
@@ -117,7 +116,12 @@ impl InProcess {
             }
             Step::Remove(_) if !present => Response::Rejected("no such device".to_owned()),
             Step::Remove(device) => match tracker.request(DrcIndex(device.first()), events) {
-                Ok(_) => Response::Accepted,
+                Ok(requested) => {
+                    if let Requested::Ask(Ask { device, token, request, .. }) = requested {
+                        self.queue.push_back(Queued::new(device.connectors, 2, token, Some(request)));
+                    }
+                    Response::Accepted
+                }
                 Err(error) => Response::Rejected(error.to_string()),
             },
             Step::Add(_) if present => Response::Rejected("duplicate device".to_owned()),
@@ -156,9 +160,6 @@ impl Party for InProcess {
         let mut device_events = Vec::new();
         for event in std::mem::take(&mut self.events) {
             match event {
-                Event::Ask(ask) => {
-                    self.queue.push_back(Queued::new(ask.device.connectors, 2, ask.token, Some(ask.request)));
-                }
                 Event::Ended(outcome) => {
                     self.queue.retain(|queued| queued.request != Some(outcome.request));
                     let device = Device::at(outcome.device.connectors.first().0).context("an unknown device")?;
@@ -166,10 +167,11 @@ impl Party for InProcess {
                     device_events.extend(matches!(outcome.end, End::Refused(_)).then_some(refused));
                 }
                 Event::Deleted(gone) => {
-                    self.queue.retain(|queued| queued.connectors != gone.connectors);
-                    let device = Device::at(gone.connectors.first().0).context("an unknown device")?;
+                    self.queue.retain(|queued| queued.connectors != gone.device.connectors);
+                    let device = Device::at(gone.device.connectors.first().0).context("an unknown device")?;
                     device_events.push(DeviceEvent { device, kind: EventKind::Deleted });
                 }
+                _ => {}
             }
         }
         if *step == Step::Reset {
