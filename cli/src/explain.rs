@@ -28,9 +28,10 @@ pub fn run(name: Option<&str>, json: bool, out: &mut dyn Write) -> Result<ExitSt
 }
 
 fn text(reason: &Reason) -> String {
-    let Reason { code, name, meaning, classes, errno, seen, advice } = reason;
+    let Reason { code, name, meaning, classes, errno, seen, advice, persistence } = reason;
     let mut text = format!("{name} (reason {code}, for {})\n", classes.join(", "));
     text += &format!("  meaning: {meaning}\n  what to do: {advice}\n");
+    text += &format!("  ask again: {}\n", persistence.advice());
     if !errno.is_empty() {
         text += &format!("  errno on Linux: {}\n", errno.join(", "));
     }

@@ -6,7 +6,7 @@ use crate::{
     escape::{escaped, escaped_json},
     exit_status::ExitStatus,
     history::History,
-    reason::{self, Reason},
+    reason::{self, Persistence, Reason},
     schema::{CLOSED, DELETED, EventData, REFUSED, Source},
 };
 use papr_unplug_qmp::message::Event;
@@ -97,6 +97,8 @@ struct Object<'a> {
     meaning: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persistence: Option<Persistence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a Map<String, Value>>,
 }
@@ -221,6 +223,7 @@ impl Outcome {
             address: *address,
             meaning: reason.map(|reason| reason.meaning.as_str()).or(self.kind.meaning()),
             advice: reason.map(|reason| reason.advice.as_str()),
+            persistence: reason.map(|reason| reason.persistence),
             event: self.event.as_ref().map(Event::object),
         })?;
         Ok(escaped_json(&object))

@@ -20,8 +20,24 @@ pub struct Reason {
     pub errno: Vec<String>,
     /// The functions of Linux that refuse for this reason.
     pub seen: Vec<String>,
-    /// What an administrator can do about it.
+    /// Action by which an administrator can help.
     pub advice: String,
+    /// How long the reason lasts.
+    pub persistence: Persistence,
+}
+
+/// How long a reason lasts, for programs that decide whether to ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Persistence {
+    /// Asking again later can help.
+    Transient,
+    /// Asking again helps only after an action in the guest or on the host.
+    NeedsAction,
+    /// Asking again does not help until the guest boots again.
+    Permanent,
+    /// The reason alone does not say.
+    Unknown,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +58,18 @@ pub fn all() -> &'static [Reason] {
 /// Finds a reason by its name or number.
 pub fn find(name_or_number: &str) -> Option<&'static Reason> {
     all().iter().find(|reason| reason.name == name_or_number || reason.number() == name_or_number)
+}
+
+impl Persistence {
+    /// Returns whether and when to ask again.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Transient => "later, without anything else",
+            Self::NeedsAction => "after the action",
+            Self::Permanent => "not before the guest boots again",
+            Self::Unknown => "the reason alone does not say whether that helps",
+        }
+    }
 }
 
 impl Reason {

@@ -52,7 +52,7 @@ impl Unbooted {
             "-nodefaults",
             "-nographic",
         ]);
-        command.args(["-device", CORE]);
+        command.args(["-device", CORE, "-device", "virtio-rng-pci,id=rng1"]);
         command.args(["-qmp", &format!("unix:{monitor},abstract=on,server=on,wait=off")]);
         command.args(["-qmp", &plug.legacy_chardev()]);
         let output = File::create(logs.join("qemu.log"))?;
@@ -75,9 +75,9 @@ impl Drop for Unbooted {
     }
 }
 
-/// Asks for the core, and waits until the VM has accepted the request.
-fn ask(vm: &Unbooted) -> Result<Program> {
-    let mut asking = Program::start(&vm.monitor, &["unplug", "cpu1"])?;
+/// Asks for a device, and waits until the VM has accepted the request.
+fn ask(vm: &Unbooted, device: &str) -> Result<Program> {
+    let mut asking = Program::start(&vm.monitor, &["unplug", device])?;
     assert!(asking.note()?.contains("this VM's QEMU gives no reason"));
     assert!(asking.note()?.contains("the VM does not run (prelaunch)"));
     Ok(asking)
@@ -86,7 +86,7 @@ fn ask(vm: &Unbooted) -> Result<Program> {
 #[test]
 fn device_that_goes_with_a_reset_was_not_released() -> Result<()> {
     let mut vm = Unbooted::start("reset")?;
-    let asking = ask(&vm)?;
+    let asking = ask(&vm, "cpu1")?;
     vm.qmp.execute("system_reset", json!({}))?;
     let ended = asking.end()?;
     assert_eq!(ended.status, Some(4), "{ended:?}");
@@ -94,10 +94,31 @@ fn device_that_goes_with_a_reset_was_not_released() -> Result<()> {
     Ok(())
 }
 
+/// QEMU sends `RESET` before the `DEVICE_DELETED` of a PCI device, and after that of a CPU.
+#[test]
+fn pci_device_that_goes_with_a_reset_was_not_released() -> Result<()> {
+    let mut vm = Unbooted::start("reset-pci")?;
+    let asking = ask(&vm, "rng1")?;
+    vm.qmp.execute("system_reset", json!({}))?;
+    let ended = asking.end()?;
+    assert_eq!(ended.status, Some(4), "{ended:?}");
+    assert!(ended.text.starts_with("rng1: closed by reset\n"), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn path_with_a_slash_at_its_end_names_the_device() -> Result<()> {
+    let mut vm = Unbooted::start("slash")?;
+    let asking = ask(&vm, "/machine/peripheral/cpu1/")?;
+    vm.qmp.execute("system_reset", json!({}))?;
+    assert_eq!(asking.end()?.status, Some(4));
+    Ok(())
+}
+
 #[test]
 fn vm_that_quits_leaves_the_outcome_unknown() -> Result<()> {
     let mut vm = Unbooted::start("quit")?;
-    let asking = ask(&vm)?;
+    let asking = ask(&vm, "cpu1")?;
     vm.qmp.execute("quit", json!({}))?;
     let ended = asking.end()?;
     assert_eq!(ended.status, Some(5), "{ended:?}");
@@ -108,7 +129,7 @@ fn vm_that_quits_leaves_the_outcome_unknown() -> Result<()> {
 #[test]
 fn vm_that_is_killed_leaves_the_outcome_unknown() -> Result<()> {
     let mut vm = Unbooted::start("killed")?;
-    let asking = ask(&vm)?;
+    let asking = ask(&vm, "cpu1")?;
     vm.child.kill()?;
     assert_eq!(asking.end()?.status, Some(5));
     Ok(())
