@@ -16,8 +16,6 @@ use papr_unplug_qmp::message::Event;
 /// because the deletion waits for an RCU grace period. A release next to an unrelated reset looks the same.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Whether QEMU itself says what took a device.
-    is_told: bool,
     /// Whether the guest may have run since the beginning.
     has_run: bool,
     /// Whether the machine was reset.
@@ -27,9 +25,9 @@ pub struct History {
 }
 
 impl History {
-    /// Begins with a VM that runs or not. `is_told` is whether QEMU names the cause of a deletion.
-    pub fn new(is_told: bool, runs: bool) -> Self {
-        Self { is_told, has_run: runs, ..Self::default() }
+    /// Begins with a VM that runs or not.
+    pub fn new(runs: bool) -> Self {
+        Self { has_run: runs, ..Self::default() }
     }
 
     /// Notes an event.
@@ -42,7 +40,7 @@ impl History {
     pub fn up_to(&self, event: &Event, monitor: &mut Monitor) -> Result<Self, Stop> {
         let mut history = self.clone();
         let data = EventData::of(event.object().get("data"));
-        if event.name() == DELETED && data.by.is_none() && data.is_whole_device() && !self.is_told {
+        if event.name() == DELETED && data.cause.is_none() && data.is_whole_device() {
             match monitor.catch_up() {
                 Ok(()) => {}
                 Err(Stop::Lost(_)) => history.is_cut = true,
@@ -55,10 +53,9 @@ impl History {
 
     /// Returns what is known of a deletion whose cause the VM does not say.
     pub fn deletion(&self) -> Kind {
-        match (self.is_told, self.was_reset, self.has_run) {
-            (true, ..) => Kind::Removed,
-            (false, true, false) => Kind::ClosedByReset,
-            (false, false, true) if !self.is_cut => Kind::Released,
+        match (self.was_reset, self.has_run) {
+            (true, false) => Kind::ClosedByReset,
+            (false, true) if !self.is_cut => Kind::Released,
             _ => Kind::Deleted,
         }
     }
@@ -69,7 +66,7 @@ mod tests {
     use super::*;
 
     fn deletion(runs: bool, events: &[&str]) -> Kind {
-        let mut history = History::new(false, runs);
+        let mut history = History::new(runs);
         events.iter().for_each(|event| history.note(event));
         history.deletion()
     }
@@ -86,10 +83,5 @@ mod tests {
         assert_eq!(deletion(false, &["RESET"]), Kind::ClosedByReset);
         assert_eq!(deletion(true, &["RESET"]), Kind::Deleted);
         assert_eq!(deletion(false, &["RESET", "RESUME"]), Kind::Deleted);
-    }
-
-    #[test]
-    fn vm_that_names_causes_and_names_none_took_the_device_itself() {
-        assert_eq!(History::new(true, true).deletion(), Kind::Removed);
     }
 }

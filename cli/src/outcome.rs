@@ -7,7 +7,7 @@ use crate::{
     exit_status::ExitStatus,
     history::History,
     reason::{self, Persistence, Reason},
-    schema::{CLOSED, DELETED, EventData, REFUSED, Source},
+    schema::{DELETED, ENDED, EventData, REFUSED, Source},
 };
 use papr_unplug_qmp::message::Event;
 use serde::Serialize;
@@ -108,19 +108,17 @@ impl Outcome {
     /// the VM does not say it.
     pub fn of(event: Event, history: &History) -> Option<Self> {
         let data = EventData::of(event.object().get("data"));
-        let kind = match (event.name(), data.by.as_deref()) {
-            (REFUSED, _) => Kind::Refused,
-            (CLOSED, Some("withdrawn")) => Kind::Withdrawn,
-            (CLOSED, Some("load")) => Kind::ClosedByLoad,
-            (CLOSED, Some("reset")) => Kind::ClosedByReset,
-            (CLOSED, Some("cas")) => Kind::ClosedByCas,
-            (CLOSED, _) => Kind::Ended,
-            (DELETED, _) if !data.is_whole_device() => return None,
-            (DELETED, Some("guest")) => Kind::Released,
-            (DELETED, Some("reset")) => Kind::ClosedByReset,
-            (DELETED, Some("cas")) => Kind::ClosedByCas,
-            (DELETED, Some(_)) => Kind::Deleted,
-            (DELETED, None) => history.deletion(),
+        let kind = match event.name() {
+            REFUSED => Kind::Refused,
+            ENDED => data.outcome.as_deref().map_or(Kind::Ended, Kind::named),
+            DELETED if data.is_whole_device() => match data.cause.as_deref() {
+                None => history.deletion(),
+                Some("guest") => Kind::Released,
+                Some("reset") => Kind::ClosedByReset,
+                Some("cas") => Kind::ClosedByCas,
+                Some("vmm") => Kind::Removed,
+                Some(_) => Kind::Deleted,
+            },
             _ => return None,
         };
         Some(Self { kind, data, event: Some(event), charge: None })
@@ -129,16 +127,7 @@ impl Outcome {
     /// Returns the outcome in an entry of the VM's list of past outcomes.
     pub fn listed(entry: &Value) -> Self {
         let data = EventData::of(Some(entry));
-        let kind = match data.outcome.as_deref() {
-            Some("released") => Kind::Released,
-            Some("refused") => Kind::Refused,
-            Some("reset") => Kind::ClosedByReset,
-            Some("cas") => Kind::ClosedByCas,
-            Some("load") => Kind::ClosedByLoad,
-            Some("removed") => Kind::Removed,
-            Some("withdrawn") => Kind::Withdrawn,
-            _ => Kind::Ended,
-        };
+        let kind = data.outcome.as_deref().map_or(Kind::Ended, Kind::named);
         Self { kind, data, event: None, charge: None }
     }
 
@@ -238,7 +227,9 @@ impl Outcome {
             Kind::ClosedByCas => "closed by CAS".to_owned(),
             Kind::ClosedByLoad => "closed by the load of a snapshot".to_owned(),
             Kind::Withdrawn => "withdrawn".to_owned(),
-            Kind::Ended => format!("ended: {}", escaped(self.data.by.as_deref().unwrap_or("this VM does not say how"))),
+            Kind::Ended => {
+                format!("ended: {}", escaped(self.data.outcome.as_deref().unwrap_or("this VM does not say how")))
+            }
             Kind::Refused => format!("refused{}", self.data.why()),
         }
     }
@@ -262,6 +253,20 @@ impl Outcome {
 }
 
 impl Kind {
+    /// Returns the kind that QEMU names.
+    fn named(outcome: &str) -> Self {
+        match outcome {
+            "released" => Self::Released,
+            "refused" => Self::Refused,
+            "reset" => Self::ClosedByReset,
+            "cas" => Self::ClosedByCas,
+            "load" => Self::ClosedByLoad,
+            "removed" => Self::Removed,
+            "withdrawn" => Self::Withdrawn,
+            _ => Self::Ended,
+        }
+    }
+
     /// Returns what the outcome means, for outcomes without a reason.
     pub fn meaning(self) -> Option<&'static str> {
         match self {

@@ -54,7 +54,7 @@ impl Removal {
             is_withheld: requested.withheld == Some(true),
             asked_at,
             accepted_at: monitor.received(),
-            history: History::new(before.is_some_and(|before| before.outcomes.is_some()), runs),
+            history: History::new(runs),
         }))
     }
 
@@ -78,7 +78,7 @@ impl Removal {
     }
 
     /// Returns a removal that someone requested before, and that is pending.
-    pub fn pending(monitor: &Monitor, request: &Request, status: &UnplugStatus) -> Self {
+    pub fn pending(monitor: &Monitor, request: &Request) -> Self {
         let name = request.device.as_deref().or(request.path.as_deref()).unwrap_or_default();
         Self {
             device: Device::new(name),
@@ -88,7 +88,7 @@ impl Removal {
             is_withheld: request.withheld == Some(true),
             asked_at: 0,
             accepted_at: monitor.taken(),
-            history: History::new(status.outcomes.is_some(), true),
+            history: History::new(true),
         }
     }
 

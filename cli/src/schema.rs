@@ -17,12 +17,12 @@ pub const REFUSED: &str = "DEVICE_UNPLUG_GUEST_ERROR";
 /// Event for a device that is gone.
 pub const DELETED: &str = "DEVICE_DELETED";
 /// Event for a request that ended without a refusal or a deletion.
-pub const CLOSED: &str = "DEVICE_UNPLUG_CLOSED";
+pub const ENDED: &str = "DEVICE_UNPLUG_REQUEST_ENDED";
 
 /// Command that withdraws a request.
-pub const WITHDRAW: &str = "x-device-unplug-withdraw";
+pub const WITHDRAW: &str = "device-unplug-withdraw";
 
-/// Data of [`REFUSED`], [`DELETED`] and [`CLOSED`], and an entry of [`UnplugStatus::outcomes`].
+/// Data of [`REFUSED`], [`DELETED`] and [`ENDED`], and an entry of [`UnplugStatus::outcomes`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct EventData {
@@ -38,10 +38,10 @@ pub struct EventData {
     /// The requests that ended with the deletion of the device.
     #[serde(deserialize_with = "if_fit")]
     pub requests: Option<Vec<u64>>,
-    /// Cause of the deletion or of the end of the request. A newer QEMU may have others.
+    /// What took a deleted device: `guest`, `reset`, `cas`, or `vmm` with the bus that it was on. A newer QEMU may have others.
     #[serde(deserialize_with = "if_fit")]
-    pub by: Option<String>,
-    /// How the request ended, in the list of outcomes.
+    pub cause: Option<String>,
+    /// How the request ended. A newer QEMU may have other words.
     #[serde(deserialize_with = "if_fit")]
     pub outcome: Option<String>,
     /// How QEMU knows that the refusal is about this request.
@@ -57,7 +57,7 @@ pub struct EventData {
     #[serde(deserialize_with = "if_fit")]
     pub errno: Option<i32>,
     /// The connector that refused.
-    #[serde(deserialize_with = "if_fit", alias = "connector")]
+    #[serde(deserialize_with = "if_fit")]
     pub drc: Option<u64>,
     /// The guest physical address of the memory that refused.
     #[serde(deserialize_with = "if_fit")]

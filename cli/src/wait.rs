@@ -77,7 +77,7 @@ pub fn run(
         }
     };
     if let Some(request) = status.requests.iter().flatten().find(|request| request.request == Some(number)) {
-        let removal = Removal::pending(&monitor, request, &status);
+        let removal = Removal::pending(&monitor, request);
         let wait = Wait { monitor: &mut monitor, notes: &notes, is_listed: true, removals: vec![(0, removal)] };
         return Ok(wait.until_all_end(patience, as_json, out).next().map_or(ExitStatus::Unknown, |(_, status)| status));
     }

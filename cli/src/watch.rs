@@ -10,7 +10,6 @@ use crate::{
     monitor::{Monitor, Stop},
     notes::Notes,
     outcome::Outcome,
-    schema::UnplugStatus,
 };
 use anyhow::Result;
 use std::io::Write;
@@ -20,14 +19,13 @@ pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<ExitS
     let notes = Notes::default();
     let mut monitor = Monitor::greet(endpoint, &notes)?;
     // A script that starts this in the background needs to know when it can begin to make requests.
-    let status = list::ask(&mut monitor)?.ok().map(UnplugStatus::of);
-    notes.say(if status.is_some() {
+    notes.say(if list::ask(&mut monitor)?.is_ok() {
         "following the VM"
     } else {
         "following the VM. Its QEMU gives no reason for a refusal and does not name the request; it may report one \
          refusal twice, and others not at all"
     });
-    let mut history = History::new(status.is_some_and(|status| status.outcomes.is_some()), true);
+    let mut history = History::new(true);
     let mut has_shut_down = false;
     loop {
         let event = match monitor.event() {

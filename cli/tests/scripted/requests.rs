@@ -43,7 +43,7 @@ fn inferred_refusal_of_an_earlier_request_answers_one_that_is_not_promised() {
     let server = asked(|vm| {
         refuses(vm, 6, "inferred");
         vm.answers("query-device-unplug-requests", &status(&[(7, false)]));
-        let (arguments, id) = vm.expects("x-device-unplug-withdraw");
+        let (arguments, id) = vm.expects("device-unplug-withdraw");
         assert_eq!(arguments, json!({ "request": 7 }));
         vm.sends(&json!({ "return": {}, "id": id }).to_string());
     });
@@ -62,7 +62,7 @@ fn own_request_that_cannot_be_withdrawn_is_said_to_be_pending() {
     let server = asked(|vm| {
         refuses(vm, 6, "inferred");
         vm.answers("query-device-unplug-requests", &status(&[(7, false)]));
-        vm.lacks("x-device-unplug-withdraw");
+        vm.lacks("device-unplug-withdraw");
     });
     let output = papr_unplug(&server, &["unplug", "dimm1"]).code(3);
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
@@ -111,9 +111,9 @@ fn outcome_of_another_clients_request_is_not_ones_own() {
 
 #[test]
 fn request_that_was_withdrawn_or_ended_by_a_load_ends_the_wait() {
-    for (by, words) in [("withdrawn", "withdrawn"), ("load", "closed by the load of a snapshot")] {
+    for (outcome, words) in [("withdrawn", "withdrawn"), ("load", "closed by the load of a snapshot")] {
         let server = asked(move |vm| {
-            vm.emits("DEVICE_UNPLUG_CLOSED", &json!({ "device": "dimm1", "request": 7, "by": by }));
+            vm.emits("DEVICE_UNPLUG_REQUEST_ENDED", &json!({ "device": "dimm1", "request": 7, "outcome": outcome }));
         });
         let output = papr_unplug(&server, &["unplug", "dimm1"]).code(9);
         let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
@@ -129,7 +129,7 @@ fn request_that_is_withheld_is_said_not_to_have_reached_the_guest() {
         vm.answers("query-device-unplug-requests", &status(&[]));
         vm.answers("query-status", &json!({ "status": "running", "running": true }));
         vm.answers("device_del", &json!({ "request": 7, "withheld": true }));
-        vm.emits("DEVICE_DELETED", &json!({ "device": "nic1", "requests": [7], "by": "guest" }));
+        vm.emits("DEVICE_DELETED", &json!({ "device": "nic1", "requests": [7], "cause": "guest" }));
     });
     papr_unplug(&server, &["unplug", "nic1"]).code(0).stdout_eq("nic1: released\n").stderr_eq(str![[r#"
 papr-unplug: nic1: the guest is not asked for this PCI function by itself: request 7 is withheld until function 0 of the slot is asked for

@@ -72,10 +72,10 @@ dimm1: closed by reset
 #[test]
 fn deletion_that_names_its_cause_needs_no_inference() {
     let cases = [("guest", 0, "released"), ("reset", 4, "closed by reset"), ("cas", 4, "closed by CAS")];
-    for (by, code, words) in cases {
+    for (cause, code, words) in cases {
         let server = Server::stock_asked(move |vm| {
             is_reset(vm);
-            vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1", "requests": [7], "by": by }));
+            vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1", "requests": [7], "cause": cause }));
             is_reset(vm);
             vm.answers_all();
         });

@@ -24,7 +24,7 @@ fn ours(script: impl FnOnce(&mut Connection) + Send + 'static) -> Server {
 }
 
 fn is_released(vm: &mut Connection, device: &str, request: u64) {
-    vm.emits("DEVICE_DELETED", &json!({ "device": device, "requests": [request], "by": "guest" }));
+    vm.emits("DEVICE_DELETED", &json!({ "device": device, "requests": [request], "cause": "guest" }));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn signal_ends_the_wait_for_each_device_without_an_outcome() {
 fn device_removed_by_the_vm_with_its_bus_is_no_release() {
     let server = ours(|vm| {
         vm.answers("device_del", &json!({ "request": 1 }));
-        vm.emits("DEVICE_DELETED", &json!({ "device": "nic1", "requests": [1] }));
+        vm.emits("DEVICE_DELETED", &json!({ "device": "nic1", "requests": [1], "cause": "vmm" }));
     });
     papr_unplug(&server, &["unplug", "nic1"]).code(8).stdout_eq(str![[r#"
 nic1: removed by the VM

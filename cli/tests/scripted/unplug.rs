@@ -121,11 +121,11 @@ fn release_as_json_has_the_whole_event() {
         vm.emits(
             "DEVICE_DELETED",
             &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1",
-            "requests": [7], "by": "guest", "new-one": [1] }),
+            "requests": [7], "cause": "guest", "new-one": [1] }),
         );
     });
     papr_unplug(&server, &["unplug", "--json", "dimm1"]).code(0).stderr_eq("").stdout_eq(str![[r#"
-{"time":"2026-09-21T14:13:20.000042Z","outcome":"released","device":"dimm1","path":"/machine/peripheral/dimm1","requests":[7],"event":{"data":{"by":"guest","device":"dimm1","new-one":[1],"path":"/machine/peripheral/dimm1","requests":[7]},"event":"DEVICE_DELETED","timestamp":{"microseconds":42,"seconds":1790000000}}}
+{"time":"2026-09-21T14:13:20.000042Z","outcome":"released","device":"dimm1","path":"/machine/peripheral/dimm1","requests":[7],"event":{"data":{"cause":"guest","device":"dimm1","new-one":[1],"path":"/machine/peripheral/dimm1","requests":[7]},"event":"DEVICE_DELETED","timestamp":{"microseconds":42,"seconds":1790000000}}}
 
 "#]]);
     server.finish();

@@ -10,7 +10,7 @@ use snapbox::str;
 fn request_is_withdrawn_by_its_number() {
     let server = Server::play(|mut vm| {
         vm.greet();
-        let (arguments, id) = vm.expects("x-device-unplug-withdraw");
+        let (arguments, id) = vm.expects("device-unplug-withdraw");
         assert_eq!(arguments, json!({ "request": 7 }));
         vm.sends(&json!({ "return": {}, "id": id }).to_string());
     });
@@ -26,7 +26,7 @@ request 7: withdrawn
 fn request_that_has_ended_is_not_withdrawn() {
     let server = Server::play(|mut vm| {
         vm.greet();
-        vm.refuses("x-device-unplug-withdraw", "GenericError", "Request 7 has ended");
+        vm.refuses("device-unplug-withdraw", "GenericError", "Request 7 has ended");
     });
     papr_unplug(&server, &["withdraw", "7"]).code(6).stdout_eq(str![[r#"
 request 7: rejected by the VM: Request 7 has ended (GenericError)
@@ -39,10 +39,10 @@ request 7: rejected by the VM: Request 7 has ended (GenericError)
 fn stock_qemu_withdraws_nothing() {
     let server = Server::play(|mut vm| {
         vm.greet();
-        vm.lacks("x-device-unplug-withdraw");
+        vm.lacks("device-unplug-withdraw");
     });
     papr_unplug(&server, &["withdraw", "7"]).code(7).stdout_eq("").stderr_eq(str![[r#"
-papr-unplug: this VM's QEMU cannot withdraw a request: it has no x-device-unplug-withdraw
+papr-unplug: this VM's QEMU cannot withdraw a request: it has no device-unplug-withdraw
 
 "#]]);
     server.finish();
