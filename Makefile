@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# For those who type `make`: it is Kbuild that builds the module. KDIR names another kernel's build directory; to build for
+# `make` builds the module by Kbuild. KDIR names the build directory of another kernel. To build for
 # another machine, say ARCH=powerpc CROSS_COMPILE=powerpc64le-linux-gnu- as for the kernel itself.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build

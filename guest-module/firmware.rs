@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The firmware of the guest: calls RTAS.
+//! RTAS of this machine.
 
 use crate::{
+    bindings,
     logic::rtas::Rtas,
-    shim,
     wire::{
         drc::DrcIndex,
         offer::Offer,
@@ -16,41 +16,44 @@ use crate::{
 pub(crate) struct Firmware;
 
 impl Firmware {
-    /// Whether it knows DR connectors.
+    /// Returns whether RTAS has the calls for DR connectors.
     pub(crate) fn knows_connectors() -> bool {
-        // SAFETY: It only looks at what the kernel found at boot.
-        unsafe { shim::papr_has_dr_connectors() }
+        // SAFETY: The function only reads what the kernel found at boot.
+        unsafe { bindings::papr_has_dr_connectors() }
     }
-}
 
-impl Firmware {
-    /// The value of the property by which the hypervisor offers to take reports, as far as it is of interest; empty if
-    /// there is none. Sleeps.
-    pub(crate) fn offer(place: &mut [u8; Offer::SIZE]) -> &[u8] {
-        // SAFETY: The name is a C string for ever, and there is room for as much as is said.
-        let length = unsafe { shim::papr_rtas_property(Offer::PROPERTY.as_ptr(), place.as_mut_ptr().cast(), Offer::SIZE) };
-        place.get(..length).unwrap_or_default()
+    /// Reads the property with the hypervisor's offer into `buffer`. Returns what was read, which
+    /// is empty if there is no such property. Sleeps.
+    pub(crate) fn offer(buffer: &mut [u8; Offer::SIZE]) -> &[u8] {
+        let (to, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+        // SAFETY: The name is a static C string, and the buffer has this size.
+        let length = unsafe { bindings::papr_rtas_property(Offer::PROPERTY.as_ptr(), to, size) };
+        buffer.get(..length).unwrap_or_default()
+    }
+
+    /// Sleeps for as long as a busy status asks. Not for probes.
+    pub(crate) fn pause(busy: Status) {
+        // SAFETY: By the contract of this function, the caller may sleep.
+        unsafe { bindings::papr_rtas_pause(busy.0) };
     }
 }
 
 impl Rtas for Firmware {
     fn entity_sense(&self, connector: DrcIndex) -> Result<EntitySense, Status> {
         let mut state = 0;
-        // SAFETY: RTAS judges the arguments itself, the kernel's lock around RTAS may be taken in any context but NMI, and
-        // `state` is written before the call returns.
-        match Status(unsafe { shim::papr_get_sensor_state(EntitySense::SENSOR, connector.0, &mut state) }) {
+        let sensor = EntitySense::SENSOR;
+        // SAFETY: RTAS checks the arguments, the kernel's lock around RTAS may be taken in any
+        // context but NMI, and `state` is written before the call returns.
+        let status = unsafe { bindings::papr_get_sensor_state(sensor, connector.0, &mut state) };
+        match Status(status) {
             Status::SUCCESS => Ok(EntitySense(state)),
             other => Err(other),
         }
     }
 
     fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
-        // SAFETY: RTAS judges the arguments itself, and the kernel's lock around RTAS may be taken in any context but NMI.
-        Status(unsafe { shim::papr_set_indicator(indicator.0, connector.0, state) })
-    }
-
-    fn pause(&self, busy: Status) {
-        // SAFETY: By the contract of the trait, this is not a probe, so it may sleep.
-        unsafe { shim::papr_rtas_pause(busy.0) };
+        // SAFETY: RTAS checks the arguments, and the kernel's lock around RTAS may be taken in any
+        // context but NMI.
+        Status(unsafe { bindings::papr_set_indicator(indicator.0, connector.0, state) })
     }
 }

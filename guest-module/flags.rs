@@ -47,11 +47,20 @@ macro_rules! flags {
             }
         }
 
+        // Uses what a set has and its users need not, as with bitflags.
+        const _: bool = $set::all().difference($set::empty()).is_empty();
+
         impl core::ops::BitOr for $set {
             type Output = Self;
 
             fn bitor(self, other: Self) -> Self {
                 self.union(other)
+            }
+        }
+
+        impl core::ops::BitOrAssign for $set {
+            fn bitor_assign(&mut self, other: Self) {
+                *self = self.union(other);
             }
         }
 
@@ -86,7 +95,11 @@ mod tests {
         let unknown = Colours(0x80);
         assert_eq!((both, Colours::all(), Colours::empty()), (Colours(5), Colours(5), Colours(0)));
         assert!(Colours::empty().is_empty() && !unknown.is_empty());
-        assert!(both.contains(Colours::RED) && both.contains(Colours::empty()) && !Colours::RED.contains(both));
+        assert!(
+            both.contains(Colours::RED)
+                && both.contains(Colours::empty())
+                && !Colours::RED.contains(both)
+        );
         assert_eq!(both.difference(Colours::RED), Colours::BLUE);
         assert_eq!((both | unknown).difference(both), unknown);
         assert_eq!(both & (Colours::RED | unknown), Colours::RED);

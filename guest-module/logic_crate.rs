@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The guest module's decisions, compiled for the machine at hand so that `cargo test` reaches them.
+//! Decisions of the guest module as a crate for this machine, so that `cargo test` reaches them.
 //!
-//! The kernel builds the same `logic/` directory into `papr_unplug.ko`, see `papr_unplug_main.rs`.
+//! The kernel builds the same `logic/` directory into `papr_unplug.ko`; see `papr_unplug_main.rs`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -10,8 +10,9 @@
 #[cfg(test)]
 extern crate std;
 
-#[cfg(test)]
 #[macro_use]
 mod flags;
+#[path = "entry/line.rs"]
+pub mod line;
 pub mod logic;
 pub use papr_unplug_wire::wire;

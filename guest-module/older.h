@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What older kernels call otherwise, or have not yet. Distributions take such things into older kernels, so Kbuild looks
- * for them in the headers; a version says little.
+ * Names that older kernels lack or spell differently. Distributions backport some of them, so
+ * Kbuild looks for them in the headers instead of comparing versions.
  */
 #ifndef PAPR_UNPLUG_OLDER_H
 #define PAPR_UNPLUG_OLDER_H
@@ -24,7 +24,7 @@
 #define in_hardirq() in_irq()
 #endif
 
-/* Since 5.11; before that, an instance does not outlive its probe. */
+/* Since 5.11. Before that, an instance does not outlive its probe. */
 #if defined(CONFIG_KRETPROBES) && !defined(PAPR_HAS_GET_KRETPROBE)
 static inline struct kretprobe *get_kretprobe(struct kretprobe_instance *instance)
 {

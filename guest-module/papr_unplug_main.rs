@@ -1,116 +1,156 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Tells the hypervisor of a pseries guest what became of each removal that it asked for, and why the guest refuses one.
+//! Module that tells the hypervisor of a pseries guest the outcome of each removal that it
+//! requests.
 //!
-//! PAPR lets a hypervisor ask for a removal and gives the guest no way to say no; stock Linux hints at some refusals
-//! and keeps silent about the others. This module watches the kernel's removal path and breaks that silence: to a
-//! hypervisor that takes reports it promises an answer to every request, and gives it with the reason (level 1 of the
-//! protocol in `spec/`); to any other one it gives the same hint as the kernel, where the kernel gives none (level 0).
+//! PAPR lets a hypervisor request a removal and gives the guest no way to refuse. Stock Linux hints
+//! at some refusals and is silent about the others. This module follows the kernel's removal path.
+//! To a hypervisor that takes reports it promises an answer to every request, and gives it with the
+//! reason (level 1 of the protocol in `spec/`). To any other one it gives the same hint as the
+//! kernel, where the kernel gives none (level 0).
 //!
-//! In the order that data flows: [`sentry`] puts a [`probe`] on each function of the path and attaches to a few tracepoints;
-//! each reports to the watch in [`logic`], which decides; a refusal is told through [`firmware`]; what a probe must not do
-//! is left to a [`worker`] that makes the [`report`]; and [`files`] shows it all in debugfs, as the kernel [`log`] does.
-//! [`shim`] is the little C that this takes of the kernel. How a kernel loads it is the [`face`]'s affair.
+//! In the order that data flows: [`probes`] are [`return_probe`]s and tracepoints on the path. Each
+//! reports to the tracker of [`logic`], under a [`lock`]. A [`report`] delivers what the tracker
+//! decides through [`firmware`], and to the kernel [`log`]; what a probe must not do is left to a
+//! [`worker`]. [`files`] shows the state in debugfs. [`bindings`] declares the C part. [`entry`] is
+//! how the kernel loads the module.
 
-// Before all that lists flags.
+// Before the modules that list flags.
 #[macro_use]
 mod flags;
-
-// Neither is to be seen from outside: what nobody calls is left out of the module, and what one function calls becomes a
-// part of it.
-#[expect(dead_code, unreachable_pub, reason = "tests, and the hypervisor's side, use more of them, as crates")]
+#[expect(unreachable_pub, reason = "the same files are a crate for tests")]
 mod logic;
-#[expect(dead_code, unreachable_pub, reason = "tests, and the hypervisor's side, use more of them, as crates")]
+#[expect(unreachable_pub, reason = "the same files are a crate for the hypervisor")]
+#[expect(dead_code, reason = "the hypervisor uses more of the wire types than a guest")]
 #[path = "../spec/wire/src/wire/mod.rs"]
 mod wire;
 
-mod errno;
+mod bindings;
 mod files;
 mod firmware;
+mod late_init;
+mod lock;
 mod log;
-mod place;
-mod probe;
+mod probes;
 mod reboot;
 mod report;
-mod sentry;
-mod shim;
+mod return_probe;
+mod room;
 mod worker;
 
-#[cfg_attr(CONFIG_RUST, path = "face/kernel_crate.rs")]
-#[cfg_attr(not(CONFIG_RUST), path = "face/freestanding.rs")]
-mod face;
+#[cfg_attr(CONFIG_RUST, path = "entry/kernel_crate.rs")]
+#[cfg_attr(not(CONFIG_RUST), path = "entry/standalone.rs")]
+mod entry;
 
 use crate::{
-    errno::Errno,
+    entry::{Error, ENODEV, EOPNOTSUPP},
     firmware::Firmware,
-    logic::watch::Watch,
-    place::Place,
+    late_init::LateInit,
+    lock::IrqLock,
+    logic::{
+        notice::Notice,
+        request_queue::{self, WaitingRequest},
+        retry_queue,
+        tracker::Tracker,
+    },
+    probes::Probes,
     report::Report,
-    sentry::Sentry,
+    room::Room,
     wire::offer::Offer,
     worker::Worker,
 };
 
-/// The watch, which begins anew with each load of the module.
-static WATCH: Watch = Watch::new();
+/// The name that the macros of the kernel crate print. They look for it in the root, while
+/// `module!` is in [`entry`].
+#[cfg(CONFIG_RUST)]
+const __LOG_PREFIX: &[u8] = b"papr_unplug\0";
+
+/// The state of the module.
+// SAFETY: There is no other lock.
+static TRACKER: IrqLock<Tracker> = unsafe { IrqLock::new(Tracker::new()) };
 
 /// The probes, from load to unload.
-static SENTRY: Place<Sentry> = Place::new();
+static PROBES: LateInit<Probes> = LateInit::new();
 
-/// Begins, or says in the log why not.
+/// The memory of the tracker's queues, from load to unload.
+static ROOM: LateInit<(Room<WaitingRequest>, Room<Notice>)> = LateInit::new();
+
+/// Loads the module, or logs why not.
 ///
 /// # Safety
 ///
 /// It is called once, and nothing else of this module at the same time.
-unsafe fn load() -> Result<(), Errno> {
-    // SAFETY: They only look at what the kernel was built with and found at boot.
-    let (pseries, return_probes) = unsafe { (shim::papr_is_pseries(), shim::papr_has_return_probes()) };
-    if !pseries {
+unsafe fn load() -> Result<(), Error> {
+    // SAFETY: The function only reads what the kernel found at boot.
+    if unsafe { !bindings::papr_is_pseries() } {
         log::error(format_args!("this is no pseries guest: no hypervisor asks for removals here"));
-        return Err(Errno::ENODEV);
+        return Err(ENODEV);
     }
-    if !return_probes {
-        log::error(format_args!("this kernel has no return probes (CONFIG_KPROBES): refusals cannot be seen"));
-        return Err(Errno::EOPNOTSUPP);
+    // SAFETY: The function only returns what the kernel was built with.
+    if unsafe { !bindings::papr_has_return_probes() } {
+        log::error(format_args!(
+            "this kernel has no return probes (CONFIG_KPROBES): refusals cannot be seen"
+        ));
+        return Err(EOPNOTSUPP);
     }
     if !Firmware::knows_connectors() {
         log::error(format_args!(
             "this machine's firmware has no RTAS calls for DR connectors: refusals cannot be told"
         ));
-        return Err(Errno::ENODEV);
+        return Err(ENODEV);
     }
     // SAFETY: By the contract of this function, no other worker was started.
     let worker = unsafe { Worker::start::<Report>() }?;
-    WATCH.arming.discover(Firmware::offer(&mut [0; Offer::SIZE]));
-    let sentry = Sentry::post(worker)?;
-    log::info(format_args!("CPU, memory and PMEM removals pass probes on {sentry}"));
-    WATCH.promise(sentry.senses(), sentry.is_complete(), &Firmware);
-    // SAFETY: Only the files use the place, and there are none yet.
-    unsafe { SENTRY.fill(sentry) };
-    files::create();
+    let requests = Room::allocate(request_queue::CAPACITY, WaitingRequest::EMPTY)?;
+    let notices = Room::allocate(retry_queue::CAPACITY, Notice::EMPTY)?;
+    // SAFETY: The queue is not used after this function has failed, or after `unload`.
+    let requests_room = unsafe { requests.items() };
+    // SAFETY: As above.
+    let notices_room = unsafe { notices.items() };
+    TRACKER.with(|tracker| tracker.make_room(requests_room, notices_room));
+    let mut property = [0; Offer::SIZE];
+    let property = Firmware::offer(&mut property);
+    TRACKER.with(|tracker| tracker.arming.discover(property));
+    let probes = Probes::register(worker)?;
+    log::info(format_args!("CPU, memory and PMEM removals pass probes on {probes}"));
+    let (set, complete) = (probes.set(), probes.is_complete());
+    TRACKER.with(|tracker| tracker.promise(set, complete));
+    report::tell_all();
+    // SAFETY: Only `unload` uses the room.
+    unsafe { ROOM.fill((requests, notices)) };
+    // SAFETY: Only the files and the reboot notifier use the room, and there are none yet.
+    unsafe { PROBES.fill(probes) };
     reboot::watch();
-    if WATCH.arming.armed().0.is_empty() {
-        log::info(format_args!("watching removals; refusals are signalled by a null transition (level 0)"));
+    if TRACKER.with(|tracker| tracker.arming.armed().0.is_empty()) {
+        log::info(format_args!(
+            "watching removals; refusals are signalled by a null transition (level 0)"
+        ));
     } else {
-        log::info(format_args!("watching removals; the hypervisor is promised an answer (level 1)"));
+        log::info(format_args!(
+            "watching removals; the hypervisor is promised an answer (level 1)"
+        ));
     }
     Ok(())
 }
 
-/// Ends: no reader, then no probe, then no work.
+/// Unloads the module, when no file is read any more: first the probes end, then the worker.
 ///
 /// # Safety
 ///
-/// It is called once, after [`load`] has succeeded, and nothing else of this module at the same time.
+/// It is called once, after [`load`] has succeeded, and nothing else of this module at the same
+/// time.
 unsafe fn unload() {
     reboot::unwatch();
-    files::remove();
-    // SAFETY: Only the files use the place, and there are none any more.
-    let Some(sentry) = (unsafe { SENTRY.take() }) else { return };
-    let missed = sentry.missed();
-    sentry.stand_down();
-    WATCH.withdraw_for_good(&Firmware);
+    // SAFETY: Only the files and the reboot notifier use the room, and there are none any more.
+    if let Some(probes) = unsafe { PROBES.take() } {
+        probes.unregister();
+    }
+    TRACKER.with(|tracker| tracker.withdraw_for_good());
+    report::tell_all();
+    // SAFETY: Nothing of this module uses the queues any more.
+    drop(unsafe { ROOM.take() });
+    let missed = TRACKER.with(|tracker| tracker.counters.missed);
     if missed != 0 {
-        log::warn(format_args!("{missed} calls went by unseen; a refusal among them was not told"));
+        log::warn(format_args!("{missed} calls went by unseen: reasons may have been less exact"));
     }
 }

@@ -1,33 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The report: what is done after a refusal, outside of probes.
+//! Delivery of what the tracker has decided: to firmware, and to the kernel log.
 
-use crate::{firmware::Firmware, log, shim, worker::Job, WATCH};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::{
+    bindings,
+    firmware::Firmware,
+    log,
+    logic::rtas::Busy,
+    worker::{self, Job},
+    TRACKER,
+};
 
-/// How many unseen calls the kernel log knows of.
-static MISSED: AtomicU64 = AtomicU64::new(0);
-
-/// Tells the hypervisor what firmware was too busy to hear, and the kernel log what happened.
+/// The job of the worker.
 pub(crate) struct Report;
 
 impl Job for Report {
     fn run() {
-        WATCH.settle(&Firmware);
+        tell_all();
         write();
     }
 }
 
-/// Tells the kernel log what happened, but for what the hypervisor has not heard yet. May be called anywhere but in a probe.
+/// Tells the hypervisor everything that was decided, one notice at a time. Leaves it to the worker
+/// if firmware is busy. For probes.
+pub(crate) fn tell() {
+    while TRACKER.with(|tracker| tracker.tell_now(&Firmware)) {}
+    if TRACKER.with(|tracker| tracker.is_unsettled()) {
+        // SAFETY: Only probes call this, which are in force while the worker exists.
+        unsafe { worker::wake() };
+    }
+}
+
+/// Tells the hypervisor everything that was decided. Sleeps while firmware is busy.
+pub(crate) fn tell_all() {
+    loop {
+        match TRACKER.with(|tracker| tracker.tell(&Firmware)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(Busy(status)) => Firmware::pause(status),
+        }
+    }
+}
+
+/// Writes new refusals to the kernel log, up to the first that is not delivered. May be called in
+/// any context but a probe's handler.
 pub(crate) fn write() {
-    WATCH.log(|refusal| {
-        // SAFETY: It may be called anywhere.
-        if unsafe { shim::papr_may_log() } {
+    while let Some(refusal) = TRACKER.with(|tracker| tracker.next_to_log()) {
+        // SAFETY: The function may be called in any context.
+        if unsafe { bindings::papr_may_log() } {
             log::info(format_args!("{refusal}"));
         }
-    });
-    let missed = WATCH.counters.missed.get();
-    if MISSED.swap(missed, Relaxed) != missed {
-        log::warn(format_args!("{missed} calls went by unseen so far; a refusal among them was not told"));
     }
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the module needs of the kernel, see shim.h.
+ * The part of the module that calls the kernel; see shim.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
-#include <linux/debugfs.h>
 #include <linux/device.h>
 #include <linux/interrupt.h>
 #include <linux/kprobes.h>
@@ -22,8 +21,8 @@
 #include <linux/reboot.h>
 #include <linux/sched.h>
 #include <linux/sched/isolation.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
@@ -37,10 +36,10 @@
 #include "older.h"
 #include "shim.h"
 
-/* A tracepoint is given one. Not every kernel declares it in the headers above. */
+/* An argument of a tracepoint. Not every kernel declares it in the headers above. */
 struct pool_workqueue;
 
-/* The part of the hot plug event that handle_dlpar_errorlog() is given; wire::hotplug::HotplugRequest. */
+/* wire::hotplug::HotplugRequest */
 static_assert(sizeof(struct pseries_hp_errorlog) == 12);
 
 bool papr_is_pseries(void)
@@ -48,7 +47,7 @@ bool papr_is_pseries(void)
 	return machine_is(pseries);
 }
 
-/* Firmware's tokens for the two calls. Kernels before 6.3 have no table of them, so they are looked up once. */
+/* Firmware's tokens for the two calls, looked up once: kernels before 6.3 have no table of them. */
 static int set_indicator = RTAS_UNKNOWN_SERVICE;
 static int get_sensor_state = RTAS_UNKNOWN_SERVICE;
 
@@ -62,23 +61,42 @@ bool papr_has_dr_connectors(void)
 #ifdef PAPR_UNPLUG_KERNEL_CRATE
 void papr_caution(void)
 {
-	if (papr_wants_caution())
+	if (PAPR_KPROBES_UNSAFE)
 		pr_notice(PAPR_CAUTION "\n");
 }
 #endif
 
-static bool by_work;
-module_param(by_work, bool, 0444);
-MODULE_PARM_DESC(by_work, "Follow requests by the kernel's work on them, as where handle_dlpar_errorlog() is not to be had");
-
-bool papr_is_to_go_by_work(void)
+void *papr_allocate(size_t count, size_t size)
 {
-	return by_work;
+	return kvcalloc(count, size, GFP_KERNEL);
 }
+
+void papr_free(void *memory)
+{
+	kvfree(memory);
+}
+
+/* Taken in interrupts, and under a lock of the workqueue. No work is queued under it. */
+static DEFINE_RAW_SPINLOCK(lock);
+
+unsigned long papr_lock(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&lock, flags);
+	return flags;
+}
+NOKPROBE_SYMBOL(papr_lock);
+
+void papr_unlock(unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(&lock, flags);
+}
+NOKPROBE_SYMBOL(papr_unlock);
 
 unsigned long papr_probe_argument(struct pt_regs *regs, unsigned int nr)
 {
-	/* Not regs_get_kernel_argument(), which is younger than kernels that people run. */
+	/* Not regs_get_kernel_argument(), which older kernels lack. */
 	return nr < 8 ? regs->gpr[3 + nr] : 0;
 }
 NOKPROBE_SYMBOL(papr_probe_argument);
@@ -103,7 +121,7 @@ NOKPROBE_SYMBOL(papr_drmem_lmb_flags);
 
 size_t papr_work_request(void)
 {
-	/* struct pseries_hp_work is private to dlpar.c. What is read there counts only if it leads to the request itself. */
+	/* struct pseries_hp_work, which is private to dlpar.c. */
 	struct hp_work {
 		struct work_struct work;
 		struct pseries_hp_errorlog *errlog;
@@ -169,21 +187,55 @@ NOKPROBE_SYMBOL(papr_is_housekeeper_but);
 
 static const struct papr_traces *traces;
 
+/* The address of a probe on pseries_hp_work_fn(). */
+static unsigned long work_probe;
+
+/*
+ * A kprobe is at the local entry point of a function or at its call of ftrace, within the first
+ * instructions. A work item has the global entry point.
+ */
+#define ENTRY_BYTES 32
+
+static bool is_request(const struct work_struct *work)
+{
+	return work_probe - (unsigned long)work->func < ENTRY_BYTES;
+}
+
+/* Kernels do not export kallsyms_lookup_name(). A disabled kprobe changes nothing. */
+static int find_work_function(void)
+{
+	struct kprobe kprobe = {
+		.symbol_name = "pseries_hp_work_fn",
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	int err;
+
+	err = register_kprobe(&kprobe);
+	if (err)
+		return err;
+	work_probe = (unsigned long)kprobe.addr;
+	unregister_kprobe(&kprobe);
+	return 0;
+}
+
 static void trace_interrupted(void *unused, int irq, struct irqaction *action, int ret)
 {
-	/* As pseries calls it in ras.c; on most interrupts the first letter differs. */
+	/* The name in ras.c. The first letter differs for most interrupts. */
 	if (action->name && !strcmp(action->name, "RAS_HOTPLUG"))
 		traces->interrupted();
 }
 
-static void trace_queued(void *unused, int cpu, struct pool_workqueue *pwq, struct work_struct *work)
+static void trace_queued(void *unused, int cpu, struct pool_workqueue *pwq,
+			 struct work_struct *work)
 {
-	traces->queued((unsigned long)work, (unsigned long)work->func);
+	if (is_request(work))
+		traces->queued((unsigned long)work);
 }
 
 static void trace_begins(void *unused, struct work_struct *work)
 {
-	traces->begins((unsigned long)work);
+	if (is_request(work))
+		traces->begins((unsigned long)work);
 }
 
 static void trace_ends(void *unused, struct work_struct *work, work_func_t function)
@@ -232,8 +284,11 @@ static void find_point(struct tracepoint *point, void *unused)
 int papr_traces_attach(const struct papr_traces *handlers, bool *has_cpu_state)
 {
 	struct trace *trace;
-	int err = 0;
+	int err;
 
+	err = find_work_function();
+	if (err)
+		return err;
 	traces = handlers;
 #ifdef CONFIG_TRACEPOINTS
 	for_each_kernel_tracepoint(find_point, NULL);
@@ -329,7 +384,7 @@ static void worker_run(struct work_struct *work)
 
 int papr_worker_start(void (*run)(void))
 {
-	/* A refusal must be told also when memory is so short that no new worker can be made. */
+	/* With a rescuer, because a refusal must be told also when memory is short. */
 	worker.queue = alloc_ordered_workqueue("papr_unplug", WQ_MEM_RECLAIM);
 	if (!worker.queue)
 		return -ENOMEM;
@@ -375,42 +430,6 @@ void papr_reboot_unwatch(void)
 	unregister_reboot_notifier(&reboot_block);
 }
 
-static struct dentry *directory;
-
-void papr_directory_create(const char *name)
-{
-	directory = debugfs_create_dir(name, NULL);
-}
-
-static int file_show(struct seq_file *to, void *unused)
-{
-	void (*show)(struct seq_file *to) = to->private;
-
-	show(to);
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(file);
-
-void papr_file_create(const char *name, void (*show)(struct seq_file *to))
-{
-	debugfs_create_file(name, 0444, directory, show, &file_fops);
-}
-
-void papr_text_write(struct seq_file *to, const char *text, size_t length)
-{
-	seq_write(to, text, length);
-}
-
-void papr_directory_remove(void)
-{
-	debugfs_remove_recursive(directory);
-}
-
-void papr_log(const char *level, const char *line, size_t length)
-{
-	printk("%s" pr_fmt("%.*s\n"), level, (int)length, line);
-}
-
 bool papr_may_log(void)
 {
 	static DEFINE_RATELIMIT_STATE(refusals, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
@@ -418,6 +437,6 @@ bool papr_may_log(void)
 	return __ratelimit(&refusals);
 }
 
-/* The module! macro has no words for these. */
+/* The module! macro of the kernel crate has no fields for these. */
 MODULE_VERSION("0.1.0");
-MODULE_INFO(face, PAPR_UNPLUG_FACE);
+MODULE_INFO(build, PAPR_UNPLUG_BUILD);

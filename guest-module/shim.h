@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All that the module's Rust needs of the kernel, whichever face it is built with. No decision is made in C. Nothing here
- * takes a type that only C can lay out, so that Rust needs no generated bindings for it.
+ * What the module's Rust needs of the kernel, in either build. No decision is made in C. No type
+ * here has a layout that only C knows, so that Rust needs no generated bindings.
  */
 #ifndef PAPR_UNPLUG_SHIM_H
 #define PAPR_UNPLUG_SHIM_H
@@ -9,129 +9,140 @@
 #include <linux/types.h>
 
 struct pt_regs;
-struct seq_file;
 
 /*
- * Whether this is a pseries guest, whether its RTAS knows DR connectors (to be asked before the first call), whether the
- * kernel has return probes.
+ * Whether this is a pseries guest, whether its RTAS has the calls for DR connectors (to be called
+ * before the first RTAS call), whether the kernel has return probes.
  */
 bool papr_is_pseries(void);
 bool papr_has_dr_connectors(void);
 bool papr_has_return_probes(void);
 
 /*
- * Whether probes are fprobes. On 64-bit powerpc a kprobe gives a task that was preempted in it the r13 of another CPU
- * (docs/adr/0005); an fprobe leaves r13 alone. Before unregister_fprobe_async(), to unregister one could fail.
+ * Whether probes are fprobes. On 64-bit powerpc a kprobe gives a task that was preempted in it the
+ * r13 of another CPU (docs/adr/0005); an fprobe leaves r13 alone. In kernels without
+ * unregister_fprobe_async(), unregistering an fprobe can fail.
  */
-#if defined(CONFIG_PREEMPTION) && defined(CONFIG_FPROBE) && defined(PAPR_HAS_UNREGISTER_FPROBE_ASYNC)
+#if defined(CONFIG_PREEMPTION) && defined(CONFIG_FPROBE) && \
+	defined(PAPR_HAS_UNREGISTER_FPROBE_ASYNC)
 #define PAPR_FPROBES 1
 #else
 #define PAPR_FPROBES 0
 #endif
 
-/* What is known against kprobes in this kernel, if there is something. Whether it has the fix cannot be seen from here. */
-#define PAPR_CAUTION "this kernel is preemptible: without a fix, probes can crash it while more than one CPU is online"
-#define papr_wants_caution() (IS_ENABLED(CONFIG_PREEMPTION) && !PAPR_FPROBES && num_possible_cpus() > 1)
+/*
+ * Whether kprobes are known to crash this kernel. Whether it has the fix cannot be seen from here.
+ */
+#define PAPR_KPROBES_UNSAFE \
+	(IS_ENABLED(CONFIG_PREEMPTION) && !PAPR_FPROBES && num_possible_cpus() > 1)
+#define PAPR_CAUTION \
+	"this kernel is preemptible: without a fix, probes can crash it while more than one CPU " \
+	"is online"
 
-/* Says it in the kernel log; for the face that cannot do so by itself. */
+/* Logs PAPR_CAUTION if PAPR_KPROBES_UNSAFE, for the build that cannot do so itself. */
 void papr_caution(void);
 
-/* Whether requests are to be followed by the kernel's work on them, also where there is a better way. */
-bool papr_is_to_go_by_work(void);
+/* Allocates an array, aligned for a u64; NULL if there is no memory. Both sleep. */
+void *papr_allocate(size_t count, size_t size);
+void papr_free(void *memory);
 
 /*
- * A return probe. @enter runs when the function is entered and says whether its return is of interest; @missed calls of
- * it went by unseen so far. @leave runs when the function has returned @ret. Both run with preemption off and must
- * neither sleep nor allocate.
+ * The lock around the state of the module, with interrupts disabled. papr_unlock() is passed what
+ * papr_lock() returned.
+ */
+unsigned long papr_lock(void);
+void papr_unlock(unsigned long flags);
+
+/*
+ * A return probe. @enter runs when the function is entered and returns whether @leave is to run
+ * when the function has returned @ret. Both run with preemption disabled and must neither sleep nor
+ * allocate.
  */
 struct papr_probe;
-typedef bool (*papr_enter_fn)(struct pt_regs *regs, unsigned long missed);
+typedef bool (*papr_enter_fn)(struct pt_regs *regs);
 typedef void (*papr_leave_fn)(unsigned long ret);
-int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave, struct papr_probe **probe);
-/* When it returns, neither handler runs, nor will. */
+int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave,
+			struct papr_probe **probe);
+/* When this returns, neither handler runs, nor will. */
 void papr_probe_unregister(struct papr_probe *probe);
-/* The name that it was registered by. */
+/* Returns the name with which the probe was registered. */
 const char *papr_probe_symbol(const struct papr_probe *probe);
-/* How many calls of the function went by without the handlers. */
+/* Returns the number of calls of the function for which no handler ran. */
 unsigned long papr_probe_missed(const struct papr_probe *probe);
-/* The same of the probes that were registered by this name, or of all for NULL. In any context. */
+/* The same for all probes with this name, or for all probes if it is NULL. In any context. */
 unsigned long papr_probes_missed(const char *symbol);
 
-/* Argument @nr of the probed function, as a register's worth. */
+/* Returns argument @nr of the probed function, as a register holds it. */
 unsigned long papr_probe_argument(struct pt_regs *regs, unsigned int nr);
-/* Copies @size bytes from @from on; false if they cannot be read. Any address is safe, in any context. */
+/* Copies @size bytes from the address @from; false if they cannot be read. In any context. */
 bool papr_read_kernel(void *to, unsigned long from, size_t size);
-/* Where drc_index and flags stand in the kernel's struct drmem_lmb. */
+/* Offsets in the kernel's struct drmem_lmb. */
 size_t papr_drmem_lmb_drc_index(void);
 size_t papr_drmem_lmb_flags(void);
-/* Where the address of the request stands, behind a work item that the kernel has queued for one. */
+/* Offset, from a work item that the kernel queued for a request, of the request's address. */
 size_t papr_work_request(void);
-/* Whether a device is a CPU, and which. */
+/* Returns whether a device is a CPU, and its number. */
 bool papr_device_is_cpu(unsigned long dev, u32 *cpu);
-/* The physical address of a page, by that of its struct page. */
+/* Returns the physical address of a page, given the address of its struct page. */
 u64 papr_page_address(unsigned long page);
-/* Whether memory and node notifiers are asked with this before memory goes, and the errno of their answer. */
+/* Whether notifiers are called with this before memory goes, and the errno in their answer. */
 bool papr_memory_is_going(unsigned long action);
 bool papr_node_is_going(unsigned long action);
 int papr_notifier_errno(int answer);
-/* Whether one CPU only is online; whether another one than @cpu is and does the kernel's housekeeping. */
+/* Whether one CPU only is online; whether an online CPU other than @cpu does housekeeping. */
 bool papr_is_last_cpu(void);
 bool papr_is_housekeeper_but(u32 cpu);
 
 /*
- * Tracepoints. @interrupted runs when the interrupt for hot plug events has been handled; @queued when a work item is
- * queued that calls @function, before a worker can take it; @begins in the worker that has taken it; @ends there when it
- * has been done, and may be gone; @cpu_state when a state of CPU hotplug has ended, with the one that the CPU had reached
- * by then. None may sleep or allocate, and @queued runs with a lock of the workqueue. Without one of the first four,
- * requests cannot be followed: -ENOENT. @cpu_state may be missing.
+ * Tracepoints. @interrupted runs when the interrupt for hot plug events has been handled. @queued
+ * runs when the kernel has queued a work item for a request, before a worker can take it, and under
+ * a lock of the workqueue; @begins in the worker that takes it; @ends in every worker that has done
+ * any work item, which may have been freed. @cpu_state runs when a state of CPU hotplug has ended,
+ * with the state that the CPU had reached. None may sleep or allocate. Without one of the first
+ * four or without the kernel's function for that work, requests cannot be followed: -ENOENT.
+ * @cpu_state may be missing.
  */
 struct papr_traces {
 	void (*interrupted)(void);
-	void (*queued)(unsigned long work, unsigned long function);
+	void (*queued)(unsigned long work);
 	void (*begins)(unsigned long work);
 	void (*ends)(void);
 	void (*cpu_state)(u32 cpu, u32 reached, u32 state, int ret);
 };
 int papr_traces_attach(const struct papr_traces *traces, bool *has_cpu_state);
-/* When it returns, none of them runs, nor will. */
+/* When this returns, none of the handlers runs, nor will. */
 void papr_traces_detach(void);
 
-/* The running task, and whether it is a workqueue's worker; whether it was interrupted by this. */
+/* The current task; whether it is the worker of a workqueue; whether an interrupt is handled. */
 unsigned long papr_current(void);
 bool papr_current_is_worker(void);
 bool papr_in_interrupt(void);
 
-/* Copies at most @size bytes of a property of the /rtas node; returns how many. */
+/* Copies at most @size bytes of a property of the /rtas node. Returns the number of bytes. */
 size_t papr_rtas_property(const char *name, void *to, size_t size);
-/* get-sensor-state and set-indicator, once: the RTAS status, also when it is busy. In any context but NMI. */
+/*
+ * get-sensor-state and set-indicator, called once. Return the RTAS status, also if firmware is
+ * busy. In any context but NMI.
+ */
 int papr_get_sensor_state(u32 sensor, u32 index, u32 *state);
 int papr_set_indicator(u32 indicator, u32 index, u32 state);
-/* Sleeps for as long as the busy status @status asks for. */
+/* Sleeps for as long as the busy status @status asks. */
 void papr_rtas_pause(int status);
 
-/* The module's own worker: runs @run once or more after each wake. */
+/* The module's worker: runs @run at least once after each wake. */
 int papr_worker_start(void (*run)(void));
-/* In any context, from when it was started on until it is stopped. */
+/* In any context, while the worker is started. Not under papr_lock(). */
 void papr_worker_wake(void);
-/* Waits until @run has done what it was last woken for; the latter also ends the worker. */
+/* Waits until @run has done what it was last woken for. */
 void papr_worker_flush(void);
+/* The same, and ends the worker. */
 void papr_worker_stop(void);
 
-/* Runs @down, which may sleep, before the kernel reboots, halts or starts another one. */
+/* Has @down called, which may sleep, before the kernel reboots, halts or starts another one. */
 int papr_reboot_watch(void (*down)(void));
 void papr_reboot_unwatch(void);
 
-/* The module's directory in debugfs. */
-void papr_directory_create(const char *name);
-/* A file in it; each reader is given what @show writes. */
-void papr_file_create(const char *name, void (*show)(struct seq_file *to));
-void papr_text_write(struct seq_file *to, const char *text, size_t length);
-/* Removes the directory; when it returns, no file is read any more. */
-void papr_directory_remove(void);
-
-/* One line for the kernel log, without its end, at a level such as KERN_ERR. */
-void papr_log(const char *level, const char *line, size_t length);
-/* Whether one more line may go to the kernel log now. */
+/* Whether another line may go to the kernel log now. */
 bool papr_may_log(void);
 
 #endif

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The platform event log around a hot plug section: where a request's token is read, while it is still there.
+//! Platform event log around a hot plug section, from which the token of a request is read.
 //!
-//! Linux hands around the 12 bytes of the request only, but until `queue_hotplug_event` has copied them they stand
-//! where firmware wrote them: in the middle of the whole log.
+//! Linux passes around only the 12 bytes of the request. Until `queue_hotplug_event` has copied
+//! them they are in the middle of the whole log, where firmware wrote it:
 //!
 //! ```text
-//! rtas_error_log          8 bytes, the last four: how long the rest is
+//! rtas_error_log          8 bytes, the last four: the length of the rest
 //! rtas_ext_event_log_v6  16 bytes, the last four: "IBM\0"
-//! sections                each with an identifier and its length; one of them is the hot plug section
+//! sections                each begins with an identifier and its length
 //! ```
 
 use crate::wire::{
@@ -17,19 +17,21 @@ use crate::wire::{
     token::Token,
 };
 
-/// How much is looked at before the section: what VMMs write there is two sections of 72 bytes in all, and the headers.
+/// The number of bytes that are read before the section. VMMs write the two headers and two other
+/// sections of 72 bytes in all there.
 pub const BEFORE: usize = 192;
-/// The section, and what is looked at around it. In one piece, because it goes through the kernel's own function for reading
-/// what may not be there.
+/// The number of bytes that are read in all. They are read by one call of the kernel's function for
+/// memory that may not be mapped.
 pub const SIZE: usize = 256;
 
-/// What the header of a log in IBM's format ends with.
+/// The end of the header of a log in IBM's format.
 const COMPANY: [u8; 4] = *b"IBM\0";
-/// The shortest section: its header.
+/// The length of the shortest section: its header.
 const SHORTEST: usize = 8;
 
-/// The request in the hot plug section that these bytes surround, with its token (PUE-G-020): [`Token::NONE`] if it has none
-/// (PUE-G-021). `None` if there is no log that leads to it.
+/// Returns the request and its token (PUE-G-020) from the hot plug section that these bytes
+/// surround. The token is [`Token::NONE`] if the section has none (PUE-G-021). Returns `None` if no
+/// log leads to the section.
 pub fn request(around: &[u8; SIZE]) -> Option<(HotplugRequest, Token)> {
     let section = around.get(BEFORE..)?;
     let length = length(section)?;
@@ -41,9 +43,9 @@ pub fn request(around: &[u8; SIZE]) -> Option<(HotplugRequest, Token)> {
     Some((request, token(head, section.get(HotplugSection::SIZE..length)).unwrap_or(Token::NONE)))
 }
 
-/// The token at the end of what follows the request.
+/// Returns the token at the end of the bytes that follow the request.
 fn token(head: &[u8; HotplugSection::SIZE], rest: Option<&[u8]>) -> Option<Token> {
-    // What stands between the two is left out.
+    // The bytes between the two are left out.
     let mut bytes = [0; TokenSection::SIZE];
     let (to_head, to_token) = bytes.split_at_mut(HotplugSection::SIZE);
     to_head.copy_from_slice(head);
@@ -52,9 +54,10 @@ fn token(head: &[u8; HotplugSection::SIZE], rest: Option<&[u8]>) -> Option<Token
     Some(HotplugSection::token(&bytes))
 }
 
-/// Where the log ends that has a section there: its header is looked for, and must lead to the section.
+/// Returns the end of the log. Its header is searched for, and must lead to the section.
 fn end(around: &[u8; SIZE]) -> Option<usize> {
-    let company = around.get(..BEFORE)?.chunks_exact(4).rposition(|word| word == COMPANY)?.wrapping_mul(4);
+    let company =
+        around.get(..BEFORE)?.chunks_exact(4).rposition(|word| word == COMPANY)?.wrapping_mul(4);
     let mut at = company.wrapping_add(4);
     while at < BEFORE {
         let length = length(around.get(at..)?)?;
@@ -69,9 +72,12 @@ fn end(around: &[u8; SIZE]) -> Option<usize> {
     (at == BEFORE).then_some(end)
 }
 
-/// The length in a section's header.
+/// Returns the length in the header of a section.
 fn length(header: &[u8]) -> Option<usize> {
-    header.get(2..4).and_then(|length| length.try_into().ok()).map(|length| usize::from(u16::from_be_bytes(length)))
+    header
+        .get(2..4)
+        .and_then(|length| length.try_into().ok())
+        .map(|length| usize::from(u16::from_be_bytes(length)))
 }
 
 #[cfg(test)]
@@ -79,10 +85,11 @@ mod tests {
     use super::*;
     use std::{vec, vec::Vec};
 
-    /// Where the hot plug section stands in [`log`].
+    /// The offset of the hot plug section in [`log`].
     const SECTION: usize = 96;
 
-    /// A log as QEMU writes it: a header, sections PH (48 bytes) and UH (24), then the hot plug section.
+    /// Returns a log as QEMU writes it: a header, sections PH (48 bytes) and UH (24), then the hot
+    /// plug section.
     fn log() -> Vec<u8> {
         let mut log = vec![6, 0xE5, 0, 0xE5, 0, 0, 0, 0];
         log.extend([0x82, 0, 0x8E, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'I', b'B', b'M', 0]);
@@ -90,13 +97,16 @@ mod tests {
         log.resize(log.len() + 40, 0);
         log.extend([b'U', b'H', 0, 24, 1, 0, 0, 0]);
         log.resize(log.len() + 16, 0);
-        log.extend([b'H', b'P', 0, 24, 1, 0, 0, 0, 2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8, 0, 0, 0xBE, 0xEF]);
+        log.extend([
+            b'H', b'P', 0, 24, 1, 0, 0, 0, 2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8, 0, 0, 0xBE,
+            0xEF,
+        ]);
         let length = log.len() as u32 - 8;
         log[4..8].copy_from_slice(&length.to_be_bytes());
         log
     }
 
-    /// The log, in the middle of other memory.
+    /// Returns the log, surrounded by other memory.
     fn around(log: &[u8]) -> [u8; SIZE] {
         let mut around = [0xFF; SIZE];
         around[BEFORE - SECTION..][..log.len()].copy_from_slice(log);
@@ -163,7 +173,7 @@ mod tests {
 
     #[test]
     fn any_bytes_are_looked_at_without_harm() {
-        // Lengths that lead anywhere, after a company that may stand anywhere.
+        // Every length, after a company identifier at every offset.
         for at in (0..BEFORE).step_by(4) {
             for byte in 0..=u8::MAX {
                 let mut around = [byte; SIZE];

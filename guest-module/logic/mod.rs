@@ -1,36 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the module decides, in the order that a removal passes through it. Only `core` and the wire types: nothing in
-//! this directory knows the kernel, so any face of the module can be built around it.
+//! Decisions of the module, in the order in which a removal passes through them.
 //!
-//! The hypervisor's requests come to [`arrivals`] with the token that stands in the [`event_log`], and the kernel tries
-//! them one after another, in the worker of an ordered workqueue. [`watch`] follows one such [`attempt`] from when its work
-//! begins to when that has been done, and gathers the [`clues`] to what became of it and why; [`verdict`] judges, and names the [`cause`]. What is
-//! to be told is a [`parcel`]: a report if the class is [`arming`]'s, else the hint of level 0 for a refusal that the
-//! kernel kept to itself. It goes through [`rtas`], or waits in the [`outbox`]. The [`journal`] and [`counters`] remember
-//! it as a [`refusal`], which is also a [`line`] of the kernel log.
+//! A request of the hypervisor comes to the [`request_queue`] with the token from the
+//! [`event_log`]. The kernel's worker makes one [`removal`] after another. The [`tracker`] follows
+//! it from when the kernel's work begins to when that ends, and collects [`observations`] of it.
+//! [`outcome`] classifies the removal and names the [`cause`]. The answer is a [`notice`]: a report
+//! if [`arming`] covers the class, else the hint of level 0 for a refusal at which the kernel was
+//! silent. A notice goes through [`rtas`], or waits in the [`retry_queue`] while firmware is busy.
+//! [`history`] and [`counters`] keep it as a [`refusal`], which is also a line of the kernel
+//! log.
 //!
-//! Everything here runs with preemption off, as part of a probe or tracepoint, unless it says otherwise: nothing sleeps, allocates,
-//! locks or panics. Words that more than one CPU may see are atomics of `core`, because the kernel's own are not to be
-//! had on a kernel without `CONFIG_RUST`.
+//! Nothing here knows the kernel: only `core` and the wire types are used, so that either build of
+//! the module contains the same. Nothing sleeps, allocates or panics. The caller holds one lock
+//! around each call, which is all the state there is (docs/adr/0003).
 
 #![expect(
     clippy::new_without_default,
-    reason = "what is large is made at compile time, where Default is not to be had"
+    reason = "large values are made in constants, where Default cannot be called"
 )]
 
 pub mod arming;
-pub mod arrivals;
-pub mod attempt;
 pub mod cause;
-pub mod clues;
 pub mod counters;
+pub mod errno;
 pub mod event_log;
-pub mod journal;
-pub mod line;
-pub mod outbox;
-pub mod parcel;
+pub mod history;
+pub mod notice;
+pub mod observations;
+pub mod outcome;
 pub mod refusal;
+pub mod removal;
+pub mod request_queue;
+pub mod retry_queue;
+pub mod ring;
 pub mod rtas;
-pub mod verdict;
-pub mod watch;
+pub mod tracker;

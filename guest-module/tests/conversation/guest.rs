@@ -1,216 +1,243 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The guest: the module's logic, around a kernel that does what Linux does, as far as the module's probes see it.
+//! Guest for the tests: the module's logic in a kernel that does what the probes see of Linux.
 
 use crate::hypervisor::Hypervisor;
 use papr_unplug::{
     event::RequestId,
     wire::{
         drc::DrcIndex,
-        hotplug::{HotplugRequest, Target},
+        hotplug::{Action, HotplugRequest, Target},
         reason::Reason,
         report::Errno,
         rtas::{Indicator, IsolationState, Status},
     },
 };
 use papr_unplug_guest::logic::{
-    arrivals,
-    attempt::{Ending, Task},
-    clues::{LmbFlags, Senses},
     event_log,
+    notice::Notice,
+    observations::{LmbFlags, ProbeSet},
     refusal::Refusal,
-    rtas::Rtas,
-    watch::{Follow, Origin, Watch},
+    removal::{Removal, Task},
+    request_queue::{self, WaitingRequest},
+    retry_queue,
+    rtas::{Busy, Rtas},
+    tracker::{Follow, Tracker},
 };
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    num::NonZeroUsize,
+};
 
 const INTERRUPTED: Task = Task(0xC000_1000);
 const WORKER: Task = Task(0xC000_2000);
-const ADMINISTRATOR: Task = Task(0xC000_3000);
-/// What the kernel's work on a request calls.
-const FUNCTION: usize = 0xC000_4000;
 
-/// What becomes of a request when it comes to the kernel.
+/// Treatment of a request by the kernel that takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It is queued.
+    /// The kernel queues a work item.
     Queued,
-    /// There is no memory for it.
+    /// The kernel has no memory for a work item.
     Dropped,
-    /// It is queued, and no probe saw it come.
+    /// The kernel queues a work item, and no probe sees `queue_hotplug_event`.
     QueuedUnseen,
-    /// There is no memory for it, and no probe saw it come.
+    /// The kernel has no memory, and no probe sees `queue_hotplug_event`.
     DroppedUnseen,
 }
 
-/// What becomes of a removal.
+/// Course of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// Everything is given back.
+    /// Every connector is given back.
     Release,
-    /// The last connector refuses; what was taken of a DIMM before it is put back, and the kernel says so.
+    /// The last connector refuses; LMBs that were taken before are brought back, and the kernel
+    /// sends a hint.
     Refuse(Reason, Errno),
-    /// The same, and no probe sees any of it.
+    /// The last connector refuses, and no probe sees the removal.
     RefuseUnseen,
-    /// The first LMB is given back, the others are not, and the kernel takes that for a success.
+    /// The first LMB is given back, the others are not, and the kernel returns success.
     Half,
 }
 
 struct Work {
-    item: arrivals::Work,
+    item: request_queue::Work,
     request: RequestId,
     asked: HotplugRequest,
-    is_known: bool,
 }
 
 /// A guest with the module loaded.
 pub(crate) struct Guest {
-    pub(crate) watch: Watch,
+    pub(crate) tracker: Tracker,
     queue: VecDeque<Work>,
     lost: HashSet<DrcIndex>,
     next: usize,
     arrivals_unseen: u64,
-    /// Whether the module knows where the kernel reads an event's log, and what its work on a request calls.
+    /// The number of requests for which the module has room.
+    pub(crate) room: usize,
+    /// Whether the module knows where the kernel reads the log of an event.
     pub(crate) knows_the_log: bool,
-    pub(crate) knows_work: bool,
-    attempts_unseen: u64,
 }
 
 impl Guest {
-    /// The module is loaded, and sees everything.
+    /// Boots the kernel and loads the module, whose probes see everything.
     pub(crate) fn load(hypervisor: &Hypervisor) -> Self {
-        let guest = Self::boot();
-        guest.watch.arming.discover(&hypervisor.property());
-        guest.watch.promise(Senses(u32::MAX), true, hypervisor);
+        let mut guest = Self::boot();
+        guest.begin(hypervisor);
         guest
     }
 
-    /// The kernel has booted, and the module is not loaded.
+    /// Boots the kernel without the module.
     pub(crate) fn boot() -> Self {
-        Self {
-            watch: Watch::new(),
+        let mut guest = Self {
+            tracker: Tracker::new(),
             queue: VecDeque::new(),
             lost: HashSet::new(),
             next: 0xC001_0000,
             arrivals_unseen: 0,
+            room: request_queue::CAPACITY,
             knows_the_log: false,
-            knows_work: false,
-            attempts_unseen: 0,
-        }
+        };
+        guest.make_room();
+        guest
     }
 
-    /// The module is loaded again, with what the kernel has queued meanwhile.
+    /// Loads the module again; the kernel has requests in its queue.
     pub(crate) fn reload(&mut self, hypervisor: &Hypervisor) {
-        self.watch = Watch::new();
-        (self.arrivals_unseen, self.attempts_unseen) = (0, 0);
-        (self.knows_the_log, self.knows_work) = (false, false);
-        self.queue.iter_mut().for_each(|work| work.is_known = false);
-        self.watch.arming.discover(&hypervisor.property());
-        self.watch.promise(Senses(u32::MAX), true, hypervisor);
+        self.tracker = Tracker::new();
+        self.arrivals_unseen = 0;
+        self.knows_the_log = false;
+        self.begin(hypervisor);
     }
 
-    /// The module is unloaded.
-    pub(crate) fn unload(&mut self, hypervisor: &Hypervisor) {
-        self.watch.close(hypervisor);
+    fn make_room(&mut self) {
+        self.tracker.make_room(
+            Vec::leak(vec![WaitingRequest::EMPTY; self.room]),
+            Vec::leak(vec![Notice::EMPTY; retry_queue::CAPACITY]),
+        );
+    }
+
+    fn begin(&mut self, hypervisor: &Hypervisor) {
+        self.make_room();
+        self.tracker.arming.discover(&hypervisor.property());
+        self.tracker.promise(ProbeSet(u32::MAX), true);
         self.settle(hypervisor);
-        self.watch.withdraw_for_good(hypervisor);
     }
 
-    /// The kernel takes the oldest event that there is for it. Returns whether there was one.
+    /// Unloads the module.
+    pub(crate) fn unload(&mut self, hypervisor: &Hypervisor) {
+        while self.tracker.close() {
+            self.tell(hypervisor);
+        }
+        self.settle(hypervisor);
+        self.stop(hypervisor);
+    }
+
+    /// Has the module withdraw its promise for good.
+    pub(crate) fn stop(&mut self, hypervisor: &Hypervisor) {
+        self.tracker.withdraw_for_good();
+        self.settle(hypervisor);
+    }
+
+    /// Tells what was decided, as the module does after each probe.
+    fn tell(&mut self, hypervisor: &Hypervisor) {
+        while self.tracker.tell_now(hypervisor) {}
+    }
+
+    /// Delivers the oldest event to the kernel. Returns whether there was one.
     pub(crate) fn interrupt(&mut self, hypervisor: &Hypervisor, arrival: Arrival) -> bool {
         let Some(ask) = hypervisor.asks.borrow_mut().pop_front() else { return false };
         let section = ask.section();
         let section = section.as_ref();
         let asked = HotplugRequest::from_bytes(&section[8..]).unwrap();
-        let item = arrivals::Work(self.next);
+        let item = request_queue::Work(NonZeroUsize::new(self.next).unwrap());
         self.next += 0x100;
 
         let token = token_of(section);
         let is_seen = !matches!(arrival, Arrival::QueuedUnseen | Arrival::DroppedUnseen);
         if is_seen {
-            assert_eq!(self.watch.event_begins(INTERRUPTED, &asked, token), Follow::Return);
+            let follow = self.tracker.event_begins(INTERRUPTED, &asked, token);
+            assert_eq!(follow, Follow::Return);
             self.knows_the_log = true;
         } else {
             self.arrivals_unseen += 1;
         }
-        let logged = || self.knows_the_log.then_some((asked, token));
+        let logged = self.knows_the_log.then_some((asked, token));
         if !matches!(arrival, Arrival::Dropped | Arrival::DroppedUnseen) {
-            self.watch.work_is_queued(INTERRUPTED, item, FUNCTION, || Some(asked), logged);
-            self.knows_work |= is_seen;
-            self.queue.push_back(Work { item, request: ask.request, asked, is_known: self.knows_work });
+            self.tracker.work_is_queued(INTERRUPTED, item, asked, logged);
+            self.queue.push_back(Work { item, request: ask.request, asked });
         }
         if is_seen {
-            self.watch.event_ends(hypervisor);
+            self.tracker.event_ends();
+            self.tell(hypervisor);
         }
-        self.watch.interrupt_ends(INTERRUPTED, self.arrivals_unseen, logged, hypervisor);
+        self.tracker.interrupt_ends(INTERRUPTED, self.arrivals_unseen, logged);
+        self.tell(hypervisor);
         true
     }
 
-    /// The worker of the kernel's workqueue takes up the oldest request, and this becomes of it. Returns which it was.
+    /// Has the kernel's worker make the oldest removal. Returns its request.
     pub(crate) fn work(&mut self, hypervisor: &Hypervisor, plan: Plan) -> Option<RequestId> {
-        let Work { item, request, asked, is_known } = self.queue.pop_front()?;
-        // Of a request whose arrival no probe saw either, nobody would ever know.
-        let is_seen = plan != Plan::RefuseUnseen || !is_known;
-        self.attempts_unseen += u64::from(!is_seen);
-        self.watch.work_begins(WORKER, item, hypervisor);
-        if is_seen {
-            let follow = self.begin(hypervisor, &asked);
-            assert_eq!(follow, Follow::Return);
+        let Work { item, request, asked } = self.queue.pop_front()?;
+        self.tracker.work_begins(WORKER, item, asked, 0);
+        self.tell(hypervisor);
+        let returned = self.make(hypervisor, &asked, plan);
+        if plan != Plan::RefuseUnseen {
+            self.removal().handler_ends(returned, false);
         }
-        let returned = self.attempt(hypervisor, &asked, plan);
-        if is_seen {
-            self.watch.request_ends(WORKER, &Ending { returned, ..Ending::default() }, hypervisor);
-        }
-        self.watch.work_ends(WORKER, hypervisor);
+        self.tracker.work_ends(WORKER, 0);
+        self.tell(hypervisor);
         Some(request)
     }
 
-    /// The worker begins with the oldest request and does not come to its end.
+    /// Has the kernel's worker begin the oldest removal. Returns its request.
     pub(crate) fn hang(&mut self, hypervisor: &Hypervisor) -> RequestId {
         let work = self.queue.pop_front().unwrap();
-        self.watch.work_begins(WORKER, work.item, hypervisor);
-        self.begin(hypervisor, &work.asked);
+        self.tracker.work_begins(WORKER, work.item, work.asked, 0);
+        self.tell(hypervisor);
         work.request
     }
 
-    /// The removal at which it hung is refused after all.
+    /// Ends the removal of [`Self::hang`], which is refused.
     pub(crate) fn give_up(&mut self, hypervisor: &Hypervisor) {
-        self.watch.request_ends(WORKER, &Ending { returned: -22, ..Ending::default() }, hypervisor);
-        self.watch.work_ends(WORKER, hypervisor);
+        self.removal().handler_ends(-22, false);
+        self.tracker.work_ends(WORKER, 0);
+        self.tell(hypervisor);
     }
 
-    /// The administrator of the guest asks for the same, and is refused.
-    pub(crate) fn remove_by_hand(&mut self, hypervisor: &Hypervisor, first: DrcIndex) {
-        let [a, b, c, d] = first.0.to_be_bytes();
-        let asked = HotplugRequest::from([2, 2, 4, 0xFF, 0, 0, 0, 2, a, b, c, d]);
-        let follow = self.watch.request_begins(ADMINISTRATOR, Origin::Guest, &asked, 0, hypervisor);
-        assert_eq!(follow, Follow::Nothing);
-        self.watch.request_ends(ADMINISTRATOR, &Ending { returned: -22, ..Ending::default() }, hypervisor);
+    /// Has the administrator of the guest request a removal.
+    pub(crate) fn remove_by_hand(&mut self, hypervisor: &Hypervisor) {
+        self.tracker.administrator_begins(Action::REMOVE);
+        self.tell(hypervisor);
     }
 
-    /// The module's own worker does what there is to do, and these are the refusals that come to the kernel log.
-    pub(crate) fn settle(&self, hypervisor: &Hypervisor) -> Vec<Refusal> {
-        let mut logged = Vec::new();
-        if self.watch.is_unsettled() {
-            self.watch.settle(hypervisor);
-            self.watch.log(|refusal| logged.push(*refusal));
+    /// Runs the module's worker. Returns the refusals for the kernel log.
+    pub(crate) fn settle(&mut self, hypervisor: &Hypervisor) -> Vec<Refusal> {
+        loop {
+            match self.tracker.tell(hypervisor) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Busy(status)) => hypervisor.pause(status),
+            }
         }
-        assert!(!self.watch.is_unsettled());
+        let logged = std::iter::from_fn(|| self.tracker.next_to_log()).collect();
+        assert!(!self.tracker.is_unsettled());
         logged
     }
 
-    fn begin(&self, hypervisor: &Hypervisor, asked: &HotplugRequest) -> Follow {
-        let missed = self.attempts_unseen;
-        self.watch.request_begins(WORKER, Origin::Hypervisor, asked, missed, hypervisor)
+    fn removal(&mut self) -> &mut Removal {
+        self.tracker.removal_of(WORKER).unwrap()
     }
 
-    fn attempt(&mut self, hypervisor: &Hypervisor, asked: &HotplugRequest, plan: Plan) -> i32 {
+    fn make(&mut self, hypervisor: &Hypervisor, asked: &HotplugRequest, plan: Plan) -> i32 {
         let (first, count) = match asked.target() {
             Target::Index(index) => (index, 1),
             Target::IndexedCount { count, first } => (first, count),
             other => panic!("{other:?}"),
         };
-        let held: Vec<_> = (0..count).map(|n| DrcIndex(first.0 + n)).filter(|drc| !self.lost.contains(drc)).collect();
+        let held: Vec<_> = (0..count)
+            .map(|n| DrcIndex(first.0 + n))
+            .filter(|drc| !self.lost.contains(drc))
+            .collect();
         match plan {
             _ if held.is_empty() => return if count == 1 && first.0 >> 28 == 1 { -19 } else { 0 },
             Plan::Release => held.iter().for_each(|drc| self.release(hypervisor, *drc)),
@@ -222,45 +249,47 @@ impl Guest {
     }
 
     fn release(&mut self, hypervisor: &Hypervisor, connector: DrcIndex) {
-        if let Some(attempt) = self.watch.followed(WORKER) {
-            attempt.release_begins(connector);
-        }
+        self.removal().release_begins(connector);
         for indicator in [Indicator::ISOLATION_STATE, Indicator::ALLOCATION_STATE] {
             assert_eq!(hypervisor.set_indicator(indicator, connector, 0), Status::SUCCESS);
         }
-        if let Some(attempt) = self.watch.followed(WORKER) {
-            attempt.release_ends(0);
-        }
+        self.removal().release_ends(0);
         self.lost.insert(connector);
     }
 
-    fn refuse(&mut self, hypervisor: &Hypervisor, held: &[DrcIndex], reason: Reason, errno: Errno) -> i32 {
-        let attempt = self.watch.followed(WORKER).unwrap();
+    fn refuse(
+        &mut self,
+        hypervisor: &Hypervisor,
+        held: &[DrcIndex],
+        reason: Reason,
+        errno: Errno,
+    ) -> i32 {
+        let removal = self.removal();
         let (last, before) = held.split_last().unwrap();
         for lmb in before {
-            attempt.lmb_begins(*lmb, LmbFlags::ASSIGNED);
-            attempt.lmb_ends(0, Senses::default());
+            removal.lmb_begins(*lmb, LmbFlags::ASSIGNED);
+            removal.lmb_ends(0, ProbeSet::default());
         }
-        attempt.lmb_begins(*last, LmbFlags::ASSIGNED);
+        removal.lmb_begins(*last, LmbFlags::ASSIGNED);
         match reason {
-            Reason::MEMORY_VETO => attempt.clues.notifiers_end(-i32::from(errno.0)),
+            Reason::MEMORY_VETO => removal.observations.notifiers_end(-i32::from(errno.0)),
             Reason::UNMOVABLE_PAGE => {
-                attempt.clues.isolation_begins();
-                attempt.clues.isolation_ends(-i32::from(errno.0));
+                removal.observations.isolation_begins();
+                removal.observations.isolation_ends(-i32::from(errno.0));
             }
             Reason::UNATTRIBUTED => {}
             other => panic!("{other}"),
         }
-        attempt.lmb_ends(-i32::from(errno.0), Senses::default());
+        removal.lmb_ends(-i32::from(errno.0), ProbeSet::default());
         for lmb in before {
             hypervisor.set_indicator(Indicator::ISOLATION_STATE, *lmb, IsolationState::UNISOLATE.0);
-            attempt.unisolate_ends(0);
+            removal.unisolate_ends(0);
         }
         -22
     }
 }
 
-/// The token, read as the module reads it: where firmware wrote the log.
+/// Returns the token of a section, read as the module does: from the event log around it.
 fn token_of(section: &[u8]) -> papr_unplug::wire::token::Token {
     let mut log = vec![6, 0xE5, 0, 0xE5, 0, 0, 0, 16 + section.len() as u8];
     log.extend([0x82, 0, 0x8E, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'I', b'B', b'M', 0]);

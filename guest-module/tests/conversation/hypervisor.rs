@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The hypervisor: the host crate, with a firmware that can be made busy or deaf.
+//! Hypervisor for the tests: the host crate, behind a firmware that can be busy or take no reports.
 
 use papr_unplug::{
     event::{Ask, Event, Outcome, RequestId, Requested},
@@ -20,45 +20,50 @@ use std::{
 
 /// A DIMM of two LMBs.
 pub(crate) const DIMM: DrcIndex = DrcIndex(0x8000_0008);
-/// Its second LMB.
+/// The second LMB of [`DIMM`].
 pub(crate) const SECOND: DrcIndex = DrcIndex(0x8000_0009);
-/// Another one.
+/// A DIMM of one LMB.
 pub(crate) const OTHER_DIMM: DrcIndex = DrcIndex(0x8000_0010);
 /// A CPU core.
 pub(crate) const CORE: DrcIndex = DrcIndex(0x1000_0008);
 
 const REPORTS: Indicator = Indicator(9142);
 
-/// The host crate's machine, and what came of it.
+/// The tracker of the host crate, and the events that it told.
 pub(crate) struct Hypervisor {
     tracker: RefCell<Tracker>,
     events: RefCell<Vec<Event>>,
-    /// What the guest is to be asked, oldest first.
+    /// Requests that the guest has not taken, oldest first.
     pub(crate) asks: RefCell<VecDeque<Ask>>,
-    /// How requests ended, oldest first.
+    /// Outcomes of requests, oldest first.
     pub(crate) outcomes: RefCell<Vec<Outcome>>,
-    /// The calls of the guest that did not meet a busy firmware.
+    /// Calls of the guest for which firmware was not busy.
     pub(crate) calls: RefCell<Vec<(u32, u32, u32)>>,
-    /// How many calls from now on find firmware busy.
+    /// The number of calls for which firmware will be busy.
     pub(crate) busy: Cell<u32>,
-    /// How often the guest waited for it.
+    /// The number of times that the guest waited for firmware.
     pub(crate) pauses: Cell<u32>,
 }
 
 impl Hypervisor {
-    /// One that offers all there is.
+    /// Returns a hypervisor that offers every class and feature.
     pub(crate) fn new() -> Self {
         let all = Classes::CPU | Classes::MEMORY | Classes::PMEM | Classes::PCI;
         Self::offering(all, Features::TOKEN | Features::STARTED)
     }
 
-    /// One that offers these.
+    /// Returns a hypervisor that offers these classes and features.
     pub(crate) fn offering(classes: Classes, features: Features) -> Self {
-        let mut tracker =
-            Tracker::new(Config::default().offer(Offer::new(REPORTS, classes, features)).max_open_per_device(1024));
-        for (resource, first, count) in
-            [(Resource::MEMORY, DIMM, 2), (Resource::MEMORY, OTHER_DIMM, 1), (Resource::CPU, CORE, 1)]
-        {
+        let mut tracker = Tracker::new(
+            Config::default()
+                .offer(Offer::new(REPORTS, classes, features))
+                .max_open_per_device(1024),
+        );
+        for (resource, first, count) in [
+            (Resource::MEMORY, DIMM, 2),
+            (Resource::MEMORY, OTHER_DIMM, 1),
+            (Resource::CPU, CORE, 1),
+        ] {
             let span = Span::new(first, count).unwrap();
             tracker.add_connectors(resource, span).unwrap();
             tracker.plug(span).unwrap();
@@ -75,14 +80,15 @@ impl Hypervisor {
         }
     }
 
-    /// The value of the offer's property, empty if there is none.
+    /// Returns the value of the property with the offer; empty if there is none.
     pub(crate) fn property(&self) -> Vec<u8> {
         self.tracker.borrow().offered().map_or(Vec::new(), |offer| offer.property().to_vec())
     }
 
-    /// `device_del`; `None` if there is no such device any more.
+    /// Requests a removal, as `device_del` does. Returns `None` if the device is gone.
     pub(crate) fn device_del(&self, first: DrcIndex) -> Option<RequestId> {
-        let requested = self.tracker.borrow_mut().request(first, &mut *self.events.borrow_mut()).ok()?;
+        let requested =
+            self.tracker.borrow_mut().request(first, &mut *self.events.borrow_mut()).ok()?;
         if let Requested::Ask(ask) = requested {
             self.asks.borrow_mut().push_back(ask);
         }
@@ -90,7 +96,8 @@ impl Hypervisor {
         Some(requested.id())
     }
 
-    /// Migrates to a hypervisor that offers what this one does, and knows nothing of what was armed.
+    /// Migrates to a hypervisor that offers what this one does, and knows nothing of what was
+    /// armed.
     pub(crate) fn forget_what_is_armed(&self) {
         self.report_by_hand(0x4000_0000);
     }
@@ -101,39 +108,64 @@ impl Hypervisor {
         self.deliver();
     }
 
-    /// What is armed.
+    /// Returns the classes and features that are armed.
     pub(crate) fn armed(&self) -> (Classes, Features) {
         self.tracker.borrow().armed()
     }
 
-    /// The requests that are open.
+    /// Returns the open requests.
     pub(crate) fn open(&self) -> Vec<RequestId> {
         self.tracker.borrow().requests().iter().map(|request| request.id).collect()
     }
 
-    /// The requests that are open and promised an answer.
+    /// Returns the open requests that are promised an answer.
     pub(crate) fn promised(&self) -> Vec<RequestId> {
-        self.tracker.borrow().requests().iter().filter(|request| request.promised).map(|request| request.id).collect()
+        self.tracker
+            .borrow()
+            .requests()
+            .iter()
+            .filter(|request| request.promised)
+            .map(|request| request.id)
+            .collect()
     }
 
-    /// The requests that the guest is known to have begun with.
+    /// Returns the open requests with which the guest has begun.
     pub(crate) fn started(&self) -> Vec<RequestId> {
-        self.tracker.borrow().requests().iter().filter(|request| request.started).map(|request| request.id).collect()
+        self.tracker
+            .borrow()
+            .requests()
+            .iter()
+            .filter(|request| request.started)
+            .map(|request| request.id)
+            .collect()
     }
 
-    /// The reports that the guest has made, without the connectors.
+    /// Returns the report words that the guest has sent.
     pub(crate) fn reports(&self) -> Vec<u32> {
         self.calls.borrow().iter().filter(|call| call.0 == REPORTS.0).map(|call| call.2).collect()
     }
 
-    /// The connectors that the guest has unisolated.
+    /// Returns the connectors that the guest has unisolated.
     pub(crate) fn hints(&self) -> Vec<u32> {
         let hint = (Indicator::ISOLATION_STATE.0, IsolationState::UNISOLATE.0);
-        self.calls.borrow().iter().filter(|call| (call.0, call.2) == hint).map(|call| call.1).collect()
+        self.calls
+            .borrow()
+            .iter()
+            .filter(|call| (call.0, call.2) == hint)
+            .map(|call| call.1)
+            .collect()
+    }
+
+    /// Has the guest wait for firmware.
+    pub(crate) fn pause(&self, busy: Status) {
+        assert!(busy.is_busy());
+        self.pauses.set(self.pauses.get() + 1);
     }
 
     fn report_by_hand(&self, word: u32) {
-        self.tracker.borrow_mut().set_indicator(&[REPORTS.0, 0, word], &mut *self.events.borrow_mut());
+        self.tracker
+            .borrow_mut()
+            .set_indicator(&[REPORTS.0, 0, word], &mut *self.events.borrow_mut());
         self.deliver();
     }
 
@@ -169,13 +201,9 @@ impl Rtas for Hypervisor {
         }
         let words = [indicator.0, connector.0, state];
         self.calls.borrow_mut().push(words.into());
-        let answer = self.tracker.borrow_mut().set_indicator(&words, &mut *self.events.borrow_mut());
+        let answer =
+            self.tracker.borrow_mut().set_indicator(&words, &mut *self.events.borrow_mut());
         self.deliver();
         answer.status
-    }
-
-    fn pause(&self, busy: Status) {
-        assert!(busy.is_busy());
-        self.pauses.set(self.pauses.get() + 1);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Guests of different levels, whose hypervisors are two machines of one process.
+//! Guests of different levels, whose hypervisors are two trackers in one process.
 
 use crate::{
     guest::{Arrival, Guest, Plan},
@@ -8,15 +8,17 @@ use crate::{
     refusals, REFUSE,
 };
 use papr_unplug::{event::Evidence, wire::reason::Reason};
-use papr_unplug_guest::logic::clues::Senses;
+use papr_unplug_guest::logic::observations::ProbeSet;
 
-/// PUE-V-030, PUE-V-040, PUE-G-050: neither learns anything of the other's requests, tokens or promise.
+/// PUE-V-030, PUE-V-040, PUE-G-050: neither learns anything of the other's requests, tokens or
+/// promise.
 #[test]
 fn armed_guest_and_guest_of_level_0_on_one_host_are_each_told_right() {
     let machines = [Hypervisor::new(), Hypervisor::new()];
     let mut armed = Guest::load(&machines[0]);
     let mut hinting = Guest::boot();
-    hinting.watch.promise(Senses(u32::MAX), false, &machines[1]);
+    hinting.tracker.promise(ProbeSet(u32::MAX), false);
+    hinting.settle(&machines[1]);
 
     for device in [OTHER_DIMM, DIMM] {
         let asked = machines.each_ref().map(|machine| machine.device_del(device).unwrap());

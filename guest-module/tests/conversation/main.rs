@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Whole conversations: the module's logic in a guest, and the host crate as its hypervisor, both as they are.
+//! Conversations between the module's logic in a guest and the host crate as its hypervisor.
 
 mod guest;
 mod hypervisor;
@@ -18,16 +18,18 @@ use papr_unplug::{
         report::Errno,
     },
 };
-use papr_unplug_guest::logic::{arrivals, clues::Senses, outbox};
+use papr_unplug_guest::logic::{observations::ProbeSet, retry_queue};
 
 const BUSY: Errno = Errno(16);
 const REFUSE: Plan = Plan::Refuse(Reason::UNMOVABLE_PAGE, BUSY);
 const COVERED: Classes = Classes::IN_KERNEL;
 
-/// Why each request was refused, at which connector, and how that is known.
+/// Returns the request, reason, connector and evidence of each refusal.
 fn refusals(hypervisor: &Hypervisor) -> Vec<(u64, Reason, DrcIndex, Evidence)> {
     let refusal = |outcome: &Outcome| match outcome.end {
-        End::Refused(refusal) => Some((outcome.request.0, refusal.reason, refusal.connector, refusal.evidence)),
+        End::Refused(refusal) => {
+            Some((outcome.request.0, refusal.reason, refusal.connector, refusal.evidence))
+        }
         _ => None,
     };
     hypervisor.outcomes.borrow().iter().filter_map(refusal).collect()
@@ -51,8 +53,9 @@ fn loading_disarms_and_then_arms_what_is_offered_and_kept() {
 fn guest_that_cannot_see_everything_promises_nothing_and_refuses_by_a_hint() {
     let hypervisor = Hypervisor::new();
     let mut guest = Guest::boot();
-    guest.watch.arming.discover(&hypervisor.property());
-    guest.watch.promise(Senses(u32::MAX), false, &hypervisor);
+    guest.tracker.arming.discover(&hypervisor.property());
+    guest.tracker.promise(ProbeSet(u32::MAX), false);
+    guest.settle(&hypervisor);
     hypervisor.device_del(OTHER_DIMM);
     guest.interrupt(&hypervisor, Arrival::Queued);
     guest.work(&hypervisor, REFUSE);
@@ -81,11 +84,14 @@ fn refusal_is_told_once_with_its_reason_lmb_and_token_and_no_hint() {
     let request = hypervisor.device_del(OTHER_DIMM).unwrap();
     guest.interrupt(&hypervisor, Arrival::Queued);
     guest.work(&hypervisor, REFUSE);
-    assert_eq!(refusals(&hypervisor), [(request.0, Reason::UNMOVABLE_PAGE, OTHER_DIMM, Evidence::Token)]);
+    assert_eq!(
+        refusals(&hypervisor),
+        [(request.0, Reason::UNMOVABLE_PAGE, OTHER_DIMM, Evidence::Token)]
+    );
     assert_eq!(hypervisor.reports()[2..], [0x6000_0001, 0x8610_0001]);
     assert_eq!(hypervisor.hints(), []);
     assert_eq!(guest.settle(&hypervisor).len(), 1);
-    assert_eq!(guest.watch.counters.reported.get(), 1);
+    assert_eq!(guest.tracker.counters.reported, 1);
 }
 
 /// PUE-G-030, PUE-G-032
@@ -128,8 +134,10 @@ fn two_requests_for_one_device_have_each_their_own_answer() {
     }
     guest.work(&hypervisor, REFUSE);
     guest.work(&hypervisor, Plan::Refuse(Reason::MEMORY_VETO, BUSY));
-    let expected =
-        [(1, Reason::UNMOVABLE_PAGE, SECOND, Evidence::Token), (2, Reason::MEMORY_VETO, SECOND, Evidence::Token)];
+    let expected = [
+        (1, Reason::UNMOVABLE_PAGE, SECOND, Evidence::Token),
+        (2, Reason::MEMORY_VETO, SECOND, Evidence::Token),
+    ];
     assert_eq!(refusals(&hypervisor), expected);
 }
 
@@ -155,7 +163,8 @@ fn lost_request_is_answered_after_the_one_before_it() {
     assert_eq!(refusals(&hypervisor), []);
     guest.work(&hypervisor, REFUSE);
     guest.work(&hypervisor, REFUSE);
-    let reasons: Vec<_> = refusals(&hypervisor).iter().map(|refusal| (refusal.0, refusal.1)).collect();
+    let reasons: Vec<_> =
+        refusals(&hypervisor).iter().map(|refusal| (refusal.0, refusal.1)).collect();
     let (busy, dropped) = (Reason::UNMOVABLE_PAGE, Reason::DROPPED);
     assert_eq!(reasons, [(1, busy), (2, dropped), (3, busy), (4, dropped)]);
 }
@@ -179,7 +188,7 @@ fn attempt_that_no_probe_saw_is_answered_when_its_work_is_done() {
     guest.interrupt(&hypervisor, Arrival::Queued);
     guest.work(&hypervisor, Plan::RefuseUnseen);
     assert_eq!(refusals(&hypervisor), [(1, Reason::UNATTRIBUTED, DIMM, Evidence::Token)]);
-    assert_eq!(guest.watch.counters.unseen.get(), 1);
+    assert_eq!(guest.tracker.counters.unseen, 1);
 }
 
 /// PUE-G-012
@@ -226,25 +235,72 @@ fn request_that_no_probe_saw_come_is_answered_by_the_token_in_the_log_once_one_w
     assert_eq!(hypervisor.promised().len(), 3);
     while guest.work(&hypervisor, REFUSE).is_some() {}
     let busy = |request| (request, Reason::UNMOVABLE_PAGE, SECOND, Evidence::Token);
-    assert_eq!(refusals(&hypervisor), [busy(1), busy(2), (3, Reason::DROPPED, DIMM, Evidence::Token)]);
-    assert_eq!(guest.watch.counters.withdrawn.get(), 0);
+    assert_eq!(
+        refusals(&hypervisor),
+        [busy(1), busy(2), (3, Reason::DROPPED, DIMM, Evidence::Token)]
+    );
+    assert_eq!(guest.tracker.counters.withdrawn, 0);
 }
 
 /// PUE-G-012
 #[test]
 fn more_requests_than_there_is_room_for_withdraw_the_promise_until_all_are_answered() {
     let hypervisor = Hypervisor::new();
-    let mut guest = Guest::load(&hypervisor);
-    let sent = arrivals::CAPACITY as u64 + 5;
-    for _ in 0..sent {
-        hypervisor.device_del(DIMM);
+    let mut guest = Guest::boot();
+    guest.room = 8;
+    guest.reload(&hypervisor);
+    let sent = 13;
+    for device in [DIMM, OTHER_DIMM, CORE].into_iter().cycle().take(sent) {
+        assert!(hypervisor.device_del(device).is_some());
         guest.interrupt(&hypervisor, Arrival::Queued);
     }
     assert_eq!(hypervisor.armed().0, Classes::empty());
+    assert_eq!(guest.tracker.counters.withdrawn, 1);
     while guest.work(&hypervisor, REFUSE).is_some() {}
     assert_eq!(hypervisor.armed().0, COVERED);
     assert_eq!(hypervisor.open(), []);
-    assert_eq!(hypervisor.outcomes.borrow().len() as u64, sent);
+    assert_eq!(hypervisor.outcomes.borrow().len(), sent);
+}
+
+/// PUE-G-012, PUE-G-022: as many as a hypervisor keeps open for one device.
+#[test]
+fn thousand_requests_at_once_are_each_answered_by_token() {
+    let hypervisor = Hypervisor::new();
+    let mut guest = Guest::load(&hypervisor);
+    for _ in 0..1024 {
+        assert!(hypervisor.device_del(DIMM).is_some());
+        guest.interrupt(&hypervisor, Arrival::Queued);
+    }
+    while guest.work(&hypervisor, REFUSE).is_some() {}
+    let by_token = |refusal: &&(u64, Reason, DrcIndex, Evidence)| refusal.3 == Evidence::Token;
+    assert_eq!(refusals(&hypervisor).iter().filter(by_token).count(), 1024);
+    assert_eq!(guest.tracker.counters.withdrawn, 0);
+}
+
+/// PUE-G-031, PUE-G-035: the order is that of the requests for one device.
+#[test]
+fn lost_request_is_answered_while_the_removal_of_another_device_hangs() {
+    let hypervisor = Hypervisor::new();
+    let mut guest = Guest::load(&hypervisor);
+    hypervisor.device_del(DIMM);
+    guest.interrupt(&hypervisor, Arrival::Queued);
+    guest.hang(&hypervisor);
+    for (device, arrival) in [
+        (DIMM, Arrival::Dropped),
+        (CORE, Arrival::Queued),
+        (CORE, Arrival::Dropped),
+        (OTHER_DIMM, Arrival::Dropped),
+    ] {
+        hypervisor.device_del(device);
+        guest.interrupt(&hypervisor, arrival);
+    }
+    let dropped = |request, device| (request, Reason::DROPPED, device, Evidence::Token);
+    assert_eq!(refusals(&hypervisor), [dropped(5, OTHER_DIMM)]);
+    guest.give_up(&hypervisor);
+    guest.work(&hypervisor, Plan::Release);
+    let order: Vec<_> = refusals(&hypervisor).iter().map(|refusal| refusal.0).collect();
+    assert_eq!(order, [5, 1, 2]);
+    assert_eq!(hypervisor.open(), []);
 }
 
 /// PUE-G-043, PUE-G-035
@@ -264,12 +320,14 @@ fn busy_firmware_is_asked_again_in_order_and_nothing_overtakes() {
     hypervisor.busy.set(3);
     guest.settle(&hypervisor);
     assert_eq!(hypervisor.pauses.get(), 3);
-    let reasons: Vec<_> = refusals(&hypervisor).iter().map(|refusal| (refusal.0, refusal.1)).collect();
+    let reasons: Vec<_> =
+        refusals(&hypervisor).iter().map(|refusal| (refusal.0, refusal.1)).collect();
     assert_eq!(reasons, [(1, Reason::UNMOVABLE_PAGE), (2, Reason::MEMORY_VETO)]);
     assert_eq!(hypervisor.reports()[2..], [0x6000_0001, 0x8610_0001, 0x6000_0002, 0x8710_0002]);
 }
 
-/// PUE-G-012, PUE-G-031: two hints to a hypervisor that still takes the guest for armed would be one.
+/// PUE-G-012, PUE-G-031: two hints to a hypervisor that still takes the guest for armed would be
+/// one.
 #[test]
 fn requests_lost_before_the_promise_can_be_taken_back_are_each_answered() {
     let hypervisor = Hypervisor::new();
@@ -284,7 +342,8 @@ fn requests_lost_before_the_promise_can_be_taken_back_are_each_answered() {
     guest.settle(&hypervisor);
     guest.work(&hypervisor, REFUSE);
     assert_eq!(hypervisor.open(), []);
-    let by_name: Vec<_> = refusals(&hypervisor).into_iter().filter(|refusal| refusal.3 == Evidence::Token).collect();
+    let by_name: Vec<_> =
+        refusals(&hypervisor).into_iter().filter(|refusal| refusal.3 == Evidence::Token).collect();
     assert_eq!(by_name.len(), 2, "{by_name:?}");
 }
 
@@ -293,7 +352,7 @@ fn requests_lost_before_the_promise_can_be_taken_back_are_each_answered() {
 fn answers_that_firmware_takes_too_long_for_are_no_longer_promised() {
     let hypervisor = Hypervisor::new();
     let mut guest = Guest::load(&hypervisor);
-    let sent = outbox::CAPACITY as u32;
+    let sent = retry_queue::CAPACITY as u32;
     for _ in 0..sent {
         hypervisor.device_del(DIMM);
         guest.interrupt(&hypervisor, Arrival::Queued);
@@ -303,9 +362,9 @@ fn answers_that_firmware_takes_too_long_for_are_no_longer_promised() {
     hypervisor.busy.set(0);
     guest.settle(&hypervisor);
     assert_eq!(hypervisor.armed().0, COVERED);
-    let counters = &guest.watch.counters;
-    assert_eq!(counters.reported.get() + counters.not_told.get(), u64::from(sent));
-    assert!(counters.not_told.get() > 0);
+    let counters = &guest.tracker.counters;
+    assert_eq!(counters.reported + counters.not_told, u64::from(sent));
+    assert!(counters.not_told > 0);
 }
 
 /// PUE-G-041, PUE-G-050
@@ -350,7 +409,7 @@ fn removal_from_inside_the_guest_is_not_reported_and_takes_no_token() {
     hypervisor.device_del(DIMM);
     guest.interrupt(&hypervisor, Arrival::Queued);
     let before = hypervisor.calls.borrow().len();
-    guest.remove_by_hand(&hypervisor, DIMM);
+    guest.remove_by_hand(&hypervisor);
     assert_eq!(hypervisor.calls.borrow().len(), before);
     guest.work(&hypervisor, REFUSE);
     assert_eq!(refusals(&hypervisor), [(1, Reason::UNMOVABLE_PAGE, SECOND, Evidence::Token)]);
@@ -378,13 +437,14 @@ fn promise_that_was_withdrawn_for_good_is_not_made_again() {
     hypervisor.device_del(DIMM);
     guest.interrupt(&hypervisor, Arrival::Queued);
     guest.hang(&hypervisor);
-    guest.watch.withdraw_for_good(&hypervisor);
+    guest.stop(&hypervisor);
     guest.give_up(&hypervisor);
     assert_eq!(hypervisor.armed().0, Classes::empty());
     assert_eq!(hypervisor.outcomes.borrow().len(), 1);
 }
 
-/// PUE-G-035: what was queued before is answered in order, and no later request's answer is charged to it.
+/// PUE-G-035: what was queued before is answered in order, and no later request's answer is charged
+/// to it.
 #[test]
 fn request_from_before_the_module_was_loaded_does_not_take_the_token_of_a_later_one() {
     let hypervisor = Hypervisor::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Any sequence of requests, and of whatever may become of them: each has one outcome, and it is its own.
+//! Random sequences of requests and events: each request has one outcome, and the right one.
 
 use crate::{
     guest::{Arrival, Guest, Plan},
@@ -13,7 +13,7 @@ use papr_unplug::{
 use proptest::prelude::*;
 use std::collections::HashMap;
 
-/// One thing that happens.
+/// One step of a sequence.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     DeviceDel(DrcIndex),
@@ -44,7 +44,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let reason = prop::sample::select(vec![Reason::UNMOVABLE_PAGE, Reason::MEMORY_VETO, Reason::UNATTRIBUTED]);
+    let reason = prop::sample::select(vec![
+        Reason::UNMOVABLE_PAGE,
+        Reason::MEMORY_VETO,
+        Reason::UNATTRIBUTED,
+    ]);
     prop_oneof![
         8 => (reason, 1..=133_u8).prop_map(|(reason, errno)| {
             // Isolation fails with one errno only.
@@ -72,12 +76,13 @@ proptest! {
             match step {
                 Step::DeviceDel(device) => sent += usize::from(hypervisor.device_del(device).is_some()),
                 Step::Interrupt(arrival) => {
-                    let is_known = guest.knows_the_log && guest.knows_work;
+                    let is_known = guest.knows_the_log;
                     let is_lost = arrival == Arrival::DroppedUnseen && !is_known;
                     lost_unseen += usize::from(guest.interrupt(&hypervisor, arrival) && is_lost);
                 }
                 Step::Work(plan) => {
-                    // The kernel's own calls wait until firmware is not busy, and the module's worker runs meanwhile.
+                    // The kernel's own calls wait until firmware is not busy, and the module's
+                    // worker runs meanwhile.
                     hypervisor.busy.set(0);
                     guest.settle(&hypervisor);
                     if let Some(request) = guest.work(&hypervisor, plan) {
@@ -101,9 +106,9 @@ proptest! {
         }
         guest.settle(&hypervisor);
 
-        // What was lost unseen stays, and is not promised.
-        // What the kernel takes for a success, or went by unseen, has no hint, and what was given back in part may have no
-        // connector for one: a hypervisor that has forgotten what is armed cannot be told of it.
+        // What was lost unseen stays, and is not promised. What the kernel takes for a success, or
+        // went by unseen, has no hint, and what was given back in part may have no connector for
+        // one: a hypervisor that has forgotten what is armed cannot be told of it.
         prop_assert!(forgot || hypervisor.open().len() <= lost_unseen, "{:?}", hypervisor.open());
         prop_assert_eq!(hypervisor.promised(), []);
         prop_assert_eq!(hypervisor.outcomes.borrow().len() + hypervisor.open().len(), sent);

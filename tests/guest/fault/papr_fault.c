@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Brings about, in a guest that is only there to be tested, what this kernel and this hypervisor do not do by themselves.
- * What is asked for in the parameters holds from insmod to rmmod. The kernel takes its own way from there; nothing here knows
- * of papr_unplug. Where both have a probe on a function, the module that was loaded last sees its calls first: papr_unplug must
- * for a function that is cut short, and papr_fault for requests that are rewritten.
+ * Fault injector for test guests: has the kernel and the hypervisor do what they do not do by
+ * themselves. The faults of the parameters are in force from insmod to rmmod. Nothing here depends
+ * on papr_unplug. If both have a probe on a function, the probe of the module that was loaded last
+ * runs first. That must be papr_unplug's for a function that returns early, and papr_fault's for
+ * requests that are rewritten.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -22,45 +23,54 @@
 #include <asm/ptrace.h>
 #include <asm/rtas.h>
 
-#define MOST 4
+#define MAX_FUNCTIONS 4
 
-/* Functions of the kernel return these at once in workers, if the argument of that number (from 0) has that value. */
-static char *function[MOST];
+/*
+ * Functions of the kernel that return early in workers, with what they return. If argument is not
+ * negative, only calls whose argument of that number (from 0) has that value do.
+ */
+static char *function[MAX_FUNCTIONS];
 static int functions;
 module_param_array(function, charp, &functions, 0444);
-static long returns[MOST];
+static long returns[MAX_FUNCTIONS];
 module_param_array(returns, long, NULL, 0444);
-static int argument[MOST] = { [0 ... MOST - 1] = -1 };
+static int argument[MAX_FUNCTIONS] = { [0 ... MAX_FUNCTIONS - 1] = -1 };
 module_param_array(argument, int, NULL, 0444);
-static unsigned long value[MOST];
+static unsigned long value[MAX_FUNCTIONS];
 module_param_array(value, ulong, NULL, 0444);
 
 /*
- * Each request of the hypervisor's to remove something reads like this: 12 bytes of struct pseries_hp_errorlog, hexadecimal. The
- * fourth stays, which says whether there is a token.
+ * What the hypervisor's requests for a removal are rewritten to: struct pseries_hp_errorlog, 12
+ * bytes in hexadecimal. The fourth byte, which says whether there is a token, is kept.
  */
 static char *request;
 module_param(request, charp, 0444);
 
-/* A state of CPU hotplug, like a driver's, whose teardown returns this; the number of the state is to be read back. */
+/*
+ * What the teardown of a state of CPU hotplug returns, which is added as a driver would. The number
+ * of the state can be read back.
+ */
 static int veto;
 module_param(veto, int, 0444);
 static int state;
 module_param(state, int, 0444);
 
-/* CPU hotplug is disabled. */
+/* Whether CPU hotplug is disabled. */
 static bool disabled;
 module_param(disabled, bool, 0444);
 
-/* The device of this CPU must not go offline. */
+/* The CPU whose device must not go offline. */
 static int fixed = -1;
 module_param(fixed, int, 0444);
 
-/* A signal is pending while offline_pages() runs in a worker. */
+/* Whether a signal is pending while offline_pages() runs in a worker. */
 static bool interrupt;
 module_param(interrupt, bool, 0444);
 
-/* The entry of this LMB in the kernel's table has these flags; lmbs is the address of drmem_info in /proc/kallsyms. */
+/*
+ * The DRC index of an LMB, and the flags of its entry in the kernel's table. lmbs is the address of
+ * drmem_info in /proc/kallsyms.
+ */
 static uint lmb;
 module_param(lmb, uint, 0444);
 static uint flags;
@@ -85,9 +95,9 @@ static bool in_worker(void)
 	return in_task() && current->flags & PF_WQ_WORKER;
 }
 
-static struct kprobe function_probe[MOST];
+static struct kprobe function_probe[MAX_FUNCTIONS];
 
-static int cut_short(struct kprobe *probe, struct pt_regs *regs)
+static int return_early(struct kprobe *probe, struct pt_regs *regs)
 {
 	int i = probe - function_probe;
 
@@ -99,9 +109,9 @@ static int cut_short(struct kprobe *probe, struct pt_regs *regs)
 	return 1;
 }
 
-static void not_optimised(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+static void prevent_optimisation(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
 {
-	/* A probe that is optimised to a jump could not change where the function goes on; one with this handler is not. */
+	/* A probe that is optimised to a jump could not skip the function. This handler prevents it. */
 }
 
 static int begin_function(void)
@@ -114,9 +124,9 @@ static int begin_function(void)
 		if (argument[i] > 7)
 			break;
 		function_probe[i].symbol_name = function[i];
-		function_probe[i].pre_handler = cut_short;
+		function_probe[i].pre_handler = return_early;
 		if (!IS_ENABLED(CONFIG_KPROBES_ON_FTRACE))
-			function_probe[i].post_handler = not_optimised;
+			function_probe[i].post_handler = prevent_optimisation;
 		err = register_kprobe(&function_probe[i]);
 		if (err)
 			break;
@@ -137,15 +147,15 @@ static void end_function(void)
 		unregister_kprobe(&function_probe[i]);
 }
 
-static u8 written[sizeof(struct pseries_hp_errorlog)];
+static u8 replacement[sizeof(struct pseries_hp_errorlog)];
 
 static int rewrite(struct kprobe *probe, struct pt_regs *regs)
 {
-	struct pseries_hp_errorlog *asked = (void *)regs->gpr[3];
+	struct pseries_hp_errorlog *event = (void *)regs->gpr[3];
 
-	if (asked->action == PSERIES_HP_ELOG_ACTION_REMOVE) {
-		memcpy(asked, written, 3);
-		memcpy((u8 *)asked + 4, written + 4, sizeof(written) - 4);
+	if (event->action == PSERIES_HP_ELOG_ACTION_REMOVE) {
+		memcpy(event, replacement, 3);
+		memcpy((u8 *)event + 4, replacement + 4, sizeof(replacement) - 4);
 	}
 	return 0;
 }
@@ -159,7 +169,8 @@ static int begin_request(void)
 {
 	if (!request)
 		return 0;
-	if (strlen(request) != 2 * sizeof(written) || hex2bin(written, request, sizeof(written)))
+	if (strlen(request) != 2 * sizeof(replacement) ||
+	    hex2bin(replacement, request, sizeof(replacement)))
 		return -EINVAL;
 
 	return register_kprobe(&request_probe);
@@ -171,7 +182,7 @@ static void end_request(void)
 		unregister_kprobe(&request_probe);
 }
 
-static int say_no(unsigned int cpu)
+static int refuse(unsigned int cpu)
 {
 	return veto;
 }
@@ -181,7 +192,7 @@ static int begin_veto(void)
 	if (!veto)
 		return 0;
 
-	state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "papr_fault:veto", NULL, say_no);
+	state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "papr_fault:veto", NULL, refuse);
 	return min(state, 0);
 }
 
@@ -226,7 +237,7 @@ static void end_fixed(void)
 		dev_clear_offline_disabled(device);
 }
 
-static int signal_comes(struct kretprobe_instance *instance, struct pt_regs *regs)
+static int set_signal(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	if (!in_worker())
 		return 1;
@@ -235,7 +246,7 @@ static int signal_comes(struct kretprobe_instance *instance, struct pt_regs *reg
 	return 0;
 }
 
-static int signal_goes(struct kretprobe_instance *instance, struct pt_regs *regs)
+static int clear_signal(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	clear_thread_flag(TIF_SIGPENDING);
 	return 0;
@@ -243,8 +254,8 @@ static int signal_goes(struct kretprobe_instance *instance, struct pt_regs *regs
 
 static struct kretprobe interrupt_probe = {
 	.kp.symbol_name = "offline_pages",
-	.entry_handler = signal_comes,
-	.handler = signal_goes,
+	.entry_handler = set_signal,
+	.handler = clear_signal,
 };
 
 static int begin_interrupt(void)
@@ -258,7 +269,7 @@ static void end_interrupt(void)
 		unregister_kretprobe(&interrupt_probe);
 }
 
-static struct drmem_lmb *found;
+static struct drmem_lmb *entry;
 static u32 flags_before;
 
 static int begin_lmb(void)
@@ -272,19 +283,19 @@ static int begin_lmb(void)
 	info = *(struct drmem_lmb_info **)lmbs;
 	for (i = 0; i < info->n_lmbs; i++)
 		if (info->lmbs[i].drc_index == lmb)
-			found = &info->lmbs[i];
-	if (!found)
+			entry = &info->lmbs[i];
+	if (!entry)
 		return -ENODEV;
-	flags_before = found->flags;
-	found->flags = flags;
+	flags_before = entry->flags;
+	entry->flags = flags;
 	return 0;
 }
 
 static void end_lmb(void)
 {
-	/* If the kernel has changed them, it knows better. */
-	if (found && found->flags == flags)
-		found->flags = flags_before;
+	/* Flags that the kernel has changed are kept. */
+	if (entry && entry->flags == flags)
+		entry->flags = flags_before;
 }
 
 static long make_calls(void *unused)

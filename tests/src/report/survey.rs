@@ -59,7 +59,7 @@ impl Survey {
             release: vm.guest.sh("uname -r")?.trim().to_owned(),
             page_kib: pages.trim().parse().context("this is no page size")?,
             traces_rtas: vm.guest.run("[ -e /sys/kernel/tracing/events/powerpc/rtas_input ]")?.status == 0,
-            face: modinfo.get("face").unwrap_or_default().to_owned(),
+            face: modinfo.get("build").unwrap_or_default().to_owned(),
             probes: modinfo.get("probes").unwrap_or_default().to_owned(),
             probed: symbols(probed),
             absent: symbols(absent),

@@ -4,7 +4,6 @@
 //! `spec/guest-conformance.md` and `spec/vmm-conformance.md` that it shows.
 
 mod armed;
-mod by_work;
 mod fallback;
 mod guest_initiated;
 mod levels;

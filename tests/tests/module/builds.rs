@@ -17,7 +17,7 @@ fn module_files_differ_in_what_they_say_of_their_face() {
     let artifacts = Artifacts::find().unwrap();
     let [crates, freestanding] =
         [Some(artifacts.module), artifacts.module_freestanding].map(|file| Modinfo::read(&file.unwrap()).unwrap());
-    assert_eq!((crates.get("face"), freestanding.get("face")), (Some("kernel-crate"), Some("freestanding")));
+    assert_eq!((crates.get("build"), freestanding.get("build")), (Some("kernel-crate"), Some("standalone")));
     for field in ["name", "license", "author", "version", "description", "vermagic"] {
         assert!(crates.get(field).is_some(), "{field}");
         assert_eq!(crates.get(field), freestanding.get(field), "{field}");

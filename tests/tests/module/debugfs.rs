@@ -22,10 +22,7 @@ fn module_file_says_what_it_is() {
     assert_eq!(modinfo.get("license"), Some("GPL"));
     assert_eq!(modinfo.get("author"), Some("The papr-unplug authors"));
     assert_eq!(modinfo.get("version"), Some(env!("CARGO_PKG_VERSION")));
-    assert_eq!(
-        modinfo.get("description"),
-        Some("Tells the hypervisor of a pseries guest what became of each removal, and why the guest refuses one")
-    );
+    assert_eq!(modinfo.get("description"), Some("Tells the hypervisor of a pseries guest the outcome of each removal"));
 }
 
 /// The limit is half of what the kernel allows its own C code on 64-bit machines (`CONFIG_FRAME_WARN`); a stack has 8
@@ -40,7 +37,9 @@ fn module_functions_take_little_of_the_stack() {
 fn counters_and_probes_are_there_from_the_start_and_gone_at_the_end() {
     story(Pairing::OURS_ON_STOCK, |vm| {
         let probes = [
-            "handle_dlpar_errorlog",
+            "dlpar_memory",
+            "dlpar_cpu",
+            "dlpar_hp_pmem",
             "dlpar_remove_lmb",
             "dlpar_release_drc",
             "dlpar_unisolate_drc",

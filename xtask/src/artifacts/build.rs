@@ -15,7 +15,7 @@ impl Build {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KernelCrate => "kernel-crate",
-            Self::Standalone => "freestanding",
+            Self::Standalone => "standalone",
         }
     }
 

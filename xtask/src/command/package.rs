@@ -26,10 +26,10 @@ const SOURCES: [&str; 7] = [
     "Kbuild",
     "Makefile",
     "guest-module/older.h",
-    "guest-module/probe.c",
+    "guest-module/return_probe.c",
     "guest-module/shim.c",
     "guest-module/shim.h",
-    "guest-module/face/freestanding.c",
+    "guest-module/entry/standalone.c",
 ];
 
 /// The packages that programs in Rust depend on: the C library of the machine that linked them, or a newer one.

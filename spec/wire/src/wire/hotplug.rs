@@ -52,6 +52,15 @@ impl HotplugRequest {
     /// Its size in bytes.
     pub const SIZE: usize = 12;
 
+    /// A request of zeros, which fills unused room.
+    pub const ZERO: Self = Self {
+        resource: Resource(0),
+        action: Action(0),
+        identifier_type: IdentifierType(0),
+        capability: Capability(0),
+        identifier: [U32::ZERO; 2],
+    };
+
     /// Reads a request; `None` if there are fewer than [`Self::SIZE`] bytes. Bytes after it are ignored.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Self::read_from_prefix(bytes).ok().map(|(request, _)| request)

@@ -30,7 +30,7 @@ impl Libraries {
 }
 
 /// The replacement of rustc's own `compiler_builtins`, which the kernel does not need.
-const COMPILER_BUILTINS: &str = "guest-module/face/compiler_builtins.rs";
+const COMPILER_BUILTINS: &str = "guest-module/entry/compiler_builtins.rs";
 
 /// The arguments of the compiler for the module and its libraries: as the kernel compiles its own Rust, for any kernel.
 pub(super) const COMPILE: &[&str] = &[

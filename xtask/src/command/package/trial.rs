@@ -153,8 +153,8 @@ fn in_guest(trial: &mut Trial<'_>, [first, higher]: &[String; 2], headers: &[Str
     trial.run(&format!("dpkg -i /packages/{first}"))?;
     let status = trial.run("dkms status")?;
     ensure!(is_installed(&status, version(first), &release), "DKMS has not installed the module: {status}");
-    let face = trial.run(&format!("modinfo -F face {}", module(&release)))?;
-    ensure!(face == "freestanding\n", "the module shows another face: {face}");
+    let build = trial.run(&format!("modinfo -F build {}", module(&release)))?;
+    ensure!(build == "standalone\n", "the module is of another build: {build}");
     trial.run("cat /usr/lib/modules-load.d/papr-unplug.conf")?;
 
     let sources = format!("/usr/src/papr-unplug-{}", version(first));

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! KUnit tests: what the unit tests of the logic show on the machine that compiles it, shown on the
+//! CPU and by the compiler of the kernel. The kernel runs them each time it loads the module.
+
+use kernel::prelude::*;
+
+#[kunit_tests(papr_unplug)]
+mod tests {
+    use crate::{
+        lock::IrqLock,
+        logic::{
+            cause::{Cause, Location},
+            event_log,
+            history::{self, History},
+            notice::Notice,
+            observations::{LmbFlags, ProbeSet},
+            outcome::{classify, Hint, Outcome},
+            refusal::{Delivery, Refusal},
+            removal::{Removal, Task},
+            request_queue::{RequestQueue, Work},
+            retry_queue::RetryQueue,
+        },
+        wire::{
+            drc::DrcIndex,
+            hotplug::{HotplugRequest, Resource, Target},
+            reason::Reason,
+            report::{Errno, Report, Word},
+            token::Token,
+        },
+    };
+    use core::num::NonZeroUsize;
+
+    const DIMM: [u8; 12] = [2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8];
+    const LMB: DrcIndex = DrcIndex(0x8000_0009);
+    const TASK: Task = Task(0x1000);
+
+    #[test]
+    fn request_is_read_from_big_endian_bytes() {
+        let dimm = HotplugRequest::from(DIMM);
+        let first = DrcIndex(0x8000_0008);
+        assert!(dimm.target() == Target::IndexedCount { count: 2, first });
+    }
+
+    #[test]
+    fn report_is_the_word_of_the_protocol() {
+        let (token, reason) = (Token(0xBEEF), Reason::UNMOVABLE_PAGE);
+        let refused = Report::Refused { token, reason, errno: Errno(16) };
+        assert!(refused.word() == Word(0x8610_BEEF));
+        assert!(refused.word().report() == Some(refused));
+    }
+
+    #[test]
+    fn token_is_found_in_an_event_log() {
+        let mut around = [0; event_log::SIZE];
+        let log = &mut around[event_log::BEFORE - 96..][..120];
+        log[7] = 112;
+        log[20..24].copy_from_slice(b"IBM\0");
+        log[24..28].copy_from_slice(&[b'P', b'H', 0, 48]);
+        log[72..76].copy_from_slice(&[b'U', b'H', 0, 24]);
+        log[96..100].copy_from_slice(&[b'H', b'P', 0, 24]);
+        log[104..116].copy_from_slice(&DIMM);
+        log[118..120].copy_from_slice(&[0xBE, 0xEF]);
+        let expected = (HotplugRequest::from(DIMM), Token(0xBEEF));
+        assert!(event_log::request(&around) == Some(expected));
+    }
+
+    #[test]
+    fn requests_come_out_in_order_and_lost_ones_say_so() {
+        // SAFETY: The test takes the lock only to change this value.
+        static QUEUE: IrqLock<RequestQueue> = unsafe { IrqLock::new(RequestQueue::new()) };
+        let dimm = HotplugRequest::from(DIMM);
+        let work = NonZeroUsize::new(0x10).map(Work);
+        let taken = QUEUE.with(|queue| {
+            queue.begins(TASK, &dimm, Token(1));
+            if let Some(work) = work {
+                queue.queues(TASK, work, dimm, None);
+            }
+            queue.ends();
+            queue.begins(TASK, &dimm, Token(2));
+            queue.ends();
+            [(); 3].map(|()| queue.take().map(|waiting| (waiting.token, waiting.work)))
+        });
+        assert!(taken == [Some((Token(1), work)), Some((Token(2), None)), None]);
+    }
+
+    #[test]
+    fn dimm_that_a_notifier_keeps_is_refused_for_it() {
+        let mut removal = Removal::new(TASK, HotplugRequest::from(DIMM), Token(7), 0);
+        removal.lmb_begins(LMB, LmbFlags::ASSIGNED);
+        removal.observations.notifiers_end(-16);
+        removal.lmb_ends(-16, ProbeSet::default());
+        removal.handler_ends(-22, false);
+        let request = removal.request;
+        let outcome = removal.ends(0, ProbeSet::default()).map(|seen| classify(&request, seen));
+        let cause = Cause::of(Reason::MEMORY_VETO, -16);
+        let (connector, hint) = (Some(LMB), Hint::On(LMB));
+        assert!(outcome == Some(Outcome::Refused { cause, connector, hint }));
+    }
+
+    #[test]
+    fn history_keeps_the_last_refusals_as_they_were() {
+        // SAFETY: The test takes the lock only to change this value.
+        static HISTORY: IrqLock<History> = unsafe { IrqLock::new(History::new()) };
+        let nth = |n: u32| Refusal {
+            resource: Resource::MEMORY,
+            connector: Some(DrcIndex(n)),
+            errno: -16,
+            location: Location::Address(u64::from(n) << 32),
+            token: Token(n as u16),
+            ..Refusal::EMPTY
+        };
+        let count = history::CAPACITY as u32 + 2;
+        let kept = HISTORY.with(|history| {
+            for n in 1..=count {
+                history.add(&nth(n));
+            }
+            history.deliver(count.into(), Delivery::Reported);
+            [2, 3, count.into()].map(|number| history.get(number).copied())
+        });
+        let last = Refusal { delivery: Delivery::Reported, ..nth(count) };
+        assert!(kept == [None, Some(nth(3)), Some(last)]);
+    }
+
+    #[test]
+    fn notices_come_out_in_order() {
+        // SAFETY: The test takes the lock only to change this value.
+        static NOTICES: IrqLock<RetryQueue> =
+            unsafe { IrqLock::new(RetryQueue::new(Notice::EMPTY)) };
+        let nth = |n: u32| Notice {
+            number: n.into(),
+            report: Some((Word(n), DrcIndex(n))),
+            hint: Some(DrcIndex(u32::MAX)),
+            ..Notice::EMPTY
+        };
+        let taken = NOTICES.with(|notices| {
+            assert!(notices.push(nth(1)) && notices.push(nth(2)));
+            [notices.pop(), notices.pop(), notices.pop()]
+        });
+        assert!(taken == [Some(nth(1)), Some(nth(2)), None]);
+    }
+}

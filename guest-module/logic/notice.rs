@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Notice for the hypervisor, and its delivery by RTAS calls.
+
+use super::{
+    arming::{Answer, Arming},
+    refusal::Delivery,
+    rtas::{self, Busy, Rtas},
+};
+use crate::wire::{
+    drc::DrcIndex,
+    hotplug::Resource,
+    report::{Opcode, Word},
+};
+
+/// What the hypervisor is to be told, in the order of the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The number of the refusal in the history; 0 if the notice is not about a refusal.
+    pub number: u64,
+    /// The type of resource that the request is about.
+    pub resource: Resource,
+    /// The report and the connector that it names; sent only if the class is armed.
+    pub report: Option<(Word, DrcIndex)>,
+    /// The connector to unisolate if no report was taken (PUE-G-040, PUE-G-041, PUE-G-050).
+    pub hint: Option<DrcIndex>,
+    /// Whether DISARM is to be sent.
+    pub disarm: bool,
+    /// Whether ARM is to be sent.
+    pub arm: bool,
+    /// How the refusal was delivered, if nothing more is sent.
+    pub delivery: Delivery,
+}
+
+impl Notice {
+    /// A notice of nothing.
+    pub const EMPTY: Self = Self {
+        number: 0,
+        resource: Resource(0),
+        report: None,
+        hint: None,
+        disarm: false,
+        arm: false,
+        delivery: Delivery::Pending,
+    };
+
+    /// Sends what is left of the notice. If firmware is busy, the rest is left for another call.
+    pub fn tell(&mut self, arming: &mut Arming, rtas: &impl Rtas) -> Result<(), Busy> {
+        if let Some((word, connector)) = self.report {
+            if self.is_wanted(word, arming) {
+                match arming.report(rtas, connector, word)? {
+                    Answer::Delivered => {
+                        self.hint = None;
+                        self.delivery = Delivery::Reported;
+                    }
+                    Answer::Gone => {}
+                    // STARTED is followed by the answer, which meets the same: ARM comes after it.
+                    Answer::NotArmed => self.arm = word.opcode() != Opcode::STARTED,
+                }
+            }
+            self.report = None;
+        }
+        if let Some(connector) = self.hint {
+            self.delivery = rtas::hint(rtas, connector)?;
+            self.hint = None;
+        }
+        if self.disarm {
+            arming.disarm(rtas)?;
+            self.disarm = false;
+        }
+        if self.arm {
+            arming.arm(rtas)?;
+            self.arm = false;
+        }
+        Ok(())
+    }
+
+    fn is_wanted(&self, word: Word, arming: &Arming) -> bool {
+        arming.covers(self.resource) && (word.opcode() != Opcode::STARTED || arming.tells_starts())
+    }
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Removal that the kernel's worker is making: its request, and what the probes see of it.
+
+use super::{
+    cause::Cause,
+    errno,
+    observations::{CpusLeft, LmbFlags, Observations, ProbeSet},
+    outcome::{Failure, Observed, Range},
+};
+use crate::wire::{
+    drc::DrcIndex,
+    hotplug::{HotplugRequest, Resource},
+    reason::Reason,
+    token::Token,
+};
+
+/// A task of the kernel, known by the address of its `task_struct`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task(pub usize);
+
+/// A removal from when the kernel's work on its request begins to when that work ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Removal {
+    /// The worker that makes it.
+    pub task: Task,
+    /// The hypervisor's request.
+    pub request: HotplugRequest,
+    /// The token of the request.
+    pub token: Token,
+    /// Observations of the LMB or CPU that is being taken offline.
+    pub observations: Observations,
+    observed: Observed,
+    /// What the handler of the resource returned: `dlpar_memory`, `dlpar_cpu` or `dlpar_hp_pmem`.
+    handled: Option<i32>,
+    /// The number of calls that probes had missed when the removal began.
+    missed_before: u64,
+    /// The connector that is being given back.
+    releasing: DrcIndex,
+    /// The LMB that is being taken offline.
+    removing: DrcIndex,
+    /// The LMB that is being brought back.
+    restoring: DrcIndex,
+}
+
+impl Removal {
+    /// Returns a removal that begins. `missed` is the number of calls that probes have missed.
+    pub fn new(task: Task, request: HotplugRequest, token: Token, missed: u64) -> Self {
+        Self {
+            task,
+            request,
+            token,
+            observations: Observations::new(),
+            observed: Observed::default(),
+            handled: None,
+            missed_before: missed,
+            releasing: DrcIndex(0),
+            removing: DrcIndex(0),
+            restoring: DrcIndex(0),
+        }
+    }
+
+    /// Returns what was seen of the removal, which ends; `None` if no probe saw what its handler
+    /// returned. `missed` is the number of calls that probes have missed.
+    pub fn ends(&mut self, missed: u64, probes: ProbeSet) -> Option<&Observed> {
+        self.observed.returned = self.returned(probes)?;
+        self.observed.blind = missed != self.missed_before;
+        self.observed.probes = probes;
+        Some(&self.observed)
+    }
+
+    /// Returns whether it is known what the removal came to, although its work has not ended.
+    pub fn is_decided(&self) -> bool {
+        self.handled.is_some()
+    }
+
+    /// Stores what the handler of the resource returned, and whether one CPU only is online then.
+    pub fn handler_ends(&mut self, returned: i32, last_online: bool) {
+        self.handled = Some(returned);
+        self.observed.last_online = last_online;
+    }
+
+    /// Returns what the removal returned. Where the kernel has no handler for the resource, it
+    /// calls none.
+    fn returned(&self, probes: ProbeSet) -> Option<i32> {
+        let has_handler = match self.request.resource {
+            Resource::CPU | Resource::MEMORY => true,
+            Resource::PMEM => probes.contains(ProbeSet::PMEM_HANDLER),
+            _ => false,
+        };
+        self.handled.or((!has_handler).then_some(errno::EINVAL))
+    }
+
+    /// Stores that the kernel begins to give a connector back.
+    pub fn release_begins(&mut self, connector: DrcIndex) {
+        self.releasing = connector;
+    }
+
+    /// Stores whether the connector was given back.
+    pub fn release_ends(&mut self, returned: i32) {
+        if returned == 0 {
+            self.observed.released = self.observed.released.saturating_add(1);
+        } else {
+            let cause = Cause::of(Reason::FIRMWARE_REFUSED, returned);
+            let failure = Failure { connector: self.releasing, cause };
+            self.observed.unreleased.get_or_insert(failure);
+        }
+    }
+
+    /// Stores that the kernel begins to take an LMB offline.
+    pub fn lmb_begins(&mut self, lmb: DrcIndex, flags: LmbFlags) {
+        self.observed.lmbs_tried = true;
+        self.removing = lmb;
+        self.observations.lmb_begins(flags);
+    }
+
+    /// Stores whether the LMB was taken offline.
+    pub fn lmb_ends(&mut self, returned: i32, probes: ProbeSet) {
+        if returned == 0 {
+            return;
+        }
+        self.observations.lmb_ends(returned, probes);
+        let cause = self.cause(returned);
+        // A removal by count tries every LMB, most of which are not the guest's.
+        let in_vain = [Reason::LMB_RESERVED, Reason::LMB_NOT_ASSIGNED].contains(&cause.reason);
+        if !in_vain || self.observed.busy_lmb.is_none() {
+            self.observed.busy_lmb = Some(Failure { connector: self.removing, cause });
+        }
+    }
+
+    /// Stores that the kernel begins to bring an LMB back that it had taken offline.
+    pub fn restoring_begins(&mut self, lmb: DrcIndex) {
+        self.restoring = lmb;
+    }
+
+    /// Stores whether the LMB was brought back.
+    pub fn restoring_ends(&mut self, returned: i32) {
+        if returned != 0 {
+            let cause = Cause::of(Reason::ROLLBACK_FAILED, returned);
+            self.observed.unrestored.get_or_insert(Failure { connector: self.restoring, cause });
+        }
+    }
+
+    /// Stores whether the CPUs that had been taken offline are online again.
+    pub fn cpus_return(&mut self, returned: i32) {
+        if let (true, Some(connector)) = (returned != 0, self.request.target().connector()) {
+            let cause = Cause::of(Reason::ROLLBACK_FAILED, returned);
+            self.observed.unrestored = Some(Failure { connector, cause });
+        }
+    }
+
+    /// Stores whether a CPU or a memory block was taken offline, and which CPUs would remain.
+    pub fn device_ends(&mut self, returned: i32, left: CpusLeft, probes: ProbeSet) {
+        if returned < 0 {
+            self.observations.device_ends(returned, left, probes);
+        }
+        if !self.observations.is_about_a_cpu() {
+            return;
+        }
+        if returned == 0 {
+            self.observed.cpus_offline = self.observed.cpus_offline.saturating_add(1);
+        } else {
+            let cause = self.cause(returned);
+            self.observed.stuck_cpu.get_or_insert(cause);
+        }
+    }
+
+    /// Stores that a device node could not be detached.
+    pub fn is_undetached(&mut self) {
+        self.observed.undetached = true;
+    }
+
+    /// Stores whether the kernel found the LMBs of a request by index and count.
+    pub fn range_ends(&mut self, returned: i32) {
+        self.observed.range = if returned == 0 { Range::Found } else { Range::Missing };
+    }
+
+    /// Stores whether the kernel unisolated a connector, by which it signals a refusal.
+    pub fn unisolate_ends(&mut self, returned: i32) {
+        self.observed.unisolated |= returned == 0;
+    }
+
+    /// Returns the cause that was observed, with the error that it led to.
+    fn cause(&self, returned: i32) -> Cause {
+        let unattributed = Cause::of(Reason::UNATTRIBUTED, returned);
+        Cause { errno: returned, ..self.observations.cause().unwrap_or(unattributed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKER: Task = Task(0x1000);
+    const LMB: DrcIndex = DrcIndex(0x8000_0009);
+    const ASSIGNED: LmbFlags = LmbFlags::ASSIGNED;
+
+    fn dimm() -> HotplugRequest {
+        HotplugRequest::from([2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8])
+    }
+
+    fn begun() -> Removal {
+        Removal::new(WORKER, dimm(), Token(7), 0)
+    }
+
+    fn observed(removal: &mut Removal, returned: i32) -> Observed {
+        removal.handler_ends(returned, false);
+        *removal.ends(0, ProbeSet::default()).unwrap()
+    }
+
+    #[test]
+    fn removal_returned_what_its_handler_did_if_the_kernel_has_one() {
+        let mut removal = begun();
+        assert_eq!(removal.ends(0, ProbeSet::default()), None);
+        assert!(!removal.is_decided());
+        removal.handler_ends(0, true);
+        assert!(removal.is_decided());
+        let ended = removal.ends(0, ProbeSet::default()).unwrap();
+        assert_eq!((ended.returned, ended.last_online, ended.blind), (0, true, false));
+        for (resource, probes, returned) in [
+            (Resource::PMEM, ProbeSet::PMEM_HANDLER, None),
+            (Resource::PMEM, ProbeSet::default(), Some(errno::EINVAL)),
+            (Resource(9), ProbeSet::PMEM_HANDLER, Some(errno::EINVAL)),
+        ] {
+            let request = HotplugRequest { resource, ..dimm() };
+            let mut removal = Removal::new(WORKER, request, Token(7), 0);
+            assert_eq!(removal.ends(0, probes).map(|ended| ended.returned), returned);
+        }
+    }
+
+    #[test]
+    fn removal_during_which_a_probe_missed_a_call_is_blind() {
+        let mut removal = Removal::new(WORKER, dimm(), Token(7), 3);
+        removal.handler_ends(0, false);
+        let blind = [3, 4].map(|missed| removal.ends(missed, ProbeSet::default()).unwrap().blind);
+        assert_eq!(blind, [false, true]);
+    }
+
+    #[test]
+    fn everything_that_was_seen_is_in_what_is_classified() {
+        let mut removal = begun();
+        removal.range_ends(0);
+        removal.lmb_begins(LMB, ASSIGNED);
+        removal.observations.notifiers_end(-16);
+        removal.lmb_ends(-16, ProbeSet::default());
+        removal.restoring_begins(LMB);
+        removal.restoring_ends(-12);
+        removal.release_begins(LMB);
+        removal.release_ends(-1);
+        removal.release_begins(DrcIndex(1));
+        removal.release_ends(-2);
+        removal.release_ends(0);
+        removal.is_undetached();
+        removal.unisolate_ends(0);
+        let failure =
+            |reason, errno| Some(Failure { connector: LMB, cause: Cause::of(reason, errno) });
+        let expected = Observed {
+            returned: -22,
+            released: 1,
+            unreleased: failure(Reason::FIRMWARE_REFUSED, -1),
+            busy_lmb: failure(Reason::MEMORY_VETO, -16),
+            unrestored: failure(Reason::ROLLBACK_FAILED, -12),
+            undetached: true,
+            unisolated: true,
+            lmbs_tried: true,
+            range: Range::Found,
+            ..Observed::default()
+        };
+        assert_eq!(observed(&mut removal, -22), expected);
+        assert_eq!(observed(&mut begun(), 0), Observed::default());
+    }
+
+    #[test]
+    fn cpu_that_stays_is_counted_apart_from_those_that_went() {
+        let mut removal = begun();
+        removal.observations.cpu_begins(2);
+        removal.device_ends(0, CpusLeft::default(), ProbeSet::default());
+        removal.observations.cpu_begins(3);
+        removal.observations.cpu_state_fails(3, 149, 150, -11);
+        removal.device_ends(-11, CpusLeft::default(), ProbeSet::default());
+        let ended = observed(&mut removal, -22);
+        assert_eq!(ended.cpus_offline, 1);
+        assert_eq!(
+            ended.stuck_cpu.map(|cause| (cause.reason, cause.errno)),
+            Some((Reason::CPU_VETO, -11))
+        );
+    }
+
+    #[test]
+    fn lmb_that_is_busy_for_no_known_reason_is_unattributed_with_its_errno() {
+        let mut removal = begun();
+        removal.lmb_begins(LMB, ASSIGNED);
+        removal.lmb_ends(-5, ProbeSet::default());
+        let cause = observed(&mut removal, -22).busy_lmb.map(|failure| failure.cause);
+        assert_eq!(cause, Some(Cause::of(Reason::UNATTRIBUTED, -5)));
+    }
+
+    /// PUE-G-032
+    #[test]
+    fn lmb_that_is_nobodys_does_not_hide_the_one_that_is_busy() {
+        let mut removal = begun();
+        let mut ends = |lmb, flags, returned| {
+            removal.lmb_begins(DrcIndex(lmb), LmbFlags(flags));
+            removal.lmb_ends(returned, ProbeSet::default());
+            observed(&mut removal, -22).busy_lmb.map(|failure| failure.connector)
+        };
+        assert_eq!(ends(0x8000_0001, 0x80, -22), Some(DrcIndex(0x8000_0001)));
+        assert_eq!(ends(0x8000_0009, 0x08, -16), Some(LMB));
+        assert_eq!(ends(0x8000_000A, 0, -22), Some(LMB));
+    }
+
+    /// PUE-G-032, PUE-G-036
+    #[test]
+    fn core_that_does_not_come_back_is_lost() {
+        let mut removal = begun();
+        removal.cpus_return(0);
+        assert_eq!(observed(&mut removal, -5).unrestored, None);
+        removal.cpus_return(-12);
+        let lost = Failure {
+            connector: DrcIndex(0x8000_0008),
+            cause: Cause::of(Reason::ROLLBACK_FAILED, -12),
+        };
+        assert_eq!(observed(&mut removal, -5).unrestored, Some(lost));
+    }
+
+    #[test]
+    fn signal_that_the_kernel_withheld_does_not_count() {
+        let mut removal = begun();
+        removal.unisolate_ends(-1);
+        assert!(!observed(&mut removal, -22).unisolated);
+    }
+}

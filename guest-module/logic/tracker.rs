@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Tracker of the removals that the hypervisor requests. Every probe reports to it.
+
+use super::{
+    arming::Arming,
+    cause::Cause,
+    counters::{raise, Counters},
+    errno,
+    history::History,
+    notice::Notice,
+    observations::ProbeSet,
+    outcome::{classify, Hint, Outcome},
+    refusal::{Delivery, Refusal},
+    removal::{Removal, Task},
+    request_queue::{Queued, RequestQueue, WaitingRequest, Work},
+    retry_queue::RetryQueue,
+    rtas::{Busy, Rtas},
+};
+use crate::wire::{
+    drc::DrcIndex,
+    hotplug::{Action, HotplugRequest},
+    reason::Reason,
+    report::{Errno, Report},
+    rtas::Status,
+    token::Token,
+};
+
+/// Whether a probe is to see the return of the function that was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// The return is to be seen.
+    Return,
+    /// The return does not matter.
+    Nothing,
+}
+
+impl Follow {
+    /// Returns [`Self::Return`] if `yes`.
+    pub fn if_true(yes: bool) -> Self {
+        if yes {
+            Self::Return
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// The state of the module.
+///
+/// The methods for probes decide and never call firmware. What is to be told waits in a queue, from
+/// which [`Self::tell_now`] takes it, one notice a call. A caller that holds a lock around each
+/// call keeps the order of what is told, and never holds the lock for more than one notice.
+#[derive(Debug)]
+pub struct Tracker {
+    /// The promise.
+    pub arming: Arming,
+    /// The counters.
+    pub counters: Counters,
+    /// The last refusals.
+    pub history: History,
+    requests: RequestQueue,
+    removal: Option<Removal>,
+    notices: RetryQueue,
+    probes: ProbeSet,
+    /// Firmware was busy: [`Self::tell`] is left to the module's worker.
+    is_deferred: bool,
+    /// A notice found no room, so the promise has to be made anew.
+    renewal_due: bool,
+    /// ARM is to be sent when no request waits.
+    arm_when_idle: bool,
+    /// The number of the last refusal that was written to the kernel log.
+    logged: u64,
+}
+
+/// A refusal that has been decided.
+struct Refused<'a> {
+    request: &'a HotplugRequest,
+    token: Token,
+    cause: Cause,
+    /// The LMB that was busy.
+    lmb: Option<DrcIndex>,
+    /// The connector for the report.
+    connector: DrcIndex,
+    hint: Hint,
+}
+
+impl<'a> Refused<'a> {
+    /// Returns a refusal of a request that was not tried, or not seen to be.
+    fn unseen(request: &'a HotplugRequest, token: Token, cause: Cause, hint: Hint) -> Self {
+        Self { request, token, cause, lmb: None, connector: lowest(request), hint }
+    }
+}
+
+impl Tracker {
+    /// Returns the state in which nothing has happened. Call it in a constant: the tracker is large
+    /// for a kernel's stack.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            arming: Arming::new(),
+            counters: Counters::new(),
+            history: History::new(),
+            requests: RequestQueue::new(),
+            removal: None,
+            notices: RetryQueue::new(),
+            probes: ProbeSet(0),
+            is_deferred: false,
+            renewal_due: false,
+            arm_when_idle: false,
+            logged: 0,
+        }
+    }
+
+    /// Gives the queues their room. Before this, nothing is told.
+    pub fn make_room(
+        &mut self,
+        requests: &'static mut [WaitingRequest],
+        notices: &'static mut [Notice],
+    ) {
+        self.requests = RequestQueue::with(requests);
+        self.notices = RetryQueue::with(notices);
+    }
+
+    /// Begins with these probes. If `complete`, they see every request and its end: only then is it
+    /// promised to answer (PUE-G-010, PUE-G-011).
+    pub fn promise(&mut self, probes: ProbeSet, complete: bool) {
+        self.probes = probes;
+        self.post(Notice { disarm: true, arm: complete, ..Notice::EMPTY });
+    }
+
+    /// Decides about one request that has ended or will never begin, when no probe runs any more.
+    /// Returns whether there may be another one.
+    pub fn close(&mut self) -> bool {
+        if let Some(removal) = self.removal.take() {
+            // Else the removal goes on without the module.
+            if removal.is_decided() {
+                self.conclude(removal, 0);
+            }
+            return true;
+        }
+        let Some(waiting) = self.requests.take() else { return false };
+        if waiting.work.is_none() {
+            self.answer(&waiting);
+        }
+        true
+    }
+
+    /// Withdraws the promise for good (PUE-G-060), after what has been decided is told (PUE-G-062).
+    pub fn withdraw_for_good(&mut self) {
+        self.arming.stop();
+        self.post(Notice { disarm: true, ..Notice::EMPTY });
+    }
+
+    /// `queue_hotplug_event` was entered with a request.
+    pub fn event_begins(&mut self, task: Task, request: &HotplugRequest, token: Token) -> Follow {
+        if request.action != Action::REMOVE {
+            return Follow::Nothing;
+        }
+        self.requests.begins(task, request, token);
+        Follow::Return
+    }
+
+    /// A task has queued a work item for the request `copied`, with which no worker can have begun.
+    /// `logged` is the request in the event log.
+    pub fn work_is_queued(
+        &mut self,
+        task: Task,
+        work: Work,
+        copied: HotplugRequest,
+        logged: Option<(HotplugRequest, Token)>,
+    ) {
+        self.requests.queues(task, work, copied, logged);
+    }
+
+    /// The interrupt was handled in which the kernel may have called `queue_hotplug_event`.
+    /// `missed` is the number of calls of that function that the probe has missed. `logged` is the
+    /// request in the event log.
+    pub fn interrupt_ends(
+        &mut self,
+        task: Task,
+        missed: u64,
+        logged: Option<(HotplugRequest, Token)>,
+    ) {
+        let more = raise(&mut self.counters.missed_events, missed);
+        if !self.requests.is_arriving() {
+            if more == 0 {
+                return;
+            }
+            match logged.filter(|_| more == 1) {
+                // Its work item would have been seen, so the kernel lost it.
+                Some((request, token)) if request.action == Action::REMOVE => {
+                    self.requests.begins(task, &request, token);
+                }
+                Some(_) => return,
+                // The kernel may have lost a request that would never be answered (PUE-G-012).
+                None => return self.renew(),
+            }
+        }
+        self.event_ends();
+    }
+
+    /// `queue_hotplug_event` returned, or the interrupt was handled that called it.
+    pub fn event_ends(&mut self) {
+        match self.requests.ends() {
+            // The request will be answered without its token, so it must not be promised.
+            Some(Queued::NoToken) => self.renew(),
+            // So will all that come until the queue is empty.
+            Some(Queued::NoRoom) if !self.arm_when_idle => {
+                self.counters.withdrawn += 1;
+                self.arm_when_idle = true;
+                self.post(Notice { disarm: true, ..Notice::EMPTY });
+            }
+            Some(Queued::NoRoom | Queued::Waits) | None => {}
+        }
+    }
+
+    /// A worker begins with a work item for `request`. Requests before it were lost, and are
+    /// answered first (PUE-G-035). `missed` is the number of calls that probes have missed.
+    pub fn work_begins(&mut self, task: Task, work: Work, request: HotplugRequest, missed: u64) {
+        if self.removal.is_some() {
+            self.counters.overlapped += 1;
+            return self.renew();
+        }
+        if let Some(before) = self.requests.before(work) {
+            for _ in 0..before {
+                self.answer_first();
+            }
+            if let Some(WaitingRequest { request, token, .. }) = self.requests.take() {
+                self.removal_begins(task, request, token, missed);
+            }
+        } else if request.action == Action::REMOVE {
+            // It was queued before the module was loaded, or its arrival was not seen. If an answer
+            // was promised, none without its token could be that answer (PUE-G-012).
+            if self.arming.covers(request.resource) {
+                self.renew();
+            }
+            self.removal_begins(task, request, Token::NONE, missed);
+        }
+    }
+
+    /// A worker has done a work item. Decides about the removal that was made in it. `missed` is
+    /// the number of calls that probes have missed.
+    pub fn work_ends(&mut self, task: Task, missed: u64) {
+        if let Some(removal) = self.removal.take_if(|removal| removal.task == task) {
+            self.conclude(removal, missed);
+        }
+    }
+
+    /// A handler of hot plug requests was entered in a task that is no worker: the guest's
+    /// administrator requests something.
+    pub fn administrator_begins(&mut self, action: Action) {
+        if action == Action::REMOVE {
+            self.counters.guest_initiated += 1;
+        }
+    }
+
+    /// Returns the removal that is followed, if it is this task's.
+    pub fn removal_of(&mut self, task: Task) -> Option<&mut Removal> {
+        self.removal.as_mut().filter(|removal| removal.task == task)
+    }
+
+    /// Returns the removal that is followed, in whichever task it runs.
+    pub fn removal(&mut self) -> Option<&mut Removal> {
+        self.removal.as_mut()
+    }
+
+    /// Returns the probes that are in force.
+    pub fn probes(&self) -> ProbeSet {
+        self.probes
+    }
+
+    /// Tells the hypervisor the oldest notice. Returns whether there may be another one for which
+    /// this may be called; if firmware is busy, the rest is left to the module's worker.
+    pub fn tell_now(&mut self, rtas: &impl Rtas) -> bool {
+        if self.is_deferred {
+            return false;
+        }
+        let told = self.tell(rtas);
+        self.is_deferred = told.is_err();
+        told == Ok(true)
+    }
+
+    /// Tells the hypervisor the oldest notice. Returns whether there was one. If firmware is busy,
+    /// what is left of the notice stays the oldest.
+    pub fn tell(&mut self, rtas: &impl Rtas) -> Result<bool, Busy> {
+        self.post_what_is_due();
+        let Some(notice) = self.notices.first_mut() else { return Ok(false) };
+        notice.tell(&mut self.arming, rtas)?;
+        self.is_deferred = false;
+        let (number, delivery) = (notice.number, notice.delivery);
+        self.notices.pop();
+        self.delivered(number, delivery);
+        Ok(true)
+    }
+
+    /// Returns whether the module's worker has something to do: to tell what firmware was too busy
+    /// for, or to log.
+    pub fn is_unsettled(&self) -> bool {
+        self.is_deferred || self.logged != self.history.newest()
+    }
+
+    /// Returns the next refusal for the kernel log, unless it is not delivered yet.
+    pub fn next_to_log(&mut self) -> Option<Refusal> {
+        let (oldest, next) = (self.history.oldest(), self.logged.saturating_add(1));
+        if next < oldest {
+            self.counters.log_overruns += oldest - next;
+            self.logged = oldest - 1;
+        }
+        let next = next.max(oldest);
+        let refusal = *self.history.get(next)?;
+        if refusal.delivery == Delivery::Pending {
+            return None;
+        }
+        self.logged = next;
+        Some(refusal)
+    }
+
+    /// Follows a removal from here on.
+    fn removal_begins(&mut self, task: Task, request: HotplugRequest, token: Token, missed: u64) {
+        self.removal = Some(Removal::new(task, request, token, missed));
+        self.report(&request, Report::Started { token });
+    }
+
+    /// Decides about a removal that has ended.
+    fn conclude(&mut self, mut removal: Removal, missed: u64) {
+        raise(&mut self.counters.missed, missed);
+        let (request, token) = (removal.request, removal.token);
+        let Some(observed) = removal.ends(missed, self.probes) else {
+            return self.answer_unseen(&request, token);
+        };
+        match classify(&request, observed) {
+            Outcome::Released => {
+                self.counters.requests += 1;
+                self.counters.released += 1;
+                self.report(&request, Report::Done { token });
+            }
+            Outcome::Refused { cause, connector, hint } => {
+                let lmb = observed.busy_lmb.map(|failure| failure.connector);
+                let connector = connector.unwrap_or(lowest(&request));
+                self.refuse(&Refused { request: &request, token, cause, lmb, connector, hint });
+            }
+        }
+    }
+
+    /// Answers the oldest request that waits.
+    fn answer_first(&mut self) {
+        if let Some(waiting) = self.requests.take() {
+            self.answer(&waiting);
+        }
+    }
+
+    /// Answers a request that the kernel will not try, or has tried unseen.
+    fn answer(&mut self, WaitingRequest { request, token, work }: &WaitingRequest) {
+        if work.is_some() {
+            return self.answer_unseen(request, *token);
+        }
+        self.counters.dropped += 1;
+        let cause = Cause::of(Reason::DROPPED, errno::ENOMEM);
+        let hint = request.target().connector().map_or(Hint::Impossible, Hint::On);
+        self.refuse(&Refused::unseen(request, *token, cause, hint));
+    }
+
+    /// Answers a request of which it is not known whether it was refused, or whether the kernel
+    /// sent a hint. A report does no harm: if the device was given back, the request has ended.
+    fn answer_unseen(&mut self, request: &HotplugRequest, token: Token) {
+        self.counters.unseen += 1;
+        let cause = Cause::of(Reason::UNATTRIBUTED, 0);
+        self.refuse(&Refused::unseen(request, token, cause, Hint::Impossible));
+    }
+
+    /// Stores a refusal, and posts the notice of it.
+    fn refuse(&mut self, refused: &Refused<'_>) {
+        let Refused { request, token, cause, lmb, connector, hint } = *refused;
+        self.counters.requests += 1;
+        self.counters.refused += 1;
+        let number = self.history.add(&Refusal {
+            resource: request.resource,
+            connector: request.target().connector(),
+            lmb,
+            reason: cause.reason,
+            errno: cause.errno,
+            location: cause.location,
+            token,
+            delivery: Delivery::Pending,
+        });
+        let (hint, delivery) = match hint {
+            Hint::ByKernel => (None, Delivery::ByKernel),
+            Hint::Impossible => (None, Delivery::Unnamed),
+            Hint::On(connector) => (Some(connector), Delivery::Unnamed),
+        };
+        let errno = Errno::from_code(cause.errno);
+        let report = Report::Refused { token, reason: cause.reason, errno };
+        self.post(Notice {
+            number,
+            resource: request.resource,
+            report: Some((report.word(), connector)),
+            hint,
+            delivery,
+            ..Notice::EMPTY
+        });
+    }
+
+    /// Posts a report about a request of an armed class. The report names the lowest connector.
+    fn report(&mut self, request: &HotplugRequest, report: Report) {
+        if self.arming.covers(request.resource) {
+            self.post(Notice {
+                resource: request.resource,
+                report: Some((report.word(), lowest(request))),
+                ..Notice::EMPTY
+            });
+        }
+    }
+
+    /// Makes the promise anew, so that requests before are no longer promised.
+    fn renew(&mut self) {
+        self.counters.withdrawn += 1;
+        self.post(Notice { disarm: true, arm: !self.arm_when_idle, ..Notice::EMPTY });
+    }
+
+    /// Adds a notice. If there is no room for it, it is never told, so the promise is made anew.
+    fn post(&mut self, notice: Notice) {
+        if self.notices.push(notice) {
+            return;
+        }
+        if !self.renewal_due {
+            self.renewal_due = true;
+            self.counters.withdrawn += 1;
+        }
+        self.delivered(notice.number, Delivery::Failed(Status::BUSY));
+    }
+
+    /// Adds the notice whose time has come, if there is no other one.
+    fn post_what_is_due(&mut self) {
+        if !self.notices.is_empty() {
+            return;
+        }
+        let running = self.removal.as_ref().map(|removal| &removal.request);
+        if self.renewal_due {
+            self.renewal_due = false;
+            self.post(Notice { disarm: true, arm: !self.arm_when_idle, ..Notice::EMPTY });
+        } else if let Some(lost) = self.requests.take_lost(running) {
+            self.answer(&lost);
+        } else if self.arm_when_idle && self.removal.is_none() && self.requests.is_empty() {
+            self.arm_when_idle = false;
+            self.post(Notice { arm: true, ..Notice::EMPTY });
+        }
+    }
+
+    /// Stores how a refusal was delivered. `number` is 0 if the notice was about none.
+    fn delivered(&mut self, number: u64, delivery: Delivery) {
+        if number == 0 {
+            return;
+        }
+        self.history.deliver(number, delivery);
+        match delivery {
+            Delivery::Reported => self.counters.reported += 1,
+            Delivery::ByKernel => self.counters.told_by_kernel += 1,
+            Delivery::ByModule => self.counters.told_by_module += 1,
+            Delivery::Unnamed | Delivery::Absent | Delivery::Failed(_) => {
+                self.counters.not_told += 1;
+            }
+            Delivery::Pending => {}
+        }
+    }
+}
+
+/// Returns the lowest connector that a request names (PUE-G-032), 0 if it names none.
+fn lowest(request: &HotplugRequest) -> DrcIndex {
+    request.target().connector().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "tracker/tests.rs"]
+mod tests;

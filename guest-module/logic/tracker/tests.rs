@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Tests of the tracker at level 0, with a firmware whose answers are given. The tests in
+//! `guest-module/tests/` have it talk with a hypervisor.
+
+use super::*;
+use crate::{
+    logic::{cause::Location, observations::LmbFlags, retry_queue},
+    wire::{
+        hotplug::Resource,
+        rtas::{EntitySense, Indicator, IsolationState},
+    },
+};
+use core::num::NonZeroUsize;
+use std::{cell::RefCell, string::ToString, vec, vec::Vec};
+
+const WORKER: Task = Task(0x1000);
+const INTERRUPTED: Task = Task(0x3000);
+const FIRST: DrcIndex = DrcIndex(0x8000_0008);
+const SECOND: DrcIndex = DrcIndex(0x8000_0009);
+/// A connector that the guest does not hold.
+const GONE: DrcIndex = DrcIndex(0x9000_0001);
+
+/// Firmware with given answers, of which the last is repeated, and the hints that it received.
+struct Firmware {
+    answers: RefCell<Vec<i32>>,
+    signals: RefCell<Vec<DrcIndex>>,
+}
+
+impl Firmware {
+    fn answering(answers: &[i32]) -> Self {
+        let answers = answers.iter().rev().copied().collect();
+        Self { answers: RefCell::new(answers), signals: RefCell::default() }
+    }
+}
+
+impl Rtas for Firmware {
+    fn entity_sense(&self, connector: DrcIndex) -> Result<EntitySense, Status> {
+        Ok(if connector == GONE { EntitySense::UNUSABLE } else { EntitySense::PRESENT })
+    }
+
+    fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
+        assert_eq!((indicator, state), (Indicator::ISOLATION_STATE, IsolationState::UNISOLATE.0));
+        self.signals.borrow_mut().push(connector);
+        let mut answers = self.answers.borrow_mut();
+        Status(if answers.len() > 1 { answers.pop().unwrap() } else { answers[0] })
+    }
+}
+
+fn dimm() -> HotplugRequest {
+    HotplugRequest::from([2, 2, 4, 0, 0, 0, 0, 2, 0x80, 0, 0, 8])
+}
+
+fn tracker() -> Tracker {
+    let mut tracker = Tracker::new();
+    tracker.make_room(
+        Vec::leak(vec![WaitingRequest::EMPTY; 8]),
+        Vec::leak(vec![Notice::EMPTY; retry_queue::CAPACITY]),
+    );
+    tracker
+}
+
+fn work(address: usize) -> Work {
+    Work(NonZeroUsize::new(address).unwrap())
+}
+
+/// Begins a removal whose request no probe saw arrive.
+fn begin(tracker: &mut Tracker, request: HotplugRequest) {
+    tracker.work_begins(WORKER, work(0x5000), request, 0);
+}
+
+fn removal(tracker: &mut Tracker) -> &mut Removal {
+    tracker.removal_of(WORKER).unwrap()
+}
+
+/// Ends a removal and the work on it.
+fn end(tracker: &mut Tracker, returned: i32, firmware: &Firmware) {
+    removal(tracker).handler_ends(returned, false);
+    tracker.work_ends(WORKER, 0);
+    tell(tracker, firmware);
+}
+
+/// Tells what was decided, as the module does after each probe.
+fn tell(tracker: &mut Tracker, firmware: &Firmware) {
+    while tracker.tell_now(firmware) {}
+}
+
+/// Takes an LMB offline, with this result.
+fn lmb(tracker: &mut Tracker, lmb: DrcIndex, returned: i32) {
+    let removal = removal(tracker);
+    removal.lmb_begins(lmb, LmbFlags::ASSIGNED);
+    removal.lmb_ends(returned, ProbeSet::default());
+}
+
+/// Makes a removal of the DIMM whose first LMB is busy, as stock Linux does.
+fn refuse(tracker: &mut Tracker, firmware: &Firmware) {
+    begin(tracker, dimm());
+    lmb(tracker, FIRST, -16);
+    end(tracker, -22, firmware);
+}
+
+/// Runs the module's worker. Returns the refusals for the kernel log, and the busy statuses.
+fn settle(tracker: &mut Tracker, firmware: &Firmware) -> (Vec<Refusal>, Vec<i32>) {
+    let mut pauses = vec![];
+    loop {
+        match tracker.tell(firmware) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(Busy(status)) => pauses.push(status.0),
+        }
+    }
+    (std::iter::from_fn(|| tracker.next_to_log()).collect(), pauses)
+}
+
+#[test]
+fn busy_first_lmb_is_signalled_once_and_logged() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+    refuse(&mut tracker, &firmware);
+    assert!(tracker.is_unsettled());
+    assert_eq!(*firmware.signals.borrow(), [FIRST]);
+    let refusal = Refusal {
+        resource: Resource::MEMORY,
+        connector: Some(FIRST),
+        lmb: Some(FIRST),
+        reason: Reason::UNATTRIBUTED,
+        errno: -16,
+        location: Location::Unknown,
+        token: Token::NONE,
+        delivery: Delivery::ByModule,
+    };
+    assert_eq!(settle(&mut tracker, &firmware).0, [refusal]);
+    assert_eq!(settle(&mut tracker, &firmware).0, []);
+    assert_eq!(*firmware.signals.borrow(), [FIRST]);
+}
+
+#[test]
+fn busy_later_lmb_is_left_to_the_kernel() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+    begin(&mut tracker, dimm());
+    lmb(&mut tracker, FIRST, 0);
+    lmb(&mut tracker, SECOND, -16);
+    removal(&mut tracker).unisolate_ends(0);
+    end(&mut tracker, -22, &firmware);
+    assert_eq!(*firmware.signals.borrow(), []);
+    let logged = settle(&mut tracker, &firmware).0;
+    assert_eq!(
+        logged.iter().map(|r| (r.lmb, r.delivery)).collect::<Vec<_>>(),
+        [(Some(SECOND), Delivery::ByKernel)]
+    );
+}
+
+#[test]
+fn release_is_counted_and_nothing_else() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+    begin(&mut tracker, dimm());
+    for lmb in [FIRST, SECOND] {
+        removal(&mut tracker).release_begins(lmb);
+        removal(&mut tracker).release_ends(0);
+    }
+    end(&mut tracker, 0, &firmware);
+    assert!(!tracker.is_unsettled());
+    assert_eq!(*firmware.signals.borrow(), []);
+    assert!(tracker.counters.to_string().starts_with("requests 1\nreleased 1\nrefused 0\n"));
+    assert_eq!(tracker.history.newest(), 0);
+}
+
+#[test]
+fn addition_is_not_followed() {
+    let mut tracker = tracker();
+    begin(&mut tracker, HotplugRequest { action: Action::ADD, ..dimm() });
+    assert!(tracker.removal().is_none());
+    assert_eq!(tracker.counters.requests, 0);
+}
+
+#[test]
+fn guests_own_removal_is_counted_and_not_followed() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+    tracker.administrator_begins(Action::ADD);
+    tracker.administrator_begins(Action::REMOVE);
+    tell(&mut tracker, &firmware);
+    assert!(tracker.removal().is_none());
+    assert_eq!(tracker.counters.guest_initiated, 1);
+    assert_eq!(*firmware.signals.borrow(), []);
+}
+
+#[test]
+fn task_that_does_not_make_the_removal_has_no_part_in_it() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+    begin(&mut tracker, dimm());
+    assert!(tracker.removal_of(INTERRUPTED).is_none());
+    tracker.work_ends(INTERRUPTED, 0);
+    end(&mut tracker, -22, &firmware);
+    assert_eq!(*firmware.signals.borrow(), [FIRST]);
+    assert_eq!(settle(&mut tracker, &firmware).0[0].lmb, None);
+}
+
+#[test]
+fn second_removal_at_the_same_time_is_counted_as_overlapped_and_not_relied_on() {
+    let mut tracker = tracker();
+    begin(&mut tracker, dimm());
+    tracker.work_begins(INTERRUPTED, work(0x6000), dimm(), 0);
+    assert!(tracker.removal_of(INTERRUPTED).is_none());
+    assert_eq!((tracker.counters.overlapped, tracker.counters.withdrawn), (1, 1));
+}
+
+#[test]
+fn busy_firmware_is_asked_again_afterwards_until_it_has_heard() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[-2, 9902, -2, 0]));
+    refuse(&mut tracker, &firmware);
+    assert_eq!(tracker.history.get(1).map(|refusal| refusal.delivery), Some(Delivery::Pending));
+    assert!(tracker.is_unsettled());
+    assert_eq!(tracker.next_to_log(), None);
+
+    let (logged, pauses) = settle(&mut tracker, &firmware);
+    assert_eq!(logged[0].delivery, Delivery::ByModule);
+    assert_eq!(pauses, [9902, -2]);
+    assert_eq!(*firmware.signals.borrow(), [FIRST; 4]);
+    assert_eq!(tracker.history.get(1).map(|refusal| refusal.delivery), Some(Delivery::ByModule));
+    assert_eq!(tracker.counters.told_by_module, 1);
+    assert!(!tracker.is_unsettled());
+}
+
+/// Has the kernel take a request and make this work item of it.
+fn arrive(tracker: &mut Tracker, work: Work, firmware: &Firmware) {
+    assert_eq!(tracker.event_begins(INTERRUPTED, &dimm(), Token::NONE), Follow::Return);
+    tracker.work_is_queued(INTERRUPTED, work, dimm(), None);
+    tracker.event_ends();
+    tell(tracker, firmware);
+}
+
+/// The kernel frees a request before it says that its work is done.
+#[test]
+fn request_that_comes_to_stand_where_the_one_before_stood_is_not_answered_in_its_stead() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+    let work = work(0x5000);
+    arrive(&mut tracker, work, &firmware);
+    for requests in [1, 2] {
+        tracker.work_begins(WORKER, work, dimm(), 0);
+        lmb(&mut tracker, FIRST, -16);
+        removal(&mut tracker).handler_ends(-22, false);
+        arrive(&mut tracker, work, &firmware);
+        tracker.work_ends(WORKER, 0);
+        tell(&mut tracker, &firmware);
+        assert_eq!((tracker.counters.requests, tracker.counters.unseen), (requests, 0));
+    }
+    // No probe sees what this one returns.
+    tracker.work_begins(WORKER, work, dimm(), 0);
+    tracker.work_ends(WORKER, 0);
+    assert_eq!((tracker.counters.requests, tracker.counters.unseen), (3, 1));
+}
+
+/// PUE-G-012
+#[test]
+fn event_that_no_probe_saw_withdraws_the_promise_only_if_the_log_does_not_tell_what_it_was() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+    arrive(&mut tracker, work(0x5000), &firmware);
+    let addition = HotplugRequest { action: Action::ADD, ..dimm() };
+    let mut missed = 0;
+    let mut unseen = |more, logged| {
+        missed += more;
+        tracker.interrupt_ends(INTERRUPTED, missed, logged);
+        (tracker.counters.withdrawn, tracker.counters.missed_events)
+    };
+    assert_eq!(unseen(0, None), (0, 0));
+    assert_eq!(unseen(1, Some((addition, Token::NONE))), (0, 1));
+    assert_eq!(unseen(1, None), (1, 2));
+    assert_eq!(unseen(2, Some((dimm(), Token(7)))), (2, 4));
+}
+
+#[test]
+fn refusal_that_was_not_told_when_the_last_probe_went_is_told_in_the_end() {
+    for (returned, told) in [(Some(-22), vec![FIRST]), (None, vec![])] {
+        let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+        begin(&mut tracker, dimm());
+        lmb(&mut tracker, FIRST, -16);
+        if let Some(returned) = returned {
+            removal(&mut tracker).handler_ends(returned, false);
+        }
+        while tracker.close() {
+            tell(&mut tracker, &firmware);
+        }
+        assert_eq!(*firmware.signals.borrow(), told);
+        assert_eq!(settle(&mut tracker, &firmware).0.len(), told.len());
+    }
+}
+
+#[test]
+fn connector_that_is_not_the_guests_is_not_unisolated() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0]));
+    let pmem = HotplugRequest::from([6, 2, 2, 0, 0x90, 0, 0, 1, 0, 0, 0, 0]);
+    begin(&mut tracker, pmem);
+    end(&mut tracker, -19, &firmware);
+    assert_eq!(*firmware.signals.borrow(), []);
+    assert_eq!(settle(&mut tracker, &firmware).0[0].delivery, Delivery::Absent);
+    assert_eq!(tracker.counters.not_told, 1);
+}
+
+#[test]
+fn firmware_that_fails_is_not_asked_again() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[-3]));
+    refuse(&mut tracker, &firmware);
+    assert_eq!(settle(&mut tracker, &firmware).0[0].delivery, Delivery::Failed(Status(-3)));
+    assert_eq!(firmware.signals.borrow().len(), 1);
+    assert_eq!(tracker.counters.not_told, 1);
+}
+
+#[test]
+fn every_refusal_is_told_or_known_as_not_told_even_when_more_wait_than_there_is_room_for() {
+    let (mut tracker, busy) = (tracker(), Firmware::answering(&[-2]));
+    let (room, more) = (retry_queue::CAPACITY as u64, 10);
+    for _ in 0..room + more {
+        refuse(&mut tracker, &busy);
+    }
+    let logged = settle(&mut tracker, &Firmware::answering(&[0])).0.len() as u64;
+    let counters = &tracker.counters;
+    assert_eq!(counters.refused, room + more);
+    assert_eq!(counters.told_by_module, room);
+    assert_eq!(counters.not_told, more);
+    assert_eq!(logged + counters.log_overruns, room + more);
+    assert_eq!(counters.withdrawn, 1);
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Probes on the kernel's removal path. Each reports to the tracker.
+
+mod event;
+mod handler;
+mod observation;
+mod step;
+mod work;
+
+use self::{
+    event::Event,
+    handler::Handlers,
+    observation::ObservationProbes,
+    step::{Lmb, Release, Unisolate},
+    work::Traces,
+};
+use crate::{
+    bindings,
+    entry::{Error, ENOENT},
+    log,
+    logic::{
+        observations::ProbeSet,
+        removal::{Removal, Task},
+    },
+    report,
+    return_probe::{calls_missed, Observer, Probe, Registered},
+    worker::{self, Worker},
+    TRACKER,
+};
+use core::{
+    ffi::CStr,
+    fmt, ptr,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+/// The task whose removal is followed, or 0. Probes look here first, without the lock: they run in
+/// many tasks, and most of these are not followed. A task sees what it wrote here itself.
+static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
+
+/// All probes, in force while this exists.
+///
+/// # Invariants
+///
+/// The worker exists while a probe is in force.
+pub(crate) struct Probes {
+    // Registered from the last to the first: while a removal is followed, so is every step of it.
+    event: Option<Probe<Event>>,
+    traces: Traces,
+    handlers: Handlers,
+    lmb: Option<Probe<Lmb>>,
+    release: Option<Probe<Release>>,
+    unisolate: Option<Probe<Unisolate>>,
+    observations: ObservationProbes,
+    worker: Worker,
+}
+
+impl Probes {
+    /// Registers the probes.
+    pub(crate) fn register(worker: Worker) -> Result<Self, Error> {
+        let observations = ObservationProbes::register();
+        let unisolate = optional(Probe::register(), "this kernel sends no hint by itself")?;
+        let release = optional(Probe::register(), "a release that firmware refuses is not seen")?;
+        let lmb = optional(Probe::register(), "the LMB that was busy is not named")?;
+        let handlers = Handlers::register()?;
+        let traces = Traces::attach()?;
+        let event = optional(Probe::register(), "no answer can be promised")?;
+        Ok(Self { event, traces, handlers, lmb, release, unisolate, observations, worker })
+    }
+
+    /// Returns the probes whose silence means something.
+    pub(crate) fn set(&self) -> ProbeSet {
+        let mut probes = self.observations.set() | self.traces.set() | self.handlers.set();
+        if self.lmb.is_some() {
+            probes |= ProbeSet::LMBS;
+        }
+        probes
+    }
+
+    /// Returns whether every request and its end are seen (PUE-G-011).
+    pub(crate) fn is_complete(&self) -> bool {
+        self.event.is_some()
+    }
+
+    /// Has the worker tell what firmware was too busy for, and waits until it has. Sleeps.
+    pub(crate) fn settle(&self) {
+        // SAFETY: By the type invariant the worker exists.
+        unsafe { worker::wake() };
+        self.worker.flush();
+    }
+
+    /// Unregisters the probes, and has what they saw told before the worker ends. Sleeps.
+    pub(crate) fn unregister(self) {
+        let worker = {
+            let Self { event, traces, handlers, lmb, release, unisolate, observations, worker } =
+                self;
+            drop(event);
+            drop(traces);
+            drop(handlers);
+            drop((lmb, release, unisolate, observations));
+            worker
+        };
+        FOLLOWED.store(0, Relaxed);
+        while TRACKER.with(|tracker| tracker.close()) {
+            report::tell();
+        }
+        // SAFETY: The worker exists.
+        unsafe { worker::wake() };
+        drop(worker);
+    }
+
+    /// Writes a line for each probe.
+    pub(crate) fn write(&self, to: &mut dyn fmt::Write) -> fmt::Result {
+        self.handlers.write(to)?;
+        write_line(to, self.lmb.as_ref())?;
+        write_line(to, self.release.as_ref())?;
+        write_line(to, self.unisolate.as_ref())?;
+        write_line(to, self.event.as_ref())?;
+        self.observations.write(to)
+    }
+}
+
+/// The names of the probed functions.
+impl fmt::Display for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handlers.fmt(f)?;
+        let others = [
+            self.event.as_ref().map(|_| name::<Event>()),
+            self.lmb.as_ref().map(|_| name::<Lmb>()),
+            self.release.as_ref().map(|_| name::<Release>()),
+            self.unisolate.as_ref().map(|_| name::<Unisolate>()),
+        ];
+        others.iter().flatten().try_for_each(|name| write!(f, ", {name}"))
+    }
+}
+
+fn write_line<O: Observer>(to: &mut dyn fmt::Write, probe: Option<&Probe<O>>) -> fmt::Result {
+    write_state(to, O::SYMBOL, probe.map(Probe::registered))
+}
+
+/// Writes the line of a probe. Not generic, so that the module has it once and not for each probe.
+#[inline(never)]
+fn write_state(to: &mut dyn fmt::Write, symbol: &CStr, probe: Option<&Registered>) -> fmt::Result {
+    match probe {
+        Some(probe) => writeln!(to, "{} active missed={}", text(probe.symbol()), probe.missed()),
+        None => writeln!(to, "{} absent", text(symbol)),
+    }
+}
+
+/// Returns the name of the function that is probed.
+fn name<O: Observer>() -> &'static str {
+    text(O::SYMBOL)
+}
+
+#[inline(never)]
+fn text(symbol: &CStr) -> &str {
+    symbol.to_str().unwrap_or_default()
+}
+
+/// Allows a kernel to lack the function that is probed.
+fn optional<O: Observer>(
+    registered: Result<Probe<O>, Error>,
+    without: &str,
+) -> Result<Option<Probe<O>>, Error> {
+    match registered {
+        Ok(probe) => Ok(Some(probe)),
+        Err(err) if err == ENOENT => {
+            log::notice(format_args!("this kernel has no {}: {without}", name::<O>()));
+            Ok(None)
+        }
+        Err(err) => {
+            log::error(format_args!("cannot probe {}: error {}", name::<O>(), err.to_errno()));
+            Err(err)
+        }
+    }
+}
+
+fn current_task() -> Task {
+    // SAFETY: There is always a current task.
+    Task(unsafe { bindings::papr_current() } as usize)
+}
+
+/// Returns whether the current task makes the removal that is followed.
+fn is_followed() -> bool {
+    FOLLOWED.load(Relaxed) == current_task().0
+}
+
+/// Calls a function with the removal that is followed, if the current task makes it.
+fn followed<R>(call: impl FnOnce(&mut Removal, ProbeSet) -> R) -> Option<R> {
+    if !is_followed() {
+        return None;
+    }
+    TRACKER.with(|tracker| {
+        let probes = tracker.probes();
+        tracker.removal_of(current_task()).map(|removal| call(removal, probes))
+    })
+}
+
+/// Returns the number of calls that the probes have missed, of all functions that can be a part of
+/// a removal. Events arrive during a removal and are no part of it.
+fn steps_missed() -> u64 {
+    // SAFETY: The function only adds counters.
+    let all = unsafe { bindings::papr_probes_missed(ptr::null()) };
+    all.wrapping_sub(calls_missed::<Event>())
+}
+
+/// Returns whether only one CPU is online.
+fn is_last_cpu() -> bool {
+    // SAFETY: The function only reads the kernel's count of CPUs.
+    unsafe { bindings::papr_is_last_cpu() }
+}

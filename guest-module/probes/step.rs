@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Probes on the steps of a removal that decide its outcome.
+
+use super::{followed, is_followed};
+use crate::{
+    bindings,
+    logic::{observations::LmbFlags, tracker::Follow},
+    return_probe::{read, Call, Observer},
+    wire::drc::DrcIndex,
+};
+use core::ffi::CStr;
+
+/// Taking one LMB offline and removing it.
+pub(super) struct Lmb;
+
+impl Observer for Lmb {
+    const SYMBOL: &'static CStr = c"dlpar_remove_lmb";
+
+    /// `static int dlpar_remove_lmb(struct drmem_lmb *lmb)`
+    fn enter(call: &Call<'_>) -> Follow {
+        // SAFETY: The function only returns a constant.
+        let offset = unsafe { bindings::papr_drmem_lmb_flags() };
+        let flags = read(call.argument(0).wrapping_add(offset)).map(u32::from_ne_bytes);
+        let (Some(lmb), Some(flags)) = (lmb_index(call), flags) else { return Follow::Nothing };
+        let begun = followed(|removal, _| removal.lmb_begins(lmb, LmbFlags(flags)));
+        Follow::if_true(begun.is_some())
+    }
+
+    fn leave(returned: i32) {
+        followed(|removal, probes| removal.lmb_ends(returned, probes));
+    }
+}
+
+/// Returns the connector of the `struct drmem_lmb` that is the first argument.
+pub(super) fn lmb_index(call: &Call<'_>) -> Option<DrcIndex> {
+    // SAFETY: The function only returns a constant.
+    let offset = unsafe { bindings::papr_drmem_lmb_drc_index() };
+    read(call.argument(0).wrapping_add(offset)).map(|index| DrcIndex(u32::from_ne_bytes(index)))
+}
+
+/// Giving one connector back.
+pub(super) struct Release;
+
+impl Observer for Release {
+    const SYMBOL: &'static CStr = c"dlpar_release_drc";
+
+    /// `int dlpar_release_drc(u32 drc_index)`
+    fn enter(call: &Call<'_>) -> Follow {
+        // CAST: A `u32` is passed in the low half of the register.
+        let connector = DrcIndex(call.argument(0) as u32);
+        Follow::if_true(followed(|removal, _| removal.release_begins(connector)).is_some())
+    }
+
+    fn leave(returned: i32) {
+        followed(|removal, _| removal.release_ends(returned));
+    }
+}
+
+/// The hint that the kernel sends for some refusals, since 5.13.
+pub(super) struct Unisolate;
+
+impl Observer for Unisolate {
+    const SYMBOL: &'static CStr = c"dlpar_unisolate_drc";
+
+    /// `int dlpar_unisolate_drc(u32 drc_index)`
+    fn enter(_call: &Call<'_>) -> Follow {
+        Follow::if_true(is_followed())
+    }
+
+    fn leave(returned: i32) {
+        followed(|removal, _| removal.unisolate_ends(returned));
+    }
+}

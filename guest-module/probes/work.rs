@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Tracepoints at which the kernel queues, begins and ends its work on a request.
+//!
+//! The kernel calls `pseries_hp_work_fn` through a pointer, so it is a function of its own in every
+//! kernel, and its address tells its work items from all others.
+
+use super::{
+    current_task,
+    event::{logged, Event},
+    is_followed, steps_missed, FOLLOWED,
+};
+use crate::{
+    bindings,
+    entry::{to_result, Error},
+    log,
+    logic::{observations::ProbeSet, request_queue::Work},
+    report,
+    return_probe::{calls_missed, read},
+    wire::hotplug::HotplugRequest,
+    TRACKER,
+};
+use core::{
+    ffi::{c_int, c_ulong},
+    num::NonZeroUsize,
+    sync::atomic::Ordering::Relaxed,
+};
+
+/// The tracepoints, attached while this exists.
+pub(super) struct Traces {
+    has_cpu_states: bool,
+}
+
+static HANDLERS: bindings::Traces =
+    bindings::Traces { interrupted, queued, begins, ends, cpu_state };
+
+impl Traces {
+    /// Attaches to the tracepoints.
+    pub(super) fn attach() -> Result<Self, Error> {
+        let mut has_cpu_states = false;
+        // SAFETY: The handlers are static, and there is room for the answer.
+        let err = unsafe { bindings::papr_traces_attach(&HANDLERS, &mut has_cpu_states) };
+        to_result(err).inspect_err(|err| {
+            log::error(format_args!(
+                "cannot trace the kernel's work on requests: error {}; without it no removal is seen",
+                err.to_errno()
+            ));
+        })?;
+        Ok(Self { has_cpu_states })
+    }
+
+    /// Returns the tracepoints whose silence means something.
+    pub(super) fn set(&self) -> ProbeSet {
+        if self.has_cpu_states {
+            ProbeSet::CPU_STATES
+        } else {
+            ProbeSet::default()
+        }
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        // SAFETY: They were attached.
+        unsafe { bindings::papr_traces_detach() };
+    }
+}
+
+/// Returns the request that the kernel made a work item of.
+fn request_of(Work(item): Work) -> Option<HotplugRequest> {
+    // SAFETY: The function only returns a constant.
+    let offset = unsafe { bindings::papr_work_request() };
+    let request = read(item.get().wrapping_add(offset)).map(usize::from_ne_bytes)?;
+    read(request).map(HotplugRequest::from)
+}
+
+fn work_at(address: c_ulong) -> Option<Work> {
+    NonZeroUsize::new(address as usize).map(Work)
+}
+
+unsafe extern "C" fn interrupted() {
+    let (task, missed, logged) = (current_task(), calls_missed::<Event>(), logged());
+    TRACKER.with(|tracker| tracker.interrupt_ends(task, missed, logged));
+    report::tell();
+}
+
+/// Runs under a lock of the workqueue: nothing is told or queued here.
+unsafe extern "C" fn queued(item: c_ulong) {
+    let Some(work) = work_at(item) else { return };
+    if let Some(copied) = request_of(work) {
+        let (task, logged) = (current_task(), logged());
+        TRACKER.with(|tracker| tracker.work_is_queued(task, work, copied, logged));
+    }
+}
+
+unsafe extern "C" fn begins(item: c_ulong) {
+    let Some(work) = work_at(item) else { return };
+    let Some(request) = request_of(work) else { return };
+    let (task, missed) = (current_task(), steps_missed());
+    let begun = TRACKER.with(|tracker| {
+        tracker.work_begins(task, work, request, missed);
+        tracker.removal_of(task).is_some()
+    });
+    if begun {
+        FOLLOWED.store(task.0, Relaxed);
+    }
+    report::tell();
+}
+
+unsafe extern "C" fn ends() {
+    if is_followed() {
+        FOLLOWED.store(0, Relaxed);
+        let (task, missed) = (current_task(), steps_missed());
+        TRACKER.with(|tracker| tracker.work_ends(task, missed));
+        report::tell();
+        report::write();
+    }
+}
+
+unsafe extern "C" fn cpu_state(cpu: u32, reached: u32, state: u32, returned: c_int) {
+    if returned < 0 && FOLLOWED.load(Relaxed) != 0 {
+        TRACKER.with(|tracker| {
+            if let Some(removal) = tracker.removal() {
+                removal.observations.cpu_state_fails(cpu, reached, state, returned);
+            }
+        });
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Return probes, see shim.h: fprobes on a preemptible kernel that has them, else kretprobes.
+ */
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/rculist.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "older.h"
+#include "shim.h"
+
+#if PAPR_FPROBES
+#include <linux/fprobe.h>
+#endif
+
+struct papr_probe {
+	struct list_head all;
+	struct rcu_head rcu;
+	const char *symbol;
+	papr_enter_fn enter;
+	papr_leave_fn leave;
+#if PAPR_FPROBES
+	struct fprobe fprobe;
+#else
+	struct kretprobe kretprobe;
+#endif
+};
+
+const char *papr_probe_symbol(const struct papr_probe *probe)
+{
+	return probe->symbol;
+}
+
+#if PAPR_FPROBES
+
+bool papr_has_return_probes(void)
+{
+	return true;
+}
+
+unsigned long papr_probe_missed(const struct papr_probe *probe)
+{
+	return READ_ONCE(probe->fprobe.nmissed);
+}
+NOKPROBE_SYMBOL(papr_probe_missed);
+
+static int probe_enter(struct fprobe *fprobe, unsigned long function, unsigned long caller,
+		       struct ftrace_regs *regs, void *unused)
+{
+	struct papr_probe *probe = container_of(fprobe, struct papr_probe, fprobe);
+
+	return probe->enter(&arch_ftrace_regs(regs)->regs) ? 0 : 1;
+}
+NOKPROBE_SYMBOL(probe_enter);
+
+static void probe_leave(struct fprobe *fprobe, unsigned long function, unsigned long caller,
+			struct ftrace_regs *regs, void *unused)
+{
+	struct papr_probe *probe = container_of(fprobe, struct papr_probe, fprobe);
+
+	probe->leave(ftrace_regs_get_return_value(regs));
+}
+NOKPROBE_SYMBOL(probe_leave);
+
+static int attach(struct papr_probe *probe)
+{
+	probe->fprobe.entry_handler = probe_enter;
+	probe->fprobe.exit_handler = probe_leave;
+	return register_fprobe_syms(&probe->fprobe, &probe->symbol, 1);
+}
+
+static void detach(struct papr_probe *probe)
+{
+	unregister_fprobe(&probe->fprobe);
+}
+
+MODULE_INFO(probes, "fprobe");
+
+#else
+
+bool papr_has_return_probes(void)
+{
+	return IS_ENABLED(CONFIG_KRETPROBES);
+}
+
+unsigned long papr_probe_missed(const struct papr_probe *probe)
+{
+	return READ_ONCE(probe->kretprobe.nmissed) + READ_ONCE(probe->kretprobe.kp.nmissed);
+}
+NOKPROBE_SYMBOL(papr_probe_missed);
+
+static struct papr_probe *probe_of(struct kretprobe_instance *instance)
+{
+#ifdef CONFIG_KRETPROBES
+	struct kretprobe *kretprobe = get_kretprobe(instance);
+
+	/* NULL if the instance outlives unregister_kretprobe(). */
+	return kretprobe ? container_of(kretprobe, struct papr_probe, kretprobe) : NULL;
+#else
+	return NULL;
+#endif
+}
+NOKPROBE_SYMBOL(probe_of);
+
+static int probe_enter(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct papr_probe *probe = probe_of(instance);
+
+	return probe && probe->enter(regs) ? 0 : 1;
+}
+NOKPROBE_SYMBOL(probe_enter);
+
+static int probe_leave(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct papr_probe *probe = probe_of(instance);
+
+	if (probe)
+		probe->leave(regs_return_value(regs));
+	return 0;
+}
+NOKPROBE_SYMBOL(probe_leave);
+
+static int attach(struct papr_probe *probe)
+{
+	probe->kretprobe.kp.symbol_name = probe->symbol;
+	probe->kretprobe.entry_handler = probe_enter;
+	probe->kretprobe.handler = probe_leave;
+	/*
+	 * The worker of an ordered workqueue is the only task that is followed to the return, but
+	 * each task that enters the function needs an instance until probe_enter() returns.
+	 */
+	probe->kretprobe.maxactive = max(16U, 2 * num_possible_cpus());
+	return register_kretprobe(&probe->kretprobe);
+}
+
+static void detach(struct papr_probe *probe)
+{
+	unregister_kretprobe(&probe->kretprobe);
+}
+
+MODULE_INFO(probes, "kretprobe");
+
+#endif
+
+static LIST_HEAD(probes);
+
+unsigned long papr_probes_missed(const char *symbol)
+{
+	const struct papr_probe *probe;
+	unsigned long missed = 0;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(probe, &probes, all)
+		if (!symbol || !strcmp(probe->symbol, symbol))
+			missed += papr_probe_missed(probe);
+	rcu_read_unlock();
+	return missed;
+}
+NOKPROBE_SYMBOL(papr_probes_missed);
+
+int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave,
+			struct papr_probe **registered)
+{
+	struct papr_probe *probe;
+	int err;
+
+	probe = kzalloc(sizeof(*probe), GFP_KERNEL);
+	if (!probe)
+		return -ENOMEM;
+
+	probe->symbol = symbol;
+	probe->enter = enter;
+	probe->leave = leave;
+	err = attach(probe);
+	if (err) {
+		kfree(probe);
+		return err;
+	}
+	list_add_rcu(&probe->all, &probes);
+	*registered = probe;
+	return 0;
+}
+
+void papr_probe_unregister(struct papr_probe *probe)
+{
+	detach(probe);
+	list_del_rcu(&probe->all);
+	kfree_rcu(probe, rcu);
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Return probe: code that runs when a function of the kernel is entered and when it returns.
+
+use crate::{
+    bindings,
+    entry::{to_result, Error, ENOENT},
+    logic::tracker::Follow,
+};
+use core::{
+    ffi::{c_ulong, CStr},
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr::{self, NonNull},
+};
+
+/// The handlers of a probe.
+///
+/// Both run as part of the function, in its task, with preemption disabled: they must neither sleep
+/// nor allocate.
+pub(crate) trait Observer: 'static {
+    /// The name of the function.
+    const SYMBOL: &'static CStr;
+
+    /// The name of the function in some kernels, if that is another one.
+    const OTHER_SYMBOL: Option<&'static CStr> = None;
+
+    /// Handles the entry of the function.
+    fn enter(call: &Call<'_>) -> Follow;
+
+    /// Handles the return of a call that is to be followed.
+    fn leave(returned: i32);
+}
+
+/// A call of a probed function, at its entry.
+pub(crate) struct Call<'a> {
+    registers: *mut bindings::Registers,
+    _entry: PhantomData<&'a ()>,
+}
+
+impl Call<'_> {
+    /// Returns argument `nr` of the function, counted from 0, as the register holds it.
+    pub(crate) fn argument(&self, nr: u32) -> usize {
+        // SAFETY: `enter` made this with the registers of a call that is being entered.
+        unsafe { bindings::papr_probe_argument(self.registers, nr) as usize }
+    }
+}
+
+/// Reads `N` bytes at an address of the kernel. Returns `None` if they cannot be read.
+pub(crate) fn read<const N: usize>(address: usize) -> Option<[u8; N]> {
+    let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+    let (to, from) = (bytes.as_mut_ptr().cast(), address as c_ulong);
+    // SAFETY: `bytes` has room for `N` bytes, and the function may be given any address to read.
+    let read = unsafe { bindings::papr_read_kernel(to, from, N) };
+    // SAFETY: All `N` bytes were written.
+    read.then(|| unsafe { bytes.assume_init() })
+}
+
+/// Returns the number of calls that the probes on a function have missed.
+pub(crate) fn calls_missed<O: Observer>() -> u64 {
+    // SAFETY: The name is a static C string.
+    unsafe { bindings::papr_probes_missed(O::SYMBOL.as_ptr()) }
+}
+
+/// A return probe, in force while this exists.
+///
+/// # Invariants
+///
+/// It is registered, with a name that is a static C string.
+pub(crate) struct Registered(NonNull<bindings::Probe>);
+
+// SAFETY: A registered probe belongs to no task.
+unsafe impl Send for Registered {}
+// SAFETY: A shared reference only gives access to a counter.
+unsafe impl Sync for Registered {}
+
+impl Registered {
+    /// Returns the name of the function in this kernel.
+    pub(crate) fn symbol(&self) -> &'static CStr {
+        // SAFETY: By the type invariant the probe is registered.
+        let symbol = unsafe { bindings::papr_probe_symbol(self.0.as_ptr()) };
+        // SAFETY: By the type invariant the name is a static C string.
+        unsafe { CStr::from_ptr(symbol) }
+    }
+
+    /// Returns the number of calls that the probe has missed.
+    pub(crate) fn missed(&self) -> u64 {
+        // SAFETY: By the type invariant the probe is registered.
+        unsafe { bindings::papr_probe_missed(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it is registered, and it is unregistered only here.
+        unsafe { bindings::papr_probe_unregister(self.0.as_ptr()) };
+    }
+}
+
+/// A return probe with the observer `O`, in force while this exists.
+pub(crate) struct Probe<O: Observer> {
+    registered: Registered,
+    _observer: PhantomData<fn() -> O>,
+}
+
+impl<O: Observer> Probe<O> {
+    /// Puts a probe on the function. Fails with `ENOENT` if the kernel has no such function.
+    pub(crate) fn register() -> Result<Self, Error> {
+        let registered = match (Self::register_on(O::SYMBOL), O::OTHER_SYMBOL) {
+            (Err(err), Some(other)) if err == ENOENT => Self::register_on(other),
+            (registered, _) => registered,
+        }?;
+        Ok(Self { registered, _observer: PhantomData })
+    }
+
+    fn register_on(symbol: &'static CStr) -> Result<Registered, Error> {
+        let mut raw = ptr::null_mut();
+        let (name, enter, leave) = (symbol.as_ptr(), enter::<O>, leave::<O>);
+        // SAFETY: The name and the handlers are static, and `raw` has room for a pointer.
+        let err = unsafe { bindings::papr_probe_register(name, enter, leave, &mut raw) };
+        to_result(err)?;
+        // INVARIANT: It was registered above, with a name that is a static C string.
+        NonNull::new(raw).map(Registered).ok_or(ENOENT)
+    }
+
+    /// Returns the probe without its observer.
+    pub(crate) fn registered(&self) -> &Registered {
+        &self.registered
+    }
+}
+
+unsafe extern "C" fn enter<O: Observer>(registers: *mut bindings::Registers) -> bool {
+    O::enter(&Call { registers, _entry: PhantomData }) == Follow::Return
+}
+
+unsafe extern "C" fn leave<O: Observer>(returned: c_ulong) {
+    // CAST: Each of the functions returns an `int`, in the low half of the register.
+    O::leave(returned as i32);
+}
