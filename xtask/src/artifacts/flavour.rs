@@ -12,6 +12,8 @@ pub(crate) enum Flavour {
     Debug,
     /// Checks every access to memory, and has no Rust.
     Kasan,
+    /// Is preempted wherever it may be (PREEMPT and PREEMPT_DYNAMIC).
+    Preempt,
     /// Has no probes, which the module stands on, and also runs on a machine without a hypervisor.
     Bare,
 }
@@ -23,6 +25,7 @@ impl Flavour {
             Self::Default => "default",
             Self::Debug => "debug",
             Self::Kasan => "kasan",
+            Self::Preempt => "preempt",
             Self::Bare => "bare",
         }
     }
@@ -30,7 +33,7 @@ impl Flavour {
     /// Returns the build of the guest module that Kbuild chooses for it.
     pub(crate) fn build(self) -> Build {
         match self {
-            Self::Default | Self::Debug | Self::Bare => Build::KernelCrate,
+            Self::Default | Self::Debug | Self::Preempt | Self::Bare => Build::KernelCrate,
             Self::Kasan => Build::Standalone,
         }
     }
@@ -41,6 +44,7 @@ impl Flavour {
             Self::Default => &["default.config"],
             Self::Debug => &["default.config", "debug.config"],
             Self::Kasan => &["default.config", "kasan.config"],
+            Self::Preempt => &["default.config", "preempt.config"],
             Self::Bare => &["default.config", "bare.config"],
         }
     }
@@ -48,7 +52,9 @@ impl Flavour {
     /// Returns the kernel's own modules that tests load, as paths below the build tree.
     pub(crate) fn modules(self) -> &'static [&'static str] {
         match self {
-            Self::Default | Self::Kasan => &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"],
+            Self::Default | Self::Kasan | Self::Preempt => {
+                &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"]
+            }
             Self::Debug => &[
                 "lib/notifier-error-inject.ko",
                 "lib/memory-notifier-error-inject.ko",

@@ -115,6 +115,7 @@ fn scope(flavour: Flavour) -> &'static [&'static str] {
             "--run-ignored",
             "all",
         ],
+        Flavour::Preempt => &["--package", VM_TESTS, "--test", "conformance", "--test", "module"],
         Flavour::Bare => &["--package", VM_TESTS, "--test", "bare_kernel", "--run-ignored", "all"],
     }
 }
