@@ -118,6 +118,11 @@ impl Artifacts {
         Ok(Self { paths, artifacts })
     }
 
+    /// Returns the paths as the harness of the tests takes them.
+    pub(crate) fn for_harness(&self) -> Result<papr_unplug_tests::artifacts::Artifacts> {
+        Ok(serde_json::from_value(serde_json::to_value(self)?)?)
+    }
+
     /// Returns the artifact of a recipe, if it is among these.
     pub(crate) fn of(&self, recipe: &dyn Recipe) -> Option<&Artifact> {
         self.artifacts.iter().find(|artifact| artifact.manifest.kind == recipe.kind())

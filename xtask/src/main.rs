@@ -42,6 +42,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use papr_unplug_report::{self as report, demo, differences};
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::c_library::install::Install;
@@ -52,7 +53,7 @@ use crate::artifacts::qemu::{Qemu, bundle};
 use crate::cache::store::Store;
 use crate::command::differential::Differential;
 use crate::command::{
-    bench, bisect, clean, coverage, demo, differential, drill, fuzz, install, instructions, kernels, libvirt, object,
+    bench, bisect, clean, coverage, differential, drill, fuzz, install, instructions, kernels, libvirt, object,
     package, reasons, soak, test, wire_targets,
 };
 use crate::settings::Settings;
@@ -197,9 +198,12 @@ fn run(command: Command) -> Result<()> {
         Command::Object => object::run(&store)?,
         Command::Package { trial: false } => package::run(&store)?,
         Command::Package { trial: true } => package::try_them(&store)?,
-        Command::Demo => demo::run(&Artifacts::ensure(&store, Flavour::Default)?, &store.progress)?,
+        Command::Demo => {
+            let artifacts = Artifacts::ensure(&store, Flavour::Default)?;
+            demo::run(&artifacts.for_harness()?, &|line| store.progress.say(line))?;
+        }
         Command::Test { kernel, nextest } => test::run(&store, kernel, &nextest)?,
-        Command::Differential(Differential { accept: true, .. }) => differential::accept(&store.settings.checkout)?,
+        Command::Differential(Differential { accept: true, .. }) => differences::accept(&store.settings.checkout)?,
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
         Command::Qemu { release, ours, instructions: false, .. } => {
@@ -212,15 +216,15 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { part } => bench::run(&store, part)?,
         Command::Soak { minutes, seed, kernel } => {
             let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(minutes) >> 32);
-            soak::run(&Artifacts::ensure(&store, kernel)?, minutes, seed, &store.progress)?;
+            soak::run(&store, kernel, minutes, seed)?;
         }
         Command::Coverage => coverage::run(&store)?,
         Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,
         Command::WireTargets => wire_targets::run(&store)?,
         Command::Install(install) => install::run(&store, &install)?,
-        Command::Kernels { accept: true, .. } => kernels::accept(&store.settings.checkout)?,
+        Command::Kernels { accept: true, .. } => report::kernels::accept(&store.settings.checkout)?,
         Command::Kernels { only, .. } => kernels::run(&store, &only)?,
-        Command::Reasons { accept: true } => reasons::accept(&store.settings.checkout)?,
+        Command::Reasons { accept: true } => report::reasons::accept(&store.settings.checkout)?,
         Command::Reasons { .. } => reasons::run(&store)?,
         Command::Libvirt => libvirt::run(&store)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask bench`: cost of this project's parts, compared with their targets and with stock parts.
 
-mod guest;
 mod host;
-mod qemu;
-mod table;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use papr_unplug_report::bench::{guest, qemu};
 
+use crate::artifacts::Artifacts;
+use crate::artifacts::flavour::Flavour;
+use crate::artifacts::qemu::source::Release;
+use crate::artifacts::qemu::{Qemu, bundle};
 use crate::cache::store::Store;
 
 /// The part that is measured.
@@ -24,9 +26,20 @@ pub(crate) enum Bench {
 
 /// Measures, prints the table, and writes it to `target/bench-PART.json`. Fails if a target is missed.
 pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
+    let file = |part: &str| store.settings.checkout.join(format!("target/bench-{part}.json"));
+    let say = |line: &str| store.progress.say(line);
     match bench {
-        Bench::Host => host::run(store),
-        Bench::Guest => guest::run(store),
-        Bench::Qemu => qemu::run(store),
+        Bench::Host => host::run(store, &file("host")),
+        Bench::Guest => {
+            let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+            guest::run(&artifacts.for_harness()?, &file("guest"), &say)
+        }
+        Bench::Qemu => {
+            let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+            let [stock, ours] = store.ensure_all([&Qemu::Stock(Release::Stable), &Qemu::Ours(Release::Stable)])?;
+            let mut harness = artifacts.for_harness()?;
+            harness.qemu_stock = stock.path(bundle::PROGRAM);
+            qemu::run(&harness, &bundle::program(&stock), &bundle::program(&ours), &file("qemu"), &say)
+        }
     }
 }

@@ -1,33 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask differential`: plays the same calls to stock QEMU and to ours, and compares the answers.
 
-mod differences;
-
-use std::fs;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
-use anyhow::{Context, Result, ensure};
-use papr_unplug_differential::program::Program;
+use anyhow::Result;
 use papr_unplug_differential::tally::Tally;
 use papr_unplug_differential::vmm::Vmm;
+use papr_unplug_report::differences;
 
 use crate::artifacts::qemu::source::Release;
 use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::artifact::Artifact;
 use crate::cache::store::Store;
-use crate::command::differential::differences::Differences;
 use crate::run::machine;
-
-/// The results of this machine.
-const RESULTS: &str = "target/differential.json";
-/// The accepted results, which the list of differences is made of.
-const ACCEPTED: &str = "tests/differential/differences.json";
-/// The page with that list.
-const README: &str = "packaging/qemu/README.md";
 
 /// The number of sequences that a pair takes at a time.
 const SHARE: u64 = 100;
@@ -57,27 +44,12 @@ pub(crate) struct Differential {
 pub(crate) fn run(store: &Store, arguments: &Differential) -> Result<()> {
     let stock = if arguments.same_source { Qemu::Stock(Release::Stable) } else { Qemu::Debian };
     let [stock, ours] = store.ensure_all([&stock, &Qemu::Ours(Release::Stable)])?;
-    let program = |qemu: &Artifact| Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA));
     let (first, sequences) = (arguments.first, arguments.sequences);
     store.progress.say(format!("==> {sequences} sequences on stock QEMU and on ours, from seed {first} on"));
-    let tally =
-        spread(store, first..first + sequences, || Ok((Vmm::start(&program(&stock))?, Vmm::start(&program(&ours))?)))?;
-    print!("{tally}");
-    let file = store.settings.checkout.join(RESULTS);
-    fs::create_dir_all(file.with_file_name(""))?;
-    Differences::of(&tally, first, stock.fact("version"), ours.fact("version")).write(&file)?;
-    println!("The same for programs: {}", file.display());
-    ensure!(tally.unexplained == 0, "{} sequences part for no documented reason", tally.unexplained);
-    Ok(())
-}
-
-/// Takes this machine's results over into the repository.
-pub(crate) fn accept(checkout: &Path) -> Result<()> {
-    let found = Differences::read(&checkout.join(RESULTS)).context("run `cargo xtask differential` first")?;
-    found.write(&checkout.join(ACCEPTED))?;
-    let readme = checkout.join(README);
-    let text = fs::read_to_string(&readme)?;
-    fs::write(&readme, found.placed(&text)?).with_context(|| format!("cannot write {README}"))
+    let tally = spread(store, first..first + sequences, || {
+        Ok((Vmm::start(&bundle::program(&stock))?, Vmm::start(&bundle::program(&ours))?))
+    })?;
+    differences::finish(&store.settings.checkout, &tally, first, stock.fact("version"), ours.fact("version"))
 }
 
 /// Distributes the sequences over pairs of VMMs that run at the same time.
@@ -120,18 +92,5 @@ fn play(
         if sender.send(Tally::of(share, &mut stock, &mut ours)).is_err() {
             return Ok(());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn list_of_differences_is_made_of_the_results() {
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let found = Differences::read(&checkout.join(ACCEPTED)).unwrap();
-        let text = fs::read_to_string(checkout.join(README)).unwrap();
-        assert_eq!(found.placed(&text).unwrap(), text, "run `cargo xtask differential --accept`");
     }
 }

@@ -1,33 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask reasons`: triggers every reason of the protocol on real kernels, and records what the host was told.
 
-mod absent;
-mod table;
-
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result};
-use papr_unplug_tests::report::occurrence::{self, Occurrence};
+use papr_unplug_report::reasons;
+use papr_unplug_tests::report::occurrence;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::flavour::Flavour;
 use crate::cache::store::Store;
 use crate::command::test;
 
-/// The results of this machine.
-const RESULTS: &str = "target/reasons.json";
-/// The accepted results, which the table is made of.
-const ACCEPTED: &str = "tests/reasons.json";
-/// The table.
-const TABLE: &str = "docs/reasons.md";
-
 /// The arguments that select the tests.
 const TESTS: [&str; 6] = ["--package", "papr-unplug-tests", "--test", "reasons", "--run-ignored", "all"];
 /// The tests that only the debug kernel can pass.
 const DEBUG: &str = "test(/^debug::/)";
 
-/// Runs the tests that provoke reasons, on the kernels that have what they need.
+/// Runs the tests that trigger reasons, on the kernels that have what they need.
 pub(crate) fn run(store: &Store) -> Result<()> {
     let seen = occurrence::directory();
     if seen.exists() {
@@ -38,65 +28,5 @@ pub(crate) fn run(store: &Store) -> Result<()> {
         let arguments: Vec<&str> = TESTS.iter().copied().chain(["-E", &filter]).collect();
         test::nextest(store, &artifacts, &arguments, &[])?;
     }
-    let found = collect(&seen)?;
-    fs::write(store.settings.checkout.join(RESULTS), serde_json::to_string_pretty(&found)? + "\n")?;
-    println!("{}", table::of(&found, &table::reasons(&store.settings.checkout)?));
-    Ok(())
-}
-
-/// Reads what the tests have recorded, and sorts it.
-fn collect(dir: &Path) -> Result<Vec<Occurrence>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
-        let evidence = serde_json::from_str(&fs::read_to_string(&path)?);
-        found.push(evidence.with_context(|| format!("{} is malformed", path.display()))?);
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// Takes this machine's results over into the repository.
-pub(crate) fn accept(checkout: &Path) -> Result<()> {
-    let text = fs::read_to_string(checkout.join(RESULTS)).context("run `cargo xtask reasons` first")?;
-    let found: Vec<Occurrence> = serde_json::from_str(&text)?;
-    fs::write(checkout.join(ACCEPTED), text)?;
-    fs::write(checkout.join(TABLE), table::of(&found, &table::reasons(checkout)?)).context("cannot write the table")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn checkout() -> &'static Path {
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-    }
-
-    fn accepted() -> Vec<Occurrence> {
-        serde_json::from_str(&fs::read_to_string(checkout().join(ACCEPTED)).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn table_is_made_of_the_results() {
-        let table = table::of(&accepted(), &table::reasons(checkout()).unwrap());
-        assert_eq!(table, fs::read_to_string(checkout().join(TABLE)).unwrap(), "run `cargo xtask reasons --accept`");
-    }
-
-    #[test]
-    fn every_reason_was_provoked_or_it_is_said_why_not() {
-        let accepted = accepted();
-        for reason in table::reasons(checkout()).unwrap() {
-            let provoked = accepted.iter().any(|evidence| evidence.reason == reason);
-            assert_ne!(provoked, absent::why(&reason).is_some(), "{reason}");
-        }
-    }
-
-    #[test]
-    fn tests_that_provoked_a_reason_are_still_there() {
-        for evidence in accepted() {
-            let (module, test) = evidence.test.rsplit_once("::").unwrap();
-            let source = checkout().join(format!("tests/tests/reasons/{module}.rs"));
-            assert!(fs::read_to_string(&source).unwrap().contains(&format!("fn {test}()")), "{}", evidence.test);
-        }
-    }
+    reasons::finish(&store.settings.checkout)
 }

@@ -4,17 +4,18 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use papr_unplug_tests::artifacts as harness;
 use papr_unplug_tests::soak;
 
 use crate::artifacts::Artifacts;
-use crate::run::progress::Progress;
+use crate::artifacts::flavour::Flavour;
+use crate::cache::store::Store;
 
 /// Soaks for this many minutes, and prints the summary.
-pub(crate) fn run(artifacts: &Artifacts, minutes: u64, seed: u64, progress: &Progress) -> Result<()> {
-    let artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
-    progress.say(format!("soaking for {minutes} minutes; --seed {seed} repeats its random choices"));
-    let summary = soak::run(&artifacts, Duration::from_secs(60 * minutes), seed, &|line| progress.say(line))?;
+pub(crate) fn run(store: &Store, flavour: Flavour, minutes: u64, seed: u64) -> Result<()> {
+    let artifacts = Artifacts::ensure(store, flavour)?;
+    let say = |line: &str| store.progress.say(line);
+    say(&format!("soaking for {minutes} minutes; --seed {seed} repeats its random choices"));
+    let summary = soak::run(&artifacts.for_harness()?, Duration::from_secs(60 * minutes), seed, &say)?;
     print!("{summary}");
     println!("Each request ended once, and no guest's kernel has complained.");
     Ok(())

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use papr_unplug_differential::program::Program;
 use walkdir::WalkDir;
 
 use crate::cache::artifact::Artifact;
@@ -105,6 +106,11 @@ fn copy_firmware(from: &Path, tree: &Path, to: &Path) -> Result<()> {
 
 fn in_tree(tree: &Path, absolute: impl AsRef<Path>) -> PathBuf {
     tree.join(absolute.as_ref().strip_prefix("/").unwrap_or(absolute.as_ref()))
+}
+
+/// Returns a complete QEMU as tests without a guest start it.
+pub(crate) fn program(qemu: &Artifact) -> Program {
+    Program::new(&qemu.path(PROGRAM), &qemu.path(DATA))
 }
 
 /// Copies a file. The error names it.

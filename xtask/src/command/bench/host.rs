@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use papr_unplug_report::bench::table::{self, Row, Target};
 
 use crate::artifacts::qemu::Qemu;
 use crate::artifacts::qemu::source::Release;
 use crate::cache::store::Store;
-use crate::command::bench::table::{self, Row, Target};
 use crate::command::instructions;
 use crate::run::log::output_of;
 use crate::run::machine;
@@ -29,7 +29,7 @@ const CONNECTORS: [u32; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 const LMBS: [u32; 5] = [1, 16, 256, 4_096, 65_536];
 
 /// Measures, and prints the table.
-pub(super) fn run(store: &Store) -> Result<()> {
+pub(super) fn run(store: &Store, file: &Path) -> Result<()> {
     machine::require_test_tools(&store.progress)?;
     let program = Program::build(store)?;
     let mut rows = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn run(store: &Store) -> Result<()> {
     rows.extend(program.releases()?);
     rows.extend(program.creations()?);
     rows.extend(program.beside_qemu(store)?);
-    table::print(&rows, &store.settings.checkout.join("target/bench-host.json"))?;
+    table::print(&rows, file)?;
 
     store.progress.say(format!("==> cargo bench --package {PACKAGE} --bench {TIMED}"));
     let mut timed = cargo(store);

@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask demo`: plays every scenario in every pairing, and prints what the host was told.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
+//! Demonstration: what the host is told in every scenario and pairing.
 
 use anyhow::{Context, Result, ensure};
-use papr_unplug_tests::artifacts as harness;
-use papr_unplug_tests::pairing::Side;
-use papr_unplug_tests::removal::Outcome;
-use papr_unplug_tests::report::demo::{self, PAIRINGS, ROUNDS, Row};
-use papr_unplug_tests::story::scenario::Scenario;
-use papr_unplug_tests::vm;
-
-use crate::artifacts::Artifacts;
-use crate::run::progress::Progress;
+use papr_unplug_tests::{
+    artifacts::{Artifacts, target},
+    pairing::Side,
+    removal::Outcome,
+    report::demo::{self, PAIRINGS, ROUNDS, Row},
+    story::scenario::Scenario,
+    vm,
+};
+use std::{collections::BTreeMap, fmt::Write as _, fs};
 
 /// Plays all scenarios, prints a table, and writes the rows to `target/demo.json`.
-pub(crate) fn run(artifacts: &Artifacts, progress: &Progress) -> Result<()> {
-    let artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
-    let rows = demo::play(&artifacts, &PAIRINGS, ROUNDS, &|line| progress.say(line))?;
-    let file = harness::target().join("demo.json");
+pub fn run(artifacts: &Artifacts, say: &dyn Fn(&str)) -> Result<()> {
+    let rows = demo::play(artifacts, &PAIRINGS, ROUNDS, say)?;
+    let file = target().join("demo.json");
     fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")
         .with_context(|| format!("cannot write {}", file.display()))?;
     print!("{}", rendered(&rows));

@@ -1,61 +1,75 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Results of one kernel.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context, Result};
-use papr_unplug_tests::pairing::Pairing;
-use papr_unplug_tests::report::demo::Row;
-use papr_unplug_tests::report::survey::Survey;
-use papr_unplug_tests::story::scenario;
+use papr_unplug_tests::{
+    pairing::Pairing,
+    report::{demo::Row, survey::Survey},
+    story::scenario,
+};
 use serde::{Deserialize, Serialize};
+use std::{fs, path::Path};
 
 /// One kernel's results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub struct Record {
     /// The name in `cargo xtask kernels`.
-    pub(crate) kernel: String,
+    pub kernel: String,
     /// Debian's version of the package.
-    pub(crate) version: String,
+    pub version: String,
     /// The major version of the gcc that the kernel and the module were built with.
-    pub(crate) gcc: String,
+    pub gcc: String,
     /// The last commit that had changed the module, with `-dirty` if it had changed since.
-    pub(crate) commit: String,
-    pub(crate) survey: Survey,
-    pub(crate) scenarios: Vec<Scenario>,
-    pub(crate) suite: Suite,
+    pub commit: String,
+    /// What the module found.
+    pub survey: Survey,
+    /// The outcomes of the demonstration's scenarios.
+    pub scenarios: Vec<Scenario>,
+    /// The counts of the tests.
+    pub suite: Suite,
 }
 
-/// The outcomes of one scenario: of the stock guest and of the module on stock QEMU, and of the module on ours.
+/// The outcomes of one scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Scenario {
-    pub(crate) name: String,
-    pub(crate) stock: ScenarioOutcome,
-    pub(crate) ours_on_stock: ScenarioOutcome,
-    pub(crate) ours: ScenarioOutcome,
+pub struct Scenario {
+    /// What the host asked for.
+    pub name: String,
+    /// Of the stock guest on stock QEMU.
+    pub stock: ScenarioOutcome,
+    /// Of the module on stock QEMU.
+    pub ours_on_stock: ScenarioOutcome,
+    /// Of the module on our QEMU.
+    pub ours: ScenarioOutcome,
 }
 
 /// What the host was told, and how a second request ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ScenarioOutcome {
-    pub(crate) outcome: String,
-    pub(crate) events: usize,
-    pub(crate) reason: Option<String>,
-    pub(crate) retry: Option<String>,
+pub struct ScenarioOutcome {
+    /// What became of the request.
+    pub outcome: String,
+    /// The number of events.
+    pub events: usize,
+    /// The reason of the refusal.
+    pub reason: Option<String>,
+    /// The answer to a second request.
+    pub retry: Option<String>,
 }
 
 /// The counts of the tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Suite {
-    pub(crate) tests: u32,
-    pub(crate) failed: u32,
-    pub(crate) seconds: u32,
+pub struct Suite {
+    /// The number of tests that were run.
+    pub tests: u32,
+    /// The number of tests that failed.
+    pub failed: u32,
+    /// The duration.
+    pub seconds: u32,
 }
 
 impl Suite {
     /// Reads nextest's JUnit report.
-    pub(crate) fn read(junit: &str) -> Option<Self> {
+    pub fn read(junit: &str) -> Option<Self> {
         let line = junit.lines().find(|line| line.starts_with("<testsuites "))?;
         let attribute = |name: &str| line.split_once(&format!(" {name}=\""))?.1.split('"').next();
         let number = |name| attribute(name)?.parse::<u32>().ok();
@@ -66,10 +80,10 @@ impl Suite {
 }
 
 /// The pairings of the scenarios.
-pub(crate) const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::OURS];
+pub const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::OURS];
 
 /// Returns the scenarios of a demonstration in [`PAIRINGS`].
-pub(crate) fn scenarios(rows: &[Row]) -> Vec<Scenario> {
+pub fn scenarios(rows: &[Row]) -> Vec<Scenario> {
     let told = |scenario, Pairing { guest, vmm }: Pairing| {
         let row = rows.iter().find(|row| row.scenario == scenario && row.guest == guest && row.vmm == vmm);
         row.map_or_else(ScenarioOutcome::default, |row| ScenarioOutcome {

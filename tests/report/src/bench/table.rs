@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Table of measurements and their targets.
 
-use std::fs;
-use std::path::Path;
+//! Table of measurements and their targets.
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+use std::{fs, path::Path};
 
 /// One line of the table.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
+pub struct Row {
     what: String,
     value: f64,
     unit: &'static str,
@@ -20,21 +19,26 @@ pub(super) struct Row {
 /// A limit for the value.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Target {
+pub enum Target {
+    /// The largest permitted value.
     AtMost(f64),
+    /// The smallest permitted value.
     AtLeast(f64),
 }
 
 impl Row {
-    pub(super) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    /// Returns a row without a target.
+    pub fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { what: what.into(), value, unit, target: None }
     }
 
-    pub(super) fn with_target(self, target: Target) -> Self {
+    /// Sets the target.
+    pub fn with_target(self, target: Target) -> Self {
         Self { target: Some(target), ..self }
     }
 
-    pub(super) fn is_met(&self) -> bool {
+    /// Returns whether the value is within the target.
+    pub fn is_met(&self) -> bool {
         match self.target {
             None => true,
             Some(Target::AtMost(most)) => self.value <= most,
@@ -42,7 +46,8 @@ impl Row {
         }
     }
 
-    pub(super) fn line(&self) -> String {
+    /// Returns the row as a line of text.
+    pub fn line(&self) -> String {
         let Self { what, value, unit, target } = self;
         let limit = match target {
             None => String::new(),
@@ -56,7 +61,7 @@ impl Row {
 }
 
 /// Prints the rows, and writes them to `file` as JSON.
-pub(super) fn print(rows: &[Row], file: &Path) -> Result<()> {
+pub fn print(rows: &[Row], file: &Path) -> Result<()> {
     fs::write(file, serde_json::to_string_pretty(rows)? + "\n")
         .with_context(|| format!("cannot write {}", file.display()))?;
     rows.iter().for_each(|row| println!("{}", row.line()));
@@ -65,7 +70,7 @@ pub(super) fn print(rows: &[Row], file: &Path) -> Result<()> {
 }
 
 /// Fails if a row misses its target.
-pub(super) fn check(rows: &[Row]) -> Result<()> {
+pub fn check(rows: &[Row]) -> Result<()> {
     let missed: Vec<_> = rows.iter().filter(|row| !row.is_met()).map(|row| row.what.as_str()).collect();
     ensure!(missed.is_empty(), "these miss their targets: {}", missed.join("; "));
     Ok(())

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Reasons that were not provoked, and why.
 
 /// Returns why this reason cannot be triggered, if it cannot.

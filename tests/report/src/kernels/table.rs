@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Tables of the results for people: docs/kernels.md.
 
+use crate::{
+    kernels::{
+        left_out,
+        record::{Record, ScenarioOutcome},
+    },
+    markdown,
+};
+use anyhow::Result;
 use std::fmt::Write as _;
-
-use anyhow::{Context, Result};
-
-use crate::command::kernels::left_out;
-use crate::command::kernels::record::{Record, ScenarioOutcome};
 
 /// The longest line of text.
 const COLUMNS: usize = 120;
 
 /// The markers around the tables in docs/kernels.md.
 const BEGIN: &str = "<!-- Generated from tests/kernels.json by `cargo xtask kernels --accept`; do not edit. -->\n";
-const END: &str = "<!-- End of what is generated. -->\n";
 
 /// Returns the tables.
 pub(crate) fn of(records: &[Record]) -> String {
@@ -144,9 +147,7 @@ fn duration(seconds: u32) -> String {
 
 /// Returns `text` with the tables in their place.
 pub(crate) fn placed(text: &str, records: &[Record]) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).context("docs/kernels.md has no place for the tables")?;
-    let (_, after) = rest.split_once(END).context("docs/kernels.md does not say where the tables end")?;
-    Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", of(records)))
+    markdown::replaced(text, BEGIN, &of(records))
 }
 
 #[cfg(test)]

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench guest`: cost of the module.
+
+//! Cost of the guest module.
 //!
 //! The time until the host is told of a refusal is measured, in turns with stock parts. The cost of the module's probes is
 //! counted in instructions of the guest.
 
+use crate::bench::table::{self, Row, Target};
 use anyhow::{Context, Result};
-use papr_unplug_tests::artifacts as harness;
-use papr_unplug_tests::pairing::{Pairing, Side};
-use papr_unplug_tests::report::cost::{self, Instructions, Latencies, Removals, Size};
-use papr_unplug_tests::report::median::median;
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::flavour::Flavour;
-use crate::cache::store::Store;
-use crate::command::bench::table::{self, Row, Target};
+use papr_unplug_tests::{
+    artifacts::Artifacts,
+    pairing::{Pairing, Side},
+    report::{
+        cost::{self, Instructions, Latencies, Removals, Size},
+        median::median,
+    },
+};
+use std::path::Path;
 
 /// How many times each guest is asked for its last CPU.
 const REFUSALS: usize = 201;
@@ -25,22 +27,20 @@ const LARGEST: f64 = 64.0;
 /// The pairings, the stock one first.
 const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
 
-/// Measures, and prints the table.
-pub(super) fn run(store: &Store) -> Result<()> {
-    let artifacts = Artifacts::ensure(store, Flavour::Default)?;
-    let artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
-    store.progress.say("loading the module");
-    let mut rows = sizes(&artifacts)?;
-    store.progress.say("asking for the last CPU, in each pairing in turns");
-    rows.extend(refusals(&cost::refusals(&artifacts, REFUSALS, &PAIRINGS)?)?);
-    store.progress.say("counting the instructions of removals");
-    rows.extend(removals(&cost::removals(&artifacts, REMOVALS)?)?);
-    table::print(&rows, &store.settings.checkout.join("target/bench-guest.json"))?;
+/// Measures, prints the table, and writes it to `file`. Fails if a target is missed.
+pub fn run(artifacts: &Artifacts, file: &Path, say: &dyn Fn(&str)) -> Result<()> {
+    say("loading the module");
+    let mut rows = sizes(artifacts)?;
+    say("asking for the last CPU, in each pairing in turns");
+    rows.extend(refusals(&cost::refusals(artifacts, REFUSALS, &PAIRINGS)?)?);
+    say("counting the instructions of removals");
+    rows.extend(removals(&cost::removals(artifacts, REMOVALS)?)?);
+    table::print(&rows, file)?;
     table::check(&rows)
 }
 
 /// Measures the sizes of the module.
-fn sizes(artifacts: &harness::Artifacts) -> Result<Vec<Row>> {
+fn sizes(artifacts: &Artifacts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for Size { face, content, empty, loaded, file } in cost::sizes(artifacts)? {
         let row = |what, bytes| Row::new(format!("module, {face}, {what}"), kib(bytes), "KiB");

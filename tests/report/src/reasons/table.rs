@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `docs/reasons.md`, the table of reasons.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-
+use crate::reasons::absent;
 use anyhow::{Context, Result};
 use papr_unplug_tests::report::occurrence::Occurrence;
 use serde::Deserialize;
-
-use crate::command::reasons::absent;
+use std::{fmt::Write as _, fs, path::Path};
 
 const HEAD: &str = "\
 <!-- SPDX-License-Identifier: MIT OR Apache-2.0 -->

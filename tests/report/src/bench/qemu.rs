@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench qemu`: durations of removals on our QEMU, compared with a stock one that is built in the same way from
-//! the same source.
+
+//! Durations of removals on our QEMU, compared with a stock one that is built in the same way from the same source.
 //!
 //! Removals with guests are what users wait for. Removals without one show the VMM alone, as a function of the LMBs.
 
-use std::iter;
-use std::time::Duration;
-
+use crate::bench::table::{self, Row, Target};
 use anyhow::{Context, Result};
-use papr_unplug_differential::large_dimm::{LargeDimm, Took};
-use papr_unplug_differential::program::Program;
-use papr_unplug_tests::artifacts as harness;
-use papr_unplug_tests::pairing::Pairing;
-use papr_unplug_tests::report::cost::{self, Latencies};
-use papr_unplug_tests::report::median::median;
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::qemu::source::Release;
-use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::artifact::Artifact;
-use crate::cache::store::Store;
-use crate::command::bench::table::{self, Row, Target};
+use papr_unplug_differential::{
+    large_dimm::{LargeDimm, Took},
+    program::Program,
+};
+use papr_unplug_tests::{
+    artifacts::Artifacts,
+    pairing::Pairing,
+    report::{
+        cost::{self, Latencies},
+        median::median,
+    },
+};
+use std::{iter, path::Path, time::Duration};
 
 /// How many times each guest is asked for its last CPU.
 const REFUSALS: usize = 201;
@@ -41,19 +38,16 @@ const AS_FAST: f64 = 1.05;
 /// The stock guest on both QEMUs, and our guest on ours.
 const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
 
-/// Measures, and prints the table.
-pub(super) fn run(store: &Store) -> Result<()> {
-    let artifacts = Artifacts::ensure(store, Flavour::Default)?;
-    let mut artifacts: harness::Artifacts = serde_json::from_value(serde_json::to_value(artifacts)?)?;
-    let [stock, ours] = store.ensure_all([&Qemu::Stock(Release::Stable), &Qemu::Ours(Release::Stable)])?;
-    artifacts.qemu_stock = stock.path(bundle::PROGRAM);
-    store.progress.say("asking for the last CPU, in each pairing in turns");
-    let mut rows = guests("last CPU refused", &cost::refusals(&artifacts, REFUSALS, &PAIRINGS)?)?;
-    store.progress.say(format!("removing a DIMM of {LARGE} LMBs, in each pairing in turns"));
-    let removals = cost::large_removals(&artifacts, LARGE, REMOVALS, &PAIRINGS)?;
+/// Measures, prints the table, and writes it to `file`. Fails if a target is missed. `artifacts` has the stock QEMU `stock`,
+/// and ours.
+pub fn run(artifacts: &Artifacts, stock: &Program, ours: &Program, file: &Path, say: &dyn Fn(&str)) -> Result<()> {
+    say("asking for the last CPU, in each pairing in turns");
+    let mut rows = guests("last CPU refused", &cost::refusals(artifacts, REFUSALS, &PAIRINGS)?)?;
+    say(&format!("removing a DIMM of {LARGE} LMBs, in each pairing in turns"));
+    let removals = cost::large_removals(artifacts, LARGE, REMOVALS, &PAIRINGS)?;
     rows.extend(guests(&format!("DIMM of {LARGE} LMBs removed"), &removals)?);
-    rows.extend(curve(store, &stock, &ours)?);
-    table::print(&rows, &store.settings.checkout.join("target/bench-qemu.json"))?;
+    rows.extend(curve(stock, ours, say)?);
+    table::print(&rows, file)?;
     table::check(&rows)
 }
 
@@ -72,11 +66,11 @@ fn guests(what: &str, latencies: &[Latencies]) -> Result<Vec<Row>> {
 }
 
 /// Measures removals without a guest for each size.
-fn curve(store: &Store, stock: &Artifact, ours: &Artifact) -> Result<Vec<Row>> {
+fn curve(stock: &Program, ours: &Program, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for lmbs in CURVE {
-        store.progress.say(format!("removing a DIMM of {lmbs} LMBs without a guest, in turns"));
-        let mut machines = [start(stock, lmbs)?, start(ours, lmbs)?];
+        say(&format!("removing a DIMM of {lmbs} LMBs without a guest, in turns"));
+        let mut machines = [LargeDimm::start(stock, lmbs)?, LargeDimm::start(ours, lmbs)?];
         let mut took = [const { Vec::new() }; 2];
         for _ in 0..REMOVALS_PER_SIZE {
             for (machine, took) in iter::zip(&mut machines, &mut took) {
@@ -89,10 +83,6 @@ fn curve(store: &Store, stock: &Artifact, ours: &Artifact) -> Result<Vec<Row>> {
         rows.extend(side_by_side(&format!("{what}, deleted"), &took, |took| took.asking + took.giving_back, target)?);
     }
     Ok(rows)
-}
-
-fn start(qemu: &Artifact, lmbs: u32) -> Result<LargeDimm> {
-    LargeDimm::start(&Program::new(&qemu.path(bundle::PROGRAM), &qemu.path(bundle::DATA)), lmbs)
 }
 
 /// Compares a part of the durations of stock (first) and ours.
