@@ -125,7 +125,7 @@ impl Vm {
             // Events of earlier removals are skipped.
             self.trace.so_far(&mut self.guest)?;
         }
-        let request = self.send(device)?;
+        let request = self.try_request(device)?;
         self.traced_requests += u32::from(request.is_ok());
         Ok(request)
     }
@@ -150,7 +150,8 @@ impl Vm {
     /// is told about.
     pub fn remove_untraced(&mut self, device: &(impl Device + ?Sized)) -> Result<TimedOutcome> {
         self.qmp.round_trip()?;
-        let request = self.send(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))?;
+        let request =
+            self.try_request(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))?;
         self.qmp.wait_for(request.before, "the outcome of a removal", |event| request.is_answered_by(event))?;
         let first = self.qmp.since(request.before).iter().find(|event| request.is_answered_by(&event.body));
         let latency = first.map(|event| request.latency(event)).unwrap_or_default();
@@ -159,10 +160,45 @@ impl Vm {
 
     /// Requests a device without reading the guest's trace.
     pub fn request_untraced(&mut self, device: &(impl Device + ?Sized)) -> Result<Request> {
-        self.send(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))
+        self.try_request(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))
     }
 
-    fn send(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Request, CommandError>> {
+    /// Requests a device `times` times as fast as the VMM accepts it, and waits for all outcomes. Returns the number of
+    /// refusals by their source and reason.
+    pub fn request_repeatedly(
+        &mut self,
+        device: &(impl Device + ?Sized),
+        times: u32,
+    ) -> Result<Vec<(Value, Value, u32)>> {
+        let first = self.qmp.moment();
+        let is_refusal = |event: &message::Event| event.name() == REFUSED && event.device() == Some(device.id());
+        let mut accepted = 0;
+        while accepted < times {
+            let before = self.qmp.moment();
+            match self.try_request(device)? {
+                Ok(_) => accepted += 1,
+                Err(_) => self.qmp.wait_for(before, "room for another request", is_refusal)?,
+            }
+        }
+        let mut last = first;
+        for _ in 0..times {
+            self.qmp.wait_for(last, "the outcome of a request", is_refusal)?;
+            last = self.qmp.after_first(last, is_refusal);
+        }
+        self.qmp.round_trip()?;
+        let mut counts: Vec<(Value, Value, u32)> = Vec::new();
+        for event in self.qmp.since(first).iter().filter(|event| is_refusal(&event.body)) {
+            let [source, reason] = ["source", "reason"].map(|name| event.body.data(name).cloned().unwrap_or_default());
+            match counts.iter_mut().find(|(of, why, _)| (of, why) == (&source, &reason)) {
+                Some((_, _, count)) => *count += 1,
+                None => counts.push((source, reason, 1)),
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Requests a device without reading the guest's trace. The inner error is the VMM's, which may reject the request.
+    pub fn try_request(&mut self, device: &(impl Device + ?Sized)) -> Result<Result<Request, CommandError>> {
         let id = device.id().to_owned();
         let before = self.qmp.moment();
         let sent = Instant::now();

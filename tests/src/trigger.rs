@@ -5,3 +5,4 @@
 pub mod administrator;
 pub mod busy;
 pub mod fault;
+pub mod probes;

@@ -7,3 +7,4 @@ pub mod migration;
 pub mod promise;
 pub mod qemu;
 pub mod qmp;
+pub mod snapshot;

@@ -2,7 +2,7 @@
 
 //! DIMMs.
 
-use crate::{device::Device, vm::Vm};
+use crate::{device::Device, observe::trace::Attempt, removal::Outcome, vm::Vm};
 use anyhow::{Context as _, Result, ensure};
 use papr_unplug_wire::wire::drc::DrcIndex;
 use serde_json::{Value, json};
@@ -54,15 +54,57 @@ impl Vm {
 
     /// Adds a DIMM of `size` bytes to a NUMA node and waits until it is online in the guest.
     pub fn plug_dimm_into(&mut self, node: u32, size: u64) -> Result<Dimm> {
+        let (dimm, attempt) = self.add_dimm(node, size)?;
+        ensure!(attempt.errno == 0, "the guest cannot add {}: error {}", dimm.id, attempt.errno);
+        Ok(dimm)
+    }
+
+    /// Adds a DIMM of `size` bytes, which the guest must fail to take into use.
+    pub fn plug_dimm_that_fails(&mut self, size: u64) -> Result<Dimm> {
+        let (dimm, attempt) = self.add_dimm(0, size)?;
+        ensure!(attempt.errno != 0, "the guest has added {}", dimm.id);
+        Ok(dimm)
+    }
+
+    /// Adds a DIMM of `size` bytes and requests it at once, and waits for its deletion. The guest may not have taken the hot
+    /// plug events by then.
+    pub fn add_and_delete_dimm(&mut self, size: u64) -> Result<()> {
+        let id = self.add_dimm_unconfigured(size)?;
+        let removal = self.remove_untraced(&id)?;
+        ensure!(removal.outcome == Outcome::Released, "{id} was {}", removal.outcome);
+        self.forget(&id)
+    }
+
+    /// Adds a DIMM of `size` bytes and returns its id. Does not wait for the guest.
+    pub fn add_dimm_unconfigured(&mut self, size: u64) -> Result<String> {
+        let (id, device) = self.back_dimm(0, size)?;
+        self.qmp.execute("device_add", device)?;
+        Ok(id)
+    }
+
+    /// Waits until the guest has configured a device. Attempts that fail are skipped.
+    pub fn await_configured(&mut self) -> Result<()> {
+        while self.trace.addition(&mut self.guest)?.errno != 0 {}
+        Ok(())
+    }
+
+    /// Adds the memory backend of a DIMM. Returns the id of the DIMM, and the arguments of `device_add`.
+    fn back_dimm(&mut self, node: u32, size: u64) -> Result<(String, Value)> {
         self.devices += 1;
         let id = format!("dimm{}", self.devices);
         let backend = backend(&id);
         // Without `reserve` a large DIMM needs no more memory of the host than the guest touches.
         let ram = json!({ "qom-type": "memory-backend-ram", "id": backend, "size": size, "reserve": false });
         self.qmp.execute("object-add", ram)?;
-        self.plug(json!({ "driver": "pc-dimm", "id": id, "memdev": backend, "node": node }))?;
+        let device = json!({ "driver": "pc-dimm", "id": id, "memdev": backend, "node": node });
+        Ok((id, device))
+    }
+
+    fn add_dimm(&mut self, node: u32, size: u64) -> Result<(Dimm, Attempt)> {
+        let (id, device) = self.back_dimm(node, size)?;
+        let attempt = self.add(device)?;
         let address = self.address_of(&id)?;
-        Ok(Dimm { id, address })
+        Ok((Dimm { id, address }, attempt))
     }
 
     /// Deletes the memory backend of a DIMM that was released. Does nothing for other devices.
@@ -82,11 +124,16 @@ impl Vm {
 
     /// Adds a device and waits until the guest has configured it.
     pub(crate) fn plug(&mut self, device: Value) -> Result<()> {
-        self.trace.so_far(&mut self.guest)?;
-        self.qmp.execute("device_add", device.clone())?;
-        let attempt = self.trace.addition(&mut self.guest)?;
-        ensure!(attempt.errno == 0, "the guest does not take {device}: error {}", attempt.errno);
+        let attempt = self.add(device.clone())?;
+        ensure!(attempt.errno == 0, "the guest cannot add {device}: error {}", attempt.errno);
         Ok(())
+    }
+
+    /// Adds a device and waits for the end of the guest's attempt to configure it.
+    fn add(&mut self, device: Value) -> Result<Attempt> {
+        self.trace.so_far(&mut self.guest)?;
+        self.qmp.execute("device_add", device)?;
+        self.trace.addition(&mut self.guest)
     }
 
     fn address_of(&mut self, id: &str) -> Result<u64> {

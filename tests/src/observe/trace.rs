@@ -141,6 +141,12 @@ impl Trace {
         }
     }
 
+    /// Waits for the end of the kernel's work on the hypervisor's next request. Unlike [`Trace::attempt`] it needs no probe.
+    pub fn work(&mut self, guest: &mut Shell) -> Result<()> {
+        while self.next(guest).context("waiting for the kernel to end its work")? != TraceEvent::Done {}
+        Ok(())
+    }
+
     /// Waits for the end of the hypervisor's next addition. Removals may come before it: when a device is released, all
     /// its requests end for the host, but the guest still goes through them.
     pub fn addition(&mut self, guest: &mut Shell) -> Result<Attempt> {

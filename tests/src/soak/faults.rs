@@ -183,6 +183,18 @@ fn end_fault(vm: &mut Vm, fault: Fault) -> Result<()> {
     }
 }
 
+/// Requests a device while all atomic allocations fail, until the module has counted a dropped request. Returns the events
+/// about the request.
+pub fn lose_request(vm: &mut Vm, device: &impl Device) -> Result<Vec<Event>> {
+    let dropped = vm.counters()?.get("dropped") + 1;
+    let has_dropped = format!("grep -q '^dropped {dropped}$' /sys/kernel/debug/papr_unplug/counters");
+    vm.fail_atomic_allocations_until(100, &has_dropped, ALLOCATIONS_SUCCEED)?;
+    let request = vm.request_untraced(device)?;
+    vm.await_outcome(&request)?;
+    await_allocations(vm)?;
+    vm.events_about(&request)
+}
+
 /// Requests three DIMMs at once, `bursts` times, while atomic allocations fail.
 pub fn lose_requests_in_bursts(vm: &mut Vm, bursts: u64) -> Result<Outcomes> {
     vm.spare_caches(&SPARED_CACHES)?;

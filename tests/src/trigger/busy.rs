@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
 
 /// Pages that are held. A removal of their memory does not end before they are released.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "the pages are held until it is let go of"]
 pub struct HeldPages {
     pids: String,
@@ -45,6 +45,16 @@ impl Vm {
     /// See [`Shell::veto_offlining`].
     pub fn veto_offlining(&mut self) -> Result<()> {
         self.guest.veto_offlining()
+    }
+
+    /// Makes a memory notifier refuse with EBUSY to put any memory online, which makes additions fail.
+    pub fn veto_onlining(&mut self) -> Result<()> {
+        self.guest.inject_memory_error("MEM_GOING_ONLINE", -16)
+    }
+
+    /// Ends [`Vm::veto_onlining`].
+    pub fn allow_onlining(&mut self) -> Result<()> {
+        self.guest.inject_memory_error("MEM_GOING_ONLINE", 0)
     }
 
     /// See [`Shell::allow_offlining`].

@@ -4,7 +4,7 @@
 
 use crate::{removal::Request, vm::Vm};
 use anyhow::{Context as _, Result};
-use papr_unplug_wire::wire::drc::DrcIndex;
+use papr_unplug_wire::wire::{drc::DrcIndex, rtas::Indicator};
 
 /// Function of the kernel whose return value is overridden in workers, without a call to it.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,15 @@ impl Vm {
         self.unload_module()?;
         self.begin_fault(parameters)?;
         self.load_module()
+    }
+
+    /// Makes a CPU of the guest call `set-indicator` for each (indicator, connector, state). Does not wait: the CPU may remove
+    /// itself.
+    pub fn begin_set_indicator(&mut self, cpu: u32, calls: &[(Indicator, DrcIndex, u32)]) -> Result<()> {
+        let words: Vec<String> =
+            calls.iter().map(|(indicator, drc, state)| format!("{},{},{state}", indicator.0, drc.0)).collect();
+        let parameters = format!("caller={cpu} calls={}", words.join(","));
+        self.guest.start(&format!("insmod /lib/modules/papr_fault.ko {parameters} &")).map(drop)
     }
 
     /// Unloads `papr_fault.ko`.

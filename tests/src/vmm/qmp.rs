@@ -126,6 +126,12 @@ impl Qmp {
         Ok(())
     }
 
+    /// Returns the position after the first event since a position that satisfies `like`, or the last position.
+    pub fn after_first(&self, Moment(first): Moment, like: impl Fn(&message::Event) -> bool) -> Moment {
+        let index = self.since(Moment(first)).iter().position(|event| like(&event.body));
+        index.map_or(self.moment(), |index| Moment(first + index + 1))
+    }
+
     /// Reads one message and stores it as an answer or an event.
     fn note(&mut self, deadline: Deadline, what: &str) -> Result<(), QmpError> {
         let (at, message) = self.read(deadline, what)?;

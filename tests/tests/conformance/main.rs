@@ -6,8 +6,11 @@
 mod armed;
 mod fallback;
 mod guest_initiated;
+mod identities;
+mod leftovers;
 mod levels;
 mod life;
 mod migration;
 mod our_vmm;
 mod refusals;
+mod self_removal;
