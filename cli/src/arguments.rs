@@ -102,6 +102,9 @@ pub enum Command {
         /// Print the JSON object that QEMU returns
         #[arg(long)]
         json: bool,
+        /// List the latest outcomes as well
+        #[arg(long)]
+        outcomes: bool,
     },
     /// Explain a reason and what can be done about it; without one, list all reasons
     Explain {

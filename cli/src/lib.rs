@@ -73,7 +73,7 @@ fn perform(command: Command, out: &mut dyn io::Write) -> Result<ExitStatus> {
             wait::run(&vm.qmp, json, Patience::within(timeout), request, out)
         }
         Command::Withdraw { vm, json, request } => withdraw::run(&vm.qmp, json, request, out),
-        Command::List { vm, json } => list::run(&vm.qmp, json, out),
+        Command::List { vm, json, outcomes } => list::run(&vm.qmp, json, outcomes, out),
         Command::Explain { json, reason } => explain::run(reason.as_deref(), json, out),
         Command::Completions { shell } => manual::completions(shell, out),
         Command::Manual { directory } => manual::write(&directory),

@@ -8,6 +8,7 @@ use crate::{
     exit_status::ExitStatus,
     monitor::{Monitor, Stop},
     notes::Notes,
+    outcome::Outcome,
     schema::{QUERY, Request, UnplugStatus},
 };
 use anyhow::{Context as _, Result};
@@ -16,7 +17,7 @@ use serde_json::json;
 use std::io::Write;
 
 /// Prints the list.
-pub fn run(endpoint: &Endpoint, as_json: bool, out: &mut dyn Write) -> Result<ExitStatus> {
+pub fn run(endpoint: &Endpoint, as_json: bool, with_outcomes: bool, out: &mut dyn Write) -> Result<ExitStatus> {
     let notes = Notes::default();
     let mut monitor = Monitor::greet(endpoint, &notes)?;
     let answer = match ask(&mut monitor)? {
@@ -33,6 +34,9 @@ pub fn run(endpoint: &Endpoint, as_json: bool, out: &mut dyn Write) -> Result<Ex
     } else {
         let status: UnplugStatus = serde_json::from_value(answer).context("cannot parse the answer; try --json")?;
         write!(out, "{}", text(&status))?;
+        if with_outcomes {
+            write!(out, "{}", outcomes(&status))?;
+        }
     }
     Ok(ExitStatus::Done)
 }
@@ -56,6 +60,14 @@ fn text(status: &UnplugStatus) -> String {
         text += &format!("{number:<7}  {device:<width$}  {class:<6}  {state}\n");
     }
     text
+}
+
+fn outcomes(status: &UnplugStatus) -> String {
+    match status.outcomes.as_deref() {
+        None => "this VM does not list outcomes\n".to_owned(),
+        Some([]) => "no removal has ended\n".to_owned(),
+        Some(entries) => entries.iter().map(|entry| format!("{}\n", Outcome::listed(entry).entry())).collect(),
+    }
 }
 
 fn armed(status: &UnplugStatus) -> String {
@@ -129,6 +141,21 @@ mod tests {
              7        a-dimm                              memory  the guest has begun, an answer is promised\n\
              8        /machine/peripheral-anon/device[0]  cpu     the guest has not begun, no answer is promised\n"
         );
+    }
+
+    #[test]
+    fn outcomes_are_one_line_each() {
+        let status = UnplugStatus::of(json!({ "outcomes": [
+            { "request": 1, "device": "dimm1", "outcome": "refused", "reason": "last-cpu" },
+            { "request": 2, "outcome": "withdrawn" },
+        ] }));
+        assert_eq!(outcomes(&status), "request 1 dimm1 refused: last-cpu\nrequest 2 withdrawn\n");
+    }
+
+    #[test]
+    fn withheld_request_is_not_one_that_the_guest_has_not_begun() {
+        let request = Request { withheld: Some(true), started: Some(false), ..Request::default() };
+        assert_eq!(state(&request), "withheld: the guest is not asked until function 0 is");
     }
 
     #[test]

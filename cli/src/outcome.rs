@@ -174,6 +174,14 @@ impl Outcome {
         format!("{time} {}{numbered} {}", self.data.name(), self.summary())
     }
 
+    /// Formats an outcome of the past: request, device if it is known, and outcome.
+    pub fn entry(&self) -> String {
+        let request = self.data.request.map_or("?".to_owned(), |request| request.to_string());
+        let device = self.data.device.as_deref().or(self.data.path.as_deref());
+        let device = device.map(|device| format!(" {}", escaped(device))).unwrap_or_default();
+        format!("request {request}{device} {}", self.summary())
+    }
+
     /// Formats the outcome with its meaning and what can be done.
     pub fn text(&self) -> String {
         let mut text = format!("{}: {}\n", self.data.name(), self.summary());

@@ -154,10 +154,15 @@ impl Removal {
         if own.peek().is_none() || own.any(|request| request.promised == Some(true)) {
             return Ok(None);
         }
-        let withdrawn = match self.request.filter(|_| self.is_own) {
-            // Otherwise the request would stay open, and take the next hint from the one after it.
-            Some(request) => withdraw(monitor, request)?.is_ok(),
-            None => false,
+        // Otherwise the request would stay open, and take the next hint from the one after it.
+        let withdrawn = match self.request.filter(|_| self.is_own).map(|request| withdraw(monitor, request)) {
+            Some(Ok(Ok(_))) => true,
+            Some(Ok(Err(error))) if error.is_unknown_command() => false,
+            // The request has just ended; its outcome is among the events that were received before.
+            Some(Ok(Err(_))) => return Ok(None),
+            // The refusal was received before the connection was lost.
+            Some(Err(Stop::Lost(_))) | None => false,
+            Some(Err(stop)) => return Err(stop),
         };
         Ok(Some(outcome.charged(Charge { charged_to, own_request: self.request, withdrawn })))
     }

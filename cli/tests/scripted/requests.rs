@@ -71,6 +71,21 @@ fn own_request_that_cannot_be_withdrawn_is_said_to_be_pending() {
 }
 
 #[test]
+fn own_request_that_ends_before_it_is_withdrawn_has_its_own_outcome() {
+    let server = asked(|vm| {
+        refuses(vm, 6, "inferred");
+        vm.answers("query-device-unplug-requests", &status(&[(7, false)]));
+        let (_, id) = vm.expects("device-unplug-withdraw");
+        refuses(vm, 7, "reported-in-order");
+        vm.sends(&json!({ "error": { "class": "GenericError", "desc": "Request 7 has ended" }, "id": id }).to_string());
+    });
+    let output = papr_unplug(&server, &["unplug", "--json", "dimm1"]).code(3);
+    let object: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!((&object["request"], &object["source"]), (&json!(7), &json!("reported-in-order")));
+    server.finish();
+}
+
+#[test]
 fn inferred_refusal_of_an_earlier_request_is_no_answer_to_one_that_is_promised() {
     let server = asked(|vm| {
         refuses(vm, 6, "inferred");
