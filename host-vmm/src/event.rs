@@ -306,7 +306,7 @@ impl fmt::Display for Outcome {
         match self.end {
             End::Released => f.write_str("released, the device is deleted"),
             End::Refused(refusal) => match refusal.explanation() {
-                Some(Explanation { meaning, advice }) => write!(f, "{refusal}. {meaning} {advice}"),
+                Some(Explanation { meaning, advice, .. }) => write!(f, "{refusal}. {meaning} {advice}"),
                 None => write!(f, "{refusal}"),
             },
             End::Reset => f.write_str("closed by a reset, the device is deleted"),

@@ -7,14 +7,29 @@ use std::{env, fs, path::Path};
 
 const RENEW: &str = "PAPR_UNPLUG_RENEW";
 
-fn reasons() -> Vec<(u8, String, String)> {
+fn reasons() -> Vec<(u8, String, String, &'static str)> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/reasons.toml")).unwrap();
     let file: toml::Table = text.parse().unwrap();
     let entry = |reason: &toml::Value| {
         let text = |key: &str| reason[key].as_str().unwrap().to_owned();
-        (u8::try_from(reason["code"].as_integer().unwrap()).unwrap(), text("meaning"), text("advice"))
+        (
+            u8::try_from(reason["code"].as_integer().unwrap()).unwrap(),
+            text("meaning"),
+            text("advice"),
+            persistence(&text("persistence")),
+        )
     };
     file["reason"].as_array().unwrap().iter().map(entry).collect()
+}
+
+fn persistence(name: &str) -> &'static str {
+    match name {
+        "transient" => "Transient",
+        "needs-action" => "NeedsAction",
+        "permanent" => "Permanent",
+        "unknown" => "Unknown",
+        other => panic!("{other}"),
+    }
 }
 
 #[test]
@@ -23,8 +38,11 @@ fn generated_file_is_fresh() {
     let file = fs::read_to_string(&path).unwrap();
     let (head, rest) = file.split_once("match reason.0 {\n").unwrap();
     let (_, tail) = rest.split_once("            _ => return None,\n").unwrap();
-    let arm = |(code, meaning, advice): (u8, String, String)| {
-        format!("            {code} => (\n                {meaning:?},\n                {advice:?},\n            ),\n")
+    let arm = |(code, meaning, advice, persistence): (u8, String, String, &str)| {
+        format!(
+            "            {code} => (\n                {meaning:?},\n                {advice:?},\n                \
+             Persistence::{persistence},\n            ),\n"
+        )
     };
     let arms: String = reasons().into_iter().map(arm).collect();
     let fresh = format!("{head}match reason.0 {{\n{arms}            _ => return None,\n{tail}");

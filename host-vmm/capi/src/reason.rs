@@ -22,7 +22,7 @@ struct Words {
 static WORDS: LazyLock<Vec<Words>> = LazyLock::new(|| Reason::ALL.iter().filter_map(|reason| words(*reason)).collect());
 
 fn words(reason: Reason) -> Option<Words> {
-    let Explanation { meaning, advice } = Explanation::of(reason)?;
+    let Explanation { meaning, advice, .. } = Explanation::of(reason)?;
     let text = |text: &str| CString::new(text).ok();
     Some(Words { reason, name: text(reason.name()?)?, meaning: text(meaning)?, advice: text(advice)? })
 }
