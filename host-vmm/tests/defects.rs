@@ -2,7 +2,12 @@
 
 //! Every defect that was measured on stock parts, as a story: it is seen with the rules of stock QEMU, and not with this crate.
 //!
-//! A story is story to both VMMs by the same guest. `spec/model` has the stock rules, and plugs the crate in.
+//! A story is told to both VMMs by the same guest. `spec/model` has the stock rules.
+
+#[path = "oracle/mod.rs"]
+pub mod oracle;
+
+use oracle::host::Host;
 
 use papr_unplug::{
     Config, Offer, Span, Tracker,
@@ -18,13 +23,12 @@ use papr_unplug::{
     },
 };
 use papr_unplug_model::{
-    host::Host,
-    machine::{CPU0, Connector, Device, LMB0, LMB1, UNPLUG_STATUS},
+    machine::{CPU, CPU0, DIMM, Device, LMB0, LMB1, UNPLUG_STATUS},
     stock::Stock,
     vmm::{Effects, Event, Input, Outcome, Source, Vmm},
 };
 
-const LMB0_AND_LMB1: [Connector; 2] = [LMB0, LMB1];
+const LMB0_AND_LMB1: [DrcIndex; 2] = [LMB0, LMB1];
 
 /// Conversation with a VMM, and what the VMM has told so far.
 struct Story<V> {
@@ -50,7 +54,7 @@ impl<V: Vmm> Story<V> {
         self.rejected = asked.and_then(Result::err).or(self.rejected);
         for event in events {
             match event {
-                Event::Hotplug(_, token) => self.token = token,
+                Event::Hotplug(_, _, token) => self.token = token,
                 other => self.events.push(other),
             }
         }
@@ -61,18 +65,18 @@ impl<V: Vmm> Story<V> {
         self.step(Input::DeviceDel(device));
     }
 
-    fn set(&mut self, indicator: Indicator, connector: Connector, state: u32) {
-        self.step(Input::SetIndicator(indicator, connector.index(), state));
+    fn set(&mut self, indicator: Indicator, connector: DrcIndex, state: u32) {
+        self.step(Input::SetIndicator(indicator, connector, state));
     }
 
     /// Gives a connector back.
-    fn release(&mut self, connector: Connector) {
+    fn release(&mut self, connector: DrcIndex) {
         self.set(Indicator::ISOLATION_STATE, connector, 0);
         self.set(Indicator::ALLOCATION_STATE, connector, 0);
     }
 
     /// Sends a hint, as a stock kernel does.
-    fn unisolate(&mut self, connector: Connector) {
+    fn unisolate(&mut self, connector: DrcIndex) {
         self.set(Indicator::ISOLATION_STATE, connector, 1);
     }
 
@@ -83,7 +87,7 @@ impl<V: Vmm> Story<V> {
     }
 
     /// Reports a refusal, as the guest's module does. A VMM that takes no reports gets the hint, unless the kernel sent it.
-    fn refuse(&mut self, token: Token, connector: Connector, has_hinted: bool) {
+    fn refuse(&mut self, token: Token, connector: DrcIndex, has_hinted: bool) {
         let report = Report::Refused { token, reason: Reason::UNMOVABLE_PAGE, errno: Errno(16) };
         let is_taken = self.report(Some(connector), report).is_some_and(Status::is_success);
         if !is_taken && !has_hinted {
@@ -91,12 +95,12 @@ impl<V: Vmm> Story<V> {
         }
     }
 
-    fn report(&mut self, connector: Option<Connector>, report: Report) -> Option<Status> {
-        let index = connector.map_or(DrcIndex(0), Connector::index);
+    fn report(&mut self, connector: Option<DrcIndex>, report: Report) -> Option<Status> {
+        let index = connector.unwrap_or(DrcIndex(0));
         self.step(Input::SetIndicator(UNPLUG_STATUS, index, report.word().0))
     }
 
-    fn refusals(&self) -> Vec<(Connector, Reason, Source)> {
+    fn refusals(&self) -> Vec<(DrcIndex, Reason, Source)> {
         let refusal = |event: &Event| match *event {
             Event::Outcome(_, _, Outcome::Refused { connector, reason, source, .. }) => {
                 Some((connector, reason, source))
@@ -107,7 +111,7 @@ impl<V: Vmm> Story<V> {
     }
 
     fn is_deleted(&self, device: Device) -> bool {
-        self.events.contains(&Event::Deleted(device))
+        self.events.iter().any(|event| matches!(event, Event::Deleted(gone, ..) if *gone == device))
     }
 }
 
@@ -115,7 +119,7 @@ impl<V: Vmm> Story<V> {
 fn last_cpu_is_refused<V: Vmm>(vmm: V) -> Story<V> {
     let mut story = Story::new(vmm);
     story.arm();
-    story.device_del(Device::Cpu);
+    story.device_del(CPU);
     story.unisolate(CPU0);
     story.refuse(story.token, CPU0, true);
     story
@@ -133,7 +137,7 @@ fn last_cpu_refused_is_told_once_with_its_reason() {
 fn dimm_is_asked_for<V: Vmm>(vmm: V) -> Story<V> {
     let mut story = Story::new(vmm);
     story.arm();
-    story.device_del(Device::Dimm);
+    story.device_del(DIMM);
     story
 }
 
@@ -151,15 +155,15 @@ fn dimm_whose_first_lmb_is_busy_is_told_once_with_its_reason() {
 fn dimm_that_a_stock_guest_refused_in_silence_can_be_asked_for_again() {
     fn story<V: Vmm>(vmm: V) -> Story<V> {
         let mut story = Story::new(vmm);
-        story.device_del(Device::Dimm);
-        story.device_del(Device::Dimm);
+        story.device_del(DIMM);
+        story.device_del(DIMM);
         LMB0_AND_LMB1.into_iter().for_each(|lmb| story.release(lmb));
         story
     }
     assert_eq!(story(Stock::new()).rejected, Some("Memory unplug already in progress"));
     let ours = story(Host::new());
     assert_eq!(ours.rejected, None);
-    assert!(ours.is_deleted(Device::Dimm));
+    assert!(ours.is_deleted(DIMM));
 }
 
 /// PUE-V-040: "DIMM whose later LMB is busy: the event twice for one refusal"
@@ -167,7 +171,7 @@ fn dimm_that_a_stock_guest_refused_in_silence_can_be_asked_for_again() {
 fn dimm_whose_later_lmb_is_busy_is_told_once() {
     fn story<V: Vmm>(vmm: V) -> Story<V> {
         let mut story = Story::new(vmm);
-        story.device_del(Device::Dimm);
+        story.device_del(DIMM);
         story.unisolate(LMB0);
         story
     }
@@ -176,7 +180,7 @@ fn dimm_whose_later_lmb_is_busy_is_told_once() {
 }
 
 /// PUE-V-003, PUE-V-030, PUE-V-033: "PCI, PHB, PMEM refusal: no signal exists". The model has no such devices, and
-/// nothing with which a stock VMM could be story about them; here each of them has its say.
+/// nothing with which a stock VMM could be told about them; here each of them has its say.
 #[test]
 fn refusal_of_any_other_class_is_told() {
     let word = Report::Refused { token: Token::NONE, reason: Reason::IN_USE, errno: Errno(16) }.word().0;
@@ -211,9 +215,9 @@ fn two_requests_for_one_cpu_that_are_both_refused_have_two_outcomes() {
     fn story<V: Vmm>(vmm: V) -> Story<V> {
         let mut story = Story::new(vmm);
         story.arm();
-        story.device_del(Device::Cpu);
+        story.device_del(CPU);
         let first = story.token;
-        story.device_del(Device::Cpu);
+        story.device_del(CPU);
         for token in [first, story.token] {
             story.unisolate(CPU0);
             story.refuse(token, CPU0, true);
@@ -229,14 +233,14 @@ fn two_requests_for_one_cpu_that_are_both_refused_have_two_outcomes() {
 fn cpu_that_is_given_back_after_a_refusal_is_deleted() {
     fn story<V: Vmm>(vmm: V) -> Story<V> {
         let mut story = Story::new(vmm);
-        story.device_del(Device::Cpu);
-        story.device_del(Device::Cpu);
+        story.device_del(CPU);
+        story.device_del(CPU);
         story.unisolate(CPU0);
         story.release(CPU0);
         story
     }
-    assert!(!story(Stock::new()).is_deleted(Device::Cpu));
-    assert!(story(Host::new()).is_deleted(Device::Cpu));
+    assert!(!story(Stock::new()).is_deleted(CPU));
+    assert!(story(Host::new()).is_deleted(CPU));
 }
 
 /// PUE-V-053, PUE-V-063, PUE-V-090: "one LMB released, the DIMM refused, device_del again: QEMU aborts"
@@ -244,17 +248,17 @@ fn cpu_that_is_given_back_after_a_refusal_is_deleted() {
 fn dimm_that_is_half_gone_and_was_refused_can_be_asked_for_again() {
     fn story<V: Vmm>(vmm: V) -> Story<V> {
         let mut story = Story::new(vmm);
-        story.device_del(Device::Dimm);
+        story.device_del(DIMM);
         story.release(LMB0);
         story.unisolate(LMB1);
-        story.device_del(Device::Dimm);
+        story.device_del(DIMM);
         story.release(LMB1);
         story
     }
     assert_eq!(story(Stock::new()).abort, Some("spapr_drc_unplug_request: assertion failed: (drc->dev)"));
     let ours = story(Host::new());
     assert_eq!(ours.abort, None);
-    assert!(ours.is_deleted(Device::Dimm));
+    assert!(ours.is_deleted(DIMM));
 }
 
 /// PUE-V-080, PUE-V-090: "DIMM unplug pending, live migration, guest refuses: destination QEMU aborts"
@@ -262,7 +266,7 @@ fn dimm_that_is_half_gone_and_was_refused_can_be_asked_for_again() {
 fn dimm_that_is_refused_after_a_migration_is_told() {
     fn story<V: Vmm>(vmm: V) -> Story<V> {
         let mut story = Story::new(vmm);
-        story.device_del(Device::Dimm);
+        story.device_del(DIMM);
         story.step(Input::Migrate);
         story.unisolate(LMB0);
         story
@@ -278,8 +282,8 @@ fn dimm_that_was_refused_survives_a_reset() {
     ours.refuse(ours.token, LMB0, false);
     stock.step(Input::Reset);
     ours.step(Input::Reset);
-    assert!(stock.is_deleted(Device::Dimm));
-    assert!(!ours.is_deleted(Device::Dimm));
+    assert!(stock.is_deleted(DIMM));
+    assert!(!ours.is_deleted(DIMM));
 }
 
 /// PUE-V-041: "failed guest-initiated removal also UNISOLATEs: charged to a pending host request"
@@ -288,7 +292,7 @@ fn removal_that_failed_inside_the_guest_is_not_charged_to_a_request() {
     fn story<V: Vmm>(vmm: V) -> Story<V> {
         let mut story = Story::new(vmm);
         story.arm();
-        story.device_del(Device::Cpu);
+        story.device_del(CPU);
         story.unisolate(CPU0);
         story.release(CPU0);
         story
@@ -296,5 +300,5 @@ fn removal_that_failed_inside_the_guest_is_not_charged_to_a_request() {
     assert_eq!(story(Stock::new()).refusals(), [(CPU0, Reason::UNATTRIBUTED, Source::Inferred)]);
     let ours = story(Host::new());
     assert_eq!(ours.refusals(), []);
-    assert!(ours.is_deleted(Device::Cpu));
+    assert!(ours.is_deleted(CPU));
 }

@@ -8,51 +8,62 @@ pub mod oracle;
 
 use oracle::{
     action::{Action, Input, Name, Report},
-    lopar,
-    machine::{CPU, DEVICES, MEMORY, OFFERS, VACANT, indexes},
-    reference::{Device, Reference, Request, index, indexes_of},
+    expected::Oracle,
+    machine::{DEVICES, OFFERS, UNKNOWN, VACANT, index, indexes, plan},
     subject::Subject,
+};
+use papr_unplug::wire::{
+    offer::{Classes, Features},
+    token::Token,
+};
+use papr_unplug_model::{
+    lopar,
+    machine::Device,
+    reference::{Plugged, Reference, Request},
 };
 
 const CORE: u8 = 0;
 const DIMM: u8 = 3;
-const ARMED: [u16; 4] = [0, 1 << CPU, 1 << MEMORY, 1 << CPU | 1 << MEMORY];
+const ARMED: [Classes; 4] = [Classes::empty(), Classes::CPU, Classes::MEMORY, Classes::CPU.union(Classes::MEMORY)];
 
 /// Returns a machine with both devices, with these classes armed and no request open.
-fn machine(armed: u16) -> Reference {
-    let mut reference = Reference::new(Some(OFFERS[0]));
-    for device in [CORE, DIMM] {
-        reference.apply(Action::Plug(device));
-        reference.apply(Action::Boot(device));
+fn machine(armed: Classes) -> Reference {
+    let mut reference = Oracle::new(Some(OFFERS[0])).reference;
+    for device in [CORE, DIMM].map(plan) {
+        reference.plug(device);
+        reference.boot(device);
     }
-    (reference.armed, reference.features) = (armed, if armed == 0 { 0 } else { 3 });
+    let features = if armed.is_empty() { Features::empty() } else { Features::all() };
+    (reference.armed, reference.features) = (armed, features);
     reference
 }
 
 /// Returns the same machine after refusals: the removal of both devices is still wanted (PUE-V-061).
-fn refused(armed: u16) -> Reference {
+fn refused(armed: Classes) -> Reference {
     let mut reference = machine(armed);
-    reference.plugged.iter_mut().for_each(|device| device.wanted = true);
+    reference.plugged.iter_mut().for_each(|plugged| plugged.wanted = true);
     reference
 }
 
 /// Returns the reference with one request more, in every way.
 fn with_one_more(reference: &Reference) -> Vec<Reference> {
     let mut more = Vec::new();
-    for device in [CORE, DIMM].map(oracle::reference::plan) {
-        let is_armed = reference.armed & 1 << device.0 != 0;
-        let is_oldest = reference.open(device).next().is_none();
-        let hints = [None, Some(device.1)];
-        for (token, promised) in [(false, false), (true, false), (true, true)] {
+    for device in [CORE, DIMM].map(plan) {
+        let is_armed = reference.armed.contains(device.class());
+        let is_oldest = reference.open_of(device).next().is_none();
+        let hints = [None, Some(device.first)];
+        for (has_token, promised) in [(false, false), (true, false), (true, true)] {
             for hint in hints {
                 // Nothing is promised where nothing is armed; a hint is kept with the oldest request, if that is promised.
                 if (is_armed || !promised) && (hint.is_none() || (is_oldest && promised)) {
                     let mut after = reference.clone();
-                    after.asked += 1;
-                    let id = after.asked;
-                    let (started, withheld, imported) = (false, false, !token && id.is_multiple_of(2));
-                    after.requests.push(Request { id, device, token, promised, started, withheld, imported, hint });
-                    after.plugged.iter_mut().filter(|one| one.plan == device).for_each(|one| one.wanted = true);
+                    after.last += 1;
+                    after.tokens += 1;
+                    let id = after.last;
+                    let token = if has_token { Token(id as u16) } else { Token::NONE };
+                    let imported = !has_token && id.is_multiple_of(2);
+                    after.requests.push(Request { token, promised, imported, hint, ..Request::new(id, device) });
+                    after.plugged.iter_mut().filter(|one| one.device == device).for_each(|one| one.wanted = true);
                     more.push(after);
                 }
             }
@@ -78,14 +89,14 @@ fn with_states(reference: &Reference, core: &[u8], lmbs: &[u8]) -> Vec<Reference
         core.iter().flat_map(|core| lmbs.iter().flat_map(move |one| lmbs.iter().map(move |two| (*core, *one, *two))))
     {
         let mut after = reference.clone();
-        let states = [(DEVICES[0].1, core), (DEVICES[3].1, first), (DEVICES[3].1 + 1, second)];
+        let states = [(DEVICES[0].first, core), (DEVICES[3].first, first), (DEVICES[3].last(), second)];
         for connector in &mut after.connectors {
             let state = states.iter().find(|(index, _)| *index == connector.index);
             connector.state = state.map_or(connector.state, |(_, state)| *state);
         }
-        let is_gone = |device: &Device| {
+        let is_gone = |plugged: &Plugged| {
             let is_empty = |index| states.contains(&(index, 1));
-            device.wanted && indexes_of(device.plan).all(is_empty)
+            plugged.wanted && plugged.device.connectors().all(is_empty)
         };
         if !after.plugged.iter().any(is_gone) {
             all.push(after);
@@ -96,17 +107,17 @@ fn with_states(reference: &Reference, core: &[u8], lmbs: &[u8]) -> Vec<Reference
 
 /// Returns the places in [`indexes`] of every connector of the devices, of a vacant one, of an unknown one and of index 0.
 fn places() -> Vec<u8> {
-    let used: Vec<u32> =
-        [DEVICES[0], DEVICES[3]].into_iter().flat_map(indexes_of).chain([0, VACANT.1, u32::MAX]).collect();
-    (0..indexes().len() as u8).filter(|place| used.contains(&index(*place))).collect()
+    let devices = [DEVICES[0], DEVICES[3], VACANT].into_iter().flat_map(Device::connectors);
+    let used: Vec<u32> = devices.map(|connector| connector.0).chain([0, UNKNOWN]).collect();
+    (0..indexes().len() as u8).filter(|place| used.contains(&index(*place).0)).collect()
 }
 
 fn check(before: &Reference, actions: &[Action]) {
     let subject = Subject::of(before);
     for action in actions {
-        let (mut reference, mut subject) = (before.clone(), subject.clone());
-        reference.apply(*action);
-        subject.apply(*action, &reference);
+        let (mut oracle, mut subject) = (Oracle::of(before.clone()), subject.clone());
+        oracle.apply(*action);
+        subject.apply(*action, &oracle);
     }
 }
 
@@ -117,8 +128,8 @@ fn reports() -> Vec<Action> {
         names.into_iter().flat_map(|name| [Report::Started(name), Report::Refused(name, 6, 16), Report::Done(name)]);
     let arms = ARMED
         .into_iter()
-        .filter(|classes| *classes != 0)
-        .flat_map(|classes| [Report::Arm { classes, features: 1 }, Report::Arm { classes, features: 0 }]);
+        .filter(|classes| !classes.is_empty())
+        .flat_map(|classes| [1, 0].map(|features| Report::Arm { classes: classes.0, features }));
     let not_offered = [Report::Arm { classes: 0x80, features: 0 }, Report::Arm { classes: 2, features: 4 }];
     let reports: Vec<Report> = about.chain(arms).chain(not_offered).chain([Report::Disarm]).collect();
     let said = |place| reports.iter().map(move |report| Action::Report(place, *report));

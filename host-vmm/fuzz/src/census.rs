@@ -2,23 +2,24 @@
 
 //! What of the state machine a corpus reaches.
 
-use crate::oracle::{
-    action::Input,
-    lopar,
-    machine::{CPU, MEMORY, PCI, is_physical},
-    reference::{Occupant, Reference, Told},
+use crate::oracle::expected::Oracle;
+use papr_unplug::wire::{hotplug::Resource, rtas::Status};
+use papr_unplug_model::{
+    lopar::{self, Input, is_physical},
+    reference::{Clauses, Occupant},
+    vmm::{Event, Outcome, Source},
 };
 use std::{collections::BTreeSet, fmt};
 
 /// A transition: resource (CPU and PCI stand for all of their kind), state, occupant, input.
-type Transition = (u8, u8, Occupant, Input);
+type Transition = (Resource, u8, Occupant, Input);
 
 /// What was seen.
 #[derive(Debug, Default)]
 pub struct Census {
     transitions: BTreeSet<Transition>,
     statuses: BTreeSet<i32>,
-    clauses: BTreeSet<&'static str>,
+    clauses: Clauses,
     told: BTreeSet<&'static str>,
 }
 
@@ -30,14 +31,14 @@ const TOLD: [&str; 7] =
 
 impl Census {
     /// Takes note of what the last action was.
-    pub fn see(&mut self, reference: &Reference) {
-        let expected = &reference.expected;
+    pub fn see(&mut self, oracle: &Oracle) {
+        let expected = &oracle.expected;
         if let Some((resource, state, occupant, input)) = expected.transition {
             self.transitions.insert((kind(resource), state, occupant, input));
         }
-        self.statuses.extend(expected.status);
-        self.clauses.extend(&reference.clauses);
-        self.told.extend(expected.told.iter().map(name));
+        self.statuses.extend(expected.status.map(|Status(status)| status));
+        self.clauses.extend(oracle.clauses);
+        self.told.extend(expected.events.iter().map(name));
     }
 }
 
@@ -45,16 +46,16 @@ impl Census {
 /// back wholly, which only one of several connectors can be.
 fn every() -> BTreeSet<Transition> {
     let mut every = BTreeSet::new();
-    for resource in [CPU, MEMORY, PCI] {
+    for resource in [Resource::CPU, Resource::MEMORY, Resource::PCI] {
         let is_physical = is_physical(resource);
         let states: &[u8] = if is_physical { &lopar::PHYSICAL } else { &lopar::LOGICAL };
-        let empty = lopar::ends(is_physical).0;
+        let empty = lopar::empty(resource);
         for (state, input) in states.iter().flat_map(|state| Input::ALL.map(|input| (*state, input))) {
             every.insert((resource, state, Occupant::Kept, input));
             if state == empty {
                 every.insert((resource, state, Occupant::Nobody, input));
             }
-            if state != empty || resource != CPU {
+            if state != empty || resource != Resource::CPU {
                 every.insert((resource, state, Occupant::Wanted, input));
                 every.insert((resource, state, Occupant::Asked, input));
             }
@@ -63,24 +64,22 @@ fn every() -> BTreeSet<Transition> {
     every
 }
 
-fn kind(resource: u8) -> u8 {
+fn kind(resource: Resource) -> Resource {
     match resource {
-        MEMORY => MEMORY,
-        _ if is_physical(resource) => PCI,
-        _ => CPU,
+        Resource::MEMORY => Resource::MEMORY,
+        _ if is_physical(resource) => Resource::PCI,
+        _ => Resource::CPU,
     }
 }
 
-fn name(told: &Told) -> &'static str {
-    use crate::oracle::reference::How;
-    match told {
-        Told::Ask { token: true, .. } => TOLD[0],
-        Told::Ask { token: false, .. } => TOLD[1],
-        Told::Released { .. } => TOLD[2],
-        Told::Refused { how: How::Inferred, .. } => TOLD[4],
-        Told::Refused { .. } => TOLD[3],
-        Told::Reset { .. } => TOLD[5],
-        Told::Deleted { .. } => TOLD[6],
+fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Hotplug(_, _, token) => TOLD[if token.is_some() { 0 } else { 1 }],
+        Event::Outcome(_, _, Outcome::Refused { source: Source::Inferred, .. }) => TOLD[4],
+        Event::Outcome(_, _, Outcome::Refused { .. }) => TOLD[3],
+        Event::Outcome(_, _, Outcome::Reset | Outcome::Cas) => TOLD[5],
+        Event::Outcome(..) => TOLD[2],
+        Event::Deleted(..) => TOLD[6],
     }
 }
 
@@ -99,7 +98,7 @@ impl fmt::Display for Census {
         writeln!(f, "statuses: {} of {}, never {missing:?}", self.statuses.len(), STATUSES.len())?;
         let missing: Vec<_> = TOLD.iter().filter(|told| !self.told.contains(*told)).collect();
         writeln!(f, "events: {} of {}, never {missing:?}", self.told.len(), TOLD.len())?;
-        let clauses: Vec<_> = self.clauses.iter().copied().collect();
+        let clauses: Vec<_> = self.clauses.numbers().map(|number| format!("PUE-V-{number:03}")).collect();
         writeln!(f, "clauses that decided: {}: {}", clauses.len(), clauses.join(" "))
     }
 }

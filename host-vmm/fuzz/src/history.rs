@@ -6,8 +6,8 @@ use crate::{
     many::Many,
     oracle::{
         action::{Action, Report},
+        expected::Oracle,
         machine::{DEVICES, OFFERS},
-        reference::Reference,
         subject::Subject,
     },
 };
@@ -24,16 +24,16 @@ pub struct History {
 }
 
 impl History {
-    /// Lives it: the crate and the reference have to agree after every action. `seen` gets the reference after each.
-    pub fn live(&self, mut seen: impl FnMut(&Reference)) -> (Subject, Reference) {
-        let (mut subject, mut reference) = begun(self.offer).clone();
+    /// Lives it: the crate and the reference have to agree after every action. `seen` gets the oracle after each.
+    pub fn live(&self, mut seen: impl FnMut(&Oracle)) -> (Subject, Oracle) {
+        let (mut subject, mut oracle) = begun(self.offer).clone();
         for action in self.actions.0.iter().copied().map(meant) {
-            reference.apply(action);
-            subject.apply(action, &reference);
-            seen(&reference);
+            oracle.apply(action);
+            subject.apply(action, &oracle);
+            seen(&oracle);
         }
-        subject.check_saved(&reference);
-        (subject, reference)
+        subject.check_saved(&oracle.reference);
+        (subject, oracle)
     }
 }
 
@@ -49,16 +49,16 @@ fn meant(action: Action) -> Action {
 }
 
 /// A machine in which every device was plugged and configured, one for each offer and one for none.
-fn begun(offer: u8) -> &'static (Subject, Reference) {
-    static BEGUN: OnceLock<[(Subject, Reference); OFFERS.len() + 1]> = OnceLock::new();
+fn begun(offer: u8) -> &'static (Subject, Oracle) {
+    static BEGUN: OnceLock<[(Subject, Oracle); OFFERS.len() + 1]> = OnceLock::new();
     let begin = |place: usize| {
         let offer = OFFERS.get(place).copied();
-        let (mut subject, mut reference) = (Subject::new(offer), Reference::new(offer));
+        let (mut subject, mut oracle) = (Subject::new(offer), Oracle::new(offer));
         for action in (0..DEVICES.len() as u8).flat_map(|device| [Action::Plug(device), Action::Boot(device)]) {
-            reference.apply(action);
-            subject.apply(action, &reference);
+            oracle.apply(action);
+            subject.apply(action, &oracle);
         }
-        (subject, reference)
+        (subject, oracle)
     };
     let all = BEGUN.get_or_init(|| std::array::from_fn(begin));
     &all[usize::from(offer) % all.len()]

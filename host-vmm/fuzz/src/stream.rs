@@ -4,7 +4,10 @@
 
 use crate::{
     history::History,
-    oracle::{machine::OFFERS, subject::machine},
+    oracle::{
+        machine::OFFERS,
+        subject::{machine, plugged},
+    },
 };
 use arbitrary::Arbitrary;
 
@@ -24,14 +27,14 @@ pub fn restore(stream: Stream) {
             (OFFERS.get(usize::from(offer & 3)).copied(), crate::oracle::machine::DEVICES.to_vec(), bytes)
         }
         Stream::Damaged { cut, writes, history } => {
-            let (subject, reference) = history.live(|_| ());
+            let (subject, oracle) = history.live(|_| ());
             let mut bytes = subject.tracker.save();
             for (at, byte) in writes {
                 let length = bytes.len();
                 bytes[usize::from(at) % length] = byte;
             }
             bytes.truncate(cut.map_or(usize::MAX, usize::from));
-            (reference.configured, reference.plugged.iter().map(|device| device.plan).collect(), bytes)
+            (oracle.reference.config.offer, plugged(&oracle.reference), bytes)
         }
     };
     let mut tracker = machine(offer, &plugged);

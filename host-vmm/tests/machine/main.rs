@@ -7,29 +7,31 @@ pub mod oracle;
 
 use oracle::{
     action::{Action, Input, Name, Report},
+    expected::Oracle,
     machine::{DEVICES, OFFERS, indexes},
-    reference::Reference,
     subject::Subject,
 };
+use papr_unplug::wire::offer::Offer;
+use papr_unplug_model::machine::Device;
 use proptest::{prelude::*, sample::select};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use std::fmt;
 
-/// Reference of a machine in which everything is plugged and configured.
+/// Oracle about a machine in which everything is plugged and configured.
 #[derive(Clone)]
-struct Machine(Reference);
+struct Machine(Oracle);
 
 /// Prints the offer only: the beginning follows from it.
 impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Machine").field(&self.0.configured).finish()
+        f.debug_tuple("Machine").field(&self.0.reference.config.offer).finish()
     }
 }
 
-fn configured(offer: Option<(u32, u16, u8)>) -> Machine {
-    let mut reference = Reference::new(offer);
-    beginning().for_each(|action| reference.apply(action));
-    Machine(reference)
+fn configured(offer: Option<Offer>) -> Machine {
+    let mut oracle = Oracle::new(offer);
+    beginning().for_each(|action| oracle.apply(action));
+    Machine(oracle)
 }
 
 fn beginning() -> impl Iterator<Item = Action> {
@@ -82,14 +84,14 @@ impl ReferenceStateMachine for Machine {
         .boxed()
     }
 
-    fn transitions(Self(reference): &Self) -> BoxedStrategy<Action> {
+    fn transitions(Self(oracle): &Self) -> BoxedStrategy<Action> {
         let device = || 0..DEVICES.len() as u8;
         // A guest that was asked moves the connectors of open requests.
-        let asked: Vec<u8> = reference
-            .requests
-            .iter()
-            .flat_map(|request| oracle::reference::indexes_of(request.device))
-            .map(place_of)
+        let requests = oracle.reference.requests.iter();
+        let asked: Vec<u8> = requests
+            .map(|request| request.device)
+            .flat_map(Device::connectors)
+            .map(|connector| place_of(connector.0))
             .chain([1])
             .collect();
         let at = |report: Report, place| match report {
@@ -122,9 +124,9 @@ impl ReferenceStateMachine for Machine {
         .boxed()
     }
 
-    fn apply(Self(mut reference): Self, action: &Action) -> Self {
-        reference.apply(*action);
-        Self(reference)
+    fn apply(Self(mut oracle): Self, action: &Action) -> Self {
+        oracle.apply(*action);
+        Self(oracle)
     }
 }
 
@@ -134,9 +136,10 @@ impl StateMachineTest for Test {
     type SystemUnderTest = Subject;
     type Reference = Machine;
 
-    fn init_test(Machine(reference): &Machine) -> Subject {
-        let mut subject = Subject::new(reference.configured);
-        let mut begun = Reference::new(reference.configured);
+    fn init_test(Machine(oracle): &Machine) -> Subject {
+        let offer = oracle.reference.config.offer;
+        let mut subject = Subject::new(offer);
+        let mut begun = Oracle::new(offer);
         for action in beginning() {
             begun.apply(action);
             subject.apply(action, &begun);
@@ -144,9 +147,9 @@ impl StateMachineTest for Test {
         subject
     }
 
-    fn apply(mut subject: Subject, Machine(reference): &Machine, action: Action) -> Subject {
-        subject.apply(action, reference);
-        subject.check_saved(reference);
+    fn apply(mut subject: Subject, Machine(oracle): &Machine, action: Action) -> Subject {
+        subject.apply(action, oracle);
+        subject.check_saved(&oracle.reference);
         subject
     }
 }
@@ -157,7 +160,7 @@ const CASES: u32 = if cfg!(miri) { 2 } else { 400 };
 prop_state_machine! {
     #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// PUE-V-020 to PUE-V-026, PUE-V-030 to PUE-V-042, PUE-V-050 to PUE-V-054, PUE-V-060 to PUE-V-066, PUE-V-070 to
+    /// PUE-V-020 to PUE-V-026, PUE-V-030 to PUE-V-043, PUE-V-050 to PUE-V-057, PUE-V-060 to PUE-V-067, PUE-V-070 to
     /// PUE-V-072, PUE-V-080 to PUE-V-083, PUE-V-086 to PUE-V-088, PUE-V-090, PUE-V-100, PUE-V-104, PUE-V-105: histories with
     /// resets, migrations, imports and loads anywhere.
     #[test]

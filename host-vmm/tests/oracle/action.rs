@@ -2,6 +2,8 @@
 
 //! Actions of user, guest and VMM.
 
+use papr_unplug_model::lopar;
+
 /// Action on a VMM. Numbers choose from lists, modulo their length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
@@ -87,19 +89,8 @@ impl Input {
     pub const ALL: [Self; 6] =
         [Self::Isolate, Self::Unisolate, Self::Unusable, Self::Usable, Self::Configure, Self::Configured];
 
-    /// Returns LoPAR's indicator and state of a `set-indicator` call.
-    pub fn indicator(self) -> Option<(u32, u32)> {
-        match self {
-            Self::Isolate => Some((9001, 0)),
-            Self::Unisolate => Some((9001, 1)),
-            Self::Unusable => Some((9003, 0)),
-            Self::Usable => Some((9003, 1)),
-            Self::Configure | Self::Configured => None,
-        }
-    }
-
-    /// Returns the input of a `set-indicator` call.
-    pub fn of(indicator: u32, state: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|input| input.indicator() == Some((indicator, state)))
+    /// Returns the model's input of the same name.
+    pub fn of_model(self) -> lopar::Input {
+        lopar::Input::ALL[self as usize]
     }
 }

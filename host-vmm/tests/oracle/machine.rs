@@ -2,48 +2,66 @@
 
 //! Machine under test, with devices of every resource, of one and of several connectors.
 
-/// Device that can be plugged: LoPAR's resource type, first DRC index, number of connectors.
-pub type Plan = (u8, u32, u32);
+use papr_unplug::wire::{
+    drc::DrcIndex,
+    hotplug::Resource,
+    offer::{Classes, Features, Offer},
+    rtas::Indicator,
+};
+use papr_unplug_model::{machine::Device, reference::Config};
 
-pub const CPU: u8 = 1;
-pub const MEMORY: u8 = 2;
-pub const SLOT: u8 = 3;
-pub const PHB: u8 = 4;
-pub const PCI: u8 = 5;
-pub const PMEM: u8 = 6;
+const fn device(resource: Resource, first: u32, count: u32) -> Device {
+    Device { resource, first: DrcIndex(first), count }
+}
 
-pub const DEVICES: [Plan; 9] = [
-    (CPU, 0x1000_0001, 1),
-    (CPU, 0x1000_0002, 1),
-    (MEMORY, 0x8000_0008, 3),
-    (MEMORY, 0x8000_000B, 2),
-    (PHB, 0x2000_0001, 1),
-    (PMEM, 0x9000_0000, 1),
-    (PCI, 0x4000_0001, 1),
-    (PCI, 0x4000_0008, 2),
-    (SLOT, 0x4000_0100, 1),
+/// Every device that can be plugged.
+pub const DEVICES: [Device; 9] = [
+    device(Resource::CPU, 0x1000_0001, 1),
+    device(Resource::CPU, 0x1000_0002, 1),
+    device(Resource::MEMORY, 0x8000_0008, 3),
+    device(Resource::MEMORY, 0x8000_000B, 2),
+    device(Resource::PHB, 0x2000_0001, 1),
+    device(Resource::PMEM, 0x9000_0000, 1),
+    device(Resource::PCI, 0x4000_0001, 1),
+    device(Resource::PCI, 0x4000_0008, 2),
+    device(Resource::SLOT, 0x4000_0100, 1),
 ];
 
-/// Connector that never has a device.
-pub const VACANT: (u8, u32) = (MEMORY, 0x8000_0100);
+/// A connector behind which there is never a device.
+pub const VACANT: Device = device(Resource::MEMORY, 0x8000_0100, 1);
 
-/// DRC index of no connector.
+/// A DRC index that no connector has.
 pub const UNKNOWN: u32 = 0xFFFF_FFFF;
 
-/// Offers to guests: indicator, classes, features.
-pub const OFFERS: [(u32, u16, u8); 3] = [(9100, 0x7E, 3), (9999, 0x06, 1), (9555, 0x7E, 0)];
+const fn offer(indicator: u32, classes: u16, features: u8) -> Offer {
+    Offer::new(Indicator(indicator), Classes(classes), Features(features))
+}
+
+/// The offers that a VMM makes, one at a time.
+pub const OFFERS: [Offer; 3] = [offer(9100, 0x7E, 3), offer(9999, 0x06, 1), offer(9555, 0x7E, 0)];
 
 /// Number of requests that may be open, of all devices and of one.
 pub const BOUND: usize = 5;
 pub const BOUND_OF_DEVICE: usize = 3;
 
-/// Returns the DRC index of every connector, between 0 (no connector) and [`UNKNOWN`].
-pub fn indexes() -> Vec<u32> {
-    let devices = DEVICES.iter().flat_map(|(_, first, count)| *first..first + count);
-    [0].into_iter().chain(devices).chain([VACANT.1, UNKNOWN]).collect()
+/// The configuration of the reference, with this offer.
+pub fn config(offer: Option<Offer>) -> Config {
+    Config { offer, max_open: BOUND, max_open_per_device: BOUND_OF_DEVICE }
 }
 
-/// Returns whether the connectors of a resource have LoPAR's physical states.
-pub fn is_physical(resource: u8) -> bool {
-    matches!(resource, SLOT | PCI)
+/// Returns every DRC index there is, 0 (which is none) first and an unknown one last.
+pub fn indexes() -> Vec<u32> {
+    let devices = DEVICES.into_iter().chain([VACANT]).flat_map(Device::connectors).map(|index| index.0);
+    [0].into_iter().chain(devices).chain([UNKNOWN]).collect()
+}
+
+/// Returns the device that a number chooses.
+pub fn plan(place: u8) -> Device {
+    DEVICES[usize::from(place) % DEVICES.len()]
+}
+
+/// Returns the DRC index that a number chooses.
+pub fn index(place: u8) -> DrcIndex {
+    let all = indexes();
+    DrcIndex(all[usize::from(place) % all.len()])
 }

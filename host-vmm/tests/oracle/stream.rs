@@ -2,29 +2,30 @@
 
 //! Writer of a saved state, after the table in the documentation of `papr_unplug::snapshot`.
 
-use super::reference::{Reference, indexes_of};
+use papr_unplug_model::reference::Reference;
 
-/// Returns the stream that a VMM in this state saves if it keeps no outcomes. `token` returns the number of a request's token.
-pub fn stream(reference: &Reference, token: impl Fn(u64) -> u16) -> Vec<u8> {
+/// Returns the stream that a VMM in this state saves if it keeps no outcomes.
+pub fn stream(reference: &Reference) -> Vec<u8> {
     let mut bytes = Bytes(b"PUES".to_vec());
-    let (indicator, classes, features) = reference.offered.unwrap_or_default();
+    let terms = reference.offered.map(|offer| [offer.indicator, offer.classes, offer.features].map(|cell| cell.get()));
     let mut plugged = reference.plugged.clone();
-    plugged.sort_by_key(|device| device.plan.1);
+    plugged.sort_by_key(|plugged| plugged.device.first);
     bytes.u16(1);
-    bytes.u16(reference.armed);
-    bytes.u32(u32::from(reference.features));
-    [indicator, u32::from(classes), u32::from(features)].into_iter().for_each(|cell| bytes.u32(cell));
-    bytes.u64(reference.asked);
-    bytes.u64(u64::from(token(reference.asked)));
+    bytes.u16(reference.armed.0);
+    bytes.u32(u32::from(reference.features.0));
+    terms.unwrap_or_default().into_iter().for_each(|cell| bytes.u32(cell));
+    bytes.u64(reference.last);
+    bytes.u64(reference.tokens);
     bytes.u32(plugged.len() as u32);
     bytes.u32(reference.requests.len() as u32);
     bytes.u32(0);
-    for device in plugged {
-        let state = |index| reference.connectors.iter().find(|one| one.index == index).unwrap().state;
-        let states: Vec<u8> = indexes_of(device.plan).map(state).collect();
+    for plugged in plugged {
+        let device = plugged.device;
+        let state = |index| reference.connector(index).unwrap().state;
+        let states: Vec<u8> = device.connectors().map(state).collect();
         let runs: Vec<&[u8]> = states.chunk_by(|one, next| one == next).collect();
-        let numbers =
-            [device.plan.1, device.plan.2, u32::from(device.wanted) | u32::from(device.echo) << 1, runs.len() as u32];
+        let flags = u32::from(plugged.wanted) | u32::from(plugged.report_follows) << 1;
+        let numbers = [device.first.0, device.count, flags, runs.len() as u32];
         numbers.into_iter().for_each(|number| bytes.u32(number));
         for run in runs {
             bytes.u32(u32::from(run[0]));
@@ -33,9 +34,9 @@ pub fn stream(reference: &Reference, token: impl Fn(u64) -> u16) -> Vec<u8> {
     }
     for request in &reference.requests {
         bytes.u64(request.id);
-        bytes.u32(request.device.1);
-        bytes.u32(request.hint.unwrap_or(0));
-        bytes.u16(if request.token { token(request.id) } else { 0 });
+        bytes.u32(request.device.first.0);
+        bytes.u32(request.hint.map_or(0, |hint| hint.0));
+        bytes.u16(request.token.0);
         let flags = [
             (request.promised, 1),
             (request.started, 2),

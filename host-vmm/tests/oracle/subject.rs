@@ -4,21 +4,27 @@
 
 use super::{
     action::{Action, Input},
-    lopar,
-    machine::{BOUND, BOUND_OF_DEVICE, DEVICES, Plan, VACANT},
-    reference::{Connector, Expected, How, Reference, Told, index, indexes_of, plan},
+    expected::{Expected, Oracle},
+    host::{self, offer},
+    machine::{BOUND, BOUND_OF_DEVICE, DEVICES, VACANT, index, plan},
     stream::stream,
 };
 use papr_unplug::{
-    Config, Offer, Span, Tracker,
-    event::{Cause, End, Event, Evidence, Outcome, RequestId, Requested},
+    Config, Span, Tracker,
+    event::{self, Outcome, RequestId, Requested},
     foreign::Foreign,
     wire::{
         drc::DrcIndex,
-        hotplug::Resource,
-        offer::{Classes, Features},
-        rtas::{EntitySense, Indicator},
+        offer::{Classes, Features, Offer},
+        rtas::EntitySense,
+        token::Token,
     },
+};
+use papr_unplug_model::{
+    lopar,
+    machine::Device,
+    reference::{self, Reference},
+    vmm::Event,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +32,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug)]
 pub struct Subject {
     pub tracker: Tracker,
-    tokens: BTreeMap<u64, u16>,
+    /// The crate's token for each of the reference's.
+    tokens: BTreeMap<Token, Token>,
     ended: BTreeSet<u64>,
     outcomes: Vec<Outcome>,
     saved: Option<Vec<u8>>,
@@ -34,65 +41,58 @@ pub struct Subject {
 
 impl Subject {
     /// Returns the crate with every connector, and nothing plugged.
-    pub fn new(configured: Option<(u32, u16, u8)>) -> Self {
-        Self {
-            tracker: machine(configured, &[]),
-            tokens: BTreeMap::new(),
-            ended: BTreeSet::new(),
-            outcomes: Vec::new(),
-            saved: None,
-        }
+    pub fn new(configured: Option<Offer>) -> Self {
+        Self::with(machine(configured, &[]), BTreeMap::new())
     }
 
     /// Returns the crate in the state of a reference, restored from a stream that the tests write.
     pub fn of(reference: &Reference) -> Self {
-        let mut tracker = machine(reference.configured, &plugged(reference));
-        assert_eq!(tracker.restore(&stream(reference, |request| request as u16), &mut ()), Ok(()));
-        let tokens = reference.requests.iter().filter(|request| request.token);
-        Self {
-            tracker,
-            tokens: tokens.map(|request| (request.id, request.id as u16)).collect(),
-            ended: BTreeSet::new(),
-            outcomes: Vec::new(),
-            saved: None,
-        }
+        let mut tracker = machine(reference.config.offer, &plugged(reference));
+        assert_eq!(tracker.restore(&stream(reference), &mut ()), Ok(()));
+        let tokens = reference.requests.iter().map(|request| request.token).filter(|token| token.is_some());
+        Self::with(tracker, tokens.map(|token| (token, token)).collect())
+    }
+
+    fn with(tracker: Tracker, tokens: BTreeMap<Token, Token>) -> Self {
+        Self { tracker, tokens, ended: BTreeSet::new(), outcomes: Vec::new(), saved: None }
     }
 
     /// Applies an action to the crate, and compares it with the reference after the same action.
-    pub fn apply(&mut self, action: Action, reference: &Reference) {
-        let expected = &reference.expected;
-        let came_out = self.take(action, reference);
-        assert_eq!(came_out, Expected { words: None, transition: None, ..expected.clone() }, "{action:?}");
-        self.compare(reference);
+    pub fn apply(&mut self, action: Action, oracle: &Oracle) {
+        let came_out = self.take(action, oracle);
+        assert_eq!(came_out, Expected { words: None, transition: None, ..oracle.expected.clone() }, "{action:?}");
+        self.compare(&oracle.reference);
         is_possible(&self.tracker);
     }
 
-    fn take(&mut self, action: Action, reference: &Reference) -> Expected {
+    fn take(&mut self, action: Action, oracle: &Oracle) -> Expected {
+        let reference = &oracle.reference;
         let mut out = Expected::default();
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<event::Event> = Vec::new();
+        let mut asked: Vec<Requested> = Vec::new();
         match action {
             Action::Plug(device) => out.accepted = Some(self.tracker.plug(span(plan(device))).is_ok()),
-            Action::Boot(device) => self.tracker.boot(DrcIndex(plan(device).1)),
+            Action::Boot(device) => self.tracker.boot(first(device)),
             Action::Unplug(device) => {
-                out.accepted = Some(self.tracker.unplug(DrcIndex(plan(device).1), &mut events));
+                out.accepted = Some(self.tracker.unplug(first(device), &mut events));
             }
             Action::Request(device) => {
                 let made = self.tracker.request(first(device), &mut events);
-                let is_next = made.is_ok_and(|made| made.id() == RequestId(reference.asked));
+                let is_next = made.is_ok_and(|made| made.id() == RequestId(reference.last));
                 assert!(made.is_err() || is_next, "an id was used twice or skipped");
                 out.accepted = Some(made.is_ok());
-                out.told.extend(made.ok().and_then(|made| self.asked(made)));
+                asked.extend(made.ok());
             }
             Action::Withhold(device) => {
                 let made = self.tracker.withhold(first(device), &mut events);
                 out.accepted = Some(made.is_ok());
-                out.told.extend(made.ok().and_then(|made| self.asked(made)));
+                asked.extend(made.ok());
             }
             Action::Together(one, last) => {
                 let made = self.tracker.request_together(&[first(one), first(last)], &mut events);
                 out.accepted = Some(made.is_ok());
                 // Events tell what was released at once, before the hot plug events are sent.
-                out.told.extend(made.into_iter().flatten().filter_map(|made| self.asked(made)));
+                asked.extend(made.into_iter().flatten());
             }
             Action::Withdraw(place) => {
                 let open = self.tracker.requests();
@@ -100,119 +100,84 @@ impl Subject {
                 out.accepted = Some(self.tracker.withdraw(id, &mut events).is_ok());
             }
             Action::Move(place, Input::Configure) => {
-                out.status = Some(self.tracker.configure(DrcIndex(index(place)), &mut events).0);
+                out.status = Some(self.tracker.configure(index(place), &mut events));
             }
             Action::Move(place, Input::Configured) => {
-                let index = DrcIndex(index(place));
+                let index = index(place);
                 let may = self.tracker.is_configurable(index);
                 let status = self.tracker.configured(index);
                 assert_eq!(may, status.is_success());
-                out.status = Some(status.0);
+                out.status = Some(status);
             }
             Action::Sense(place) => {
-                let (status, sense) = self.tracker.get_sensor_state(&[EntitySense::SENSOR, index(place)]);
-                out.status = Some(status.0);
-                out.sense = status.is_success().then_some(sense.0);
+                let (status, sense) = self.tracker.get_sensor_state(&[EntitySense::SENSOR, index(place).0]);
+                out.status = Some(status);
+                out.sense = status.is_success().then_some(sense);
             }
             Action::Move(..) | Action::Report(..) | Action::Words(_) | Action::Word(..) => {
-                let (mut words, of) = reference.expected.words.expect("the reference made words of it");
-                words[2] |= of.map_or(0, |request| u32::from(self.tokens[&request]));
+                let (mut words, token) = oracle.expected.words.expect("the reference made words of it");
+                words[2] |= u32::from(self.tokens.get(&token).unwrap_or(&token).0);
                 let before = self.tracker.state(DrcIndex(words[1]));
                 let answer = self.tracker.set_indicator(&words, &mut events);
                 let changed = answer.change.map(|change| (change.connector.0, Some(change.from)));
                 let is_told = answer.change.is_none_or(|change| change.from != change.to);
                 assert!(is_told && changed.is_none_or(|changed| changed == (words[1], before)), "{answer:?}");
-                out.status = Some(answer.status.0);
+                out.status = Some(answer.status);
             }
             Action::Reset => self.tracker.reset(&mut events),
             Action::Cas => self.tracker.cas(&mut events),
             Action::Snapshot => self.saved = Some(self.tracker.save()),
             Action::Load => out.accepted = self.load(&mut events),
-            Action::Offer(_) => self.tracker.set_offer(reference.configured.map(terms), &mut events),
+            Action::Offer(_) => self.tracker.set_offer(reference.config.offer.map(offer), &mut events),
             Action::Migrate => self.migrate(reference),
             Action::Import { detached } => self.import(reference, detached),
         }
-        let asked = std::mem::take(&mut out.told);
-        out.told = events.into_iter().map(|event| self.told(event)).chain(asked).collect();
+        out.events = events.into_iter().map(|event| self.told(event)).collect();
+        // Events tell what was released at once, before the hot plug events are sent.
+        out.events.extend(asked.into_iter().filter_map(|made| self.asked(made, &oracle.expected)));
         out
     }
 
-    /// The hot plug event of a request that was made.
-    fn asked(&mut self, made: Requested) -> Option<Told> {
-        let ask = match made {
-            Requested::Ask(ask) => ask,
-            Requested::Withheld(id) => return Some(Told::Withheld { request: id.0 }),
-            _ => return None,
-        };
-        let token = ask.token.is_some();
+    /// Returns the hot plug event of a request that was made.
+    fn asked(&mut self, made: Requested, expected: &Expected) -> Option<Event> {
+        let Requested::Ask(ask) = made else { return None };
         let is_plain = ask.section().as_ref().len() == 20;
-        assert_eq!(is_plain, !token, "PUE-V-021, PUE-V-022");
+        assert_eq!(is_plain, !ask.token.is_some(), "PUE-V-021, PUE-V-022");
+        let theirs = expected.events.iter().find_map(|event| match event {
+            Event::Hotplug(request, _, token) if *request == ask.request.0 => Some(*token),
+            _ => None,
+        });
+        let theirs = theirs.filter(|token| token.is_some() && ask.token.is_some()).unwrap_or(ask.token);
         // A device that is asked for together with another may have been asked for before.
-        if token && self.tokens.get(&ask.request.0) != Some(&ask.token.0) {
-            let is_new = self.tokens.values().all(|given| *given != ask.token.0);
+        if ask.token.is_some() && self.tokens.get(&theirs) != Some(&ask.token) {
+            let is_new = self.tokens.values().all(|given| *given != ask.token);
             assert!(is_new && ask.token.0 < 0x8000, "PUE-V-024: {} was given before", ask.token);
-            self.tokens.insert(ask.request.0, ask.token.0);
+            self.tokens.insert(theirs, ask.token);
         }
-        Some(Told::Ask { request: ask.request.0, device: known(ask.device.connectors), token })
+        Some(Event::Hotplug(ask.request.0, host::device(ask.device), theirs))
     }
 
-    fn load(&mut self, events: &mut Vec<Event>) -> Option<bool> {
+    fn load(&mut self, events: &mut Vec<event::Event>) -> Option<bool> {
         let (saved, before) = (self.saved.clone()?, self.tracker.save());
         let is_taken = self.tracker.restore(&saved, events).is_ok();
         assert!(is_taken || self.tracker.save() == before, "a load that failed has changed something");
-        // Requests that go on may have other ids.
-        let tokens = self.tracker.requests().iter().filter(|request| request.token.is_some());
-        self.tokens.extend(tokens.map(|request| (request.id.0, request.token.0)));
         Some(is_taken)
     }
 
-    fn told(&mut self, event: Event) -> Told {
-        match event {
-            Event::Deleted(gone) => Told::Deleted {
-                device: known(gone.device.connectors),
-                by: match gone.by {
-                    Cause::Guest => 1,
-                    Cause::Reset => 2,
-                    Cause::Cas => 3,
-                    other => panic!("{other:?}"),
-                },
-                requests: gone.requests,
-            },
-            Event::Ended(outcome) => {
-                let request = outcome.request.0;
-                assert!(self.ended.insert(request), "PUE-V-100: request {request} ended twice");
-                self.outcomes.push(outcome);
-                match outcome.end {
-                    End::Released => Told::Released { request },
-                    End::Reset => Told::Reset { request },
-                    End::Cas => Told::Cas { request },
-                    End::Removed => Told::Removed { request },
-                    End::Withdrawn => Told::Withdrawn { request },
-                    End::Load => Told::Load { request },
-                    End::Refused(refusal) => Told::Refused {
-                        request,
-                        connector: refusal.connector.0,
-                        reason: refusal.reason.0,
-                        errno: refusal.errno.0,
-                        how: match refusal.evidence {
-                            Evidence::Token => How::Token,
-                            Evidence::Order => How::Order,
-                            Evidence::Inferred => How::Inferred,
-                            other => panic!("{other:?}"),
-                        },
-                    },
-                    other => panic!("{other:?}"),
-                }
-            }
-            other => panic!("{other:?}"),
+    fn told(&mut self, event: event::Event) -> Event {
+        if let event::Event::Ended(outcome) = event {
+            let request = outcome.request.0;
+            assert!(self.ended.insert(request), "PUE-V-100: request {request} ended twice");
+            self.outcomes.push(outcome);
         }
+        host::event(event)
     }
 
     /// PUE-V-080, PUE-V-081: another VMM goes on with the saved state, and everything that follows is compared as before.
     fn migrate(&mut self, reference: &Reference) {
         let stream = self.tracker.save();
         // A VMM that takes no reports cannot go on with a guest that was offered some.
-        let mut twin = machine(reference.configured, &plugged(reference));
+        let mut twin = machine(reference.config.offer, &plugged(reference));
         assert_eq!(twin.restore(&stream, &mut ()), Ok(()));
         assert!(stream.len() <= twin.max_saved_len(), "PUE-V-088");
         assert_eq!(twin.save(), stream, "saved again it is another state");
@@ -223,21 +188,22 @@ impl Subject {
     fn import(&mut self, reference: &Reference, detached: bool) {
         let mut marks = Vec::new();
         for device in plugged(reference) {
-            for index in indexes_of(device).map(DrcIndex) {
+            for index in device.connectors() {
                 let state = self.tracker.state(index).map_or(0, |state| u32::from(state.number()));
                 let unplug_requested = self.tracker.is_unplug_requested(index);
-                let (empty, ready) = lopar::ends(super::machine::is_physical(device.0));
-                let is_unsaid = (detached && unplug_requested && state == u32::from(empty))
-                    || (!unplug_requested && state == u32::from(ready));
+                let empty = u32::from(lopar::empty(device.resource));
+                let ready = u32::from(lopar::configured(device.resource));
+                let is_unsaid =
+                    (detached && unplug_requested && state == empty) || (!unplug_requested && state == ready);
                 if !is_unsaid {
                     marks.push(Foreign { index, state, unplug_requested });
                 }
             }
         }
         let last = self.tracker.save();
-        let mut twin = machine(reference.configured, &plugged(reference));
+        let mut twin = machine(reference.config.offer, &plugged(reference));
         // Ids that were given must not be given again; tokens may be (PUE-V-034).
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<event::Event> = Vec::new();
         assert_eq!(twin.restore(&last, &mut ()).map(|()| twin.import(&marks, &mut events)), Ok(Ok(())));
         self.tokens.clear();
         for event in events {
@@ -248,36 +214,32 @@ impl Subject {
 
     /// All that the crate shows is what the reference has.
     fn compare(&self, reference: &Reference) {
-        for &Connector { index, state, .. } in &reference.connectors {
-            assert_eq!(self.tracker.state(DrcIndex(index)).map(|state| state.number()), Some(state), "{index:#x}");
+        for &reference::Connector { index, state, .. } in &reference.connectors {
+            assert_eq!(self.tracker.state(index).map(|state| state.number()), Some(state), "{index}");
         }
         for index in reference.connectors.iter().map(|connector| connector.index) {
-            let device = reference.device(index).map(|device| device.plan);
-            let shown = self.tracker.device(DrcIndex(index)).map(|device| known(device.connectors));
-            assert_eq!(shown, device, "{index:#x}");
-            let is_asked = device.is_some_and(|device| reference.open(device).next().is_some());
-            assert_eq!(self.tracker.is_unplug_requested(DrcIndex(index)), is_asked, "PUE-V-083: {index:#x}");
+            let device = reference.device(index).map(|plugged| plugged.device);
+            assert_eq!(self.tracker.device(index).map(host::device), device, "{index}");
+            let is_asked = device.is_some_and(|device| reference.open_of(device).next().is_some());
+            assert_eq!(self.tracker.is_unplug_requested(index), is_asked, "PUE-V-083: {index}");
         }
-        let shown = self.tracker.requests().iter().map(|request| super::reference::Request {
+        let shown = self.tracker.requests().iter().map(|request| reference::Request {
             id: request.id.0,
-            device: known(request.device.connectors),
-            token: request.token.is_some(),
+            device: host::device(request.device),
+            token: request.token,
             promised: request.promised,
             started: request.started,
             withheld: request.withheld,
             imported: request.imported,
-            hint: request.hint.map(|hint| hint.0),
+            hint: request.hint,
         });
-        assert!(
-            shown.eq(reference.requests.iter().copied()),
-            "{:?}\n{:?}",
-            self.tracker.requests(),
-            reference.requests
-        );
-        assert_eq!(self.tracker.armed(), (Classes(reference.armed), Features(reference.features)));
-        assert_eq!(self.tracker.offered(), reference.offered.map(terms));
-        let is_quiet = reference.armed == 0 && reference.plugged.iter().all(|device| !device.wanted);
-        let keeps_ids = reference.asked > 0 && (reference.configured.is_some() || reference.offered.is_some());
+        let ours = |token: Token| self.tokens.get(&token).copied().unwrap_or(token);
+        let expected = reference.requests.iter().map(|one| reference::Request { token: ours(one.token), ..*one });
+        assert!(shown.eq(expected), "{:?}\n{:?}", self.tracker.requests(), reference.requests);
+        assert_eq!(self.tracker.armed(), (reference.armed, reference.features));
+        assert_eq!(self.tracker.offered(), reference.offered.map(offer));
+        let is_quiet = reference.armed.is_empty() && reference.plugged.iter().all(|plugged| !plugged.wanted);
+        let keeps_ids = reference.last > 0 && (reference.config.offer.is_some() || reference.offered.is_some());
         assert_eq!(self.tracker.is_plain(), is_quiet && !keeps_ids, "PUE-V-086");
         let last = self.outcomes.iter().skip(self.outcomes.len().saturating_sub(Tracker::KEPT_OUTCOMES));
         assert!(self.tracker.outcomes().eq(last), "PUE-V-104");
@@ -286,7 +248,7 @@ impl Subject {
     /// PUE-V-080: whatever state it has come to, another VMM can restore it, and saves the same.
     pub fn check_saved(&self, reference: &Reference) {
         let stream = self.tracker.save();
-        let mut twin = machine(reference.configured, &plugged(reference));
+        let mut twin = machine(reference.config.offer, &plugged(reference));
         assert_eq!(twin.restore(&stream, &mut ()), Ok(()), "a state that no VMM can restore");
         assert_eq!(twin.save(), stream);
     }
@@ -317,36 +279,27 @@ pub fn is_possible(tracker: &Tracker) {
 }
 
 /// Returns a machine with these devices, which the guest has not taken.
-pub fn machine(offer: Option<(u32, u16, u8)>, devices: &[Plan]) -> Tracker {
-    let config = Config::default().offer(offer.map(terms)).max_open(BOUND).max_open_per_device(BOUND_OF_DEVICE);
+pub fn machine(configured: Option<Offer>, devices: &[Device]) -> Tracker {
+    let config = Config::default().offer(configured.map(offer)).max_open(BOUND).max_open_per_device(BOUND_OF_DEVICE);
     let mut tracker = Tracker::new(config);
-    for (resource, first, count) in DEVICES {
-        tracker.add_connectors(Resource(resource), span((resource, first, count))).expect("a connector is new");
+    for device in DEVICES.into_iter().chain([VACANT]) {
+        tracker.add_connectors(device.resource, span(device)).expect("a connector is new");
     }
-    tracker.add_connectors(Resource(VACANT.0), DrcIndex(VACANT.1).into()).expect("a connector is new");
     devices.iter().for_each(|device| tracker.plug(span(*device)).expect("a connector is free"));
     tracker
 }
 
-fn plugged(reference: &Reference) -> Vec<Plan> {
-    reference.plugged.iter().map(|device| device.plan).collect()
-}
-
-fn terms((indicator, classes, features): (u32, u16, u8)) -> Offer {
-    Offer::new(Indicator(indicator), Classes(classes), Features(features)).expect("the offers are in the vendor range")
+/// Returns the devices that are plugged.
+pub fn plugged(reference: &Reference) -> Vec<Device> {
+    reference.plugged.iter().map(|plugged| plugged.device).collect()
 }
 
 /// Returns the first connector of the device that a number chooses.
 fn first(device: u8) -> DrcIndex {
-    DrcIndex(plan(device).1)
+    plan(device).first
 }
 
 /// Returns the connectors of a device.
-pub fn span((_, first, count): Plan) -> Span {
-    Span::new(DrcIndex(first), count).expect("a device has connectors")
-}
-
-fn known(span: Span) -> Plan {
-    let found = DEVICES.into_iter().find(|(_, first, count)| (*first, *count) == (span.first().0, span.count()));
-    found.expect("the crate speaks of a device that was plugged")
+pub fn span(device: Device) -> Span {
+    Span::new(device.first, device.count).expect("a device has connectors")
 }

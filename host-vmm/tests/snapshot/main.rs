@@ -6,8 +6,7 @@
 pub mod oracle;
 
 use oracle::{
-    machine::{DEVICES, OFFERS, PCI, Plan},
-    reference::{Device, Reference, Request},
+    machine::{DEVICES, OFFERS, config},
     stream::stream,
     subject::{self, span},
 };
@@ -18,20 +17,25 @@ use papr_unplug::{
     snapshot::RestoreError,
     wire::{
         drc::DrcIndex,
+        hotplug::Resource,
         offer::{Classes, Features},
         reason::Reason,
         rtas::Status,
         token::Token,
     },
 };
+use papr_unplug_model::{
+    machine::Device,
+    reference::{Reference, Request},
+};
 use proptest::prelude::*;
 
-const CPU0: Plan = DEVICES[0];
-const CPU1: Plan = DEVICES[1];
-const DIMM: Plan = DEVICES[3];
-const PMEM: Plan = DEVICES[5];
-const FUNCTION: Plan = DEVICES[6];
-const PLUGGED: [Plan; 5] = [CPU0, CPU1, DIMM, PMEM, FUNCTION];
+const CPU0: Device = DEVICES[0];
+const CPU1: Device = DEVICES[1];
+const DIMM: Device = DEVICES[3];
+const PMEM: Device = DEVICES[5];
+const FUNCTION: Device = DEVICES[6];
+const PLUGGED: [Device; 5] = [CPU0, CPU1, DIMM, PMEM, FUNCTION];
 
 /// Returns the pinned stream.
 fn golden() -> Vec<u8> {
@@ -52,22 +56,22 @@ fn call(machine: &mut Tracker, words: [u32; 3]) {
 /// Returns a machine with requests of every kind: before arming, promised, begun and hinted, without a token, refused.
 fn lived() -> Tracker {
     let mut machine = waiting();
-    [CPU0, DIMM, PMEM, FUNCTION].iter().for_each(|device| machine.boot(DrcIndex(device.1)));
+    [CPU0, DIMM, PMEM, FUNCTION].iter().for_each(|device| machine.boot(device.first));
     let mut asked = vec![ask(&mut machine, CPU0)];
     call(&mut machine, [9100, 0, 0x2003_0006]);
     asked.push(ask(&mut machine, DIMM));
-    call(&mut machine, [9001, DIMM.1, 0]);
-    call(&mut machine, [9003, DIMM.1, 0]);
-    call(&mut machine, [9100, DIMM.1, 0x6000_0001]);
-    call(&mut machine, [9001, DIMM.1 + 1, 1]);
+    call(&mut machine, [9001, DIMM.first.0, 0]);
+    call(&mut machine, [9003, DIMM.first.0, 0]);
+    call(&mut machine, [9100, DIMM.first.0, 0x6000_0001]);
+    call(&mut machine, [9001, DIMM.last().0, 1]);
     asked.extend([DIMM, FUNCTION, PMEM].map(|device| ask(&mut machine, device)));
     assert!(asked.iter().all(|one| matches!(one, Requested::Ask(_))));
-    call(&mut machine, [9001, PMEM.1, 1]);
+    call(&mut machine, [9001, PMEM.first.0, 1]);
     machine
 }
 
-fn ask(machine: &mut Tracker, device: Plan) -> Requested {
-    machine.request(DrcIndex(device.1), &mut ()).unwrap()
+fn ask(machine: &mut Tracker, device: Device) -> Requested {
+    machine.request(device.first, &mut ()).unwrap()
 }
 
 /// PUE-V-080: if this fails after version 1 was released, raise the version and go on reading the old one.
@@ -85,9 +89,10 @@ fn golden_stream_restores_all_that_later_answers_depend_on() {
         machine.requests().iter().map(|one| (one.id.0, one.device.connectors, one.token.0)).collect();
     assert_eq!(requests, [(1, span(CPU0), 0), (2, span(DIMM), 1), (3, span(DIMM), 2), (4, span(FUNCTION), 0)]);
     let flags: Vec<_> = machine.requests().iter().map(|one| (one.promised, one.started, one.hint)).collect();
-    let hinted = (true, true, Some(DrcIndex(DIMM.1 + 1)));
+    let hinted = (true, true, Some(DIMM.last()));
     assert_eq!(flags, [(false, false, None), hinted, (true, false, None), (false, false, None)]);
-    let states = [CPU0.1, CPU1.1, DIMM.1, DIMM.1 + 1, PMEM.1, FUNCTION.1].map(|index| machine.state(DrcIndex(index)));
+    let states = [CPU0.first.0, CPU1.first.0, DIMM.first.0, DIMM.last().0, PMEM.first.0, FUNCTION.first.0]
+        .map(|index| machine.state(DrcIndex(index)));
     let expected = [
         State::LogicalConfigured,
         State::LogicalUnusable,
@@ -108,14 +113,14 @@ fn restored_machine_goes_on_where_the_saved_one_was() {
     let mut machine = waiting();
     machine.restore(&golden(), &mut ()).unwrap();
     let mut events = Vec::new();
-    assert_eq!(machine.set_indicator(&[9100, DIMM.1 + 1, 0x8610_0001], &mut events), Status::SUCCESS);
+    assert_eq!(machine.set_indicator(&[9100, DIMM.last().0, 0x8610_0001], &mut events), Status::SUCCESS);
     assert!(matches!(
         events.pop(),
         Some(Event::Ended(Outcome { request: RequestId(2), end: End::Refused(refusal), .. }))
             if refusal.reason == Reason::UNMOVABLE_PAGE
     ));
-    assert_eq!(machine.set_indicator(&[9001, PMEM.1, 0], &mut events), Status::SUCCESS);
-    assert_eq!(machine.set_indicator(&[9003, PMEM.1, 0], &mut events), Status::SUCCESS);
+    assert_eq!(machine.set_indicator(&[9001, PMEM.first.0, 0], &mut events), Status::SUCCESS);
+    assert_eq!(machine.set_indicator(&[9003, PMEM.first.0, 0], &mut events), Status::SUCCESS);
     assert!(matches!(events.pop(), Some(Event::Deleted(gone)) if gone.device.connectors == span(PMEM)));
     let asked = ask(&mut machine, DIMM);
     assert!(matches!(asked, Requested::Ask(Ask { request: RequestId(6), token: Token(3), .. })));
@@ -210,8 +215,8 @@ fn error_says_what_is_wrong() {
     assert_eq!(answer(44, &[0xFF; 4]), Err(RestoreError::TooManyRequests(u32::MAX, oracle::machine::BOUND)));
     assert_eq!(answer(52, &[0, 0, 0, 7]), Err(RestoreError::OtherDevice(DrcIndex(7))));
     // A physical state of a CPU; more connectors than it has.
-    assert_eq!(answer(68, &[0, 0, 0, 8]), Err(RestoreError::BadDevice(DrcIndex(CPU0.1))));
-    assert_eq!(answer(72, &[0, 0, 0, 2]), Err(RestoreError::BadDevice(DrcIndex(CPU0.1))));
+    assert_eq!(answer(68, &[0, 0, 0, 8]), Err(RestoreError::BadDevice(CPU0.first)));
+    assert_eq!(answer(72, &[0, 0, 0, 2]), Err(RestoreError::BadDevice(CPU0.first)));
     // The outcome of a request that is open, of one that was never made, and one that no request can have.
     let outcome = golden().len() - 28;
     assert_eq!(answer(outcome, &2_u64.to_be_bytes()), Err(RestoreError::BadOutcome(RequestId(2))));
@@ -231,7 +236,7 @@ fn state_of_a_guest_that_was_offered_reports_is_rejected_by_a_vmm_that_takes_non
 fn restored_machine_takes_reports_where_the_guest_was_told_to_until_it_boots_again() {
     let mut machine = subject::machine(Some(OFFERS[1]), &PLUGGED);
     machine.restore(&golden(), &mut ()).unwrap();
-    call(&mut machine, [9100, DIMM.1 + 1, 0xA000_0001]);
+    call(&mut machine, [9100, DIMM.last().0, 0xA000_0001]);
     assert_eq!(machine.set_indicator(&[9999, 0, 0x4000_0000], &mut ()), Status::NO_SUCH_INDICATOR);
     machine.reset(&mut ());
     call(&mut machine, [9999, 0, 0x4000_0000]);
@@ -244,7 +249,7 @@ fn state_with_more_requests_than_are_taken_is_rejected() {
     let offer = waiting().offered();
     let mut machine = Tracker::new(Config::default().offer(offer).max_open(3));
     for device in PLUGGED {
-        machine.add_connectors(papr_unplug::wire::hotplug::Resource(device.0), span(device)).unwrap();
+        machine.add_connectors(device.resource, span(device)).unwrap();
         machine.plug(span(device)).unwrap();
     }
     assert_eq!(machine.restore(&golden(), &mut ()), Err(RestoreError::TooManyRequests(4, 3)));
@@ -252,32 +257,28 @@ fn state_with_more_requests_than_are_taken_is_rejected() {
 
 /// Returns a state with PCI armed, and a function and a DIMM configured.
 fn two_devices() -> Reference {
-    let mut reference = Reference::new(Some(OFFERS[0]));
-    (reference.armed, reference.features, reference.asked) = (0x7E, 1, 9);
-    reference.plugged = [DIMM, FUNCTION].map(|plan| Device { plan, wanted: true, echo: false }).to_vec();
-    for connector in &mut reference.connectors {
-        connector.state = oracle::lopar::ends(oracle::machine::is_physical(connector.resource)).1;
-    }
+    let mut reference = Reference::booted(config(Some(OFFERS[0])), [DIMM, FUNCTION]);
+    (reference.armed, reference.features) = (Classes::all(), Features::TOKEN);
+    (reference.last, reference.tokens) = (9, 9);
+    reference.plugged.iter_mut().for_each(|plugged| plugged.wanted = true);
     reference
 }
 
 /// Returns a request, with a token and promised unless the device is a PCI function.
-fn hinted(id: u64, device: Plan, hint: bool) -> Request {
-    let (token, promised, started, withheld, imported) = (device.0 != PCI, device.0 != PCI, false, false, false);
-    Request { id, device, token, promised, started, withheld, imported, hint: hint.then_some(device.1) }
+fn hinted(id: u64, device: Device, hint: bool) -> Request {
+    let promised = device.resource != Resource::PCI;
+    let token = if promised { Token(id as u16) } else { Token::NONE };
+    Request { token, promised, hint: hint.then_some(device.first), ..Request::new(id, device) }
 }
 
 /// PUE-V-041, PUE-V-084: a hint is kept with a promised request only, which none of a physical connector is.
 #[test]
 fn hint_at_a_physical_connector_is_rejected() {
     let mut reference = two_devices();
-    assert_eq!(FUNCTION.0, PCI);
+    assert_eq!(FUNCTION.resource, Resource::PCI);
     reference.requests = vec![hinted(8, FUNCTION, true)];
     let mut machine = subject::machine(Some(OFFERS[0]), &[DIMM, FUNCTION]);
-    assert_eq!(
-        machine.restore(&stream(&reference, |id| id as u16), &mut ()),
-        Err(RestoreError::BadRequest(RequestId(8)))
-    );
+    assert_eq!(machine.restore(&stream(&reference), &mut ()), Err(RestoreError::BadRequest(RequestId(8))));
 }
 
 /// PUE-V-041, PUE-V-084: a hint is kept with the oldest request for the device.
@@ -286,23 +287,21 @@ fn hint_with_a_request_that_is_not_the_oldest_is_rejected() {
     let mut reference = two_devices();
     let mut machine = subject::machine(Some(OFFERS[0]), &[DIMM, FUNCTION]);
     reference.requests = vec![hinted(7, DIMM, true), hinted(8, DIMM, false)];
-    assert_eq!(machine.restore(&stream(&reference, |id| id as u16), &mut ()), Ok(()));
+    assert_eq!(machine.restore(&stream(&reference), &mut ()), Ok(()));
     reference.requests = vec![hinted(7, DIMM, false), hinted(8, DIMM, true)];
-    assert_eq!(
-        machine.restore(&stream(&reference, |id| id as u16), &mut ()),
-        Err(RestoreError::BadRequest(RequestId(8)))
-    );
+    assert_eq!(machine.restore(&stream(&reference), &mut ()), Err(RestoreError::BadRequest(RequestId(8))));
 }
 
 /// PUE-V-023, PUE-V-024: behind the last token comes the first, but for those that open requests have.
 #[test]
 fn token_behind_the_last_is_the_first_that_no_open_request_has() {
-    let mut reference = two_devices();
+    let mut reference = Reference::booted(config(Some(OFFERS[0])), [DIMM, FUNCTION, CPU0]);
+    (reference.armed, reference.features) = (Classes::all(), Features::TOKEN);
+    reference.plugged.iter_mut().for_each(|plugged| plugged.wanted = true);
     reference.requests = vec![hinted(1, DIMM, false), hinted(2, CPU0, false)];
-    reference.plugged.push(Device { plan: CPU0, wanted: true, echo: false });
+    (reference.last, reference.tokens) = (9, 0xFFFE);
     let mut machine = subject::machine(Some(OFFERS[0]), &[DIMM, FUNCTION, CPU0]);
-    let stream = stream(&reference, |id| if id == 9 { 0xFFFE } else { id as u16 });
-    machine.restore(&stream, &mut ()).unwrap();
+    machine.restore(&stream(&reference), &mut ()).unwrap();
     for device in [DIMM, DIMM, CPU0] {
         assert!(matches!(ask(&mut machine, device), Requested::Ask(ask) if ask.token.is_some()));
     }
@@ -338,8 +337,8 @@ fn snapshot_with_an_open_request_is_loaded_into_the_machine_that_made_it() {
     machine.restore(&snapshot, &mut events).unwrap();
     // What was request 2 is open again, under a number that no other request had.
     assert_eq!((ends(&events), open(&machine)), (vec![], vec![1, 7, 3, 4]));
-    assert!(PLUGGED.iter().all(|device| machine.device(DrcIndex(device.1)).is_some()));
-    call(&mut machine, [9100, DIMM.1 + 1, 0x8610_0001]);
+    assert!(PLUGGED.iter().all(|device| machine.device(device.first).is_some()));
+    call(&mut machine, [9100, DIMM.last().0, 0x8610_0001]);
     let kept: Vec<u64> = machine.outcomes().map(|outcome| outcome.request.0).collect();
     assert_eq!(kept, [5, 6, 2, 7]);
 }
@@ -348,7 +347,7 @@ fn snapshot_with_an_open_request_is_loaded_into_the_machine_that_made_it() {
 #[test]
 fn snapshot_without_requests_ends_all_that_are_open_when_it_is_loaded() {
     let mut machine = waiting();
-    [CPU0, DIMM].iter().for_each(|device| machine.boot(DrcIndex(device.1)));
+    [CPU0, DIMM].iter().for_each(|device| machine.boot(device.first));
     let (snapshot, mut events) = (machine.save(), Vec::new());
     let asked = [CPU0, DIMM].map(|device| ask(&mut machine, device).id().0);
     machine.restore(&snapshot, &mut events).unwrap();
@@ -361,12 +360,12 @@ fn snapshot_without_requests_ends_all_that_are_open_when_it_is_loaded() {
 #[test]
 fn idle_machine_that_has_given_an_id_saves_it() {
     let mut machine = waiting();
-    machine.boot(DrcIndex(CPU0.1));
+    machine.boot(CPU0.first);
     assert!(machine.is_plain());
     let id = ask(&mut machine, CPU0).id();
     assert_eq!(machine.withdraw(id, &mut ()), Ok(()));
     // The guest takes the core again, which ends the removal.
-    for words in [[9001, CPU0.1, 0], [9001, CPU0.1, 1]] {
+    for words in [[9001, CPU0.first.0, 0], [9001, CPU0.first.0, 1]] {
         call(&mut machine, words);
     }
     assert!(!machine.is_plain());
@@ -382,7 +381,7 @@ fn idle_machine_that_has_given_an_id_saves_it() {
 #[test]
 fn stream_is_never_longer_than_it_is_said_to_be() {
     let machine = lived();
-    let connectors: usize = PLUGGED.iter().map(|device| device.2 as usize).sum();
+    let connectors: usize = PLUGGED.iter().map(|device| device.count as usize).sum();
     let most = 52 + PLUGGED.len() * 16 + connectors * 8 + oracle::machine::BOUND * 20 + Tracker::KEPT_OUTCOMES * 28;
     assert_eq!(machine.max_saved_len(), most);
     assert!(machine.save().len() <= most);
@@ -392,7 +391,7 @@ fn stream_is_never_longer_than_it_is_said_to_be() {
 #[test]
 fn last_outcomes_can_be_asked_for_also_after_a_migration() {
     let mut machine = waiting();
-    machine.boot(DrcIndex(CPU0.1));
+    machine.boot(CPU0.first);
     for _ in 0..Tracker::KEPT_OUTCOMES + 3 {
         let id = ask(&mut machine, CPU0).id();
         assert_eq!(machine.withdraw(id, &mut ()), Ok(()));
@@ -400,8 +399,7 @@ fn last_outcomes_can_be_asked_for_also_after_a_migration() {
     let mut next = waiting();
     next.restore(&machine.save(), &mut ()).unwrap();
     let last = Tracker::KEPT_OUTCOMES as u64 + 3;
-    let cpu =
-        Plugged { resource: papr_unplug::wire::hotplug::Resource(CPU0.0), connectors: Span::from(DrcIndex(CPU0.1)) };
+    let cpu = Plugged { resource: CPU0.resource, connectors: Span::from(CPU0.first) };
     let outcome = |id| Outcome::new(RequestId(id), cpu, End::Withdrawn);
     assert!(next.outcomes().copied().eq((4..=last).map(outcome)));
 }

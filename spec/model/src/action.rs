@@ -2,7 +2,11 @@
 
 //! What can happen, and how often.
 
-use crate::{guest::Plan, machine::Device, vmm::Input};
+use crate::{
+    guest::Plan,
+    machine::{CPU, DIMM, Device},
+    vmm::{Input, RequestId},
+};
 use std::fmt;
 
 /// Something that can happen.
@@ -26,6 +30,12 @@ pub enum Action {
     Repeat,
     /// Somebody inside the guest asks for a removal.
     AskInside(Device, Plan),
+    /// The user withdraws a request.
+    Withdraw(RequestId),
+    /// The guest's probes are switched off.
+    ProbesOff,
+    /// The module arms anew, and reads no tokens from then on.
+    ArmWithoutTokens,
     /// The module is loaded.
     Load,
     /// The module is unloaded.
@@ -55,8 +65,8 @@ impl Budget {
     fn bit(action: Action) -> Option<u32> {
         Some(match action {
             Action::Drop => 0,
-            Action::AskInside(Device::Cpu, _) => 1,
-            Action::AskInside(Device::Dimm, _) => 2,
+            Action::AskInside(CPU, _) => 1,
+            Action::AskInside(DIMM, _) => 2,
             Action::Load => 3,
             Action::Unload => 4,
             Action::CrashKernel => 5,
@@ -66,6 +76,9 @@ impl Budget {
             Action::Migrate(Input::MigrateToLevel0) => 9,
             Action::Migrate(_) => 10,
             Action::Repeat => 11,
+            Action::Withdraw(_) => 12,
+            Action::ProbesOff => 13,
+            Action::ArmWithoutTokens => 14,
             _ => return None,
         })
     }
@@ -95,7 +108,14 @@ impl Budget {
 
     /// The same, where there is no module to load and no other kind of VMM to migrate to.
     pub fn for_stock(self) -> Self {
-        self.without(&[Action::Load, Action::Unload, Action::Migrate(Input::MigrateToLevel1)])
+        self.without(&[
+            Action::Load,
+            Action::Unload,
+            Action::Withdraw(0),
+            Action::ProbesOff,
+            Action::ArmWithoutTokens,
+            Action::Migrate(Input::MigrateToLevel1),
+        ])
     }
 
     /// The same, where these disturbances do not happen.
@@ -119,6 +139,9 @@ impl fmt::Display for Action {
             Self::Repeat => f.write_str("the guest sends its last report again"),
             Self::AnswerDropped => f.write_str("the guest passes over what it dropped"),
             Self::AskInside(device, plan) => write!(f, "somebody in the guest asks for {device}: {plan}"),
+            Self::Withdraw(request) => write!(f, "the user withdraws request {request}"),
+            Self::ProbesOff => f.write_str("the guest's probes are switched off"),
+            Self::ArmWithoutTokens => f.write_str("the module arms anew, without tokens"),
             Self::Load => f.write_str("the module is loaded"),
             Self::Unload => f.write_str("the module is unloaded"),
             Self::CrashKernel => f.write_str("the guest panics, another kernel takes over"),

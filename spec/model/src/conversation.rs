@@ -3,8 +3,8 @@
 //! Runs the conversations of `spec/vectors` against any [`Vmm`]; `spec/vectors/README.md` says what they mean.
 
 use crate::{
-    machine::{Device, UNPLUG_STATUS},
-    vmm::{Effects, Event, Input, Outcome, Source, Vmm},
+    machine::{CPU, DIMM, Device, FUNCTION0, FUNCTION1, UNPLUG_STATUS},
+    vmm::{Effects, Event, Input, Open, Outcome, Source, Taker, Vmm},
 };
 use papr_unplug_wire::wire::{
     drc::DrcIndex,
@@ -96,14 +96,17 @@ fn input(step: &Value, tokens: &Tokens) -> Option<Input> {
     }
     let (verb, argument) = step.as_object()?.iter().next()?;
     Some(match (verb.as_str(), argument.as_str()) {
-        ("device_del", Some("cpu")) => Input::DeviceDel(Device::Cpu),
-        ("device_del", Some("dimm")) => Input::DeviceDel(Device::Dimm),
+        ("device_del", Some("function1")) => Input::Withhold(FUNCTION1),
+        ("device_del", Some("function0")) => Input::Together([FUNCTION1, FUNCTION0]),
+        ("device_del", Some(name)) => Input::DeviceDel(device(name)?),
+        ("withdraw", None) => Input::Withdraw(number(argument)?.into()),
         ("set_indicator", None) => {
             let [indicator, index, value] = [0, 1, 2].map(|place: usize| number(&argument[place]));
             Input::SetIndicator(Indicator(indicator?), DrcIndex(index?), value?)
         }
         ("configure_connector", Some(_)) => Input::Configure(DrcIndex(number(argument)?)),
         ("reset", None) => Input::Reset,
+        ("cas", None) => Input::Cas,
         ("migrate", Some("same")) => Input::Migrate,
         ("migrate", Some("level 0")) => Input::MigrateToLevel0,
         ("migrate", Some("level 1")) => Input::MigrateToLevel1,
@@ -117,7 +120,7 @@ fn output<V: Vmm>(effects: Effects, vmm: &V, lists_open: bool, tokens: &mut Toke
         output["status"] = json!(status.0);
     }
     match effects.asked {
-        Some(Ok(id)) => output["request"] = json!(id + 1),
+        Some(Ok(id)) => output["request"] = json!(id),
         Some(Err(_)) => output["error"] = json!(true),
         None => {}
     }
@@ -128,29 +131,48 @@ fn output<V: Vmm>(effects: Effects, vmm: &V, lists_open: bool, tokens: &mut Toke
         output["events"] = effects.events.into_iter().map(|told| event(told, tokens)).collect();
     }
     if lists_open {
-        let how = |promised| if promised { "promised" } else { "open" };
-        output["open"] = vmm.open().iter().map(|open| json!([open.request + 1, how(open.promised)])).collect();
+        let how = |open: &Open| match open {
+            Open { withheld: true, .. } => "withheld",
+            Open { promised: true, .. } => "promised",
+            _ => "open",
+        };
+        output["open"] = vmm.open().iter().map(|open| json!([open.request, how(open)])).collect();
     }
     output
 }
 
+const NAMES: [(&str, Device); 4] = [("cpu", CPU), ("dimm", DIMM), ("function0", FUNCTION0), ("function1", FUNCTION1)];
+
+fn device(name: &str) -> Option<Device> {
+    NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, device)| device)
+}
+
+fn name(device: Device) -> Option<&'static str> {
+    NAMES.into_iter().find(|(_, known)| *known == device).map(|(name, _)| name)
+}
+
 fn event(event: Event, tokens: &mut Tokens) -> Value {
-    let name = |device| if device == Device::Cpu { "cpu" } else { "dimm" };
     let (request, outcome) = match event {
-        Event::Hotplug(device, Token::NONE) => return json!({"hotplug": name(device)}),
-        Event::Hotplug(device, token) => {
+        Event::Hotplug(_, device, Token::NONE) => return json!({"hotplug": name(device)}),
+        Event::Hotplug(_, device, token) => {
             tokens.0.push(token);
             return json!({"hotplug": name(device), "token": format!("T{}", tokens.0.len())});
         }
-        Event::Deleted(device) => return json!({"deleted": name(device)}),
-        Event::Outcome(request, _, outcome) => (request.map(|id| id + 1), outcome),
+        Event::Deleted(device, Taker::Guest, _) => return json!({"deleted": name(device)}),
+        Event::Deleted(device, Taker::Reset, _) => return json!({"deleted": name(device), "by": "reset"}),
+        Event::Deleted(device, Taker::Cas, _) => return json!({"deleted": name(device), "by": "cas"}),
+        Event::Outcome(request, _, outcome) => (request, outcome),
     };
     match outcome {
         Outcome::Released => json!({"request": request, "released": true}),
         Outcome::Reset => json!({"request": request, "reset": true}),
+        Outcome::Cas => json!({"request": request, "cas": true}),
+        Outcome::Removed => json!({"request": request, "removed": true}),
+        Outcome::Withdrawn => json!({"request": request, "withdrawn": true}),
+        Outcome::Load => json!({"request": request, "load": true}),
         Outcome::Refused { connector, reason, errno, source } => json!({
             "request": request,
-            "refused": connector.index().to_string(),
+            "refused": connector.to_string(),
             "reason": reason.0,
             "errno": errno.0,
             "source": match source {

@@ -2,7 +2,7 @@
 
 //! Everything that can happen, in every order, breadth first.
 
-use crate::{action::Action, property::Violation, vmm::Vmm, world::World};
+use crate::{action::Action, violation::Violation, vmm::Vmm, world::World};
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,

@@ -3,7 +3,7 @@
 //! The guest: a kernel that removes devices as Linux does, and a module that speaks for it.
 
 use crate::{
-    machine::{CONNECTORS, CPU0, Connector, Device, LMB0, LMB1, UNPLUG_STATUS},
+    machine::{CONNECTORS, CPU, CPU0, DIMM, Device, LMB0, LMB1, PerConnector, UNPLUG_STATUS},
     vmm::RequestId,
 };
 use papr_unplug_wire::wire::{
@@ -22,12 +22,16 @@ pub struct Guest {
     pub alive: bool,
     /// What speaks for the kernel.
     pub module: Module,
+    /// The probes by which the module observes the kernel fire.
+    pub probes: bool,
     /// The device tree that this kernel booted with has the offer.
     pub offer: bool,
     /// A kernel before this one died with its promise standing.
     pub promise_orphaned: bool,
     /// Which connectors' resources the kernel holds.
-    pub held: [bool; CONNECTORS],
+    pub held: PerConnector,
+    /// The connectors that were isolated and not configured since.
+    pub isolated: PerConnector,
     /// Hot plug events that the platform has for the guest.
     pub events: Vec<Entry>,
     /// The DLPAR work queue, in order.
@@ -35,7 +39,7 @@ pub struct Guest {
     /// What the work queue's worker does now.
     pub attempt: Option<Attempt>,
     /// The last report about a request that was taken, in case it is sent again.
-    pub last: Option<(Report, Connector)>,
+    pub last: Option<(Report, DrcIndex)>,
 }
 
 /// Whether the module is there, and what it does.
@@ -100,24 +104,26 @@ pub enum Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// set-indicator isolation-state, ISOLATE.
-    Isolate(Connector),
+    Isolate(DrcIndex),
     /// set-indicator isolation-state, UNISOLATE.
-    Unisolate(Connector),
+    Unisolate(DrcIndex),
     /// set-indicator allocation-state, UNUSABLE.
-    SetUnusable(Connector),
+    SetUnusable(DrcIndex),
     /// `ibm,configure-connector`.
-    Configure(Connector),
+    Configure(DrcIndex),
 }
 
 impl Guest {
     /// A guest that has just booted, on a platform that has these resources for it.
-    pub fn boot(offer: bool, held: [bool; CONNECTORS]) -> Self {
+    pub fn boot(offer: bool, held: PerConnector) -> Self {
         Self {
             alive: true,
             module: Module::Absent,
+            probes: true,
             offer,
             promise_orphaned: false,
             held,
+            isolated: [false; CONNECTORS.len()],
             events: Vec::new(),
             queue: Vec::new(),
             attempt: None,
@@ -125,57 +131,56 @@ impl Guest {
         }
     }
 
-    /// Whether nothing is left for it to do.
+    /// Returns whether nothing is left for it to do.
     pub fn is_idle(&self) -> bool {
         self.alive && self.events.is_empty() && self.queue.is_empty() && self.attempt.is_none()
     }
 }
 
 impl Plan {
-    /// What may happen to a removal of this device that the platform asked for.
+    /// Returns what may happen to a removal of this device that the platform asked for.
     pub fn of_request(device: Device) -> &'static [Self] {
         match device {
-            Device::Cpu => &[Self::Release, Self::Refuse],
-            Device::Dimm => &[Self::Release, Self::Refuse, Self::RefuseSecond, Self::Half, Self::HalfRefuse],
+            DIMM => &[Self::Release, Self::Refuse, Self::RefuseSecond, Self::Half, Self::HalfRefuse],
+            _ => &[Self::Release, Self::Refuse],
         }
     }
 
-    /// What may happen to a removal that somebody inside the guest asked for.
+    /// Returns what may happen to a removal of this device that somebody inside the guest asked for.
     pub fn of_guest(device: Device) -> &'static [Self] {
         match device {
-            Device::Cpu => &[Self::Release, Self::Refuse],
-            Device::Dimm => &[Self::RefuseSecond],
+            DIMM => &[Self::RefuseSecond, Self::Half],
+            _ => &[Self::Release, Self::Refuse],
         }
     }
 
-    /// Which connector refuses, if one does.
-    pub fn refusal(self, device: Device) -> Option<Connector> {
+    /// Returns the connector that refuses, if one does.
+    pub fn refusal(self, device: Device) -> Option<DrcIndex> {
         match (self, device) {
             (Self::Release | Self::Half, _) => None,
-            (_, Device::Cpu) => Some(CPU0),
-            (Self::Refuse, Device::Dimm) => Some(LMB0),
-            (Self::RefuseSecond | Self::HalfRefuse, Device::Dimm) => Some(LMB1),
+            (Self::RefuseSecond | Self::HalfRefuse, DIMM) => Some(LMB1),
+            _ => Some(device.first),
         }
     }
 
-    /// What the kernel does to the platform, in order.
+    /// Returns the calls that the kernel makes, in order.
     pub fn calls(self, device: Device) -> &'static [Call] {
         use Call::{Configure, Isolate, SetUnusable, Unisolate};
         match (self, device) {
-            (Self::Release, Device::Cpu) => &[Isolate(CPU0), SetUnusable(CPU0)],
-            (_, Device::Cpu) => &[Unisolate(CPU0)],
-            (Self::Release, Device::Dimm) => &[Isolate(LMB0), SetUnusable(LMB0), Isolate(LMB1), SetUnusable(LMB1)],
-            (Self::Refuse, Device::Dimm) => &[],
-            (Self::RefuseSecond, Device::Dimm) => &[Unisolate(LMB0), Configure(LMB0)],
-            (Self::Half, Device::Dimm) => &[Isolate(LMB0), SetUnusable(LMB0)],
-            (Self::HalfRefuse, Device::Dimm) => &[Isolate(LMB0), SetUnusable(LMB0), Configure(LMB1)],
+            (Self::Release, CPU) => &[Isolate(CPU0), SetUnusable(CPU0)],
+            (Self::Release, DIMM) => &[Isolate(LMB0), SetUnusable(LMB0), Isolate(LMB1), SetUnusable(LMB1)],
+            (Self::RefuseSecond, DIMM) => &[Unisolate(LMB0), Configure(LMB0)],
+            (Self::Half, DIMM) => &[Isolate(LMB0), SetUnusable(LMB0)],
+            (Self::HalfRefuse, DIMM) => &[Isolate(LMB0), SetUnusable(LMB0), Configure(LMB1)],
+            (_, CPU) => &[Unisolate(CPU0)],
+            _ => &[],
         }
     }
 }
 
 impl Call {
-    /// Which connector it is about.
-    pub fn connector(self) -> Connector {
+    /// Returns the connector that it is about.
+    pub fn connector(self) -> DrcIndex {
         match self {
             Self::Isolate(connector)
             | Self::Unisolate(connector)
@@ -186,7 +191,7 @@ impl Call {
 }
 
 /// The report of a refusal, with a reason that fits the device.
-pub fn refused(token: Token, connector: Connector, dropped: bool) -> Report {
+pub fn refused(token: Token, connector: DrcIndex, dropped: bool) -> Report {
     let (reason, errno) = match (dropped, connector) {
         (true, _) => (Reason::DROPPED, Errno(12)),
         (false, CPU0) => (Reason::LAST_CPU, Errno(16)),
@@ -201,8 +206,8 @@ pub fn arm(features: Features) -> Report {
 }
 
 /// A report as the VMM sees it.
-pub fn sent(report: Report, connector: Option<Connector>) -> crate::vmm::Input {
-    let index = connector.map_or(DrcIndex(0), Connector::index);
+pub fn sent(report: Report, connector: Option<DrcIndex>) -> crate::vmm::Input {
+    let index = connector.unwrap_or(DrcIndex(0));
     crate::vmm::Input::SetIndicator(UNPLUG_STATUS, index, report.word().0)
 }
 

@@ -1,108 +1,102 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The machine under study: two devices on three logical DR connectors.
+//! Machine of the model and of the vectors: its devices and their DR connectors.
 
 use papr_unplug_wire::wire::{drc::DrcIndex, hotplug::Resource, offer::Classes, rtas::Indicator};
 use std::fmt;
 
-/// The indicator that the model's VMMs take reports on.
+/// The indicator on which the model's VMMs take reports.
 pub const UNPLUG_STATUS: Indicator = Indicator(9100);
 
-/// Something that can be unplugged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Device {
-    /// A processor core, one connector.
-    Cpu,
-    /// A DIMM of two LMBs, two connectors.
-    Dimm,
+/// Something that can be unplugged: connectors of one resource, with consecutive DRC indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Device {
+    /// The kind of resource.
+    pub resource: Resource,
+    /// The lowest DRC index.
+    pub first: DrcIndex,
+    /// The number of connectors.
+    pub count: u32,
 }
 
-/// A DR connector: 0 is the CPU's, 1 and 2 are the DIMM's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Connector(pub u8);
+/// A processor core.
+pub const CPU: Device = Device { resource: Resource::CPU, first: CPU0, count: 1 };
+/// A DIMM of two LMBs.
+pub const DIMM: Device = Device { resource: Resource::MEMORY, first: LMB0, count: 2 };
+/// Function 0 of a PCI slot.
+pub const FUNCTION0: Device = Device { resource: Resource::PCI, first: DrcIndex(0x4000_0100), count: 1 };
+/// Function 1 of the same slot, which the guest can be asked for only together with function 0.
+pub const FUNCTION1: Device = Device { resource: Resource::PCI, first: DrcIndex(0x4000_0101), count: 1 };
 
-/// The connector of the CPU.
-pub const CPU0: Connector = Connector(0);
+/// The devices that the model explores.
+pub const DEVICES: [Device; 2] = [CPU, DIMM];
+/// The devices of the vectors' machine.
+pub const ALL_DEVICES: [Device; 4] = [CPU, DIMM, FUNCTION0, FUNCTION1];
+
+/// The connector of the CPU, numbered as QEMU does.
+pub const CPU0: DrcIndex = DrcIndex(0x1000_0001);
 /// The connector of the DIMM's first LMB.
-pub const LMB0: Connector = Connector(1);
+pub const LMB0: DrcIndex = DrcIndex(0x8000_0008);
 /// The connector of the DIMM's second LMB.
-pub const LMB1: Connector = Connector(2);
+pub const LMB1: DrcIndex = DrcIndex(0x8000_0009);
 
-/// How many connectors there are.
-pub const CONNECTORS: usize = 3;
+/// The connectors of [`DEVICES`].
+pub const CONNECTORS: [DrcIndex; 3] = [CPU0, LMB0, LMB1];
+
+/// Which of [`CONNECTORS`] the guest holds, or any other property of each.
+pub type PerConnector = [bool; CONNECTORS.len()];
+
+/// Returns the place of a connector in [`CONNECTORS`].
+pub fn slot(connector: DrcIndex) -> usize {
+    match connector {
+        CPU0 => 0,
+        LMB0 => 1,
+        _ => 2,
+    }
+}
 
 impl Device {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Cpu, Self::Dimm];
-
-    /// Its connectors, in the order of their indexes.
-    pub fn connectors(self) -> &'static [Connector] {
-        match self {
-            Self::Cpu => &[CPU0],
-            Self::Dimm => &[LMB0, LMB1],
-        }
+    /// Returns its connectors, the lowest DRC index first.
+    pub fn connectors(self) -> impl DoubleEndedIterator<Item = DrcIndex> + Clone {
+        (self.first.0..self.first.0 + self.count).map(DrcIndex)
     }
 
-    /// What LoPAR calls this kind of resource.
-    pub fn resource(self) -> Resource {
-        match self {
-            Self::Cpu => Resource::CPU,
-            Self::Dimm => Resource::MEMORY,
-        }
+    /// Returns the connector with the highest DRC index.
+    pub fn last(self) -> DrcIndex {
+        DrcIndex(self.first.0 + self.count - 1)
     }
 
-    /// The class that a guest arms for it.
+    /// Returns whether the connector is one of the device's.
+    pub fn has(self, connector: DrcIndex) -> bool {
+        (self.first..=self.last()).contains(&connector)
+    }
+
+    /// Returns the class that a guest arms for it.
     pub fn class(self) -> Classes {
-        Classes::of(self.resource())
-    }
-
-    /// Its place in an array of devices.
-    pub fn slot(self) -> usize {
-        self as usize
-    }
-}
-
-impl Connector {
-    /// The connector with this DRC index.
-    pub fn of(index: DrcIndex) -> Option<Self> {
-        (0..CONNECTORS as u8).map(Self).find(|connector| connector.index() == index)
-    }
-
-    /// Its DRC index, as QEMU numbers them.
-    pub fn index(self) -> DrcIndex {
-        DrcIndex(match self {
-            CPU0 => 0x1000_0001,
-            LMB0 => 0x8000_0008,
-            Connector(_) => 0x8000_0009,
-        })
-    }
-
-    /// The device behind it.
-    pub fn device(self) -> Device {
-        if self == CPU0 { Device::Cpu } else { Device::Dimm }
-    }
-
-    /// Its place in an array of connectors.
-    pub fn slot(self) -> usize {
-        usize::from(self.0)
+        Classes::of(self.resource)
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cpu => "the CPU",
-            Self::Dimm => "the DIMM",
-        })
+        match *self {
+            CPU => f.write_str("the CPU"),
+            DIMM => f.write_str("the DIMM"),
+            Self { resource, first, .. } => write!(f, "the {resource} device at {first}"),
+        }
     }
 }
 
-impl fmt::Display for Connector {
+/// Writes a connector for people.
+pub struct Name(pub DrcIndex);
+
+impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match *self {
-            CPU0 => "CPU core",
-            LMB0 => "LMB 0",
-            Self(_) => "LMB 1",
-        })
+        match self.0 {
+            CPU0 => f.write_str("the CPU core"),
+            LMB0 => f.write_str("LMB 0"),
+            LMB1 => f.write_str("LMB 1"),
+            other => write!(f, "connector {other}"),
+        }
     }
 }

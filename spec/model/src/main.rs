@@ -6,14 +6,13 @@
 
 use clap::Parser;
 use papr_unplug_model::{
-    action::{Action, Budget},
+    action::Budget,
     explore::{Findings, Until, explore, tell},
-    host::Host,
     mutant::{self, Mutant},
     property,
     reference::Reference,
     stock::Stock,
-    vmm::{Input, Vmm},
+    vmm::Vmm,
     world::World,
 };
 use std::{process::ExitCode, time::Instant};
@@ -24,9 +23,6 @@ struct Arguments {
     /// Explore the rules of stock QEMU and stock Linux instead, and print what is wrong with them.
     #[arg(long)]
     stock: bool,
-    /// Explore the host crate instead of the reference.
-    #[arg(long, conflicts_with_all = ["stock", "mutants"])]
-    host: bool,
     /// Break one rule at a time, and check that each is caught.
     #[arg(long)]
     mutants: bool,
@@ -48,11 +44,8 @@ fn main() -> ExitCode {
         stock(budget, arguments.depth)
     } else if arguments.mutants {
         mutants(budget, arguments.depth)
-    } else if arguments.host {
-        let budget = budget.without(&[Action::Migrate(Input::MigrateToLevel0)]);
-        protocol(Host::new(), budget, arguments.depth)
     } else {
-        protocol(Reference::new(Mutant::None), budget, arguments.depth)
+        protocol(Reference::explored(Mutant::None), budget, arguments.depth)
     };
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -84,7 +77,7 @@ fn stock(budget: Budget, depth: usize) -> bool {
 fn mutants(budget: Budget, depth: usize) -> bool {
     mutant::ALL.iter().fold(true, |all, (mutant, meaning)| {
         let caught = [true, false].into_iter().find_map(|armed| {
-            let world = World::new(Reference::new(*mutant), armed, *mutant, budget);
+            let world = World::new(Reference::explored(*mutant), armed, *mutant, budget);
             explore(world, depth, Until::FirstViolation).violations.into_iter().next()
         });
         match &caught {

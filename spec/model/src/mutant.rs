@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One rule broken at a time: a check that no mutant fails would check nothing.
+//! Mutants: rules that are broken one at a time, because a check that no mutant fails would check nothing.
 
-/// Which rule is broken.
+/// A rule that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutant {
-    /// None.
+    /// No rule.
     None,
     /// VMM: a report for a request that has ended is told again.
     RepeatOutcome,
@@ -41,6 +41,26 @@ pub enum Mutant {
     KeepRequestsOverReset,
     /// VMM: a guest stays armed over a reset.
     StayArmedOverReset,
+    /// VMM: while a class is armed, no hint is an outcome, not even for a request that nobody has promised to answer.
+    SwallowHint,
+    /// VMM: the token of a request that has ended is taken for one that is unknown.
+    ChargeStaleToken,
+    /// VMM: a promise stands although the guest reads no tokens any more.
+    KeepPromiseWithoutToken,
+    /// VMM: an LMB of a DIMM that is to stay cannot be isolated.
+    RejectIsolateOfKept,
+    /// VMM: the removal of a device whose request was withdrawn is wanted no longer.
+    KeepWithdrawnDevice,
+    /// VMM: hot plug events for a device that is gone stay in the queue.
+    KeepEvents,
+    /// VMM: of devices that go together, some are asked for although there is no room for all.
+    HalfTogether,
+    /// Guest: it arms without a look whether its probes fire.
+    ArmWithoutCanary,
+    /// Guest: it goes on promising although work begins, or ends, that its probes did not see.
+    PromiseUnseen,
+    /// Guest: after "not armed" it goes on using the tokens of the VMM that gave them.
+    KeepTokens,
     /// Guest: what the kernel dropped is not answered.
     SilentAboutDropped,
     /// Guest: only what the kernel signals is reported.
@@ -61,7 +81,35 @@ pub enum Mutant {
     SilentAboutDone,
 }
 
-/// Every mutant, with what it does in words.
+/// A set of rules that are broken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Mutants(u64);
+
+impl Mutants {
+    /// Returns the set of these.
+    pub const fn of(mutants: &[Mutant]) -> Self {
+        let mut bits = 0;
+        let mut at = 0;
+        while at < mutants.len() {
+            bits |= 1 << mutants[at] as u32;
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    /// Returns whether the set has this one.
+    pub const fn contain(self, mutant: Mutant) -> bool {
+        self.0 & (1 << mutant as u32) != 0
+    }
+}
+
+impl From<Mutant> for Mutants {
+    fn from(mutant: Mutant) -> Self {
+        Self::of(&[mutant])
+    }
+}
+
+/// Every mutant that shows within two disturbances, with its meaning in words.
 pub const ALL: &[(Mutant, &str)] = &[
     (Mutant::RepeatOutcome, "vmm: tells a refusal again when the report is repeated"),
     (Mutant::IgnoreToken, "vmm: charges a report to the device's oldest request, whatever its token"),
@@ -80,6 +128,14 @@ pub const ALL: &[(Mutant, &str)] = &[
     (Mutant::ForgetOnMigration, "vmm: forgets open requests on migration"),
     (Mutant::KeepRequestsOverReset, "vmm: keeps requests open over a reset"),
     (Mutant::StayArmedOverReset, "vmm: keeps the guest armed over a reset"),
+    (Mutant::SwallowHint, "vmm: keeps the hint of an armed guest for a request that nobody has promised to answer"),
+    (Mutant::ChargeStaleToken, "vmm: charges the token of an ended request to another one"),
+    (Mutant::KeepPromiseWithoutToken, "vmm: keeps promises when the guest arms without tokens"),
+    (Mutant::RejectIsolateOfKept, "vmm: takes no LMB of a DIMM that is to stay"),
+    (Mutant::KeepWithdrawnDevice, "vmm: keeps a device that is given back after its request was withdrawn"),
+    (Mutant::KeepEvents, "vmm: sends hot plug events for a device that is gone"),
+    (Mutant::ArmWithoutCanary, "guest: arms without a look whether its probes fire"),
+    (Mutant::PromiseUnseen, "guest: goes on promising although its probes do not see the work on a request"),
     (Mutant::SilentAboutDropped, "guest: does not answer what its kernel dropped"),
     (Mutant::SilentWithKernel, "guest: reports only what its kernel signals too"),
     (Mutant::UnloadArmed, "guest: unloads without DISARM"),

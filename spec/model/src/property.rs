@@ -1,38 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What must never be seen.
+//! Properties of the world: what must never be seen.
 
 use crate::{
     guest::Module,
-    machine::{Connector, Device},
+    machine::{DEVICES, Device, slot},
+    violation::{Property, Violation},
     vmm::{Event, Input, Outcome, RequestId, Source, Vmm},
-    world::{Case, Truth, World},
+    world::{Case, Truth, World, place},
 };
-use papr_unplug_wire::wire::rtas::{Indicator, IsolationState};
-use std::fmt;
-
-/// A promise of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Property {
-    /// A request has one outcome, and every outcome belongs to a request.
-    ExactlyOnce,
-    /// A refusal is charged to the request that was refused, at the connector that refused.
-    Attribution,
-    /// A guest that has promised to answer, and lives, leaves no request without an outcome.
-    NoSilence,
-    /// A device is deleted only when the guest has given all of it back, or with a reset.
-    NoTheft,
-    /// A device that the guest has given back on request is deleted.
-    NoGhost,
-    /// An idle guest that releases what it is asked for can always give the device back.
-    NoStranding,
-    /// A device_del is never turned away because of an earlier one that the guest is done with.
-    NoWedge,
-    /// The VMM survives whatever the guest does.
-    NoAbort,
-    /// The VMM shows a promise only where the guest made one.
-    TruePromise,
-}
+use papr_unplug_wire::wire::{
+    drc::DrcIndex,
+    rtas::{Indicator, IsolationState},
+};
 
 /// Every property with the clauses that it stands for.
 pub const ALL: &[(Property, &str, &[&str])] = &[
@@ -75,19 +55,20 @@ pub const ALL: &[(Property, &str, &[&str])] = &[
         ],
     ),
     (Property::NoTheft, "nothing is taken that the guest still holds", &["PUE-V-062"]),
-    (Property::NoGhost, "what is given back is deleted", &["PUE-V-060", "PUE-V-061", "PUE-V-064"]),
+    (Property::NoGhost, "what is given back is deleted", &["PUE-V-057", "PUE-V-060", "PUE-V-061", "PUE-V-064"]),
     (
         Property::NoStranding,
         "a device can always be given back later",
-        &["PUE-V-053", "PUE-V-054", "PUE-V-063", "PUE-V-065"],
+        &["PUE-V-053", "PUE-V-054", "PUE-V-063", "PUE-V-064", "PUE-V-065", "PUE-V-067"],
     ),
     (Property::NoWedge, "a retry is always accepted", &["PUE-V-050", "PUE-V-051"]),
     (Property::NoAbort, "the VMM never aborts", &["PUE-V-053"]),
     (
         Property::TruePromise,
         "a promise is shown only where one was made",
-        &["PUE-V-016", "PUE-V-026", "PUE-V-071", "PUE-G-010", "PUE-G-060"],
+        &["PUE-V-016", "PUE-V-026", "PUE-V-071", "PUE-G-010", "PUE-G-016", "PUE-G-018", "PUE-G-060"],
     ),
+    (Property::NoStale, "nobody is asked for what nobody wants", &["PUE-V-074", "PUE-V-075"]),
 ];
 
 /// What the exploration of the stock rules must find, for its checks to be worth anything.
@@ -117,25 +98,14 @@ pub const STOCK_DEFECTS: &[(&str, Violation)] = &[
         Violation::new(Property::Attribution, "a refusal is charged to a request that was not refused"),
     ),
     (
+        "lost LMB: removed inside the guest, and the DIMM can never go",
+        Violation::new(Property::NoStranding, "a guest that gives all back cannot get rid of it"),
+    ),
+    (
         "wedge: a retry after the silent refusal is turned away",
         Violation::new(Property::NoWedge, "a retry is turned away"),
     ),
 ];
-
-/// A promise that was broken, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Violation {
-    /// Which.
-    pub property: Property,
-    /// How.
-    pub how: &'static str,
-}
-
-impl Violation {
-    pub(crate) const fn new(property: Property, how: &'static str) -> Self {
-        Self { property, how }
-    }
-}
 
 impl<V: Vmm> World<V> {
     /// An outcome is told.
@@ -147,7 +117,7 @@ impl<V: Vmm> World<V> {
     ) -> Result<(), Violation> {
         let once = |how| Err(Violation::new(Property::ExactlyOnce, how));
         // A VMM without request names: the user charges an event to the oldest device_del that has none.
-        let named = request.map(usize::from);
+        let named = request.map(place);
         let oldest = || self.cases.iter().position(|case| case.device == device && case.outcome.is_none());
         let Some(case) = named.or_else(oldest).and_then(|at| self.cases.get_mut(at)) else {
             return match outcome {
@@ -160,6 +130,10 @@ impl<V: Vmm> World<V> {
         }
         case.outcome = Some(outcome);
         let case = *case;
+        let is_reported = matches!(outcome, Outcome::Refused { source: Source::Token | Source::Order, .. });
+        if is_reported && self.about.is_some_and(|about| request != Some(about)) {
+            return Err(Violation::new(Property::Attribution, "a report with a token is charged to another request"));
+        }
         if request.is_none() && !matches!(outcome, Outcome::Refused { .. }) {
             for other in self.cases.iter_mut().filter(|case| case.device == device && case.outcome.is_none()) {
                 other.outcome = Some(outcome);
@@ -167,13 +141,13 @@ impl<V: Vmm> World<V> {
         }
         match outcome {
             Outcome::Refused { connector, source, .. } => check_refusal(&case, connector, source, request.is_none()),
-            Outcome::Released | Outcome::Reset => Ok(()),
+            _ => Ok(()),
         }
     }
 
     /// A device is deleted.
     pub(crate) fn check_deleted(&self, device: Device, cause: Input) -> Result<(), Violation> {
-        let held = device.connectors().iter().any(|connector| self.guest.held[connector.slot()]);
+        let held = device.connectors().any(|connector| self.guest.held[slot(connector)]);
         if held && cause != Input::Reset {
             return Err(Violation::new(Property::NoTheft, "a device is deleted that the guest still holds"));
         }
@@ -187,12 +161,12 @@ impl<V: Vmm> World<V> {
                 return Err(Violation::new(Property::ExactlyOnce, "a request stays open although its device is gone"));
             }
             let listed = self.vmm.open();
-            let known = |id: usize| listed.iter().any(|open| usize::from(open.request) == id);
+            let known = |id: usize| listed.iter().any(|open| place(open.request) == id);
             if V::NAMES_REQUESTS && !known(case) {
                 return Err(Violation::new(Property::ExactlyOnce, "a request is forgotten without an outcome"));
             }
         }
-        let promise = |id: RequestId| self.cases.get(usize::from(id)).is_some_and(|case| case.promised);
+        let promise = |id: RequestId| self.cases.get(place(id)).is_some_and(|case| case.promised);
         let excused = self.guest.promise_orphaned;
         if !excused && self.vmm.open().iter().any(|open| open.promised && !promise(open.request)) {
             return Err(Violation::new(Property::TruePromise, "an answer is promised that nobody will give"));
@@ -208,7 +182,7 @@ impl<V: Vmm> World<V> {
         for (id, case) in self.cases.iter().enumerate().filter(|(_, case)| case.outcome.is_none()) {
             self.check_answered(id, case)?;
         }
-        for device in Device::ALL.into_iter().filter(|device| self.vmm.present(*device)) {
+        for device in DEVICES.into_iter().filter(|device| self.vmm.present(*device)) {
             self.check_given_back(device)?;
             self.check_retry(device)?;
         }
@@ -233,6 +207,9 @@ impl<V: Vmm> World<V> {
             return silence("the guest has refused and nobody is told");
         }
         let alone = self.cases.iter().filter(|other| other.device == case.device).count() == 1;
+        if alone && case.hinted && !self.guest.promise_orphaned {
+            return silence("a hint about a request that nobody has promised to answer is swallowed");
+        }
         if alone && refused && case.observed && self.guest.module != Module::Absent {
             return silence("the module saw a refusal and nobody is told");
         }
@@ -240,8 +217,8 @@ impl<V: Vmm> World<V> {
     }
 
     fn check_given_back(&self, device: Device) -> Result<(), Violation> {
-        let all = |given: &dyn Fn(Connector) -> bool| device.connectors().iter().all(|connector| given(*connector));
-        let given_back = all(&|connector| !self.guest.held[connector.slot()] && !self.vmm.usable(connector));
+        let all = |given: &dyn Fn(DrcIndex) -> bool| device.connectors().all(given);
+        let given_back = all(&|connector| !self.guest.held[slot(connector)] && !self.vmm.usable(connector));
         let on_request = self.cases.iter().any(|case| case.device == device && case.truth == Truth::Done);
         if given_back && on_request {
             return Err(Violation::new(Property::NoGhost, "a device that was given back on request stays plugged"));
@@ -263,12 +240,14 @@ impl<V: Vmm> World<V> {
         if matches!(effects.asked, Some(Err(_))) {
             return Ok(());
         }
-        let mut deleted = effects.events.contains(&Event::Deleted(device));
-        for connector in device.connectors().iter().filter(|connector| self.guest.held[connector.slot()]) {
+        let mut deleted =
+            effects.events.iter().any(|event| matches!(event, Event::Deleted(gone, ..) if *gone == device));
+        for connector in device.connectors().filter(|connector| self.guest.held[slot(*connector)]) {
             let isolate = IsolationState::ISOLATE.0;
             for (indicator, value) in [(Indicator::ISOLATION_STATE, isolate), (Indicator::ALLOCATION_STATE, 0)] {
-                let effects = vmm.step(Input::SetIndicator(indicator, connector.index(), value));
-                deleted |= effects.events.contains(&Event::Deleted(device));
+                let effects = vmm.step(Input::SetIndicator(indicator, connector, value));
+                deleted |=
+                    effects.events.iter().any(|event| matches!(event, Event::Deleted(gone, ..) if *gone == device));
             }
         }
         if !deleted {
@@ -278,7 +257,7 @@ impl<V: Vmm> World<V> {
     }
 }
 
-fn check_refusal(case: &Case, connector: Connector, source: Source, unnamed: bool) -> Result<(), Violation> {
+fn check_refusal(case: &Case, connector: DrcIndex, source: Source, unnamed: bool) -> Result<(), Violation> {
     let wrong = |how| Err(Violation::new(Property::Attribution, how));
     let refused = matches!(case.truth, Truth::Refused(_) | Truth::Dropped);
     if unnamed && !refused {
@@ -289,7 +268,7 @@ fn check_refusal(case: &Case, connector: Connector, source: Source, unnamed: boo
     }
     let at = match case.truth {
         Truth::Refused(connector) => Some(connector),
-        Truth::Dropped => Some(case.device.connectors()[0]),
+        Truth::Dropped => Some(case.device.first),
         Truth::Open | Truth::Done | Truth::Lost => None,
     };
     let incomplete = case.truth == Truth::Done;
@@ -297,10 +276,4 @@ fn check_refusal(case: &Case, connector: Connector, source: Source, unnamed: boo
         return wrong("a report is charged to a request that it is not about");
     }
     Ok(())
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.property, self.how)
-    }
 }

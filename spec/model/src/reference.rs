@@ -1,425 +1,399 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The VMM that `spec/vmm-conformance.md` describes, as short as it can be said.
+//! Reference VMM: what `spec/vmm-conformance.md` says, clause by clause, and nothing to be fast.
+//!
+//! The machine may have any devices. [`Config`] says what it offers and how many requests it takes, [`Mutants`] which of
+//! the rules it breaks. Each call notes the clauses that decided something, in [`Reference::clauses`].
+
+mod connector;
+mod lifecycle;
+mod plugged;
+mod report;
 
 use crate::{
-    machine::{CONNECTORS, Connector, Device, UNPLUG_STATUS},
-    mutant::Mutant,
-    vmm::{Effects, Event, Input, Open, Outcome, RequestId, Source, Vmm},
+    lopar,
+    machine::Device,
+    mutant::{Mutant, Mutants},
+    vmm::{Effects, Event, Outcome, RequestId, Source, Taker},
 };
 use papr_unplug_wire::wire::{
     drc::DrcIndex,
-    offer::{Classes, Features},
+    hotplug::Resource,
+    offer::{Classes, Features, Offer},
     reason::Reason,
-    report::{Errno, Report, Word},
-    rtas::{Indicator, IsolationState, Status},
+    report::Errno,
     token::Token,
 };
 
-/// How many requests may be open at a time.
-const BOUND: usize = 4;
+/// What a VMM decides about its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Config {
+    /// What guests are offered from their next boot on.
+    pub offer: Option<Offer>,
+    /// How many requests may be open.
+    pub max_open: usize,
+    /// How many requests for one device may be open.
+    pub max_open_per_device: usize,
+}
 
 /// The state of the reference VMM.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
-    mutant: Mutant,
-    level1: bool,
-    armed: Classes,
-    features: Features,
-    connectors: [State; CONNECTORS],
-    plugged: [Plugged; 2],
-    /// Open requests, the oldest first.
-    requests: Vec<Request>,
-    asked: RequestId,
-    last_token: Token,
+    /// What the VMM decides.
+    pub config: Config,
+    /// What the guest that runs now was offered.
+    pub offered: Option<Offer>,
+    /// The classes that the guest has armed.
+    pub armed: Classes,
+    /// The features that the guest has armed.
+    pub features: Features,
+    /// Every connector.
+    pub connectors: Vec<Connector>,
+    /// Every device.
+    pub plugged: Vec<Plugged>,
+    /// The open requests, the oldest first.
+    pub requests: Vec<Request>,
+    /// The identity that was given last.
+    pub last: RequestId,
+    /// The number of tokens that were given since the last import, in the order 1 to 65535 and from 1 again.
+    pub tokens: u64,
+    broken: Mutants,
+    /// The clauses that decided something in the last call.
+    pub clauses: Clauses,
 }
 
-/// LoPAR's states of a logical connector.
+/// A DR connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum State {
-    Unusable,
-    Available,
-    Unisolate,
-    Configured,
+pub struct Connector {
+    /// The kind of resource.
+    pub resource: Resource,
+    /// The DRC index.
+    pub index: DrcIndex,
+    /// LoPAR's number of its state.
+    pub state: u8,
 }
 
+/// A device that is plugged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Plugged {
-    No,
-    Yes,
-    /// A removal was asked for since the guest last took the device: giving it back completes it, however late.
+pub struct Plugged {
+    /// The device.
+    pub device: Device,
+    /// Whether its removal is wanted: giving it back completes that, however late (PUE-V-061).
+    pub wanted: bool,
+    /// Whether a hint has ended a request of an armed class, and its report is still to come (PUE-V-043).
+    pub report_follows: bool,
+}
+
+/// A request without an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// Its identity.
+    pub id: RequestId,
+    /// The device that is to be removed.
+    pub device: Device,
+    /// Its token; [`Token::NONE`] for none.
+    pub token: Token,
+    /// Whether the guest has promised to answer it.
+    pub promised: bool,
+    /// Whether the guest has begun with it.
+    pub started: bool,
+    /// Whether the guest was not asked yet.
+    pub withheld: bool,
+    /// Whether it came from a VMM that knows level 0 only.
+    pub imported: bool,
+    /// The connector of the first hint that was kept with it.
+    pub hint: Option<DrcIndex>,
+}
+
+/// Whether a device is behind a connector, and what is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Occupant {
+    /// No device.
+    Nobody,
+    /// A device whose removal is not wanted.
+    Kept,
+    /// A device whose removal is wanted, without an open request.
     Wanted,
+    /// A device with an open request.
+    Asked,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Request {
-    id: RequestId,
-    device: Device,
-    token: Token,
-    promised: bool,
-    hint: Option<Connector>,
+/// A set of clauses of the VMM: bit n stands for PUE-V-n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Clauses(u128);
+
+impl Clauses {
+    /// Adds every clause of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Returns the numbers of the clauses, the lowest first.
+    pub fn numbers(self) -> impl Iterator<Item = u32> {
+        (0..u128::BITS).filter(move |number| self.0 & (1 << number) != 0)
+    }
+}
+
+impl Request {
+    /// A request that the guest was asked for without a token.
+    pub fn new(id: RequestId, device: Device) -> Self {
+        let (token, hint) = (Token::NONE, None);
+        Self { id, device, token, promised: false, started: false, withheld: false, imported: false, hint }
+    }
+
+    fn inferred(&self, connector: DrcIndex) -> Event {
+        let connector = self.hint.unwrap_or(connector);
+        let (reason, errno, source) = (Reason::UNATTRIBUTED, Errno(0), Source::Inferred);
+        self.ended(Outcome::Refused { connector, reason, errno, source })
+    }
+
+    fn ended(&self, outcome: Outcome) -> Event {
+        Event::Outcome(Some(self.id), self.device, outcome)
+    }
 }
 
 impl Reference {
-    /// A VMM with both devices plugged and configured, which breaks the rule that `mutant` says.
-    pub fn new(mutant: Mutant) -> Self {
+    /// Returns a VMM with the connectors of these devices, none of which is plugged.
+    pub fn new(config: Config, devices: impl IntoIterator<Item = Device>) -> Self {
+        let of = |device: Device| device.connectors().map(move |index| (device.resource, index));
+        let connector = |(resource, index)| Connector { resource, index, state: lopar::empty(resource) };
         Self {
-            mutant,
-            level1: true,
+            config,
+            offered: config.offer,
             armed: Classes::empty(),
             features: Features::empty(),
-            connectors: [State::Configured; CONNECTORS],
-            plugged: [Plugged::Yes; 2],
+            connectors: devices.into_iter().flat_map(of).map(connector).collect(),
+            plugged: Vec::new(),
             requests: Vec::new(),
-            asked: 0,
-            last_token: Token::NONE,
+            last: 0,
+            tokens: 0,
+            broken: Mutants::default(),
+            clauses: Clauses::default(),
         }
     }
 
-    fn is(&self, mutant: Mutant) -> bool {
-        self.mutant == mutant
+    /// Returns the same VMM, which breaks these rules.
+    pub fn breaking(mut self, broken: Mutants) -> Self {
+        self.broken = broken;
+        self
     }
 
-    fn state(&self, connector: Connector) -> State {
-        self.connectors[connector.slot()]
+    /// Returns the device behind a connector.
+    pub fn device(&self, index: DrcIndex) -> Option<Plugged> {
+        self.plugged.iter().copied().find(|plugged| plugged.device.has(index))
     }
 
-    fn set_state(&mut self, connector: Connector, state: State) {
-        self.connectors[connector.slot()] = state;
+    /// Returns the open requests for a device, the oldest first.
+    pub fn open_of(&self, device: Device) -> impl Iterator<Item = &Request> {
+        self.requests.iter().filter(move |request| request.device == device)
     }
 
-    /// PUE-V-020 to PUE-V-026, PUE-V-050 to PUE-V-054
-    fn device_del(&mut self, device: Device) -> Effects {
-        let asked = |result| Effects { asked: Some(result), ..Effects::default() };
-        if self.requests.len() == BOUND {
-            return asked(Err("too many removal requests are open"));
-        }
-        if self.is(Mutant::RejectRepeat) && self.requests.iter().any(|request| request.device == device) {
-            return asked(Err("a removal request for this device is open"));
-        }
-        let id = self.asked;
-        self.asked += 1;
-        self.plugged[device.slot()] = Plugged::Wanted;
-        if device.connectors().iter().all(|connector| self.state(*connector) == State::Unusable) {
-            let mut effects = asked(Ok(id)).and(Event::Outcome(Some(id), device, Outcome::Released));
-            self.release(device, &mut effects);
-            return effects;
-        }
-        if self.is(Mutant::DetachReleasedLmb)
-            && device.connectors().iter().any(|connector| self.state(*connector) == State::Unusable)
-        {
-            return Effects { abort: Some("device_del of a partly released DIMM"), ..asked(Ok(id)) };
-        }
-        let promised = self.armed.contains(device.class()) && self.features.contains(Features::TOKEN);
-        let token = if promised { self.issue_token() } else { Token::NONE };
-        self.requests.push(Request { id, device, token, promised, hint: None });
-        asked(Ok(id)).and(Event::Hotplug(device, token))
-    }
-
-    fn issue_token(&mut self) -> Token {
-        if !self.is(Mutant::ReuseToken) || !self.last_token.is_some() {
-            self.last_token = Token(self.last_token.0 % u16::MAX + 1);
-        }
-        self.last_token
-    }
-
-    /// PUE-V-010 to PUE-V-017
-    fn report(&mut self, index: DrcIndex, word: Word) -> Effects {
-        if !self.level1 {
-            return Effects::status(Status::NO_SUCH_INDICATOR);
-        }
-        let Some(report) = word.report() else { return Effects::status(Status::MALFORMED) };
-        match report {
-            Report::Arm { .. } | Report::Disarm if index != DrcIndex(0) => Effects::status(Status::WRONG_CONNECTOR),
-            Report::Arm { classes, features } => {
-                if !OFFERED.contains(classes) || !(Features::TOKEN | Features::STARTED).contains(features) {
-                    return Effects::status(Status::NOT_OFFERED);
-                }
-                let withdrawn = self.armed.difference(classes);
-                (self.armed, self.features) = (classes, features);
-                self.withdraw(withdrawn)
-            }
-            Report::Disarm => {
-                let withdrawn = self.armed;
-                (self.armed, self.features) = (Classes::empty(), Features::empty());
-                self.withdraw(withdrawn)
-            }
-            Report::Started { token } | Report::Refused { token, .. } | Report::Done { token } => {
-                let Some(connector) = Connector::of(index) else {
-                    return Effects::status(Status::WRONG_CONNECTOR);
-                };
-                if !self.armed.contains(connector.device().class()) {
-                    return Effects::status(Status::NOT_ARMED);
-                }
-                self.answer(connector, token, report)
-            }
+    /// Returns what is behind a connector.
+    pub fn occupant(&self, index: DrcIndex) -> Occupant {
+        match self.device(index) {
+            None => Occupant::Nobody,
+            Some(plugged) if !plugged.wanted => Occupant::Kept,
+            Some(plugged) if self.open_of(plugged.device).next().is_none() => Occupant::Wanted,
+            Some(_) => Occupant::Asked,
         }
     }
 
-    /// PUE-V-016: no promise stands for these classes any longer, and a hint becomes the outcome.
-    fn withdraw(&mut self, classes: Classes) -> Effects {
-        let mut effects = Effects::status(Status::SUCCESS);
-        if self.is(Mutant::KeepHintOnDisarm) {
-            return effects;
-        }
-        for request in &mut self.requests {
-            request.promised &= !classes.contains(request.device.class());
-        }
-        let hinted = |request: &Request| classes.contains(request.device.class()) && request.hint.is_some();
-        for request in self.requests.extract_if(.., |request| hinted(request)) {
-            effects.events.push(inferred(&request));
-        }
-        effects
+    /// Returns the connector with this index.
+    pub fn connector(&self, index: DrcIndex) -> Option<Connector> {
+        self.connectors.iter().copied().find(|connector| connector.index == index)
     }
 
-    /// PUE-V-032 to PUE-V-034: which request a report is about. One that was promised needs its token.
-    fn about(&self, device: Device, token: Token) -> Option<usize> {
-        if self.is(Mutant::IgnoreToken) || (self.is(Mutant::MatchTokenless) && !token.is_some()) {
-            return self.requests.iter().position(|request| request.device == device);
-        }
-        let named = |request: &Request| token.is_some() && request.token == token;
-        let next = |request: &Request| {
-            let either_has_none = !token.is_some() || !request.token.is_some();
-            request.device == device && !request.promised && either_has_none
-        };
-        self.requests.iter().position(named).or_else(|| self.requests.iter().position(next))
-    }
-
-    /// PUE-V-030, PUE-V-031, PUE-V-035 to PUE-V-039
-    fn answer(&mut self, connector: Connector, token: Token, report: Report) -> Effects {
-        let device = connector.device();
-        let Some(at) = self.about(device, token) else {
-            let again = self.is(Mutant::RepeatOutcome) && self.asked > 0 && matches!(report, Report::Refused { .. });
-            let effects = Effects::status(Status::ALREADY);
-            return if again { effects.and(refused(0, device, connector, report, token)) } else { effects };
-        };
-        if self.requests[at].device != device {
-            return Effects::status(Status::WRONG_CONNECTOR);
-        }
-        let Request { id, token: known, .. } = self.requests[at];
-        let token = if known == token { token } else { Token::NONE };
-        let kept = device.connectors().iter().find(|connector| self.state(**connector) != State::Unusable);
-        let event = match (report, kept) {
-            (Report::Refused { .. }, _) => refused(id, device, connector, report, token),
-            (Report::Done { .. }, Some(_)) if self.is(Mutant::IgnoreDone) => return Effects::status(Status::SUCCESS),
-            (Report::Done { .. }, Some(kept)) => {
-                let incomplete = Report::Refused { token, reason: Reason::INCOMPLETE, errno: Errno(0) };
-                refused(id, device, *kept, incomplete, token)
-            }
-            _ => return Effects::status(Status::SUCCESS),
-        };
-        let mut effects = Effects::status(Status::SUCCESS);
-        // The guest answers in the order it was asked: what it did not promise and has passed over it never answers.
-        let keep_older = self.is(Mutant::KeepOlder);
-        for older in self
-            .requests
-            .extract_if(.., |other| !keep_older && other.device == device && other.id < id && !other.promised)
-        {
-            let hint = older.hint.or(Some(connector));
-            effects.events.push(inferred(&Request { hint, ..older }));
-        }
-        self.requests.retain(|request| request.id != id);
-        if self.is(Mutant::HealOnRefusal) {
-            for connector in device.connectors() {
-                self.set_state(*connector, State::Configured);
-            }
-        }
-        effects.and(event)
-    }
-
-    /// PUE-V-040 to PUE-V-042: a null transition hints that the oldest request for the device was refused.
-    fn hint(&mut self, connector: Connector) -> Effects {
-        let effects = Effects::status(Status::SUCCESS);
-        let device = connector.device();
-        let Some(at) = self.requests.iter().position(|request| request.device == device) else { return effects };
-        self.requests[at].hint.get_or_insert(connector);
-        if self.armed.contains(device.class()) && !self.is(Mutant::HintIsOutcome) {
-            return effects;
-        }
-        effects.and(inferred(&self.requests.remove(at)))
-    }
-
-    fn isolation(&mut self, connector: Connector, state: IsolationState) -> Effects {
-        let device = connector.device();
-        match (state, self.state(connector)) {
-            (IsolationState::ISOLATE, State::Configured | State::Unisolate) => {
-                self.set_state(connector, State::Available);
-                Effects::status(Status::SUCCESS)
-            }
-            (IsolationState::ISOLATE, State::Available | State::Unusable) => Effects::status(Status::SUCCESS),
-            (IsolationState::UNISOLATE, State::Configured | State::Unisolate) => self.hint(connector),
-            (IsolationState::UNISOLATE, State::Available) => {
-                self.set_state(connector, State::Unisolate);
-                self.take_again(device);
-                Effects::status(Status::SUCCESS)
-            }
-            _ => Effects::status(Status::NO_SUCH_INDICATOR),
-        }
-    }
-
-    /// PUE-V-061: a guest that takes a connector again, with nothing asked of it, keeps the device.
-    fn take_again(&mut self, device: Device) {
-        if !self.requests.iter().any(|request| request.device == device) {
-            self.plugged[device.slot()] = Plugged::Yes;
-        }
-    }
-
-    /// PUE-V-066
-    fn set_usable(&mut self, connector: Connector) -> Effects {
-        let device = connector.device();
-        let open = self.requests.iter().any(|request| request.device == device);
-        match self.state(connector) {
-            State::Unusable if open || !self.present(device) => return Effects::status(Status::NO_SUCH_INDICATOR),
-            State::Unusable => {
-                self.set_state(connector, State::Available);
-                self.take_again(device);
-            }
-            State::Available | State::Unisolate | State::Configured => {}
-        }
-        Effects::status(Status::SUCCESS)
-    }
-
-    /// PUE-V-060 to PUE-V-063
-    fn set_unusable(&mut self, connector: Connector) -> Effects {
-        let mut effects = Effects::status(Status::SUCCESS);
-        match self.state(connector) {
-            State::Unusable => return effects,
-            State::Available => self.set_state(connector, State::Unusable),
-            State::Unisolate | State::Configured => return Effects::status(Status::NO_SUCH_INDICATOR),
-        }
-        let device = connector.device();
-        let given_back = device.connectors().iter().all(|connector| self.state(*connector) == State::Unusable);
-        let open = self.requests.iter().any(|request| request.device == device);
-        let wanted = self.plugged[device.slot()] == Plugged::Wanted && (open || !self.is(Mutant::ForgetLateRelease));
-        if wanted && (given_back || self.is(Mutant::ReleaseAtFirstLmb)) {
-            self.release(device, &mut effects);
-        }
-        effects
-    }
-
-    fn release(&mut self, device: Device, effects: &mut Effects) {
-        let mut only_one = self.is(Mutant::ReleaseClosesOne);
-        for request in self.requests.extract_if(.., |request| request.device == device) {
-            effects.events.push(Event::Outcome(Some(request.id), device, Outcome::Released));
-            if std::mem::take(&mut only_one) {
-                break;
-            }
-        }
-        effects.events.push(Event::Deleted(device));
-        self.plugged[device.slot()] = Plugged::No;
-        for connector in device.connectors() {
-            self.set_state(*connector, State::Unusable);
-        }
-    }
-
-    /// PUE-V-070 to PUE-V-073
-    fn reset(&mut self) -> Effects {
+    /// Asks for a device (`device_del`).
+    pub fn request(&mut self, device: Device) -> Effects {
+        self.begin();
         let mut effects = Effects::default();
-        if !self.is(Mutant::StayArmedOverReset) {
-            (self.armed, self.features) = (Classes::empty(), Features::empty());
-        }
-        if !self.is(Mutant::KeepRequestsOverReset) {
-            for request in std::mem::take(&mut self.requests) {
-                let deleted = Event::Deleted(request.device);
-                match request.hint {
-                    Some(_) => effects.events.push(inferred(&request)),
-                    None => effects.events.push(Event::Outcome(Some(request.id), request.device, Outcome::Reset)),
-                }
-                if request.hint.is_none() && self.present(request.device) {
-                    self.plugged[request.device.slot()] = Plugged::No;
-                    effects.events.push(deleted);
-                }
+        effects.asked = Some(match self.room_for(&[device]) {
+            Err(error) => Err(error),
+            Ok(()) if self.breaks(Mutant::RejectRepeat) && self.open_of(device).next().is_some() => {
+                Err("a removal request for this device is open")
             }
-        }
-        for connector in (0..CONNECTORS as u8).map(Connector) {
-            let present = self.present(connector.device());
-            self.set_state(connector, if present { State::Configured } else { State::Unusable });
-        }
-        for plugged in self.plugged.iter_mut().filter(|plugged| **plugged == Plugged::Wanted) {
-            *plugged = Plugged::Yes;
+            Ok(()) => Ok(self.ask(device, &mut effects)),
+        });
+        if self.breaks(Mutant::DetachReleasedLmb) && effects.asked.is_some_and(|asked| asked.is_ok()) {
+            let held = self.held(device).count();
+            if held > 0 && held < device.count as usize {
+                effects.abort = Some("device_del of a partly released DIMM");
+            }
         }
         effects
     }
 
-    /// PUE-V-080 to PUE-V-082
-    fn migrate(&mut self, level1: bool) -> Effects {
-        let keeps_table = self.level1 && level1;
-        self.level1 = level1;
-        if self.is(Mutant::ForgetOnMigration) {
-            self.requests.clear();
+    /// Asks for a device that goes only together with another one (PUE-V-055).
+    pub fn withhold(&mut self, device: Device) -> Effects {
+        self.begin();
+        let mut effects = Effects::default();
+        effects.asked = Some(self.room_for(&[device]).map(|()| {
+            self.by(55);
+            let id = self.next_id();
+            self.set_wanted(device, true);
+            if self.held(device).next().is_none() {
+                self.release_at_once(id, device, &mut effects);
+            } else {
+                self.requests.push(Request { withheld: true, ..Request::new(id, device) });
+            }
+            id
+        }));
+        effects
+    }
+
+    /// Asks for two devices that go together, the named one last (PUE-V-056).
+    pub fn together(&mut self, [other, named]: [Device; 2]) -> Effects {
+        self.begin();
+        let mut effects = Effects::default();
+        if other == named {
+            effects.asked = Some(Err("a device is named twice"));
+            return effects;
         }
-        if !keeps_table {
-            // Only "a removal is pending" crosses, one mark per device.
-            (self.armed, self.features) = (Classes::empty(), Features::empty());
-            for request in &mut self.requests {
-                (request.token, request.promised, request.hint) = (Token::NONE, false, None);
+        let is_open = self.open_of(other).next().is_some();
+        let made: &[Device] = if is_open { &[named] } else { &[other, named] };
+        let room = self.room_for(made);
+        if room.is_err() && is_open && self.breaks(Mutant::HalfTogether) {
+            self.ask_again(other, &mut effects);
+        }
+        effects.asked = Some(room.map(|()| {
+            self.by(56);
+            if is_open {
+                self.ask_again(other, &mut effects);
+            } else {
+                self.ask(other, &mut effects);
+            }
+            self.ask(named, &mut effects)
+        }));
+        // The hot plug events are sent after what is told of devices that go at once.
+        effects.events.sort_by_key(|event| matches!(event, Event::Hotplug(..)));
+        effects
+    }
+
+    /// Withdraws a request (PUE-V-057).
+    pub fn withdraw(&mut self, id: RequestId) -> Effects {
+        self.begin();
+        self.by(57);
+        let mut effects = Effects::default();
+        let found = self.requests.iter().position(|request| request.id == id);
+        effects.asked = Some(found.map_or(Err("no such request is open"), |at| {
+            let request = self.requests.remove(at);
+            self.tell(&mut effects, request.ended(Outcome::Withdrawn));
+            if self.breaks(Mutant::KeepWithdrawnDevice) && self.open_of(request.device).next().is_none() {
+                self.set_wanted(request.device, false);
+            }
+            Ok(id)
+        }));
+        effects
+    }
+
+    /// PUE-V-052
+    fn room_for(&mut self, devices: &[Device]) -> Result<(), &'static str> {
+        if devices.iter().any(|device| !self.is_plugged(*device)) {
+            return Err("there is no such device");
+        }
+        let is_full = |device: &Device| self.open_of(*device).count() >= self.config.max_open_per_device;
+        if devices.iter().any(is_full) || self.requests.len() + devices.len() > self.config.max_open {
+            self.by(52);
+            return Err("too many removal requests are open");
+        }
+        Ok(())
+    }
+
+    /// PUE-V-020 to PUE-V-026, PUE-V-050, PUE-V-051, PUE-V-053, PUE-V-054
+    fn ask(&mut self, device: Device, effects: &mut Effects) -> RequestId {
+        self.by(20);
+        self.by(if self.open_of(device).next().is_some() { 50 } else { 51 });
+        self.withhold_no_longer(device);
+        let id = self.next_id();
+        self.set_wanted(device, true);
+        let held = self.held(device).count();
+        if held == 0 {
+            self.release_at_once(id, device, effects);
+            return id;
+        }
+        if held < device.count as usize {
+            self.by(53);
+        }
+        let may_carry_token = Classes::IN_KERNEL.contains(device.class());
+        let promised =
+            may_carry_token && self.armed.contains(device.class()) && self.features.contains(Features::TOKEN);
+        self.by(match (promised, may_carry_token) {
+            (true, _) => 21,
+            (false, false) => 25,
+            (false, true) => 22,
+        });
+        let token = if promised { self.next_token() } else { Token::NONE };
+        self.requests.push(Request { token, promised, ..Request::new(id, device) });
+        self.tell(effects, Event::Hotplug(id, device, token));
+        id
+    }
+
+    /// PUE-V-054
+    fn release_at_once(&mut self, id: RequestId, device: Device, effects: &mut Effects) {
+        self.by(54);
+        self.tell(effects, Request::new(id, device).ended(Outcome::Released));
+        // What was open would have been released before.
+        self.release(device, 1, effects);
+    }
+
+    /// PUE-V-056: sends the hot plug event of a device that has open requests.
+    fn ask_again(&mut self, device: Device, effects: &mut Effects) {
+        self.withhold_no_longer(device);
+        let oldest = self.open_of(device).next().copied();
+        if let Some(Request { id, token, .. }) = oldest {
+            self.tell(effects, Event::Hotplug(id, device, token));
+        }
+    }
+
+    fn withhold_no_longer(&mut self, device: Device) {
+        self.requests.iter_mut().filter(|request| request.device == device).for_each(|one| one.withheld = false);
+    }
+
+    fn next_id(&mut self) -> RequestId {
+        self.last += 1;
+        self.last
+    }
+
+    /// PUE-V-023, PUE-V-024
+    fn next_token(&mut self) -> Token {
+        if self.breaks(Mutant::ReuseToken) && self.tokens > 0 {
+            return Token(1);
+        }
+        loop {
+            let token = Token((self.tokens % u64::from(u16::MAX)) as u16 + 1);
+            self.tokens += 1;
+            if self.requests.iter().all(|request| request.token != token) {
+                return token;
             }
         }
-        Effects::default()
     }
-}
 
-/// What the reference VMM offers.
-const OFFERED: Classes = Classes::CPU.union(Classes::MEMORY);
-
-fn inferred(request: &Request) -> Event {
-    let connector = request.hint.unwrap_or(request.device.connectors()[0]);
-    let outcome =
-        Outcome::Refused { connector, reason: Reason::UNATTRIBUTED, errno: Errno(0), source: Source::Inferred };
-    Event::Outcome(Some(request.id), request.device, outcome)
-}
-
-fn refused(id: RequestId, device: Device, connector: Connector, report: Report, token: Token) -> Event {
-    let (reason, errno) = match report {
-        Report::Refused { reason, errno, .. } => (reason, errno),
-        _ => (Reason::UNATTRIBUTED, Errno(0)),
-    };
-    let source = if token.is_some() { Source::Token } else { Source::Order };
-    Event::Outcome(Some(id), device, Outcome::Refused { connector, reason, errno, source })
-}
-
-impl Vmm for Reference {
-    fn step(&mut self, input: Input) -> Effects {
-        match input {
-            Input::DeviceDel(device) => self.device_del(device),
-            Input::SetIndicator(UNPLUG_STATUS, index, word) => self.report(index, Word(word)),
-            Input::SetIndicator(indicator, index, value) => match (indicator, Connector::of(index), value) {
-                (Indicator::ISOLATION_STATE, Some(connector), 0 | 1) => {
-                    self.isolation(connector, IsolationState(value))
-                }
-                (Indicator::ALLOCATION_STATE, Some(connector), 0) => self.set_unusable(connector),
-                (Indicator::ALLOCATION_STATE, Some(connector), 1) => self.set_usable(connector),
-                _ => Effects::status(Status::NO_SUCH_INDICATOR),
-            },
-            Input::Configure(index) => match Connector::of(index).map(|connector| (connector, self.state(connector))) {
-                Some((connector, State::Configured)) if connector.device() == Device::Dimm => self.hint(connector),
-                Some((connector, State::Unisolate | State::Configured)) => {
-                    self.set_state(connector, State::Configured);
-                    Effects::status(Status::SUCCESS)
-                }
-                _ => Effects::status(Status::NO_SUCH_INDICATOR),
-            },
-            Input::Reset => self.reset(),
-            Input::Migrate => self.migrate(self.level1),
-            Input::MigrateToLevel0 => self.migrate(false),
-            Input::MigrateToLevel1 => self.migrate(true),
+    /// PUE-V-060: `before` requests have ended with the device already.
+    fn release(&mut self, device: Device, before: u32, effects: &mut Effects) {
+        let most = if self.breaks(Mutant::ReleaseClosesOne) { 1 } else { usize::MAX };
+        let ended: Vec<_> = self.requests.extract_if(.., |request| request.device == device).take(most).collect();
+        for request in &ended {
+            self.tell(effects, request.ended(Outcome::Released));
         }
+        self.forget(device);
+        self.tell(effects, Event::Deleted(device, Taker::Guest, before + ended.len() as u32));
     }
 
-    fn present(&self, device: Device) -> bool {
-        self.plugged[device.slot()] != Plugged::No
+    fn breaks(&self, mutant: Mutant) -> bool {
+        self.broken.contain(mutant)
     }
 
-    fn usable(&self, connector: Connector) -> bool {
-        self.state(connector) != State::Unusable
+    fn begin(&mut self) {
+        self.clauses = Clauses::default();
     }
 
-    fn open(&self) -> Vec<Open> {
-        let open = |request: &Request| Open { request: request.id, device: request.device, promised: request.promised };
-        self.requests.iter().map(open).collect()
+    fn by(&mut self, clause: u32) {
+        self.clauses.0 |= 1 << clause;
     }
 
-    fn offers(&self) -> bool {
-        self.level1
+    /// PUE-V-100
+    fn tell(&mut self, effects: &mut Effects, event: Event) {
+        self.by(100);
+        effects.events.push(event);
     }
 }

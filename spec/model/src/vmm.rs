@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a VMM is to the model: inputs in, effects out. This is the interface by which an implementation plugs in.
+//! Interface of a VMM: inputs and effects. An implementation plugs into the model by it.
 
-use crate::machine::{Connector, Device};
+use crate::machine::{Device, Name, UNPLUG_STATUS};
 use papr_unplug_wire::wire::{
     drc::DrcIndex,
     reason::Reason,
@@ -20,16 +20,16 @@ pub trait Vmm: Clone + Eq + Hash {
     /// Takes one input.
     fn step(&mut self, input: Input) -> Effects;
 
-    /// Whether the device is still plugged.
+    /// Returns whether the device is still plugged.
     fn present(&self, device: Device) -> bool;
 
-    /// Whether the guest can use what is behind the connector (dr-entity-sense says PRESENT).
-    fn usable(&self, connector: Connector) -> bool;
+    /// Returns whether the guest can use what is behind the connector (dr-entity-sense says PRESENT).
+    fn usable(&self, connector: DrcIndex) -> bool;
 
-    /// The requests that have no outcome yet, as the user sees them; the oldest first.
+    /// Returns the requests without an outcome, the oldest first.
     fn open(&self) -> Vec<Open>;
 
-    /// Whether it offers reports (level 1).
+    /// Returns whether it offers reports (level 1).
     fn offers(&self) -> bool;
 }
 
@@ -38,12 +38,20 @@ pub trait Vmm: Clone + Eq + Hash {
 pub enum Input {
     /// The user asks for a device to be removed (`device_del`).
     DeviceDel(Device),
+    /// The same for a device that the guest can be asked for only together with another one.
+    Withhold(Device),
+    /// The same for devices that go together, the one that was named last.
+    Together([Device; 2]),
+    /// The user withdraws a request.
+    Withdraw(RequestId),
     /// The guest calls `set-indicator`.
     SetIndicator(Indicator, DrcIndex, u32),
     /// The guest calls `ibm,configure-connector` until it is done.
     Configure(DrcIndex),
-    /// The machine is reset, or the guest negotiates (CAS).
+    /// The machine is reset.
     Reset,
+    /// The guest negotiates (`ibm,client-architecture-support`).
+    Cas,
     /// The state is saved and restored by the same kind of VMM.
     Migrate,
     /// The state is saved and restored by a VMM that knows level 0 only.
@@ -55,28 +63,28 @@ pub enum Input {
 /// What a VMM does in answer to one input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// What RTAS returns; `None` if the input was no RTAS call.
+    /// The status that RTAS returns; `None` if the input was no RTAS call.
     pub status: Option<Status>,
-    /// What `device_del` returns; `None` if the input was no `device_del`.
+    /// The result of `device_del` or of a withdrawal, with the request; `None` if the input was neither.
     pub asked: Option<Result<RequestId, &'static str>>,
     /// What is told to the guest and to the user, in this order.
     pub events: Vec<Event>,
-    /// The VMM died, at this place.
+    /// The place at which the VMM died.
     pub abort: Option<&'static str>,
 }
 
-/// The name of a request between the VMM and its user: 0 for the first `device_del`, and so on.
-pub type RequestId = u8;
+/// The identity of a request: 1 for the first `device_del`, and so on.
+pub type RequestId = u64;
 
 /// Something a VMM tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// To the guest: a hot plug event that asks for a removal.
-    Hotplug(Device, Token),
-    /// To the user: a request has ended.
+    Hotplug(RequestId, Device, Token),
+    /// To the user: a request has ended. `None` if the VMM does not say which.
     Outcome(Option<RequestId>, Device, Outcome),
-    /// To the user: the device is gone.
-    Deleted(Device),
+    /// To the user: the device is gone, and so many requests ended with it.
+    Deleted(Device, Taker, u32),
 }
 
 /// How a request ended.
@@ -87,16 +95,24 @@ pub enum Outcome {
     /// The guest refused.
     Refused {
         /// The connector that refused.
-        connector: Connector,
-        /// Why.
+        connector: DrcIndex,
+        /// The reason.
         reason: Reason,
-        /// The guest's error for it.
+        /// The guest's error number.
         errno: Errno,
         /// How the VMM knows.
         source: Source,
     },
     /// The machine was reset before the guest answered; the device went with the reset.
     Reset,
+    /// The guest negotiated before it answered; the device went with that.
+    Cas,
+    /// The VMM took the device away itself.
+    Removed,
+    /// The user withdrew the request.
+    Withdrawn,
+    /// The VMM loaded another state, in which the request is not open.
+    Load,
 }
 
 /// How a VMM knows that a request was refused.
@@ -110,24 +126,37 @@ pub enum Source {
     Inferred,
 }
 
+/// Who took a device that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Taker {
+    /// The guest gave it back.
+    Guest,
+    /// A reset.
+    Reset,
+    /// The guest's negotiation (CAS).
+    Cas,
+}
+
 /// A request without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// Which.
+    /// Its identity.
     pub request: RequestId,
-    /// What is to be removed.
+    /// The device that is to be removed.
     pub device: Device,
     /// Whether the guest has promised to answer.
     pub promised: bool,
+    /// Whether the guest was not asked yet.
+    pub withheld: bool,
 }
 
 impl Effects {
-    /// The effects of an RTAS call that does nothing but return.
+    /// Returns the effects of an RTAS call that does nothing but return.
     pub fn status(status: Status) -> Self {
         Self { status: Some(status), ..Self::default() }
     }
 
-    /// The same with one more event.
+    /// Adds an event.
     pub fn and(mut self, event: Event) -> Self {
         self.events.push(event);
         self
@@ -136,21 +165,22 @@ impl Effects {
 
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |index: DrcIndex| Connector::of(index).map_or(index.to_string(), |c| format!("{index} ({c})"));
         match *self {
             Self::DeviceDel(device) => write!(f, "device_del {device}"),
-            Self::SetIndicator(Indicator::ISOLATION_STATE, index, 0) => write!(f, "isolate {}", name(index)),
-            Self::SetIndicator(Indicator::ISOLATION_STATE, index, 1) => write!(f, "unisolate {}", name(index)),
-            Self::SetIndicator(Indicator::ALLOCATION_STATE, index, 0) => write!(f, "set unusable {}", name(index)),
-            Self::SetIndicator(crate::machine::UNPLUG_STATUS, DrcIndex(0), word) => write!(f, "report {}", Word(word)),
-            Self::SetIndicator(crate::machine::UNPLUG_STATUS, index, word) => {
-                write!(f, "report {} on {}", Word(word), name(index))
-            }
+            Self::Withhold(device) => write!(f, "device_del {device}, withheld"),
+            Self::Together([one, other]) => write!(f, "device_del {other}, with {one}"),
+            Self::Withdraw(request) => write!(f, "withdraw request {request}"),
+            Self::SetIndicator(Indicator::ISOLATION_STATE, index, 0) => write!(f, "isolate {}", Name(index)),
+            Self::SetIndicator(Indicator::ISOLATION_STATE, index, 1) => write!(f, "unisolate {}", Name(index)),
+            Self::SetIndicator(Indicator::ALLOCATION_STATE, index, 0) => write!(f, "set unusable {}", Name(index)),
+            Self::SetIndicator(UNPLUG_STATUS, DrcIndex(0), word) => write!(f, "report {}", Word(word)),
+            Self::SetIndicator(UNPLUG_STATUS, index, word) => write!(f, "report {} on {}", Word(word), Name(index)),
             Self::SetIndicator(indicator, index, value) => {
-                write!(f, "set-indicator {} {} {value}", indicator.0, name(index))
+                write!(f, "set-indicator {} {} {value}", indicator.0, Name(index))
             }
-            Self::Configure(index) => write!(f, "configure-connector {}", name(index)),
+            Self::Configure(index) => write!(f, "configure-connector {}", Name(index)),
             Self::Reset => f.write_str("reset"),
+            Self::Cas => f.write_str("CAS"),
             Self::Migrate => f.write_str("save and restore"),
             Self::MigrateToLevel0 => f.write_str("save, restore without reports"),
             Self::MigrateToLevel1 => f.write_str("save, restore with reports"),
@@ -161,11 +191,11 @@ impl fmt::Display for Input {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Hotplug(device, Token::NONE) => write!(f, "hot plug event: remove {device}"),
-            Self::Hotplug(device, token) => write!(f, "hot plug event: remove {device}, token {token}"),
+            Self::Hotplug(_, device, Token::NONE) => write!(f, "hot plug event: remove {device}"),
+            Self::Hotplug(_, device, token) => write!(f, "hot plug event: remove {device}, token {token}"),
             Self::Outcome(None, device, outcome) => write!(f, "the user is told of {device}: {outcome}"),
-            Self::Outcome(Some(id), _, outcome) => write!(f, "the user is told of request {}: {outcome}", id + 1),
-            Self::Deleted(device) => write!(f, "the user is told: {device} is deleted"),
+            Self::Outcome(Some(id), _, outcome) => write!(f, "the user is told of request {id}: {outcome}"),
+            Self::Deleted(device, taker, _) => write!(f, "the user is told: {device} is deleted ({taker:?})"),
         }
     }
 }
@@ -175,12 +205,16 @@ impl fmt::Display for Outcome {
         match *self {
             Self::Released => f.write_str("released"),
             Self::Reset => f.write_str("closed by reset"),
+            Self::Cas => f.write_str("closed by CAS"),
+            Self::Removed => f.write_str("closed, the VMM took the device away"),
+            Self::Withdrawn => f.write_str("withdrawn"),
+            Self::Load => f.write_str("closed by load"),
             Self::Refused { connector, source: Source::Inferred, .. } => {
-                write!(f, "refused by {connector} (inferred)")
+                write!(f, "refused by {} (inferred)", Name(connector))
             }
             Self::Refused { connector, reason, source, .. } => {
                 let by = if source == Source::Token { "token" } else { "order" };
-                write!(f, "refused by {connector}, {reason} (reported, by {by})")
+                write!(f, "refused by {}, {reason} (reported, by {by})", Name(connector))
             }
         }
     }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A user, a VMM and a guest, and everything that can happen to them.
+//! World: a user, a VMM and a guest, and everything that can happen to them.
 
 use crate::{
     action::{Action, Budget},
     guest::{Attempt, Call, Entry, Guest, Module, Plan, arm, refused, sent},
-    machine::{CONNECTORS, Connector, Device},
+    machine::{CONNECTORS, DEVICES, Device, slot},
     mutant::Mutant,
-    property::{Property, Violation},
+    violation::{Property, Violation},
     vmm::{Effects, Event, Input, Outcome, RequestId, Vmm},
 };
 use papr_unplug_wire::wire::{
+    drc::DrcIndex,
     offer::Features,
     report::Report,
     rtas::{Indicator, IsolationState, Status},
@@ -28,8 +29,10 @@ pub struct World<V> {
     pub cases: Vec<Case>,
     /// What may still happen.
     pub left: Budget,
-    /// The guest's ARM stands, here.
+    /// Whether the guest's ARM with tokens stands.
     pub armed: bool,
+    /// The request that a report is about which is being sent, where the report has a token.
+    pub(crate) about: Option<RequestId>,
     mutant: Mutant,
 }
 
@@ -42,6 +45,8 @@ pub struct Case {
     pub promised: bool,
     /// The module saw the guest handle it from beginning to end.
     pub observed: bool,
+    /// The kernel gave a hint about it while nobody had promised to answer it.
+    pub hinted: bool,
     /// What the guest did about it.
     pub truth: Truth,
     /// What the user was told.
@@ -54,7 +59,7 @@ pub enum Truth {
     /// Nothing yet.
     Open,
     /// It refused, at this connector.
-    Refused(Connector),
+    Refused(DrcIndex),
     /// It tried to release everything.
     Done,
     /// Its kernel had no memory for the request.
@@ -63,12 +68,17 @@ pub enum Truth {
     Lost,
 }
 
+/// The place of a request's case.
+pub(crate) fn place(request: RequestId) -> usize {
+    usize::try_from(request).map_or(usize::MAX, |number| number.wrapping_sub(1))
+}
+
 impl<V: Vmm> World<V> {
     /// A world in which the guest has booted, with its module armed or absent.
     pub fn new(vmm: V, armed: bool, mutant: Mutant, left: Budget) -> Self {
         let offer = vmm.offers();
-        let guest = Guest::boot(offer, [true; CONNECTORS]);
-        let mut world = Self { vmm, guest, cases: Vec::new(), left, armed: false, mutant };
+        let guest = Guest::boot(offer, [true; CONNECTORS.len()]);
+        let mut world = Self { vmm, guest, cases: Vec::new(), left, armed: false, about: None, mutant };
         if armed {
             world.load(&mut Vec::new()).unwrap_or_else(|violation| unreachable!("{violation}"));
         }
@@ -79,7 +89,7 @@ impl<V: Vmm> World<V> {
     pub fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         let guest = &self.guest;
-        let asks = Device::ALL.into_iter().filter(|device| self.left.requests > 0 && self.vmm.present(*device));
+        let asks = DEVICES.into_iter().filter(|device| self.left.requests > 0 && self.vmm.present(*device));
         actions.extend(asks.map(Action::Ask));
         if guest.alive {
             if !guest.events.is_empty() {
@@ -97,14 +107,22 @@ impl<V: Vmm> World<V> {
                 (None, None) => {}
             }
             if guest.attempt.is_none() {
-                for device in Device::ALL {
+                for device in DEVICES {
                     actions.extend(self.plans(device, Plan::of_guest).map(|plan| Action::AskInside(device, plan)));
                 }
             }
             actions.extend(guest.last.map(|_| Action::Repeat));
             actions.push(if guest.module == Module::Absent { Action::Load } else { Action::Unload });
             actions.extend([Action::CrashKernel, Action::Hang]);
+            if guest.probes {
+                actions.push(Action::ProbesOff);
+            }
+            if guest.module == Module::Armed && self.armed {
+                actions.push(Action::ArmWithoutTokens);
+            }
         }
+        let open = self.cases.iter().zip(1..).filter(|(case, _)| V::NAMES_REQUESTS && case.outcome.is_none());
+        actions.extend(open.map(|(_, request)| Action::Withdraw(request)));
         actions.push(Action::Reset);
         actions.push(Action::Migrate(Input::Migrate));
         let (other, known) =
@@ -117,12 +135,9 @@ impl<V: Vmm> World<V> {
     /// The plans that make sense for a device, given what the guest still holds of it.
     fn plans(&self, device: Device, of: fn(Device) -> &'static [Plan]) -> impl Iterator<Item = Plan> {
         let held = self.guest.held;
-        of(device).iter().copied().filter(move |plan| {
-            let last = device.connectors()[device.connectors().len() - 1];
-            match plan.refusal(device) {
-                Some(connector) => held[connector.slot()] || (*plan == Plan::Refuse && !held[last.slot()]),
-                None => *plan == Plan::Release || held.iter().skip(1).all(|held| *held),
-            }
+        of(device).iter().copied().filter(move |plan| match plan.refusal(device) {
+            Some(connector) => held[slot(connector)] || (*plan == Plan::Refuse && !held[slot(device.last())]),
+            None => *plan == Plan::Release || held.iter().skip(1).all(|held| *held),
         })
     }
 
@@ -133,18 +148,21 @@ impl<V: Vmm> World<V> {
             Action::Ask(device) => self.ask(device, said),
             Action::Fetch | Action::Drop => {
                 let mut entry = self.guest.events.remove(0);
-                entry.seen = self.guest.module != Module::Absent;
+                self.check_taken(entry.request)?;
+                self.withdraw_if_unseen(said)?;
+                entry.seen = self.sees();
                 entry.token = if entry.seen { entry.token } else { Token::NONE };
                 entry.dropped = action == Action::Drop;
                 if entry.dropped {
-                    self.cases[usize::from(entry.request)].truth = Truth::Dropped;
+                    self.cases[place(entry.request)].truth = Truth::Dropped;
                 }
                 self.guest.queue.push(entry);
                 Ok(())
             }
             Action::Start(plan) => {
                 let entry = self.guest.queue.remove(0);
-                let case = &mut self.cases[usize::from(entry.request)];
+                self.withdraw_if_unseen(said)?;
+                let case = &mut self.cases[place(entry.request)];
                 case.truth = plan.refusal(entry.device).map_or(Truth::Done, Truth::Refused);
                 self.begin(Some(entry), entry.device, plan);
                 Ok(())
@@ -157,17 +175,41 @@ impl<V: Vmm> World<V> {
             Action::Finish => self.finish(said),
             Action::AnswerDropped => {
                 let entry = self.guest.queue.remove(0);
+                self.withdraw_if_unseen(said)?;
                 let answers = entry.seen && self.guest.module != Module::Absent;
                 if answers && self.mutant != Mutant::SilentAboutDropped {
                     self.observe(entry);
-                    self.refuse(entry.token, entry.device.connectors()[0], true, false, said)?;
+                    self.about = entry.token.is_some().then_some(entry.request);
+                    self.refuse(entry.token, entry.device.first, true, false, said)?;
                 }
                 Ok(())
             }
             Action::Repeat => match self.guest.last {
-                Some((report, connector)) => self.vmm(sent(report, Some(connector)), said).map(drop),
+                Some((report, connector)) => {
+                    let has_token = match report {
+                        Report::Refused { token, .. } | Report::Done { token } => token.is_some(),
+                        _ => false,
+                    };
+                    // The request that it is about has ended.
+                    self.about = has_token.then_some(RequestId::MAX);
+                    self.vmm(sent(report, Some(connector)), said).map(drop)
+                }
                 None => Ok(()),
             },
+            Action::Withdraw(request) => match self.vmm(Input::Withdraw(request), said)?.asked {
+                Some(Ok(_)) => Ok(()),
+                _ => Err(Violation::new(Property::ExactlyOnce, "a request that is open cannot be withdrawn")),
+            },
+            Action::ProbesOff => {
+                self.guest.probes = false;
+                self.forget_attempt();
+                Ok(())
+            }
+            Action::ArmWithoutTokens => {
+                self.break_promises();
+                self.forget_tokens();
+                self.vmm(sent(arm(Features::empty()), None), said).map(drop)
+            }
             Action::Load => self.load(said),
             Action::Unload => {
                 let disarm = self.guest.module == Module::Armed && self.mutant != Mutant::UnloadArmed;
@@ -183,10 +225,10 @@ impl<V: Vmm> World<V> {
                 (self.guest.module, self.guest.last) = (Module::Absent, None);
                 let lost = self.guest.queue.drain(..).chain(self.guest.attempt.take().and_then(|now| now.entry));
                 for entry in lost {
-                    self.cases[usize::from(entry.request)].truth = Truth::Lost;
+                    self.cases[place(entry.request)].truth = Truth::Lost;
                 }
-                for connector in (0..CONNECTORS as u8).map(Connector) {
-                    self.guest.held[connector.slot()] = self.vmm.usable(connector);
+                for connector in CONNECTORS {
+                    self.guest.held[slot(connector)] = self.vmm.usable(connector);
                 }
                 Ok(())
             }
@@ -196,11 +238,11 @@ impl<V: Vmm> World<V> {
             }
             Action::Reset => {
                 self.break_promises();
-                self.guest = Guest::boot(self.vmm.offers(), [false; CONNECTORS]);
+                self.guest = Guest::boot(self.vmm.offers(), [false; CONNECTORS.len()]);
                 self.vmm(Input::Reset, said)?;
-                for device in Device::ALL {
+                for device in DEVICES {
                     for connector in device.connectors() {
-                        self.guest.held[connector.slot()] = self.vmm.present(device);
+                        self.guest.held[slot(connector)] = self.vmm.present(device);
                     }
                 }
                 Ok(())
@@ -213,6 +255,7 @@ impl<V: Vmm> World<V> {
                 self.vmm(input, said).map(drop)
             }
         }?;
+        self.about = None;
         if !self.left.allows(Action::Repeat) {
             self.guest.last = None;
         }
@@ -223,10 +266,10 @@ impl<V: Vmm> World<V> {
         let before = self.cases.len();
         // A guest that hangs has promised all the same: nobody outside can know.
         let promised = self.armed && self.vmm.offers();
-        self.cases.push(Case { device, promised, observed: false, truth: Truth::Open, outcome: None });
+        self.cases.push(Case { device, promised, observed: false, hinted: false, truth: Truth::Open, outcome: None });
         let effects = self.vmm(Input::DeviceDel(device), said)?;
         match effects.asked {
-            Some(Ok(id)) if usize::from(id) == before => Ok(()),
+            Some(Ok(id)) if place(id) == before => Ok(()),
             Some(Err(_)) => {
                 // Told at once; the user knows where they stand. Whether it was right is asked of idle guests.
                 self.cases.pop();
@@ -238,7 +281,7 @@ impl<V: Vmm> World<V> {
     }
 
     fn begin(&mut self, entry: Option<Entry>, device: Device, plan: Plan) {
-        let observed = self.guest.module != Module::Absent;
+        let observed = self.sees();
         self.guest.attempt = Some(Attempt { entry, device, plan, made: 0, observed, signalled: false });
     }
 
@@ -246,33 +289,40 @@ impl<V: Vmm> World<V> {
         let Some(mut attempt) = self.guest.attempt else { return Ok(()) };
         let call = attempt.plan.calls(attempt.device)[usize::from(attempt.made)];
         let connector = call.connector();
-        let index = connector.index();
+        let index = connector;
         attempt.made += 1;
         // Linux asks dr-entity-sense before it unisolates, and leaves alone what it does not hold.
         let makes = match call {
             Call::Unisolate(_) => self.vmm.usable(connector),
-            _ => self.guest.held[connector.slot()],
+            _ => self.guest.held[slot(connector)],
         };
         attempt.signalled |= makes && matches!(call, Call::Unisolate(_) | Call::Configure(_));
         self.guest.attempt = Some(attempt);
         if !makes {
             return Ok(());
         }
+        if let (Call::Unisolate(_) | Call::Configure(_), Some(entry)) = (call, attempt.entry) {
+            let case = &mut self.cases[place(entry.request)];
+            let is_hint = !self.guest.isolated[slot(connector)];
+            case.hinted |= is_hint && !case.promised && case.outcome.is_none();
+        }
         match call {
             Call::Isolate(_) => {
                 let isolate = Input::SetIndicator(Indicator::ISOLATION_STATE, index, IsolationState::ISOLATE.0);
                 let effects = self.vmm(isolate, said)?;
+                self.guest.isolated[slot(connector)] |= effects.status == Some(Status::SUCCESS);
                 // Linux has let the memory go and does not look at what the platform says.
-                self.guest.held[connector.slot()] &= effects.status == Some(Status::SUCCESS);
+                self.guest.held[slot(connector)] &= effects.status == Some(Status::SUCCESS);
             }
             Call::SetUnusable(_) => {
-                self.guest.held[connector.slot()] = false;
+                self.guest.held[slot(connector)] = false;
                 self.vmm(Input::SetIndicator(Indicator::ALLOCATION_STATE, index, 0), said)?;
             }
             Call::Unisolate(_) => {
                 self.vmm(Input::SetIndicator(Indicator::ISOLATION_STATE, index, IsolationState::UNISOLATE.0), said)?;
             }
             Call::Configure(_) => {
+                self.guest.isolated[slot(connector)] = false;
                 self.vmm(Input::Configure(index), said)?;
             }
         }
@@ -284,15 +334,17 @@ impl<V: Vmm> World<V> {
         let entry = match attempt.entry {
             Some(entry) => entry,
             None if self.mutant == Mutant::ReportGuestInitiated => {
-                Entry { request: 0, device: attempt.device, token: Token(1), seen: true, dropped: false }
+                Entry { request: 1, device: attempt.device, token: Token(1), seen: true, dropped: false }
             }
             None => return Ok(()),
         };
+        self.withdraw_if_unseen(said)?;
         if !attempt.observed || self.guest.module == Module::Absent {
             return Ok(());
         }
         if attempt.entry.is_some() {
             self.observe(entry);
+            self.about = entry.token.is_some().then_some(entry.request);
         }
         let newest = self.guest.queue.last().map_or(entry.token, |entry| entry.token);
         let token = if self.mutant == Mutant::NewestToken { newest } else { entry.token };
@@ -300,7 +352,7 @@ impl<V: Vmm> World<V> {
             Some(_) if self.mutant == Mutant::SilentWithKernel && !attempt.signalled => Ok(()),
             Some(connector) => self.refuse(token, connector, false, attempt.signalled, said),
             None if self.mutant == Mutant::SilentAboutDone => Ok(()),
-            None => self.report(Report::Done { token }, attempt.device.connectors()[0], said).map(drop),
+            None => self.report(Report::Done { token }, attempt.device.first, said).map(drop),
         }
     }
 
@@ -308,24 +360,61 @@ impl<V: Vmm> World<V> {
     fn refuse(
         &mut self,
         token: Token,
-        connector: Connector,
+        connector: DrcIndex,
         dropped: bool,
         signalled: bool,
         said: &mut Vec<String>,
     ) -> Result<(), Violation> {
         let taken = self.report(refused(token, connector, dropped), connector, said)?;
+        self.about = None;
         if !taken && !signalled {
-            let index = connector.index();
+            let index = connector;
             self.vmm(Input::SetIndicator(Indicator::ISOLATION_STATE, index, IsolationState::UNISOLATE.0), said)?;
         }
         if !taken && self.guest.module == Module::Armed {
+            if self.mutant != Mutant::KeepTokens {
+                self.forget_tokens();
+            }
             self.arm(said)?;
         }
         Ok(())
     }
 
+    /// PUE-G-041: the tokens that were read came from a VMM that is gone.
+    fn forget_tokens(&mut self) {
+        let queue = self.guest.queue.iter_mut().chain(&mut self.guest.events);
+        let attempt = self.guest.attempt.iter_mut().filter_map(|attempt| attempt.entry.as_mut());
+        queue.chain(attempt).for_each(|entry| entry.token = Token::NONE);
+    }
+
+    /// Whether the module sees what the kernel does.
+    fn sees(&self) -> bool {
+        self.guest.module != Module::Absent && self.guest.probes
+    }
+
+    /// PUE-G-018: work on a request that the probes do not see ends the promise.
+    fn withdraw_if_unseen(&mut self, said: &mut Vec<String>) -> Result<(), Violation> {
+        let is_unseen = self.guest.module == Module::Armed && !self.guest.probes;
+        if !is_unseen || self.mutant == Mutant::PromiseUnseen {
+            return Ok(());
+        }
+        self.guest.module = Module::Level0;
+        self.break_promises();
+        self.vmm(sent(Report::Disarm, None), said).map(drop)
+    }
+
+    /// PUE-V-074, PUE-V-075: what the guest takes from the queue is about a request that is open.
+    fn check_taken(&self, request: RequestId) -> Result<(), Violation> {
+        match self.cases.get(place(request)) {
+            Some(case) if case.outcome.is_some() && V::NAMES_REQUESTS => {
+                Err(Violation::new(Property::NoStale, "the guest is asked for what nobody wants any more"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// PUE-G-040, PUE-G-041: sends a report; whether the VMM has taken it.
-    fn report(&mut self, report: Report, connector: Connector, said: &mut Vec<String>) -> Result<bool, Violation> {
+    fn report(&mut self, report: Report, connector: DrcIndex, said: &mut Vec<String>) -> Result<bool, Violation> {
         if self.guest.module != Module::Armed {
             return Ok(false);
         }
@@ -355,10 +444,18 @@ impl<V: Vmm> World<V> {
     }
 
     fn arm(&mut self, said: &mut Vec<String>) -> Result<(), Violation> {
+        // PUE-G-016: a canary shows that the probes fire.
+        if !self.guest.probes && self.mutant != Mutant::ArmWithoutCanary {
+            self.guest.module = Module::Level0;
+            return Ok(());
+        }
         let status = self.vmm(sent(arm(Features::TOKEN), None), said)?.status;
         let taken = status == Some(Status::SUCCESS);
         self.guest.module = if taken { Module::Armed } else { Module::Level0 };
         self.armed = taken;
+        if taken && !self.guest.probes {
+            return Err(Violation::new(Property::TruePromise, "a guest promises that does not see its kernel"));
+        }
         Ok(())
     }
 
@@ -376,7 +473,7 @@ impl<V: Vmm> World<V> {
     }
 
     fn observe(&mut self, entry: Entry) {
-        self.cases[usize::from(entry.request)].observed = true;
+        self.cases[place(entry.request)].observed = true;
     }
 
     /// Gives the VMM an input, takes down what it tells, and checks that.
@@ -391,12 +488,16 @@ impl<V: Vmm> World<V> {
         for event in &effects.events {
             said.push(event.to_string());
             match *event {
-                Event::Hotplug(device, token) => {
-                    let request = self.cases.len().saturating_sub(1) as RequestId;
+                Event::Hotplug(request, device, token) => {
                     self.guest.events.push(Entry { request, device, token, seen: false, dropped: false });
                 }
-                Event::Outcome(request, device, outcome) => self.tell(request, device, outcome)?,
-                Event::Deleted(device) => self.check_deleted(device, input)?,
+                Event::Outcome(request, device, outcome) => {
+                    self.tell(request, device, outcome)?;
+                    if self.mutant != Mutant::KeepEvents && request.is_some() {
+                        self.guest.events.retain(|entry| Some(entry.request) != request);
+                    }
+                }
+                Event::Deleted(device, ..) => self.check_deleted(device, input)?,
             }
         }
         if input == Input::Reset {

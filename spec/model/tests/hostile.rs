@@ -3,7 +3,7 @@
 //! A guest that makes any call at any time, against the reference VMM: every state that it can reach.
 
 use papr_unplug_model::{
-    machine::{Device, UNPLUG_STATUS},
+    machine::{DEVICES, UNPLUG_STATUS},
     mutant::Mutant,
     reference::Reference,
     vmm::{Event, Input, Vmm},
@@ -71,11 +71,11 @@ impl Attacked {
         for event in effects.events {
             match event {
                 Event::Hotplug(..) => {}
-                Event::Deleted(device) => {
-                    assert!(device.connectors().iter().all(|connector| !self.vmm.usable(*connector)), "{input}");
+                Event::Deleted(device, ..) => {
+                    assert!(device.connectors().all(|connector| !self.vmm.usable(connector)), "{input}");
                 }
                 Event::Outcome(request, ..) => {
-                    let ended = &mut self.ended[usize::from(request.expect("the reference names requests"))];
+                    let ended = &mut self.ended[request.expect("the reference names requests") as usize - 1];
                     assert!(!*ended, "a second outcome after {input}");
                     *ended = true;
                 }
@@ -89,12 +89,12 @@ impl Attacked {
 /// PUE-V-013, PUE-V-020, PUE-V-031, PUE-V-062, PUE-V-090
 #[test]
 fn hostile_guest_reaches_no_state_with_a_lost_request_a_second_outcome_or_a_stolen_device() {
-    let start = Attacked { vmm: Reference::new(Mutant::None), asked: 0, ended: [false; 3] };
+    let start = Attacked { vmm: Reference::explored(Mutant::None), asked: 0, ended: [false; 3] };
     let calls = calls();
     let mut seen = HashSet::from([start.clone()]);
     let mut frontier = vec![start];
     while let Some(state) = frontier.pop() {
-        let present = Device::ALL.into_iter().filter(|device| state.asked < 2 && state.vmm.present(*device));
+        let present = DEVICES.into_iter().filter(|device| state.asked < 2 && state.vmm.present(*device));
         for input in present.map(Input::DeviceDel).chain(calls.iter().copied()) {
             let mut after = state.clone();
             after.step(input);
@@ -109,7 +109,7 @@ fn hostile_guest_reaches_no_state_with_a_lost_request_a_second_outcome_or_a_stol
 /// PUE-V-003: what is not the offered indicator is no such indicator.
 #[test]
 fn vendor_indicator_that_is_not_offered_does_not_exist() {
-    let mut vmm = Reference::new(Mutant::None);
+    let mut vmm = Reference::explored(Mutant::None);
     for number in (9100..=9999).filter(|number| *number != UNPLUG_STATUS.0) {
         let effects = vmm.step(Input::SetIndicator(Indicator(number), DrcIndex(0), 0x4000_0000));
         assert_eq!(effects.status, Some(Status::NO_SUCH_INDICATOR));

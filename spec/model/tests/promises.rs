@@ -5,11 +5,13 @@
 use papr_unplug_model::{
     action::{Action, Budget},
     explore::{Findings, Until, explore, tell},
-    host::Host,
+    guest::Plan,
+    machine::CPU,
     mutant::{self, Mutant},
     property,
     reference::Reference,
     stock::Stock,
+    violation::Property,
     vmm::{Input, Vmm},
     world::World,
 };
@@ -18,7 +20,7 @@ const SMALL: Budget = Budget { requests: 3, disturbances: 1, ..Budget::FULL };
 const MEDIUM: Budget = Budget { requests: 2, disturbances: 2, ..Budget::FULL };
 
 fn reference(armed: bool, budget: Budget) -> Findings {
-    keeps_every_promise(Reference::new(Mutant::None), armed, budget)
+    keeps_every_promise(Reference::explored(Mutant::None), armed, budget)
 }
 
 fn keeps_every_promise(vmm: impl Vmm, armed: bool, budget: Budget) -> Findings {
@@ -46,15 +48,6 @@ fn two_requests_and_two_disturbances_keep_every_promise() {
     assert!(reference(false, MEDIUM).complete);
 }
 
-/// Migration to a VMM that knows level 0 only is left to the vectors: such a VMM forgets that a removal is wanted once it
-/// was refused, and no implementation can make it remember.
-#[test]
-fn host_crate_keeps_every_promise() {
-    let budget = Budget { requests: 2, ..SMALL }.without(&[Action::Migrate(Input::MigrateToLevel0)]);
-    assert!(keeps_every_promise(Host::new(), true, budget).complete);
-    assert!(keeps_every_promise(Host::new(), false, budget).complete);
-}
-
 /// The checks can fail: the stock rules have every defect that was measured on stock parts.
 #[test]
 fn stock_rules_have_every_known_defect() {
@@ -69,11 +62,29 @@ fn stock_rules_have_every_known_defect() {
 #[test]
 fn every_mutant_breaks_a_promise() {
     for (mutant, meaning) in mutant::ALL {
-        let caught = [true, false].into_iter().any(|armed| {
+        // Both worlds a little deeper each time: in one of them the mutant may never show.
+        let depths = [4, 6, 8, 10].into_iter().flat_map(|depth| [(depth, true), (depth, false)]);
+        let caught = depths.into_iter().any(|(depth, armed)| {
             let budget = Budget { disturbances: 2, ..Budget::FULL };
-            let world = World::new(Reference::new(*mutant), armed, *mutant, budget);
-            !explore(world, usize::MAX, Until::FirstViolation).violations.is_empty()
+            let world = World::new(Reference::explored(*mutant), armed, *mutant, budget);
+            !explore(world, depth, Until::FirstViolation).violations.is_empty()
         });
         assert!(caught, "survived: {meaning}");
     }
+}
+
+/// PUE-G-041: the guest migrates to a VMM without reports and on to one that counts its tokens anew.
+#[test]
+fn tokens_of_another_vmm_are_forgotten() {
+    let refuse = [Action::Start(Plan::Refuse), Action::Call, Action::Finish];
+    let asked = [Action::Ask(CPU), Action::Ask(CPU), Action::Fetch, Action::Fetch];
+    let moved = [Action::Migrate(Input::MigrateToLevel0), Action::Migrate(Input::MigrateToLevel1)];
+    let path = [&asked[..], &moved, &refuse, &asked[..2], &refuse].concat();
+    let result = |mutant| {
+        let budget = Budget { requests: 4, ..Budget::FULL };
+        let mut world = World::new(Reference::explored(mutant), true, mutant, budget);
+        path.iter().try_for_each(|action| world.apply(*action, &mut Vec::new()))
+    };
+    assert_eq!(result(Mutant::None), Ok(()));
+    assert_eq!(result(Mutant::KeepTokens).map_err(|violation| violation.property), Err(Property::Attribution));
 }

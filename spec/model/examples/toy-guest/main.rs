@@ -11,7 +11,7 @@ mod guest;
 
 use guest::{Guest, Platform, Request};
 use papr_unplug_model::{
-    machine::Device,
+    machine::{CPU, DIMM, Device},
     mutant::Mutant,
     reference::Reference,
     vmm::{Effects, Event, Input, Vmm},
@@ -42,12 +42,12 @@ impl Talk {
     fn ask(&mut self, device: Device, guest: &Guest) -> Option<Request> {
         let effects = self.step(Input::DeviceDel(device));
         let token = effects.events.iter().find_map(|event| match event {
-            Event::Hotplug(_, token) => Some(*token),
+            Event::Hotplug(_, _, token) => Some(*token),
             _ => None,
         })?;
         let request = HotplugRequest::from_bytes(match device {
-            Device::Cpu => &[1, 2, 2, 0, 0x10, 0, 0, 1, 0, 0, 0, 0],
-            Device::Dimm => &[2, 2, 4, 0, 0, 0, 0, 2, 0x80, 0, 0, 8],
+            CPU => &[1, 2, 2, 0, 0x10, 0, 0, 1, 0, 0, 0, 0],
+            _ => &[2, 2, 4, 0, 0, 0, 0, 2, 0x80, 0, 0, 8],
         })?;
         match token {
             Token::NONE => guest.take(HotplugSection::new(request).as_bytes()),
@@ -68,15 +68,15 @@ impl Platform for Talk {
 }
 
 fn main() {
-    let mut talk = Talk(Reference::new(Mutant::None));
+    let mut talk = Talk(Reference::of_vectors(Mutant::None));
     let mut guest = Guest::boot(&OFFER);
     guest.load(&mut talk);
 
-    if let Some(request) = talk.ask(Device::Dimm, &guest) {
+    if let Some(request) = talk.ask(DIMM, &guest) {
         guest.begin(&mut talk, &request);
         guest.refuse(&mut talk, &request, LMBS[1], (6, 16), false);
     }
-    if let Some(request) = talk.ask(Device::Dimm, &guest) {
+    if let Some(request) = talk.ask(DIMM, &guest) {
         guest.begin(&mut talk, &request);
         for lmb in LMBS {
             talk.set_indicator(9001, lmb, 0);
@@ -87,7 +87,7 @@ fn main() {
 
     // From here on the guest answers for CPUs only, and loses what it is asked; then its module is unloaded.
     guest.withdraw(&mut talk, 2);
-    if let Some(request) = talk.ask(Device::Cpu, &guest) {
+    if let Some(request) = talk.ask(CPU, &guest) {
         guest.lose(&mut talk, &request);
     }
     guest.unload(&mut talk);

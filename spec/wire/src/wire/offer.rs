@@ -11,7 +11,7 @@ use zerocopy::{
 use zerocopy_derive::*;
 
 /// The value of the property [`Offer::PROPERTY`]: three cells, and room for more behind them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Offer {
     /// The number of the indicator that takes reports, 9100 to 9999.
@@ -29,6 +29,15 @@ impl Offer {
     pub const PROPERTY: &'static CStr = c"papr-unplug,unplug-status";
     /// Its size in bytes.
     pub const SIZE: usize = 12;
+
+    /// Returns the offer of these. Whether the indicator is one of LoPAR's vendor indicators is not checked.
+    pub const fn new(indicator: Indicator, classes: Classes, features: Features) -> Self {
+        Self {
+            indicator: U32::new(indicator.0),
+            classes: U32::new(classes.0 as u32),
+            features: U32::new(features.0 as u32),
+        }
+    }
 
     /// Reads an offer; `None` if it is too short or its indicator is not one of LoPAR's vendor indicators. Cells
     /// after the third are ignored.

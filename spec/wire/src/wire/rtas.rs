@@ -5,7 +5,7 @@
 use core::{fmt, ops::RangeInclusive};
 
 /// What a `set-indicator` call sets (its first argument; LoPAR, "set-indicator").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Indicator(pub u32);
 
 impl Indicator {
