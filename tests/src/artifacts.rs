@@ -25,8 +25,8 @@ pub struct Artifacts {
     /// The guest module. The initramfs has a copy.
     pub module: PathBuf,
     /// The standalone build of the guest module, if the kernel can load both builds. The initramfs has a copy in
-    /// `/lib/modules/freestanding`.
-    pub module_freestanding: Option<PathBuf>,
+    /// `/lib/modules/standalone`.
+    pub module_standalone: Option<PathBuf>,
     /// Stock `qemu-system-ppc64`.
     pub qemu_stock: PathBuf,
     /// Firmware directory of both QEMUs.

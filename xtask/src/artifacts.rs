@@ -97,7 +97,7 @@ impl Artifacts {
         made.push(("module", Box::new(Module::new(kernel)), module::FILE));
         made.extend(
             Module::standalone(kernel)
-                .map(|module| ("module_freestanding", Box::new(module) as Box<dyn Recipe>, module::FILE)),
+                .map(|module| ("module_standalone", Box::new(module) as Box<dyn Recipe>, module::FILE)),
         );
         made.push(("initramfs", Box::new(Initramfs(kernel.clone())), initramfs::FILE));
         match own_qemu {
@@ -135,7 +135,7 @@ impl Artifacts {
 
     /// Returns a line for each path.
     pub(crate) fn listing(&self) -> String {
-        self.paths.iter().map(|(name, path)| format!("{name:<19} {}\n", path.display())).collect()
+        self.paths.iter().map(|(name, path)| format!("{name:<17} {}\n", path.display())).collect()
     }
 }
 

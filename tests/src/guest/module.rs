@@ -88,8 +88,8 @@ impl Vm {
     }
 
     /// Loads the standalone build, which is for kernels without `CONFIG_RUST`.
-    pub fn load_freestanding_module(&mut self) -> Result<()> {
-        self.insert("freestanding/papr_unplug.ko")
+    pub fn load_standalone_module(&mut self) -> Result<()> {
+        self.insert("standalone/papr_unplug.ko")
     }
 
     fn insert(&mut self, module: &str) -> Result<()> {

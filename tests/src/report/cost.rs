@@ -55,7 +55,7 @@ pub struct Removals {
 #[derive(Clone, Debug)]
 pub struct Size {
     /// Build.
-    pub face: &'static str,
+    pub build: &'static str,
     /// Code and data.
     pub content: u64,
     /// Part of `content` that is zero at first (`SHT_NOBITS`).
@@ -71,10 +71,10 @@ pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
     let mut vm = Vm::launch(artifacts, Pairing::STOCK, "cost.sizes")?.up()?;
     let faces = [
         ("kernel-crate", Some(&artifacts.module), Vm::load_module as fn(&mut Vm) -> Result<()>),
-        ("freestanding", artifacts.module_freestanding.as_ref(), Vm::load_freestanding_module),
+        ("standalone", artifacts.module_standalone.as_ref(), Vm::load_standalone_module),
     ];
     let mut sizes = Vec::new();
-    for (face, module, load) in faces {
+    for (build, module, load) in faces {
         let Some(module) = module else { continue };
         load(&mut vm)?;
         let loaded = vm.guest.sh("cat /sys/module/papr_unplug/coresize")?.trim().parse()?;
@@ -86,7 +86,7 @@ pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
             sections.iter().filter(|section| section.is_loaded && is_it(section)).map(|section| section.size).sum()
         };
         sizes.push(Size {
-            face,
+            build,
             content: size(&|section| !section.name.starts_with(b".init")),
             empty: size(&|section| section.contents.is_empty()),
             loaded,

@@ -22,7 +22,7 @@ pub struct Survey {
     /// Whether the kernel has a tracepoint for RTAS calls.
     pub traces_rtas: bool,
     /// Build of the module.
-    pub face: String,
+    pub build: String,
     /// Kind of the module's probes: `fprobe` or `kretprobe`.
     pub probes: String,
     /// Functions with a probe.
@@ -59,7 +59,7 @@ impl Survey {
             release: vm.guest.sh("uname -r")?.trim().to_owned(),
             page_kib: pages.trim().parse().context("this is no page size")?,
             traces_rtas: vm.guest.run("[ -e /sys/kernel/tracing/events/powerpc/rtas_input ]")?.status == 0,
-            face: modinfo.get("build").unwrap_or_default().to_owned(),
+            build: modinfo.get("build").unwrap_or_default().to_owned(),
             probes: modinfo.get("probes").unwrap_or_default().to_owned(),
             probed: symbols(probed),
             absent: symbols(absent),

@@ -15,18 +15,18 @@ use papr_unplug_tests::{
 #[test]
 fn module_files_differ_in_what_they_say_of_their_face() {
     let artifacts = Artifacts::find().unwrap();
-    let [crates, freestanding] =
-        [Some(artifacts.module), artifacts.module_freestanding].map(|file| Modinfo::read(&file.unwrap()).unwrap());
-    assert_eq!((crates.get("build"), freestanding.get("build")), (Some("kernel-crate"), Some("standalone")));
+    let [crates, standalone] =
+        [Some(artifacts.module), artifacts.module_standalone].map(|file| Modinfo::read(&file.unwrap()).unwrap());
+    assert_eq!((crates.get("build"), standalone.get("build")), (Some("kernel-crate"), Some("standalone")));
     for field in ["name", "license", "author", "version", "description", "vermagic"] {
         assert!(crates.get(field).is_some(), "{field}");
-        assert_eq!(crates.get(field), freestanding.get(field), "{field}");
+        assert_eq!(crates.get(field), standalone.get(field), "{field}");
     }
 }
 
 #[test]
-fn freestanding_functions_take_little_of_the_stack() {
-    let largest = frames::largest(&Artifacts::find().unwrap().module_freestanding.unwrap()).unwrap();
+fn standalone_functions_take_little_of_the_stack() {
+    let largest = frames::largest(&Artifacts::find().unwrap().module_standalone.unwrap()).unwrap();
     assert!((1..=1024).contains(&largest), "a function of the module takes {largest} bytes of the kernel's stack");
 }
 
@@ -37,7 +37,7 @@ fn both_faces_do_and_say_the_same_of_a_refusal() {
         vm.veto_offlining()?;
         let said = refuse(vm, &dimm)?;
         vm.unload_module()?;
-        vm.load_freestanding_module()?;
+        vm.load_standalone_module()?;
         assert_eq!(refuse(vm, &dimm)?, said);
         Ok(())
     });

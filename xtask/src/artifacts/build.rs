@@ -21,6 +21,6 @@ impl Build {
 
     /// Returns the argument by which `make` chooses this build.
     pub(crate) fn make_argument(self) -> String {
-        format!("PAPR_UNPLUG_FACE={}", self.name())
+        format!("PAPR_UNPLUG_BUILD={}", self.name())
     }
 }

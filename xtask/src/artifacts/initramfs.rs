@@ -24,7 +24,7 @@ use crate::settings::Settings;
 pub(crate) const FILE: &str = "initramfs.cpio";
 
 /// The directory of the standalone build of the module.
-const STANDALONE: &str = "lib/modules/freestanding";
+const STANDALONE: &str = "lib/modules/standalone";
 
 const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "lib", "lib/modules", STANDALONE, "proc", "root", "sys", "tmp"];
 

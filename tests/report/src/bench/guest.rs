@@ -42,8 +42,8 @@ pub fn run(artifacts: &Artifacts, file: &Path, say: &dyn Fn(&str)) -> Result<()>
 /// Measures the sizes of the module.
 fn sizes(artifacts: &Artifacts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for Size { face, content, empty, loaded, file } in cost::sizes(artifacts)? {
-        let row = |what, bytes| Row::new(format!("module, {face}, {what}"), kib(bytes), "KiB");
+    for Size { build, content, empty, loaded, file } in cost::sizes(artifacts)? {
+        let row = |what, bytes| Row::new(format!("module, {build}, {what}"), kib(bytes), "KiB");
         rows.push(row("code and data", content).with_target(Target::AtMost(LARGEST)));
         rows.push(row("of that room for what happens", empty));
         rows.push(row("loaded, with its names, in whole pages", loaded));

@@ -152,7 +152,7 @@ mod tests {
                 release: version.into(),
                 page_kib: 4,
                 traces_rtas: true,
-                face: "freestanding".into(),
+                build: "standalone".into(),
                 probes: "kretprobe".into(),
                 probed: Vec::new(),
                 absent: Vec::new(),

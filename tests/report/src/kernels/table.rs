@@ -28,7 +28,7 @@ pub(crate) fn of(records: &[Record]) -> String {
             text,
             "| {version} | {} KiB | {} | {} | {} | {} of {} in {} | {} KB, loaded {} KB |",
             survey.page_kib,
-            survey.face,
+            survey.build,
             level(&survey.said),
             points(&survey.probes, &survey.probed, &survey.absent),
             suite.tests - suite.failed,
