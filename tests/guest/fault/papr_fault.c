@@ -24,6 +24,7 @@
 #include <asm/rtas.h>
 
 #define MAX_FUNCTIONS 4
+#define MAX_CALLS 4
 
 /*
  * Functions of the kernel that return early in workers, with what they return. If argument is not
@@ -79,15 +80,15 @@ static unsigned long lmbs;
 module_param(lmbs, ulong, 0444);
 
 /*
- * set-indicator calls at load: indicator, DRC index and state of each. The CPU with the number `caller` makes them. Statuses of
- * RTAS are in `statuses`.
+ * set-indicator calls at load: indicator, DRC index and state of each. The CPU of the number caller
+ * makes them. The RTAS statuses can be read back.
  */
-static uint calls[3 * MOST];
+static uint calls[3 * MAX_CALLS];
 static int call_words;
 module_param_array(calls, uint, &call_words, 0444);
 static int caller;
 module_param(caller, int, 0444);
-static int statuses[MOST];
+static int statuses[MAX_CALLS];
 module_param_array(statuses, int, NULL, 0444);
 
 static bool in_worker(void)
