@@ -39,10 +39,10 @@ pub enum Action {
     Migrate,
     /// The state is saved, and this VMM goes on.
     Snapshot,
-    /// This VMM loads the state that was saved last.
+    /// The state that was saved last is loaded.
     Load,
-    /// A VMM without reports saves the state, and another VMM imports it. Nothing is saved of connectors that are given back if
-    /// `detached`.
+    /// A VMM without reports saves the state, and another VMM imports it. If `detached`, nothing is saved of connectors
+    /// that are given back.
     Import {
         detached: bool,
     },

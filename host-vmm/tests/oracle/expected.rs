@@ -35,14 +35,14 @@ pub struct Oracle {
     saved: Option<Box<Reference>>,
 }
 
-/// What an action has to bring out.
+/// The effects that an action must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     /// The words of the `set-indicator` call that it is, and the reference's token in them.
     pub words: Option<([u32; 3], Token)>,
     pub status: Option<Status>,
     pub sense: Option<EntitySense>,
-    /// Whether plugging, unplugging or asking succeeded.
+    /// True if plugging, unplugging, asking or withdrawing succeeded.
     pub accepted: Option<bool>,
     pub events: Vec<Event>,
     /// The transition that it was: resource, state, occupant, input.
@@ -65,7 +65,7 @@ impl Oracle {
         Self { reference, expected: Expected::default(), clauses: Clauses::default(), given, saved: None }
     }
 
-    /// Lets something happen; `expected` then says what has to come of it.
+    /// Applies an action; `expected` then holds the effects that it must have.
     pub fn apply(&mut self, action: Action) {
         self.expected = Expected::default();
         let reference = &mut self.reference;

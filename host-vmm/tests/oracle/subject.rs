@@ -173,7 +173,7 @@ impl Subject {
         host::event(event)
     }
 
-    /// PUE-V-080, PUE-V-081: another VMM goes on with the saved state, and everything that follows is compared as before.
+    /// PUE-V-080, PUE-V-081: another VMM goes on with the saved state, and all that follows is compared as before.
     fn migrate(&mut self, reference: &Reference) {
         let stream = self.tracker.save();
         // A VMM that takes no reports cannot go on with a guest that was offered some.

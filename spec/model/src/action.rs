@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can happen, and how often.
+//! Actions: everything that can happen to the world, and how often.
 
 use crate::{
     guest::Plan,
@@ -9,7 +9,7 @@ use crate::{
 };
 use std::fmt;
 
-/// Something that can happen.
+/// An action of the user, the guest or the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The user asks.
@@ -28,7 +28,7 @@ pub enum Action {
     AnswerDropped,
     /// The guest sends its last report again.
     Repeat,
-    /// Somebody inside the guest asks for a removal.
+    /// The guest's administrator asks for a removal.
     AskInside(Device, Plan),
     /// The user withdraws a request.
     Withdraw(RequestId),
@@ -50,12 +50,12 @@ pub enum Action {
     Migrate(Input),
 }
 
-/// How often things may still happen.
+/// The number of actions that may still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// `device_del`.
     pub requests: u8,
-    /// Everything that is not part of an ordinary removal, together.
+    /// All actions that are not part of an ordinary removal, together.
     pub disturbances: u8,
     /// The disturbances that may not happen (again), one bit each.
     pub spent: u16,
@@ -83,12 +83,12 @@ impl Budget {
         })
     }
 
-    /// Whether this may still happen.
+    /// Returns whether the action may still happen.
     pub fn allows(&self, action: Action) -> bool {
         Self::bit(action).is_none_or(|bit| self.disturbances > 0 && self.spent & (1 << bit) == 0)
     }
 
-    /// Takes note that it has happened.
+    /// Counts the action.
     pub(crate) fn spend(&mut self, action: Action) {
         if let Some(bit) = Self::bit(action) {
             self.disturbances -= 1;
@@ -103,10 +103,10 @@ impl Budget {
         }
     }
 
-    /// Everything that the full exploration has.
+    /// The budget of the full exploration.
     pub const FULL: Self = Self { requests: 3, disturbances: 3, spent: 0 };
 
-    /// The same, where there is no module to load and no other kind of VMM to migrate to.
+    /// Returns the budget without a module to load, or another kind of VMM to migrate to.
     pub fn for_stock(self) -> Self {
         self.without(&[
             Action::Load,
@@ -118,7 +118,7 @@ impl Budget {
         ])
     }
 
-    /// The same, where these disturbances do not happen.
+    /// Returns the budget without these disturbances.
     pub fn without(mut self, actions: &[Action]) -> Self {
         for action in actions {
             self.spent |= Self::bit(*action).map_or(0, |bit| 1 << bit);
@@ -138,7 +138,7 @@ impl fmt::Display for Action {
             Self::Finish => f.write_str("the guest has finished"),
             Self::Repeat => f.write_str("the guest sends its last report again"),
             Self::AnswerDropped => f.write_str("the guest passes over what it dropped"),
-            Self::AskInside(device, plan) => write!(f, "somebody in the guest asks for {device}: {plan}"),
+            Self::AskInside(device, plan) => write!(f, "the guest's administrator asks for {device}: {plan}"),
             Self::Withdraw(request) => write!(f, "the user withdraws request {request}"),
             Self::ProbesOff => f.write_str("the guest's probes are switched off"),
             Self::ArmWithoutTokens => f.write_str("the module arms anew, without tokens"),

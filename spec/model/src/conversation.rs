@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Runs the conversations of `spec/vectors` against any [`Vmm`]; `spec/vectors/README.md` says what they mean.
+//! Conversations of `spec/vectors`, run against any [`Vmm`]; `spec/vectors/README.md` explains them.
 
 use crate::{
     machine::{CPU, DIMM, Device, FUNCTION0, FUNCTION1, UNPLUG_STATUS},
@@ -17,12 +17,12 @@ use papr_unplug_wire::wire::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What goes into a VMM, step by step, and what has to come out.
+/// The inputs of a VMM, step by step, and the outputs that they must have.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Conversation {
-    /// What it shows, in a sentence.
+    /// A sentence that says what the conversation shows.
     pub name: String,
-    /// The clauses that it is evidence for.
+    /// The clauses for which it is evidence.
     pub clauses: Vec<String>,
     /// Input and output of each step.
     pub steps: Vec<(Value, Value)>,
@@ -33,7 +33,7 @@ pub struct Conversation {
 struct Tokens(Vec<Token>);
 
 impl Conversation {
-    /// Runs it against a VMM in its first state; `Err` says which step came out differently.
+    /// Runs the conversation against a VMM in its first state; `Err` names the first step with another output.
     pub fn run<V: Vmm>(&self, mut vmm: V) -> Result<(), String> {
         let mut tokens = Tokens::default();
         for (number, (given, expected)) in self.steps.iter().enumerate() {
@@ -58,7 +58,7 @@ impl Tokens {
     }
 }
 
-/// A number, in hex if it is text; 0 if it is not there.
+/// Reads a number, in hexadecimal if it is text; a missing one is 0.
 fn number(value: &Value) -> Option<u32> {
     match value {
         Value::Null => Some(0),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Everything that can happen, in every order, breadth first.
+//! Exploration of a world: every action in every order, breadth first.
 
 use crate::{action::Action, violation::Violation, vmm::Vmm, world::World};
 use std::{
@@ -9,31 +9,31 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
 };
 
-/// What an exploration has found.
+/// The result of an exploration.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// How many different worlds were seen.
+    /// The number of different worlds.
     pub states: usize,
-    /// How many steps led to them.
+    /// The number of steps that led to them.
     pub steps: usize,
-    /// The longest shortest way to a world.
+    /// The length of the longest shortest path to a world.
     pub depth: usize,
-    /// Whether every world was seen, and not only those within the depth asked for.
+    /// True if every world was seen, not only those within the depth.
     pub complete: bool,
-    /// A shortest way to each violation.
+    /// A shortest path to each violation.
     pub violations: BTreeMap<Violation, Vec<Action>>,
 }
 
-/// When to stop early.
+/// The condition to stop early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Only when there is nothing left to see.
+    /// No condition: every world is seen.
     Exhausted,
-    /// At the first violation.
+    /// The first violation.
     FirstViolation,
 }
 
-/// How a world was reached: from which one, by what.
+/// A step to a new world.
 struct Step {
     from: u32,
     by: Action,
@@ -90,7 +90,7 @@ fn path(steps: &[Step], mut from: u32, last: Action) -> Vec<Action> {
     path
 }
 
-/// A way through the world, told for people.
+/// Returns a path in words, one line for each event.
 pub fn tell<V: Vmm>(start: &World<V>, path: &[Action]) -> Vec<String> {
     let mut world = start.clone();
     let mut lines = Vec::new();
@@ -114,7 +114,7 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Worlds are hashed once already.
+/// A hasher for hashes.
 #[derive(Default)]
 struct Identity(u64);
 

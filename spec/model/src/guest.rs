@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest: a kernel that removes devices as Linux does, and a module that speaks for it.
+//! Guest: a kernel that removes devices as Linux does, and a module that reports.
 
 use crate::{
     machine::{CONNECTORS, CPU, CPU0, DIMM, Device, LMB0, LMB1, PerConnector, UNPLUG_STATUS},
@@ -18,17 +18,17 @@ use std::fmt;
 /// The state of the guest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Guest {
-    /// It runs; a guest that hangs or panics does nothing until it is reset.
+    /// True if the guest runs; one that hangs or panics does nothing until it is reset.
     pub alive: bool,
-    /// What speaks for the kernel.
+    /// The module.
     pub module: Module,
-    /// The probes by which the module observes the kernel fire.
+    /// True if the probes fire by which the module observes the kernel.
     pub probes: bool,
-    /// The device tree that this kernel booted with has the offer.
+    /// True if the device tree that this kernel booted with has the offer.
     pub offer: bool,
-    /// A kernel before this one died with its promise standing.
+    /// True if a kernel before this one died with its promise standing.
     pub promise_orphaned: bool,
-    /// Which connectors' resources the kernel holds.
+    /// The connectors whose resources the kernel holds.
     pub held: PerConnector,
     /// The connectors that were isolated and not configured since.
     pub isolated: PerConnector,
@@ -36,56 +36,56 @@ pub struct Guest {
     pub events: Vec<Entry>,
     /// The DLPAR work queue, in order.
     pub queue: Vec<Entry>,
-    /// What the work queue's worker does now.
+    /// The removal that the worker attempts now.
     pub attempt: Option<Attempt>,
     /// The last report about a request that was taken, in case it is sent again.
     pub last: Option<(Report, DrcIndex)>,
 }
 
-/// Whether the module is there, and what it does.
+/// The state of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Module {
     /// Not loaded.
     Absent,
-    /// Loaded; it signals what the kernel does not.
+    /// Loaded, and not armed: it gives the hints that the kernel does not.
     Level0,
-    /// Loaded, and it has promised to answer.
+    /// Loaded and armed.
     Armed,
 }
 
 /// A request on its way through the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// Which request it is; the guest does not know.
+    /// The request, which the guest does not know.
     pub request: RequestId,
-    /// What is to be removed.
+    /// The device.
     pub device: Device,
-    /// What the module knows of the token.
+    /// The token, as far as the module knows it.
     pub token: Token,
-    /// The module saw it pass.
+    /// True if the module saw the event.
     pub seen: bool,
-    /// The kernel lost it (no memory for the copy).
+    /// True if the kernel lost the request (no memory for the copy).
     pub dropped: bool,
 }
 
 /// A removal that is being attempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
-    /// For which request; `None` for one that somebody inside the guest began.
+    /// The request; `None` for a removal that the guest's administrator began.
     pub entry: Option<Entry>,
-    /// What is being removed.
+    /// The device.
     pub device: Device,
-    /// How it will go.
+    /// The course that the removal takes.
     pub plan: Plan,
-    /// How many of its calls are made.
+    /// The number of calls that are made.
     pub made: u8,
-    /// The module saw it start.
+    /// True if the module saw the beginning, and all since.
     pub observed: bool,
-    /// The kernel did something that level 0 takes for a refusal.
+    /// True if the kernel has given a hint.
     pub signalled: bool,
 }
 
-/// How a removal goes.
+/// The course of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Plan {
     /// Everything is released.
@@ -114,7 +114,7 @@ pub enum Call {
 }
 
 impl Guest {
-    /// A guest that has just booted, on a platform that has these resources for it.
+    /// Returns a guest that has just booted and holds these connectors.
     pub fn boot(offer: bool, held: PerConnector) -> Self {
         Self {
             alive: true,
@@ -146,7 +146,7 @@ impl Plan {
         }
     }
 
-    /// Returns what may happen to a removal of this device that somebody inside the guest asked for.
+    /// Returns what may happen to a removal of this device that the guest's administrator asked for.
     pub fn of_guest(device: Device) -> &'static [Self] {
         match device {
             DIMM => &[Self::RefuseSecond, Self::Half],
@@ -190,7 +190,7 @@ impl Call {
     }
 }
 
-/// The report of a refusal, with a reason that fits the device.
+/// Returns the report of a refusal, with a reason that fits the device.
 pub fn refused(token: Token, connector: DrcIndex, dropped: bool) -> Report {
     let (reason, errno) = match (dropped, connector) {
         (true, _) => (Reason::DROPPED, Errno(12)),
@@ -200,12 +200,12 @@ pub fn refused(token: Token, connector: DrcIndex, dropped: bool) -> Report {
     Report::Refused { token, reason, errno }
 }
 
-/// The report that arms both classes.
+/// Returns the report that arms both classes.
 pub fn arm(features: Features) -> Report {
     Report::Arm { classes: Classes::CPU | Classes::MEMORY, features }
 }
 
-/// A report as the VMM sees it.
+/// Returns a report as an input of the VMM.
 pub fn sent(report: Report, connector: Option<DrcIndex>) -> crate::vmm::Input {
     let index = connector.unwrap_or(DrcIndex(0));
     crate::vmm::Input::SetIndicator(UNPLUG_STATUS, index, report.word().0)

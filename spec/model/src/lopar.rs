@@ -8,7 +8,7 @@ use papr_unplug_wire::wire::{
     rtas::{EntitySense, Indicator, Status},
 };
 
-/// What a guest does to a connector.
+/// A call of the guest about one connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Input {
     /// isolation-state (9001) to ISOLATE (0).

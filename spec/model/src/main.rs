@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Explores the model and prints what it found.
+//! Program that explores the model and prints the findings.
 
 #![forbid(unsafe_code)]
 
@@ -20,19 +20,19 @@ use std::{process::ExitCode, time::Instant};
 /// Explore every order of events between a user, a VMM and a guest, and check the promises of the protocol.
 #[derive(Parser)]
 struct Arguments {
-    /// Explore the rules of stock QEMU and stock Linux instead, and print what is wrong with them.
+    /// Explore the rules of stock QEMU and stock Linux instead, and print their defects.
     #[arg(long)]
     stock: bool,
     /// Break one rule at a time, and check that each is caught.
     #[arg(long)]
     mutants: bool,
-    /// Stop after so many steps (the default sees everything).
+    /// Stop after this number of steps (the default sees everything).
     #[arg(long, default_value_t = usize::MAX)]
     depth: usize,
-    /// How many device_del there may be.
+    /// The number of device_del.
     #[arg(long, default_value_t = Budget::FULL.requests)]
     requests: u8,
-    /// How many disturbances (reset, migration, unloading, ...) there may be.
+    /// The number of disturbances (reset, migration, unloading, ...).
     #[arg(long, default_value_t = Budget::FULL.disturbances)]
     disturbances: u8,
 }
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether the protocol keeps every promise.
+/// Returns whether the protocol keeps every promise.
 fn protocol(vmm: impl Vmm, budget: Budget, depth: usize) -> bool {
     println!("Properties:");
     for (property, meaning, clauses) in property::ALL {
@@ -62,7 +62,7 @@ fn protocol(vmm: impl Vmm, budget: Budget, depth: usize) -> bool {
     armed.violations.is_empty() && absent.violations.is_empty()
 }
 
-/// Whether the known defects of the stock rules are found.
+/// Returns whether the known defects of the stock rules are found.
 fn stock(budget: Budget, depth: usize) -> bool {
     let world = World::new(Stock::new(), false, Mutant::None, budget.for_stock());
     let findings = run("stock QEMU, stock Linux", &world, depth, Until::Exhausted);
@@ -73,7 +73,7 @@ fn stock(budget: Budget, depth: usize) -> bool {
     })
 }
 
-/// Whether every mutant is caught.
+/// Returns whether every mutant is caught.
 fn mutants(budget: Budget, depth: usize) -> bool {
     mutant::ALL.iter().fold(true, |all, (mutant, meaning)| {
         let caught = [true, false].into_iter().find_map(|armed| {

@@ -71,7 +71,7 @@ pub const ALL: &[(Property, &str, &[&str])] = &[
     (Property::NoStale, "nobody is asked for what nobody wants", &["PUE-V-074", "PUE-V-075"]),
 ];
 
-/// What the exploration of the stock rules must find, for its checks to be worth anything.
+/// Violations that the exploration of the stock rules must find.
 pub const STOCK_DEFECTS: &[(&str, Violation)] = &[
     (
         "duplicate event: one refusal of a DIMM is told twice",
@@ -108,7 +108,7 @@ pub const STOCK_DEFECTS: &[(&str, Violation)] = &[
 ];
 
 impl<V: Vmm> World<V> {
-    /// An outcome is told.
+    /// Checks an outcome that is told.
     pub(crate) fn tell(
         &mut self,
         request: Option<RequestId>,
@@ -145,7 +145,7 @@ impl<V: Vmm> World<V> {
         }
     }
 
-    /// A device is deleted.
+    /// Checks the deletion of a device.
     pub(crate) fn check_deleted(&self, device: Device, cause: Input) -> Result<(), Violation> {
         let held = device.connectors().any(|connector| self.guest.held[slot(connector)]);
         if held && cause != Input::Reset {
@@ -154,7 +154,7 @@ impl<V: Vmm> World<V> {
         Ok(())
     }
 
-    /// What the user sees after every step.
+    /// Checks what the user sees after every step.
     pub(crate) fn check_user(&self) -> Result<(), Violation> {
         for (case, open) in self.cases.iter().enumerate().filter(|(_, case)| case.outcome.is_none()) {
             if !self.vmm.present(open.device) {
@@ -174,7 +174,7 @@ impl<V: Vmm> World<V> {
         Ok(())
     }
 
-    /// What holds whenever the guest has nothing left to do.
+    /// Checks what holds when the guest has nothing left to do.
     pub fn check_idle(&self) -> Result<(), Violation> {
         if !self.guest.is_idle() {
             return Ok(());
@@ -226,7 +226,7 @@ impl<V: Vmm> World<V> {
         Ok(())
     }
 
-    /// Asks once more, and lets the guest release all that it holds.
+    /// Checks that the device goes if the user asks once more and the guest releases all that it holds.
     fn check_retry(&self, device: Device) -> Result<(), Violation> {
         let mut vmm = self.vmm.clone();
         let effects = vmm.step(Input::DeviceDel(device));

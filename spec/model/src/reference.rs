@@ -2,8 +2,8 @@
 
 //! Reference VMM: what `spec/vmm-conformance.md` says, clause by clause, and nothing to be fast.
 //!
-//! The machine may have any devices. [`Config`] says what it offers and how many requests it takes, [`Mutants`] which of
-//! the rules it breaks. Each call notes the clauses that decided something, in [`Reference::clauses`].
+//! The machine may have any devices. [`Config`] says what it offers and how many requests it takes, [`Mutants`] which
+//! rules it breaks. Each call notes the clauses that decided something, in [`Reference::clauses`].
 
 mod connector;
 mod lifecycle;
@@ -25,23 +25,23 @@ use papr_unplug_wire::wire::{
     token::Token,
 };
 
-/// What a VMM decides about its machine.
+/// The configuration of a VMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
-    /// What guests are offered from their next boot on.
+    /// The offer to guests from their next boot on.
     pub offer: Option<Offer>,
-    /// How many requests may be open.
+    /// The number of requests that may be open.
     pub max_open: usize,
-    /// How many requests for one device may be open.
+    /// The number of requests for one device that may be open.
     pub max_open_per_device: usize,
 }
 
 /// The state of the reference VMM.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
-    /// What the VMM decides.
+    /// The configuration.
     pub config: Config,
-    /// What the guest that runs now was offered.
+    /// The offer to the guest that runs now.
     pub offered: Option<Offer>,
     /// The classes that the guest has armed.
     pub armed: Classes,
@@ -69,7 +69,7 @@ pub struct Connector {
     pub resource: Resource,
     /// The DRC index.
     pub index: DrcIndex,
-    /// LoPAR's number of its state.
+    /// LoPAR's number of the state.
     pub state: u8,
 }
 
@@ -78,34 +78,34 @@ pub struct Connector {
 pub struct Plugged {
     /// The device.
     pub device: Device,
-    /// Whether its removal is wanted: giving it back completes that, however late (PUE-V-061).
+    /// True if the removal is wanted: giving the device back completes it, however late (PUE-V-061).
     pub wanted: bool,
-    /// Whether a hint has ended a request of an armed class, and its report is still to come (PUE-V-043).
+    /// True if a hint has ended a request of an armed class, and the report is still to come (PUE-V-043).
     pub report_follows: bool,
 }
 
 /// A request without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
-    /// Its identity.
+    /// The identity.
     pub id: RequestId,
     /// The device that is to be removed.
     pub device: Device,
-    /// Its token; [`Token::NONE`] for none.
+    /// The token; [`Token::NONE`] for none.
     pub token: Token,
-    /// Whether the guest has promised to answer it.
+    /// True if the guest has promised to answer.
     pub promised: bool,
-    /// Whether the guest has begun with it.
+    /// True if the guest has begun.
     pub started: bool,
-    /// Whether the guest was not asked yet.
+    /// True if the guest was not asked yet.
     pub withheld: bool,
-    /// Whether it came from a VMM that knows level 0 only.
+    /// True if the request came from a VMM that knows level 0 only.
     pub imported: bool,
-    /// The connector of the first hint that was kept with it.
+    /// The connector of the first hint, while the request is promised.
     pub hint: Option<DrcIndex>,
 }
 
-/// Whether a device is behind a connector, and what is asked of it.
+/// The occupant of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Occupant {
     /// No device.
@@ -135,7 +135,7 @@ impl Clauses {
 }
 
 impl Request {
-    /// A request that the guest was asked for without a token.
+    /// Returns a request without a token.
     pub fn new(id: RequestId, device: Device) -> Self {
         let (token, hint) = (Token::NONE, None);
         Self { id, device, token, promised: false, started: false, withheld: false, imported: false, hint }

@@ -41,7 +41,7 @@ enum State {
 }
 
 impl Stock {
-    /// A VMM with both devices plugged and configured.
+    /// Returns a VMM with both devices plugged and configured.
     pub fn new() -> Self {
         let drc = Drc { state: State::Configured, dev: true, unplug_requested: false };
         Self { connectors: [drc; CONNECTORS.len()], plugged: [true; 2], pending_dimm: None, asked: 0 }

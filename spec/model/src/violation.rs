@@ -32,9 +32,9 @@ pub enum Property {
 /// A promise that was broken, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Violation {
-    /// Which.
+    /// The promise.
     pub property: Property,
-    /// How.
+    /// The way in which it was broken.
     pub how: &'static str,
 }
 

@@ -14,7 +14,7 @@ use std::{fmt, hash::Hash};
 
 /// A VMM's part of the conversation: a pure function from state and input to state and effects.
 pub trait Vmm: Clone + Eq + Hash {
-    /// Whether it tells which request an outcome belongs to.
+    /// True if outcomes name their request.
     const NAMES_REQUESTS: bool = true;
 
     /// Takes one input.
@@ -33,14 +33,14 @@ pub trait Vmm: Clone + Eq + Hash {
     fn offers(&self) -> bool;
 }
 
-/// What happens to a VMM.
+/// An input of a VMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The user asks for a device to be removed (`device_del`).
     DeviceDel(Device),
-    /// The same for a device that the guest can be asked for only together with another one.
+    /// The user asks for a device that the guest can be asked for only together with another one.
     Withhold(Device),
-    /// The same for devices that go together, the one that was named last.
+    /// The user asks for the second of two devices that go together.
     Together([Device; 2]),
     /// The user withdraws a request.
     Withdraw(RequestId),
@@ -60,14 +60,14 @@ pub enum Input {
     MigrateToLevel1,
 }
 
-/// What a VMM does in answer to one input.
+/// The effects of one input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// The status that RTAS returns; `None` if the input was no RTAS call.
     pub status: Option<Status>,
     /// The result of `device_del` or of a withdrawal, with the request; `None` if the input was neither.
     pub asked: Option<Result<RequestId, &'static str>>,
-    /// What is told to the guest and to the user, in this order.
+    /// Events to the guest and to the user, in order.
     pub events: Vec<Event>,
     /// The place at which the VMM died.
     pub abort: Option<&'static str>,
@@ -76,7 +76,7 @@ pub struct Effects {
 /// The identity of a request: 1 for the first `device_del`, and so on.
 pub type RequestId = u64;
 
-/// Something a VMM tells.
+/// An event of a VMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// To the guest: a hot plug event that asks for a removal.
@@ -87,7 +87,7 @@ pub enum Event {
     Deleted(Device, Taker, u32),
 }
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The guest gave the device back.
@@ -100,7 +100,7 @@ pub enum Outcome {
         reason: Reason,
         /// The guest's error number.
         errno: Errno,
-        /// How the VMM knows.
+        /// The evidence.
         source: Source,
     },
     /// The machine was reset before the guest answered; the device went with the reset.
@@ -115,7 +115,7 @@ pub enum Outcome {
     Load,
 }
 
-/// How a VMM knows that a request was refused.
+/// The evidence of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The guest's report named the request by its token.
@@ -126,7 +126,7 @@ pub enum Source {
     Inferred,
 }
 
-/// Who took a device that is deleted.
+/// The cause of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Taker {
     /// The guest gave it back.
@@ -140,13 +140,13 @@ pub enum Taker {
 /// A request without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// Its identity.
+    /// The identity.
     pub request: RequestId,
     /// The device that is to be removed.
     pub device: Device,
-    /// Whether the guest has promised to answer.
+    /// True if the guest has promised to answer.
     pub promised: bool,
-    /// Whether the guest was not asked yet.
+    /// True if the guest was not asked yet.
     pub withheld: bool,
 }
 

@@ -18,63 +18,63 @@ use papr_unplug_wire::wire::{
     token::Token,
 };
 
-/// The world, and what an observer who sees everything knows about it.
+/// The world, and the knowledge of an observer who sees everything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World<V> {
     /// The VMM under study.
     pub vmm: V,
     /// The guest.
     pub guest: Guest,
-    /// What became of each request.
+    /// The requests, the oldest first.
     pub cases: Vec<Case>,
-    /// What may still happen.
+    /// The actions that may still happen.
     pub left: Budget,
-    /// Whether the guest's ARM with tokens stands.
+    /// True if the guest has armed with tokens.
     pub armed: bool,
-    /// The request that a report is about which is being sent, where the report has a token.
+    /// The request of the report that is being sent, if the report has a token.
     pub(crate) about: Option<RequestId>,
     mutant: Mutant,
 }
 
-/// What an observer knows about one request.
+/// The knowledge of an observer about one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Case {
-    /// What was to be removed.
+    /// The device.
     pub device: Device,
-    /// The guest has promised to answer, and the promise stands.
+    /// True if the guest has promised to answer, and the promise stands.
     pub promised: bool,
-    /// The module saw the guest handle it from beginning to end.
+    /// True if the module saw the whole removal.
     pub observed: bool,
-    /// The kernel gave a hint about it while nobody had promised to answer it.
+    /// True if the kernel hinted at it while it was not promised.
     pub hinted: bool,
-    /// What the guest did about it.
+    /// The decision of the guest.
     pub truth: Truth,
-    /// What the user was told.
+    /// The outcome that the user was told.
     pub outcome: Option<Outcome>,
 }
 
-/// What a guest did about a request.
+/// The decision of a guest about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Truth {
-    /// Nothing yet.
+    /// No decision yet.
     Open,
-    /// It refused, at this connector.
+    /// The guest refused, at this connector.
     Refused(DrcIndex),
-    /// It tried to release everything.
+    /// The guest tried to release everything.
     Done,
-    /// Its kernel had no memory for the request.
+    /// The kernel had no memory for the request.
     Dropped,
-    /// It died while the request was with it.
+    /// The kernel died with the request.
     Lost,
 }
 
-/// The place of a request's case.
+/// Returns the place of a request in the list of cases.
 pub(crate) fn place(request: RequestId) -> usize {
     usize::try_from(request).map_or(usize::MAX, |number| number.wrapping_sub(1))
 }
 
 impl<V: Vmm> World<V> {
-    /// A world in which the guest has booted, with its module armed or absent.
+    /// Returns a world in which the guest has booted, with its module armed or absent.
     pub fn new(vmm: V, armed: bool, mutant: Mutant, left: Budget) -> Self {
         let offer = vmm.offers();
         let guest = Guest::boot(offer, [true; CONNECTORS.len()]);
@@ -85,7 +85,7 @@ impl<V: Vmm> World<V> {
         world
     }
 
-    /// Everything that can happen next.
+    /// Returns every action that can happen next.
     pub fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         let guest = &self.guest;
@@ -132,7 +132,7 @@ impl<V: Vmm> World<V> {
         actions
     }
 
-    /// The plans that make sense for a device, given what the guest still holds of it.
+    /// Returns the plans that are possible with the connectors that the guest holds.
     fn plans(&self, device: Device, of: fn(Device) -> &'static [Plan]) -> impl Iterator<Item = Plan> {
         let held = self.guest.held;
         of(device).iter().copied().filter(move |plan| match plan.refusal(device) {
@@ -141,7 +141,7 @@ impl<V: Vmm> World<V> {
         })
     }
 
-    /// Lets it happen. What was said between the VMM, the guest and the user goes to `said`.
+    /// Applies an action. `said` gets what the VMM, the guest and the user tell each other.
     pub fn apply(&mut self, action: Action, said: &mut Vec<String>) -> Result<(), Violation> {
         self.left.spend(action);
         match action {
@@ -387,7 +387,7 @@ impl<V: Vmm> World<V> {
         queue.chain(attempt).for_each(|entry| entry.token = Token::NONE);
     }
 
-    /// Whether the module sees what the kernel does.
+    /// Returns whether the module sees what the kernel does.
     fn sees(&self) -> bool {
         self.guest.module != Module::Absent && self.guest.probes
     }
@@ -413,7 +413,7 @@ impl<V: Vmm> World<V> {
         }
     }
 
-    /// PUE-G-040, PUE-G-041: sends a report; whether the VMM has taken it.
+    /// PUE-G-040, PUE-G-041: sends a report; returns whether the VMM has taken it.
     fn report(&mut self, report: Report, connector: DrcIndex, said: &mut Vec<String>) -> Result<bool, Violation> {
         if self.guest.module != Module::Armed {
             return Ok(false);
@@ -476,7 +476,7 @@ impl<V: Vmm> World<V> {
         self.cases[place(entry.request)].observed = true;
     }
 
-    /// Gives the VMM an input, takes down what it tells, and checks that.
+    /// Gives the VMM an input, and checks its effects.
     fn vmm(&mut self, input: Input, said: &mut Vec<String>) -> Result<Effects, Violation> {
         let effects = self.vmm.step(input);
         let status = effects.status.map(|status| format!(" -> {status}")).unwrap_or_default();

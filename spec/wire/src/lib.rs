@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What crosses between a PAPR guest and its hypervisor when a device is taken away, byte for byte.
+//! Wire format between a PAPR guest and its hypervisor when a device is removed, byte for byte.
 //!
-//! In the order that data flows: [`wire::offer`] tells the guest that it may report and where, [`wire::hotplug`] is what
-//! the hypervisor asks and [`wire::section`] the envelope that carries it with its [`wire::token`], [`wire::report`] is
-//! how the guest answers, with a [`wire::reason`], and [`wire::rtas`] how the hypervisor takes it. All name connectors
-//! by [`wire::drc`]. `spec/protocol.md` explains the conversation.
+//! In the order of the data flow: the hypervisor makes a [`wire::offer`]; a [`wire::hotplug`] request travels in a
+//! [`wire::section`], with its [`wire::token`]; the guest answers with a [`wire::report`] that has a [`wire::reason`],
+//! by a call of [`wire::rtas`]. All name connectors by [`wire::drc`]. `spec/protocol.md` explains the conversation.
 //!
 //! The crate has no I/O, no allocation and no `unsafe`. A Linux kernel module compiles the same `wire/` directory, so
 //! that nothing in there may depend on anything but `core`, zerocopy, and a macro `flags!` of either crate.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The guest half of the protocol, written from `spec/protocol.md` and `spec/guest-conformance.md` alone: nothing of this
-//! project is used, only numbers that stand in the text.
+//! Guest half of the protocol, written from `spec/protocol.md` and `spec/guest-conformance.md` alone: it uses no code of
+//! this project, only numbers of the text.
 
-/// What a guest needs of its platform.
+/// The calls that a guest makes to its platform.
 pub(crate) trait Platform {
     /// The `set-indicator` RTAS call: indicator, index, state; the status.
     fn set_indicator(&mut self, indicator: u32, index: u32, state: u32) -> i32;
-    /// Whether `get-sensor-state` of dr-entity-sense (9003) says PRESENT (1).
+    /// Returns whether `get-sensor-state` of dr-entity-sense (9003) says PRESENT (1).
     fn is_present(&mut self, index: u32) -> bool;
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Request {
     pub(crate) resource: u8,
     /// The lowest DRC index that it names.
     pub(crate) lowest: u32,
-    /// Its token, 0 for none.
+    /// The token, 0 for none.
     pub(crate) token: u16,
 }
 
@@ -73,7 +73,7 @@ impl Guest {
         self.armed = 0;
     }
 
-    /// Whether requests of this type are answered.
+    /// Returns whether requests of this type are answered.
     pub(crate) fn is_armed(&self, resource: u8) -> bool {
         self.armed & class(resource) != 0
     }

@@ -145,7 +145,7 @@ impl Reference {
         self.tokens = 0;
     }
 
-    /// The same as [`Self::import`], but the user goes on to tell requests for one device apart.
+    /// Does what [`Self::import`] does, but keeps the identities, by which the model's user tells requests apart.
     fn migrate(&mut self, offer: Option<Offer>) {
         self.begin();
         self.by(82);

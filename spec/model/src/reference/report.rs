@@ -171,8 +171,8 @@ impl Reference {
         }
     }
 
-    /// PUE-V-037: the guest answers in the order in which it was asked, so that it never answers what it did not promise
-    /// and has passed over.
+    /// PUE-V-037: the guest answers in the order in which it was asked, so that it never answers a request that it did
+    /// not promise and has passed over.
     fn pass_over(&mut self, before: usize, answered: &Request, index: DrcIndex, effects: &mut Effects) {
         if self.breaks(Mutant::KeepOlder) {
             return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The name of a DR connector.
+//! DRC index: the name of a DR connector.
 
 use core::fmt;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the hypervisor asks: the platform event log's hot plug section, from its resource type on.
+//! Request of a hot plug event: the hot plug section of a platform event log, from its resource type on.
 
 use super::drc::DrcIndex;
 use core::{fmt, mem::size_of};
@@ -15,14 +15,14 @@ use zerocopy_derive::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct HotplugRequest {
-    /// What kind of resource is meant (section byte 8).
+    /// The kind of resource (section byte 8).
     pub resource: Resource,
-    /// What to do with it (section byte 9).
+    /// The action (section byte 9).
     pub action: Action,
-    /// How [`Self::identifier`] is to be read (section byte 0x0A).
+    /// The kind of [`Self::identifier`] (section byte 0x0A).
     pub identifier_type: IdentifierType,
     /// LoPAR's Capability byte (section byte 0x0B), which Linux calls `reserved` and leaves uninitialised for requests
-    /// that the guest makes itself. Not to be trusted unless the section came from the hypervisor.
+    /// that the guest makes itself: it means something only in a section that came from the hypervisor.
     pub capability: Capability,
     /// The connector or connectors (section bytes 0x0C to 0x13); [`Self::target`] reads them.
     pub identifier: [U32; 2],
@@ -30,26 +30,26 @@ pub struct HotplugRequest {
 
 const _: () = assert!(size_of::<HotplugRequest>() == HotplugRequest::SIZE);
 
-/// Which connectors a request names.
+/// The connectors that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// One connector.
     Index(DrcIndex),
-    /// So many connectors, whichever the guest likes.
+    /// A number of connectors that the guest chooses.
     Count(u32),
-    /// So many connectors with consecutive indexes.
+    /// A number of connectors with consecutive indexes.
     IndexedCount {
-        /// How many.
+        /// The number.
         count: u32,
-        /// The one with the lowest index.
+        /// The lowest index.
         first: DrcIndex,
     },
-    /// Something else: a connector's name, or an identifier type that did not exist when this was written.
+    /// A connector's name, or an unknown identifier type.
     Other(IdentifierType),
 }
 
 impl HotplugRequest {
-    /// Its size in bytes.
+    /// The size in bytes.
     pub const SIZE: usize = 12;
 
     /// A request of zeros, which fills unused room.
@@ -66,7 +66,7 @@ impl HotplugRequest {
         Self::read_from_prefix(bytes).ok().map(|(request, _)| request)
     }
 
-    /// Which connectors are meant.
+    /// Returns the connectors that the request names.
     pub fn target(&self) -> Target {
         let [first, second] = self.identifier;
         match self.identifier_type {
@@ -87,7 +87,7 @@ impl From<[u8; HotplugRequest::SIZE]> for HotplugRequest {
 }
 
 impl Target {
-    /// The connector that stands for the whole request, if the request names one.
+    /// Returns the connector that stands for the whole request, if the request names one.
     pub fn connector(&self) -> Option<DrcIndex> {
         match *self {
             Self::Index(drc) | Self::IndexedCount { first: drc, .. } => Some(drc),
@@ -132,7 +132,7 @@ impl fmt::Display for Resource {
     }
 }
 
-/// What a request wants done (section byte 9).
+/// An action (section byte 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(transparent)]
 pub struct Action(pub u8);
@@ -144,7 +144,7 @@ impl Action {
     pub const REMOVE: Self = Self(2);
 }
 
-/// How a request names its connectors (section byte 0x0A).
+/// A kind of identifier (section byte 0x0A).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(transparent)]
 pub struct IdentifierType(pub u8);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The wire, in the order that data flows: the connector, what the hypervisor offers, its request, the guest's report.
+//! Wire format, in the order of the data flow: connector, offer, request of the hypervisor, report of the guest.
 
 pub mod drc;
 pub mod token;

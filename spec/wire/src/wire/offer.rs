@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How the guest learns that it may report: a property of the `/rtas` node.
+//! Offer of a hypervisor to take reports: a property of the `/rtas` node.
 
 use super::{hotplug::Resource, rtas::Indicator};
 use core::{ffi::CStr, mem::size_of};
@@ -25,12 +25,12 @@ pub struct Offer {
 const _: () = assert!(size_of::<Offer>() == Offer::SIZE);
 
 impl Offer {
-    /// The property's name, under `/rtas`.
+    /// The name of the property of `/rtas`.
     pub const PROPERTY: &'static CStr = c"papr-unplug,unplug-status";
-    /// Its size in bytes.
+    /// The size in bytes.
     pub const SIZE: usize = 12;
 
-    /// Returns the offer of these. Whether the indicator is one of LoPAR's vendor indicators is not checked.
+    /// Returns an offer. Does not check that the indicator is one of LoPAR's vendor indicators.
     pub const fn new(indicator: Indicator, classes: Classes, features: Features) -> Self {
         Self {
             indicator: U32::new(indicator.0),
@@ -46,17 +46,17 @@ impl Offer {
         Indicator::VENDOR.contains(&offer.indicator.get()).then_some(offer)
     }
 
-    /// The indicator that takes reports.
+    /// Returns the indicator that takes reports.
     pub fn indicator(&self) -> Indicator {
         Indicator(self.indicator.get())
     }
 
-    /// The classes that may be armed.
+    /// Returns the classes that may be armed.
     pub fn classes(&self) -> Classes {
         Classes(self.classes.get() as u16)
     }
 
-    /// The features that may be armed.
+    /// Returns the features that may be armed.
     pub fn features(&self) -> Features {
         Features(self.features.get() as u8)
     }
@@ -98,7 +98,7 @@ impl Classes {
     }
 }
 
-/// What a guest or a hypervisor does beyond the least.
+/// A set of features that a guest or a hypervisor has besides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features(pub u8);
 

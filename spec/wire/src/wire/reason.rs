@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Why the guest refused. `spec/reasons.toml` says what each reason means and what a person can do about it.
+//! Reason of a refusal. `spec/reasons.toml` explains each reason, and what a person can do about it.
 
 use core::fmt;
 
-/// Why a removal was refused: 5 bits of the report word.
+/// The reason of a refusal: 5 bits of the report word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reason(pub u8);
 
@@ -14,10 +14,10 @@ macro_rules! reasons {
         impl Reason {
             $($(#[$doc])* pub const $constant: Self = Self($code);)*
 
-            /// Every reason that has a meaning today, in the order of their codes.
+            /// Every reason of this list, in the order of the codes.
             pub const ALL: &'static [Self] = &[$(Self::$constant),*];
 
-            /// Its name in `spec/reasons.toml`; `None` for a code that had no meaning when this was written.
+            /// Returns the name in `spec/reasons.toml`; `None` for a code that is not in this list.
             pub fn name(self) -> Option<&'static str> {
                 match self {
                     $(Self::$constant => Some($name),)*
@@ -29,13 +29,13 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The guest refused and cannot say why.
+    /// The guest refused and does not know the reason.
     UNATTRIBUTED = 0, "unattributed";
-    /// It is the last online CPU.
+    /// The CPU is the last online one.
     LAST_CPU = 1, "last-cpu";
-    /// It is the last CPU that may do the kernel's housekeeping.
+    /// The CPU is the last one that may do the kernel's housekeeping.
     LAST_HOUSEKEEPING_CPU = 2, "last-housekeeping-cpu";
-    /// A CPU hotplug callback said no.
+    /// A CPU hotplug callback refused.
     CPU_VETO = 3, "cpu-veto";
     /// CPU hotplug is switched off.
     CPU_HOTPLUG_DISABLED = 4, "cpu-hotplug-disabled";
@@ -43,7 +43,7 @@ reasons! {
     CORE_PARTLY_OFFLINE = 5, "core-partly-offline";
     /// A page of the memory block cannot be moved.
     UNMOVABLE_PAGE = 6, "unmovable-page";
-    /// A memory notifier said no.
+    /// A memory notifier refused.
     MEMORY_VETO = 7, "memory-veto";
     /// A signal interrupted the attempt.
     INTERRUPTED = 8, "interrupted";
@@ -57,7 +57,7 @@ reasons! {
     LMB_NOT_ASSIGNED = 12, "lmb-not-assigned";
     /// The LMB belongs to firmware-assisted dump.
     LMB_FADUMP = 13, "lmb-fadump";
-    /// There are fewer removable LMBs than asked for.
+    /// Fewer LMBs are removable than were asked for.
     NOT_ENOUGH_LMBS = 14, "not-enough-lmbs";
     /// The guest knows no such resource.
     NO_SUCH_RESOURCE = 15, "no-such-resource";
@@ -73,13 +73,13 @@ reasons! {
     DETACH_FAILED = 20, "detach-failed";
     /// The guest lost the request before handling it.
     DROPPED = 21, "dropped";
-    /// The guest could not make sense of the request.
+    /// The guest does not understand the request.
     MALFORMED = 22, "malformed";
-    /// The guest took the attempt for a success, but connectors of the device are still its own.
+    /// The attempt succeeded for the guest, but connectors of the device are not given back.
     INCOMPLETE = 23, "incomplete";
-    /// A driver or a user of the device does not let go.
+    /// A driver or a user of the device holds it.
     IN_USE = 24, "in-use";
-    /// Nobody in the guest handles this class of resource.
+    /// No software in the guest handles this class of resource.
     NO_AGENT = 25, "no-agent";
     /// The guest is shutting down or suspending.
     GOING_DOWN = 26, "going-down";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the guest says about a request: the 32-bit report word, third argument of `set-indicator`.
+//! Report of the guest: a 32-bit word, third argument of `set-indicator`.
 //!
 //! ```text
 //!  31  29 28    24 23          16 15                         0
@@ -18,7 +18,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Word(pub u32);
 
-/// What a report word asks of the hypervisor: its top 3 bits.
+/// The opcode of a report word: its top 3 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opcode(pub u8);
 
@@ -31,7 +31,7 @@ impl Opcode {
     pub const STARTED: Self = Self(3);
     /// The guest refuses a request.
     pub const REFUSED: Self = Self(4);
-    /// The guest has done all it was asked to, and holds nothing back that it knows of.
+    /// The guest has done all it was asked to, as far as it knows.
     pub const DONE: Self = Self(5);
 }
 
@@ -39,35 +39,35 @@ impl Opcode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Errno(pub u8);
 
-/// What a report word means.
+/// The meaning of a report word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Report {
     /// [`Opcode::ARM`]
     Arm {
-        /// The classes whose requests will all be answered, and no others.
+        /// The classes whose requests will all be answered.
         classes: Classes,
-        /// What else the guest does.
+        /// The features that the guest has.
         features: Features,
     },
     /// [`Opcode::DISARM`]
     Disarm,
     /// [`Opcode::STARTED`]
     Started {
-        /// Which request.
+        /// The token of the request.
         token: Token,
     },
     /// [`Opcode::REFUSED`]
     Refused {
-        /// Which request.
+        /// The token of the request.
         token: Token,
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// The error that the guest's kernel gave for it.
+        /// The error number of the guest's kernel.
         errno: Errno,
     },
     /// [`Opcode::DONE`]
     Done {
-        /// Which request.
+        /// The token of the request.
         token: Token,
     },
 }
@@ -77,27 +77,27 @@ impl Word {
         Self(((opcode.0 as u32 & 7) << 29) | ((reason as u32 & 31) << 24) | ((errno as u32) << 16) | low as u32)
     }
 
-    /// Bits 31 to 29.
+    /// Returns bits 31 to 29.
     pub const fn opcode(self) -> Opcode {
         Opcode((self.0 >> 29) as u8)
     }
 
-    /// Bits 28 to 24, a [`Reason`] in REFUSED.
+    /// Returns bits 28 to 24, a [`Reason`] in REFUSED.
     pub const fn reason(self) -> Reason {
         Reason((self.0 >> 24) as u8 & 31)
     }
 
-    /// Bits 23 to 16: an [`Errno`], or the [`Features`] of ARM.
+    /// Returns bits 23 to 16: an [`Errno`], or the [`Features`] of ARM.
     pub const fn errno(self) -> Errno {
         Errno((self.0 >> 16) as u8)
     }
 
-    /// Bits 15 to 0: a [`Token`], or the [`Classes`] of ARM.
+    /// Returns bits 15 to 0: a [`Token`], or the [`Classes`] of ARM.
     pub const fn low(self) -> u16 {
         self.0 as u16
     }
 
-    /// What the word means; `None` if it has no meaning today, arms no class or sets a bit that must be zero.
+    /// Returns the meaning; `None` for a reserved opcode, an ARM without a class, or a set bit that must be zero.
     pub fn report(self) -> Option<Report> {
         let token = Token(self.low());
         let report = match self.opcode() {
@@ -115,7 +115,7 @@ impl Word {
 }
 
 impl Report {
-    /// The word that says it.
+    /// Returns the word.
     pub const fn word(self) -> Word {
         match self {
             Self::Arm { classes, features } => Word::pack(Opcode::ARM, 0, features.0, classes.0),
@@ -128,7 +128,7 @@ impl Report {
 }
 
 impl Errno {
-    /// Takes a kernel's return code of either sign; one that does not fit 8 bits becomes "none".
+    /// Converts a kernel's return code of either sign; one that does not fit 8 bits becomes 0.
     pub fn from_code(code: i32) -> Self {
         match u8::try_from(code.unsigned_abs()) {
             Ok(errno) => Self(errno),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How the guest answers: the indicators and states of `set-indicator`, and what RTAS says to it.
+//! RTAS calls of DR connectors: the indicators and states of `set-indicator`, the sensor, and the statuses.
 
 use core::{fmt, ops::RangeInclusive};
 
-/// What a `set-indicator` call sets (its first argument; LoPAR, "set-indicator").
+/// An indicator of `set-indicator` (its first argument; LoPAR, "set-indicator").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Indicator(pub u32);
 
@@ -12,9 +12,9 @@ impl Indicator {
     /// The numbers that LoPAR leaves to platform vendors ("set-indicator", table "Defined Indicators").
     pub const VENDOR: RangeInclusive<u32> = 9100..=9999;
 
-    /// Whether the connector's resource is cut off from the guest.
+    /// isolation-state: is the connector's resource cut off from the guest?
     pub const ISOLATION_STATE: Self = Self(9001);
-    /// Whether the connector's resource belongs to the guest.
+    /// allocation-state: does the connector's resource belong to the guest?
     pub const ALLOCATION_STATE: Self = Self(9003);
 }
 
@@ -23,15 +23,14 @@ impl Indicator {
 pub struct IsolationState(pub u32);
 
 impl IsolationState {
-    /// The guest lets go of the resource.
+    /// The guest gives the resource up.
     pub const ISOLATE: Self = Self(0);
     /// The guest takes, or keeps, the resource. On a connector that is unisolated already this is a null transition,
     /// which always succeeds; QEMU reads it as a refusal of the unplug that is pending there.
     pub const UNISOLATE: Self = Self(1);
 }
 
-/// What `get-sensor-state` tells of DR connectors with the sensor dr-entity-sense (its first argument is 9003; LoPAR,
-/// "get-sensor-state").
+/// A state of the sensor dr-entity-sense, as `get-sensor-state` returns it (LoPAR, "get-sensor-state").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntitySense(pub u32);
 
@@ -39,7 +38,7 @@ impl EntitySense {
     /// The number of the sensor.
     pub const SENSOR: u32 = 9003;
 
-    /// There is nothing at the connector.
+    /// The connector is empty.
     pub const EMPTY: Self = Self(0);
     /// The connector's resource is the guest's.
     pub const PRESENT: Self = Self(1);
@@ -47,14 +46,14 @@ impl EntitySense {
     pub const UNUSABLE: Self = Self(2);
 }
 
-/// What an RTAS call returned (its first output word).
+/// A status of an RTAS call (its first output word).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub i32);
 
 impl Status {
     /// Done; a report was recorded.
     pub const SUCCESS: Self = Self(0);
-    /// The report was understood and changes nothing: what it speaks of has ended, or was never open.
+    /// The report was understood and changes nothing: its request has ended, or was never open.
     pub const ALREADY: Self = Self(9000);
     /// A hardware error.
     pub const HARDWARE: Self = Self(-1);
@@ -71,12 +70,12 @@ impl Status {
     /// The index is not that of a connector, or not one of the device that the request is about.
     pub const WRONG_CONNECTOR: Self = Self(-9008);
 
-    /// Whether it is done: 0, or one of the vendor's own words for it (9000 to 9899).
+    /// Returns whether the call is done: 0, or a vendor's success (9000 to 9899).
     pub fn is_success(self) -> bool {
         matches!(self.0, 0 | 9000..=9899)
     }
 
-    /// Whether the same call is to be made again, now (-2) or after a while (9900 to 9905).
+    /// Returns whether the same call has to be made again, now (-2) or after a while (9900 to 9905).
     pub fn is_busy(self) -> bool {
         matches!(self.0, -2 | 9900..=9905)
     }

@@ -25,9 +25,9 @@ pub struct HotplugSection {
     pub version: u8,
     /// Section subtype.
     pub subtype: u8,
-    /// Which component made it.
+    /// The component that made the section.
     pub creator: U16,
-    /// What is asked.
+    /// The request.
     pub request: HotplugRequest,
 }
 
@@ -35,7 +35,7 @@ pub struct HotplugSection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct TokenSection {
-    /// All but the token.
+    /// The section without the token.
     pub section: HotplugSection,
     /// LoPAR's Hotplug Token.
     pub token: U32,
@@ -48,12 +48,12 @@ const _: () = assert!(size_of::<TokenSection>() == TokenSection::SIZE);
 const _: () = assert!(offset_of!(TokenSection, token) == TokenSection::SIZE - 4);
 
 impl HotplugSection {
-    /// Its size in bytes without a token.
+    /// The size in bytes, without a token.
     pub const SIZE: usize = 20;
-    /// What [`Self::id`] reads.
+    /// The value of [`Self::id`].
     pub const ID: [u8; 2] = *b"HP";
 
-    /// A section that carries `request` and no token.
+    /// Returns a section that carries `request` and no token.
     pub fn new(request: HotplugRequest) -> Self {
         let capability = request.capability.difference(Capability::TOKEN_PRESENT);
         let request = HotplugRequest { capability, ..request };
@@ -61,14 +61,14 @@ impl HotplugSection {
         Self { id: Self::ID, length, version: 1, subtype: 0, creator: U16::new(0), request }
     }
 
-    /// Reads the section at the start of `bytes`; `None` if it is not one, or is longer than `bytes`.
+    /// Reads the section at the start of `bytes`; `None` if that is no hot plug section, or is longer than `bytes`.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (section, _) = Self::read_from_prefix(bytes).ok()?;
         let length = usize::from(section.length.get());
         (section.id == Self::ID && (Self::SIZE..=bytes.len()).contains(&length)).then_some(section)
     }
 
-    /// The request's token, if the section at the start of `bytes` has one: the last four bytes of the section.
+    /// Returns the token of the section at the start of `bytes`, its last four bytes; [`Token::NONE`] if it has none.
     ///
     /// A section that claims a token but is too short to hold one behind the identifier has none.
     pub fn token(bytes: &[u8]) -> Token {
@@ -85,10 +85,10 @@ impl HotplugSection {
 }
 
 impl TokenSection {
-    /// Its size in bytes.
+    /// The size in bytes.
     pub const SIZE: usize = 24;
 
-    /// A section that carries `request` and `token`.
+    /// Returns a section that carries `request` and `token`.
     pub fn new(request: HotplugRequest, token: Token) -> Self {
         let mut section = HotplugSection::new(request);
         section.length = U16::new(Self::SIZE as u16);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The name of one removal request.
+//! Token of a removal request.
 
 use core::fmt;
 
-/// A request token: 16 bits that the hypervisor puts into the hot plug event and the guest puts into its answer.
+/// The token of a request: 16 bits that the hypervisor puts into the hot plug event and the guest into its report.
 ///
 /// LoPAR's Hotplug Token is 32 bits wide; this protocol uses its low half, so that a token fits the report word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +22,7 @@ impl Token {
         }
     }
 
-    /// Whether it names a request.
+    /// Returns whether the token names a request.
     pub fn is_some(self) -> bool {
         self != Self::NONE
     }
