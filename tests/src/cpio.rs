@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! "newc" archives, which the kernel unpacks as its first root file system. See Linux
 //! `Documentation/driver-api/early-userspace/buffer-format.rst`.
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Artifacts that a harness boots guests from, and what they are made of.
 
 pub(crate) mod build;
@@ -20,28 +21,31 @@ pub(crate) mod object;
 pub(crate) mod patch;
 pub(crate) mod qemu;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    artifacts::{
+        debian_kernel::DebianKernel,
+        flavour::Flavour,
+        guest_kernel::GuestKernel,
+        initramfs::Initramfs,
+        kernel::Kernel,
+        module::Module,
+        qemu::{Qemu, bundle, source::Release},
+    },
+    cache::{
+        artifact::Artifact,
+        store::{Recipe, Store},
+    },
+    roots::{big_endian::BigEndian, installed::InstalledRoot, root::LIBVIRT_ROOT},
+    run::machine,
+    settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings},
+};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
-
-use crate::artifacts::debian_kernel::DebianKernel;
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::guest_kernel::GuestKernel;
-use crate::artifacts::initramfs::Initramfs;
-use crate::artifacts::kernel::Kernel;
-use crate::artifacts::module::Module;
-use crate::artifacts::qemu::source::Release;
-use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::artifact::Artifact;
-use crate::cache::store::{Recipe, Store};
-use crate::roots::big_endian::BigEndian;
-use crate::roots::installed::InstalledRoot;
-use crate::roots::root::LIBVIRT_ROOT;
-use crate::run::machine;
-use crate::settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Returns the recipes of all artifacts that commands of this checkout use, but for those that are parts of others.
 pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Cache of artifacts, with a record of what each was made from and what it consists of.
 
 pub(crate) mod artifact;

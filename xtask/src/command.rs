@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Commands of `cargo xtask`.
 
 pub(crate) mod bench;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! The commands of this repository, run as `cargo xtask COMMAND`.
 //!
-//! Everything that a test or a demonstration boots is an *artifact*: made once from declared inputs, kept in a cache outside
-//! the checkout, and verified each time it is used. A [`cache::store::Recipe`] names the inputs and the artifacts that it is
-//! made from:
+//! Everything that a test or a demonstration boots is an *artifact*: made once from declared inputs, kept in a cache
+//! outside the checkout, and verified each time it is used. A [`cache::store::Recipe`] names the inputs and the
+//! artifacts that it is made from:
 //!
 //! ```text
 //! root ──────┬──► source ──┬──► kernel ──┬──► module ──┬──► initramfs
@@ -17,46 +18,44 @@
 //!
 //! Each module below uses only those above it.
 
-/// What the user may set.
+/// Settings of the user.
 mod settings;
 
 /// Running commands: machine, sandbox, log, apt.
 mod run;
 
-/// Where artifacts are kept.
+/// Cache of artifacts.
 mod cache;
 
 /// Debian systems to build in.
 mod roots;
 
-/// What guests are booted from, and how it is made.
+/// Artifacts that guests are booted from, and their recipes.
 mod artifacts;
 
 /// The commands.
 mod command;
 
-use std::collections::hash_map::RandomState;
-use std::ffi::OsString;
-use std::hash::BuildHasher as _;
-use std::process::ExitCode;
-
+use crate::{
+    artifacts::{
+        Artifacts,
+        c_library::install::Install,
+        debian_kernel::DebianKernel,
+        flavour::Flavour,
+        qemu::{Qemu, bundle, source::Release},
+    },
+    cache::store::Store,
+    command::{
+        bench, bisect, clean, coverage,
+        differential::{self, Differential},
+        drill, fuzz, install, instructions, kernels, libvirt, object, package, reasons, soak, test, wire_targets,
+    },
+    settings::Settings,
+};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use papr_unplug_report::{self as report, demo, differences};
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::c_library::install::Install;
-use crate::artifacts::debian_kernel::DebianKernel;
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::qemu::source::Release;
-use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::store::Store;
-use crate::command::differential::Differential;
-use crate::command::{
-    bench, bisect, clean, coverage, differential, drill, fuzz, install, instructions, kernels, libvirt, object,
-    package, reasons, soak, test, wire_targets,
-};
-use crate::settings::Settings;
+use std::{collections::hash_map::RandomState, ffi::OsString, hash::BuildHasher as _, process::ExitCode};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The commands of this repository")]
@@ -129,8 +128,8 @@ enum Command {
     Install(Install),
     /// Play the same calls to stock QEMU and to ours, without a guest, and compare the answers
     Differential(Differential),
-    /// Run tests on Debian's kernels, or on the one in PAPR_UNPLUG_KERNEL_TREE, and compare with what stock guests do there;
-    /// writes target/kernels.json
+    /// Run tests on Debian's kernels, or on the one in PAPR_UNPLUG_KERNEL_TREE, and compare with what stock guests do
+    /// there; writes target/kernels.json
     Kernels {
         /// Kernels of Debian; by default all
         only: Vec<DebianKernel>,
@@ -157,7 +156,8 @@ enum Command {
         /// Instead of the path, print the number of instructions that it takes for a set-indicator call
         #[arg(long, conflicts_with = "ours")]
         instructions: bool,
-        /// Instead, build it after each of our patches, with the C library and without, and compare the latter with stock
+        /// Instead, build it after each of our patches, with the C library and without, and compare the latter with
+        /// stock
         #[arg(long, conflicts_with_all = ["instructions", "ours"])]
         bisect: bool,
     },

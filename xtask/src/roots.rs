@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Roots: Debian systems that are unpacked by the calling user, for builds and trials.
 
 pub(crate) mod big_endian;

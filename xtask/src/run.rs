@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Running commands: on which machine, in which sandbox, with which log, and what a failure means.
 
 pub(crate) mod apt;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Settings of the user, read once from the environment; `docs/building.md` explains each variable.
 
-use std::env;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf, absolute};
-
 use anyhow::{Context, Result, bail};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf, absolute},
+};
 
 /// The directory of the cache.
 pub(crate) const CACHE: &str = "PAPR_UNPLUG_CACHE";

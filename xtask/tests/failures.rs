@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a user is told when the machine does not play along. Each run has an empty cache of its own.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::Command;
+//! Messages for the user when the machine lacks something. Each run has an empty cache of its own.
 
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 use tempfile::TempDir;
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
-/// Runs `artifacts --json` under `wrapper`, expects it to fail, and gives what it said.
+/// Runs `artifacts --json` under `wrapper`, expects it to fail, and returns its standard error.
 fn refused(cache: &Path, wrapper: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(wrapper[0]);
     command.args(&wrapper[1..]).env("PAPR_UNPLUG_CACHE", cache);
@@ -24,7 +21,7 @@ fn refused(cache: &Path, wrapper: &[&str], variables: &[(&str, &str)]) -> String
     said
 }
 
-/// The directories that an unfinished artifact would be in.
+/// Returns the directories of artifacts, complete or not.
 fn artifacts_in(cache: &Path) -> Vec<String> {
     let kinds = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path()).filter(|kind| !kind.ends_with("log"));
     let entries = kinds.flat_map(|kind| fs::read_dir(kind).unwrap()).map(|entry| entry.unwrap().path());
@@ -34,7 +31,7 @@ fn artifacts_in(cache: &Path) -> Vec<String> {
 #[test]
 fn mirror_that_cannot_be_reached_names_the_variable_and_the_log() {
     let cache = TempDir::new().unwrap();
-    // Port 9 of this machine: nobody listens there, and asking leaves the machine alone.
+    // No program listens on port 9 of this machine.
     let said =
         refused(cache.path(), &[XTASK, "artifacts", "--json"], &[("PAPR_UNPLUG_MIRROR", "http://127.0.0.1:9/debian")]);
     assert!(said.contains("set PAPR_UNPLUG_MIRROR"), "{said}");

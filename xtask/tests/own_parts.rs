@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A kernel tree and a QEMU of the user's own, as stand-ins that say how they were used. Each run has an empty cache.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+//! Builds with a kernel tree and a QEMU of the user's, both of them dummies that record their use. Each run has an
+//! empty cache.
 
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use tempfile::TempDir;
 
-/// What a user has: a built kernel tree, a `make` that notes its arguments and makes a module, an `apt-get` without a network,
-/// and a QEMU.
+/// The user's files: a built kernel tree, a `make` that records its arguments and makes a module, an `apt-get` without
+/// a network, and a QEMU.
 struct User {
     dir: TempDir,
 }
@@ -45,7 +48,7 @@ impl User {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs `artifacts --json` with these parts, which fails without a network; gives what it said.
+    /// Runs `artifacts --json` with these parts, which fails without a network, and returns its standard error.
     fn artifacts(&self, variables: &[(&str, &Path)]) -> String {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -60,7 +63,7 @@ impl User {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// What `make` was asked for, a line each time.
+    /// Returns the arguments of each `make`.
     fn made(&self) -> Vec<String> {
         let noted = fs::read_to_string(self.path("made")).unwrap_or_default();
         noted.lines().map(str::to_owned).collect()

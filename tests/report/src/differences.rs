@@ -18,8 +18,8 @@ const ACCEPTED: &str = "tests/differential/differences.json";
 /// The page with that list.
 const README: &str = "packaging/qemu/README.md";
 
-/// Prints the tally of a run from the seed `first` on, and writes it to `target/differential.json`. Fails if a difference is
-/// not documented. `stock` and `ours` are the versions of the VMMs.
+/// Prints the tally of a run from the seed `first` on, and writes it to `target/differential.json`. Fails if a
+/// difference is not documented. `stock` and `ours` are the versions of the VMMs.
 pub fn finish(checkout: &Path, tally: &Tally, first: u64, stock: &str, ours: &str) -> Result<()> {
     print!("{tally}");
     let file = checkout.join(RESULTS);

@@ -17,8 +17,8 @@ const ACCEPTED: &str = "tests/kernels.json";
 /// The tables of the accepted results.
 const PAGE: &str = "docs/kernels.md";
 
-/// The tests that a kernel changes anything for: what becomes of each removal, with reports and without, and the module's
-/// coming and going.
+/// The tests that a kernel changes anything for: what becomes of each removal, with reports and without, and the
+/// module's coming and going.
 const RUN: &str = "(binary(conformance) & test(/^(armed|refusals)::/)) | (binary(module) & test(/^lifecycle::/))";
 /// Tests among these that are run on no kernel, and why.
 const LEFT_OUT: (&str, &str) = ("test(/module_loaded_and_unloaded/)", "200 loads and unloads, which take minutes");

@@ -2,8 +2,8 @@
 
 //! Results of demonstrations, tests and measurements, as JSON and as tables for people.
 //!
-//! `cargo xtask` runs them. Where results are kept in the repository, `accept` takes over those of the last run, and a test
-//! compares the page with what the results give.
+//! `cargo xtask` runs them. Where results are kept in the repository, `accept` takes over those of the last run, and a
+//! test compares the page with what the results give.
 
 #![forbid(unsafe_code)]
 

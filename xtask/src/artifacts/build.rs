@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Builds of the guest module, see `docs/adr/0050-one-source-two-builds.md`.
 
-/// How the module's Rust is built.
+/// A way to build the module's Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
     /// By the kernel's build, on the kernel crate.

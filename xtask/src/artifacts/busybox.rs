@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Busybox, nearly the only program of guests.
 
-use std::fs;
-use std::path::Path;
-
+use crate::{
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::packages::{extract, only_deb},
+    run::{apt::Apt, machine},
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::packages::{extract, only_deb};
-use crate::run::apt::Apt;
-use crate::run::machine;
-use crate::settings::Settings;
+use std::{fs, path::Path};
 
 const SUITE: &str = "forky";
 const PACKAGE: &str = "busybox-static";

@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The C library for our QEMU: compiled by this machine's cargo, and linked in the root that QEMU is built in, so that both
-//! use the same glibc.
+
+//! The C library for our QEMU: compiled by this machine's cargo, and linked in the root that QEMU is built in, so that
+//! both use the same glibc.
 
 pub(crate) mod install;
 
-use std::env;
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    artifacts::c_library::install::Install,
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::root::{QEMU_ROOT, Root},
+    run::{
+        log::output_of,
+        sandbox::{SOURCE, Sandbox, WORK},
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use walkdir::WalkDir;
-
-use crate::artifacts::c_library::install::Install;
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::root::{QEMU_ROOT, Root};
-use crate::run::log::output_of;
-use crate::run::sandbox::{SOURCE, Sandbox, WORK};
-use crate::settings::Settings;
 
 /// The library, installed below [`WORK`], with header and pkg-config file.
 #[derive(Debug)]

@@ -1,25 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Kernels that Debian has built: the image, the headers, and the kernel's own modules that tests load.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    artifacts::flavour::Flavour,
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::{
+        packages::{extract, only_deb},
+        root::{DEBIAN_ROOT, Root},
+    },
+    run::{
+        apt::{Apt, newer_first},
+        log::{Log, output_of},
+        machine,
+        sandbox::{BUILD, WORK},
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use walkdir::WalkDir;
-
-use crate::artifacts::flavour::Flavour;
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::packages::{extract, only_deb};
-use crate::roots::root::{DEBIAN_ROOT, Root};
-use crate::run::apt::{Apt, newer_first};
-use crate::run::log::{Log, output_of};
-use crate::run::machine;
-use crate::run::sandbox::{BUILD, WORK};
-use crate::settings::Settings;
 
 /// The architecture of the kernels.
 const ARCH: &str = "ppc64el";

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `papr_fault.ko`, by which tests cause faults in a guest that kernel and hypervisor do not cause by themselves.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    artifacts::{build::Build, flavour::Flavour, guest_kernel::GuestKernel},
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::artifacts::build::Build;
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::guest_kernel::GuestKernel;
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::settings::Settings;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The module's file in the artifact.
 pub(crate) const FILE: &str = "papr_fault.ko";
@@ -24,8 +27,8 @@ const SOURCES: [&str; 2] = ["Kbuild", "papr_fault.c"];
 pub(crate) struct Fault(GuestKernel);
 
 impl Fault {
-    /// Returns `None` for kernels without probes, which the module stands on, and for kernels that are older than what it
-    /// is written for. Those with `CONFIG_RUST` are not.
+    /// Returns `None` for kernels without probes, which the module stands on, and for kernels that are older than what
+    /// it is written for. Those with `CONFIG_RUST` are not.
     pub(crate) fn new(kernel: &GuestKernel) -> Option<Self> {
         let is_recent = match kernel {
             GuestKernel::Ours(_) => true,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Flavours of the kernel that is built here.
 
 use crate::artifacts::build::Build;

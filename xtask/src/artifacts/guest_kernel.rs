@@ -1,27 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Kernels that guests boot, and how modules are built for them.
 
-use std::env;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    artifacts::{
+        build::Build,
+        debian_kernel::DebianKernel,
+        flavour::Flavour,
+        kernel::{Kernel, MAKE},
+        linux_tree::LinuxTree,
+    },
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made},
+        store::Recipe,
+    },
+    roots::root::{BUILD_ROOT, DEBIAN_ROOT, Root},
+    run::{
+        log::Log,
+        machine,
+        sandbox::{BUILD, Sandbox, WORK},
+    },
+    settings::{KERNEL_TREE, Settings},
+};
 use anyhow::{Context, Result};
-
-use crate::artifacts::build::Build;
-use crate::artifacts::debian_kernel::DebianKernel;
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::kernel::{Kernel, MAKE};
-use crate::artifacts::linux_tree::LinuxTree;
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::Recipe;
-use crate::roots::root::{BUILD_ROOT, DEBIAN_ROOT, Root};
-use crate::run::log::Log;
-use crate::run::machine;
-use crate::run::sandbox::{BUILD, Sandbox, WORK};
-use crate::settings::{KERNEL_TREE, Settings};
+use std::{
+    env, fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The prefix of the cross compilers in [`DEBIAN_ROOT`].
 const CROSS: &str = "powerpc64le-linux-gnu-";

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! User space of the guest: busybox, `init`, kernel modules, and the program that starts another kernel.
 
-use std::borrow::Cow;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-
+use crate::{
+    artifacts::{
+        busybox::Busybox,
+        fault::{self, Fault},
+        flavour::Flavour,
+        guest_kernel::GuestKernel,
+        kexec::Kexec,
+        module::{self, Module},
+    },
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
 use papr_unplug_tests::cpio::Archive;
-
-use crate::artifacts::busybox::Busybox;
-use crate::artifacts::fault::{self, Fault};
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::guest_kernel::GuestKernel;
-use crate::artifacts::kexec::Kexec;
-use crate::artifacts::module::{self, Module};
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::settings::Settings;
+use std::{
+    borrow::Cow,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
 
 /// The file in the artifact. It is not compressed: to unpack it would take the guest longer than to read it.
 pub(crate) const FILE: &str = "initramfs.cpio";

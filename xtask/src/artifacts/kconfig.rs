@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Kernel configuration fragments, and the check that a configuration has what they ask for.
 
 use std::collections::BTreeMap;

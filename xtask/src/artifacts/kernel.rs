@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Kernel that is built here: the image that guests boot, and the tree that modules are built against.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    artifacts::{flavour::Flavour, kconfig, linux_tree::LinuxTree},
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::root::{BUILD_ROOT, Root},
+    run::{
+        machine,
+        sandbox::{BUILD, SOURCE, Sandbox, WORK},
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use walkdir::WalkDir;
-
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::kconfig;
-use crate::artifacts::linux_tree::LinuxTree;
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::root::{BUILD_ROOT, Root};
-use crate::run::machine;
-use crate::run::sandbox::{BUILD, SOURCE, Sandbox, WORK};
-use crate::settings::Settings;
 
 /// The command `make` for anything of or for the kernel.
 pub(crate) const MAKE: &[&str] = &["make", "ARCH=powerpc", "LLVM=1"];

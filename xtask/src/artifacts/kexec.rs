@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `kexec`, the program by which a test guest's kernel starts another one.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    artifacts::{kernel::MAKE, linux_tree::LinuxTree},
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::root::{BUILD_ROOT, Root},
+    run::{
+        machine,
+        sandbox::{SOURCE, WORK},
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::artifacts::kernel::MAKE;
-use crate::artifacts::linux_tree::LinuxTree;
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::root::{BUILD_ROOT, Root};
-use crate::run::machine;
-use crate::run::sandbox::{SOURCE, WORK};
-use crate::settings::Settings;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The program. It is linked against the nolibc of the kernel's source, and needs no other library.
 #[derive(Debug)]

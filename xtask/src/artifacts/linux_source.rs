@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Debian's package of the kernel's source.
 
-use std::fmt;
-use std::fs;
-use std::path::Path;
-
+use crate::{
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made, sha256_of},
+        store::{Recipe, Store},
+    },
+    roots::packages::only_deb,
+    run::{apt::Apt, machine, mirror},
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made, sha256_of};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::packages::only_deb;
-use crate::run::apt::Apt;
-use crate::run::machine;
-use crate::run::mirror;
-use crate::settings::Settings;
+use std::{fmt, fs, path::Path};
 
 /// The suites that are searched for the newest kernel.
 const KERNEL_SUITES: &[&str] = &["forky", "sid", "experimental"];

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! The kernel's source tree, with this project's fixes.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    artifacts::{linux_source::LinuxSource, patch::Patch},
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::{
+        root::{BUILD_ROOT, Root},
+        untar,
+    },
+    run::sandbox::{SOURCE, WORK},
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::artifacts::linux_source::LinuxSource;
-use crate::artifacts::patch::Patch;
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::root::{BUILD_ROOT, Root};
-use crate::roots::untar;
-use crate::run::sandbox::{SOURCE, WORK};
-use crate::settings::Settings;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const TREE: &str = "tree";
 

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `papr_unplug.ko`, built out of tree from this checkout.
 
-use std::path::Path;
-
+use crate::{
+    artifacts::{
+        build::Build,
+        guest_kernel::GuestKernel,
+        module_sources::{stage_sources, with_sources},
+        object::Object,
+    },
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    settings::Settings,
+};
 use anyhow::Result;
-
-use crate::artifacts::build::Build;
-use crate::artifacts::guest_kernel::GuestKernel;
-use crate::artifacts::module_sources::{stage_sources, with_sources};
-use crate::artifacts::object::Object;
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::settings::Settings;
+use std::path::Path;
 
 /// The module's file in the artifact.
 pub(crate) const FILE: &str = "papr_unplug.ko";

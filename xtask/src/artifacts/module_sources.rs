@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Source files of the guest module.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result};
-use walkdir::WalkDir;
-
 use crate::cache::manifest::Inputs;
+use anyhow::{Context, Result};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use walkdir::WalkDir;
 
 /// Returns the files that Kbuild may read, below the checkout.
 fn sources(checkout: &Path) -> Result<Vec<PathBuf>> {

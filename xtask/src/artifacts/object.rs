@@ -1,25 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Standalone build of the guest module's Rust: one object that the compiler of any ppc64le kernel can link. It depends on
-//! no kernel's headers or configuration.
+
+//! Standalone build of the guest module's Rust: one object that the compiler of any ppc64le kernel can link. It depends
+//! on no kernel's headers or configuration.
 
 pub(crate) mod libraries;
 mod registers;
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
+use crate::{
+    artifacts::{
+        module_sources::{stage_sources, with_sources},
+        object::libraries::Libraries,
+    },
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::root::{BUILD_ROOT, Root},
+    run::{
+        log::{Log, output_of},
+        sandbox::{BUILD, Sandbox, WORK},
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::artifacts::module_sources::{stage_sources, with_sources};
-use crate::artifacts::object::libraries::Libraries;
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::root::{BUILD_ROOT, Root};
-use crate::run::log::{Log, output_of};
-use crate::run::sandbox::{BUILD, Sandbox, WORK};
-use crate::settings::Settings;
+use std::{fs, path::Path, process::Command};
 
 /// The object.
 #[derive(Debug)]

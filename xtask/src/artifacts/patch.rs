@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Patches for the kernel and QEMU, each applied only to a source that still needs it.
 //!
 //! Below the `---` line of a patch, which `git am` ignores, a line says which sources do not need it:
 //! `papr-unplug: not where PATH has "TEXT"`.
 
-use std::ffi::OsStr;
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const CONDITION: &str = "papr-unplug: not where ";
 

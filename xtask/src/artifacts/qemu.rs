@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Builds of `qemu-system-ppc64`.
 
 pub(crate) mod build;
 pub(crate) mod bundle;
 pub(crate) mod source;
 
-use std::fs;
-use std::path::Path;
-
+use crate::{
+    artifacts::{
+        c_library::CLibrary,
+        qemu::source::{QemuSource, Release},
+    },
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{FILE_NAME, Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::root::{BUILD_ROOT, QEMU_ROOT, Root},
+    run::machine,
+    settings::Settings,
+};
 use anyhow::Result;
+use std::{fs, path::Path};
 use walkdir::WalkDir;
-
-use crate::artifacts::c_library::CLibrary;
-use crate::artifacts::qemu::source::{QemuSource, Release};
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{FILE_NAME, Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::root::{BUILD_ROOT, QEMU_ROOT, Root};
-use crate::run::machine;
-use crate::settings::Settings;
 
 /// A build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,8 @@ pub(crate) enum Qemu {
     Stock(Release),
     /// Built here from source with this project's patches, and with the C library as it was then.
     Patched(Release),
-    /// [`Qemu::Patched`] with the C library of this checkout, so that a change of the library does not take a build of QEMU.
+    /// [`Qemu::Patched`] with the C library of this checkout, so that a change of the library does not take a build of
+    /// QEMU.
     Ours(Release),
 }
 

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Artifacts that are in use.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-
-use crate::cache::manifest::{Manifest, Part};
-use crate::cache::store::Recipe;
+use crate::cache::{
+    manifest::{Manifest, Part},
+    store::Recipe,
+};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 /// An artifact that is complete and verified. No run replaces or removes it while this value lives.
 #[derive(Debug)]

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Directory of an artifact in the cache: `KIND/KEY/` when it is complete, `KIND/KEY.partial/` while it is made, with the
-//! lock files `KEY.lock` and `KEY.turn` beside it.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+//! Directory of an artifact in the cache: `KIND/KEY/` when it is complete, `KIND/KEY.partial/` while it is made, with
+//! the lock files `KEY.lock` and `KEY.turn` beside it.
 
+use crate::{cache::manifest::FILE_NAME, settings};
 use anyhow::{Context, Result};
-
-use crate::cache::manifest::FILE_NAME;
-use crate::settings;
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
 
 /// The paths of an artifact, which need not exist.
 pub(crate) struct ArtifactDir {
@@ -39,8 +39,8 @@ impl ArtifactDir {
         if self.partial.exists() { remove(&self.partial) } else { Ok(()) }
     }
 
-    /// Renames the partial directory to the artifact's. A process that is killed in here leaves the complete new artifact or
-    /// none.
+    /// Renames the partial directory to the artifact's. A process that is killed in here leaves the complete new
+    /// artifact or none.
     pub(crate) fn publish(&self) -> Result<()> {
         if self.dir.exists() {
             remove(&self.dir)?;
@@ -56,7 +56,8 @@ pub(crate) fn open_lock(path: &Path) -> Result<File> {
     })
 }
 
-/// Removes an artifact. The manifest goes first, so that an artifact that is removed in part is not taken for a complete one.
+/// Removes an artifact. The manifest goes first, so that an artifact that is removed in part is not taken for a
+/// complete one.
 pub(crate) fn remove(dir: &Path) -> Result<()> {
     match fs::remove_file(dir.join(FILE_NAME)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

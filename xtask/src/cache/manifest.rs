@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Manifest of an artifact, `manifest.json`: what it was made from, and the files that it consists of.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+//! Manifest of an artifact, `manifest.json`: what it was made from, and the files that it consists of.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 use walkdir::WalkDir;
 
 /// The name of the manifest inside an artifact's directory.
@@ -72,7 +74,7 @@ pub(crate) struct Manifest {
     pub(crate) inputs: Inputs,
     /// The artifacts that this one was made from, with their identities at that time.
     pub(crate) made_from: Vec<Part>,
-    /// What the recipe found out, such as versions.
+    /// Facts that the recipe found out, such as versions.
     pub(crate) facts: BTreeMap<String, String>,
     /// The files that are handed out, by path below the artifact's directory.
     files: BTreeMap<PathBuf, Entry>,
@@ -161,7 +163,7 @@ impl Manifest {
     }
 }
 
-/// What a recipe has made. Paths are relative to the artifact's directory.
+/// The output of a recipe. Paths are relative to the artifact's directory.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     pub(crate) from: Vec<Part>,

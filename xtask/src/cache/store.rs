@@ -1,32 +1,39 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Store of artifacts: each is there whole or not at all, and is made by one run at a time.
 //!
 //! An artifact is the directory `<cache>/<kind>/<key>/`. It is made as `<key>.partial` and renamed when it is complete.
-//! A run that uses it holds a shared lock on `<key>.lock`, a run that makes it an exclusive one. The kernel drops both when
-//! the process ends, so a `.partial` without a lock is a leftover. Runs that find the artifact missing queue for a lock on
-//! `<key>.turn`, and so wait for the run that makes it but not for the runs that use it.
+//! A run that uses it holds a shared lock on `<key>.lock`, a run that makes it an exclusive one. The kernel drops both
+//! when the process ends, so a `.partial` without a lock is a leftover. Runs that find the artifact missing queue for a
+//! lock on `<key>.turn`, and so wait for the run that makes it but not for the runs that use it.
 
-use std::fs::{self, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
-
+use crate::{
+    cache::{
+        artifact::{Artifact, Parts},
+        artifact_dir::{ArtifactDir, open_lock, remove, subdirectories},
+        manifest::{Inputs, Made, Manifest},
+    },
+    run::{
+        diagnosis::FULL_DISK,
+        log::Log,
+        progress::{Progress, seconds},
+    },
+    settings::{self, Settings},
+};
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::artifact_dir::{ArtifactDir, open_lock, remove, subdirectories};
-use crate::cache::manifest::{Inputs, Made, Manifest};
-use crate::run::diagnosis::FULL_DISK;
-use crate::run::log::Log;
-use crate::run::progress::{Progress, seconds};
-use crate::settings::{self, Settings};
+use std::{
+    fs::{self, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 const MIB: u64 = 1 << 20;
 
-/// How often [`Store::ensure_all`] tries before it gives up.
+/// The number of times that [`Store::ensure_all`] tries before it gives up.
 const ATTEMPTS: u32 = 3;
 
-/// How one artifact is made.
+/// Recipe of one artifact.
 pub(crate) trait Recipe {
     /// The directory below the cache, such as `kernel`.
     fn kind(&self) -> &'static str;
@@ -58,7 +65,7 @@ pub(crate) struct Store {
     pub(crate) progress: Progress,
 }
 
-/// Why an artifact has to be made.
+/// The reason why an artifact has to be made.
 #[derive(Debug, PartialEq, Eq)]
 enum Unfit {
     Absent,
@@ -100,7 +107,7 @@ impl Store {
         Ok(artifacts.try_into().expect("there is an artifact for each recipe"))
     }
 
-    /// The same for any number of recipes.
+    /// Does the same as [`Store::ensure_all`] for any number of recipes.
     pub(crate) fn ensure_each(&self, recipes: &[&dyn Recipe]) -> Result<Vec<Artifact>> {
         for _ in 0..ATTEMPTS {
             let held = recipes.iter().map(|recipe| self.hold(*recipe)).collect::<Result<Option<Vec<_>>>>()?;
@@ -428,7 +435,8 @@ mod tests {
         let before = whole("1");
         store.ensure(&before.parts[0]).unwrap();
         remove(&store.dir_of(&before.parts[0].parts[0]).unwrap()).unwrap();
-        // The early part is fit as long as the shared one is missing, and stale once the late one has had it made again.
+        // The early part is fit as long as the shared one is missing, and stale once the late one has had it made
+        // again.
         let after = whole("2");
         store.ensure(&after).unwrap();
         assert_eq!([&after, &after.parts[0], &after.parts[1]].map(Toy::count), [1, 1, 1]);

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask bench`: cost of this project's parts, compared with their targets and with stock parts.
 
 mod host;
 
+use crate::{
+    artifacts::{
+        Artifacts,
+        flavour::Flavour,
+        qemu::{Qemu, bundle, source::Release},
+    },
+    cache::store::Store,
+};
 use anyhow::Result;
 use clap::ValueEnum;
 use papr_unplug_report::bench::{guest, qemu};
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::qemu::source::Release;
-use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::store::Store;
 
 /// The part that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

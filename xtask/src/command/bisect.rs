@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask qemu --bisect`: builds QEMU after each of our patches, with the C library and without it.
 //!
-//! Each commit must build with and without the library, so that QEMU can be bisected later. Without the library, all patches
-//! together must leave QEMU's answers as they were.
+//! Each commit must build with and without the library, so that QEMU can be bisected later. Without the library, all
+//! patches together must leave QEMU's answers as they were.
 
-use std::fs;
-use std::path::Path;
-
+use crate::{
+    artifacts::{
+        c_library::CLibrary,
+        qemu::{
+            Qemu,
+            build::{self, OURS},
+            bundle,
+            source::{QemuSource, Release},
+        },
+    },
+    cache::{artifact::Artifact, store::Store},
+    roots::root::{QEMU_ROOT, Root},
+    run::{
+        log::Log,
+        sandbox::{BUILD, SOURCE, Sandbox},
+    },
+};
 use anyhow::{Context, Result, bail, ensure};
-use papr_unplug_differential::program::Program;
-use papr_unplug_differential::tally::Tally;
-use papr_unplug_differential::vmm::Vmm;
-
-use crate::artifacts::c_library::CLibrary;
-use crate::artifacts::qemu::build::{self, OURS};
-use crate::artifacts::qemu::source::{QemuSource, Release};
-use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::artifact::Artifact;
-use crate::cache::store::Store;
-use crate::roots::root::{QEMU_ROOT, Root};
-use crate::run::log::Log;
-use crate::run::sandbox::{BUILD, SOURCE, Sandbox};
+use papr_unplug_differential::{program::Program, tally::Tally, vmm::Vmm};
+use std::{fs, path::Path};
 
 /// The option by which QEMU is built without the library though it is installed.
 const NOT_OURS: &str = "--disable-papr-unplug";

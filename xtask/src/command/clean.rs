@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask clean`: removes artifacts.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    artifacts,
+    cache::{
+        artifact_dir::{remove, subdirectories},
+        store::Store,
+    },
+};
 use anyhow::{Result, bail};
-
-use crate::artifacts;
-use crate::cache::artifact_dir::{remove, subdirectories};
-use crate::cache::store::Store;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Removes artifacts: those that this checkout no longer uses, those of one kind, or everything.
 pub(crate) fn run(store: &Store, what: Option<&str>) -> Result<()> {

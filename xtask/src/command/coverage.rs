@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask coverage`: lines of the host crate that its own tests run.
 
-use std::collections::BTreeSet;
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    cache::store::Store,
+    roots::root::{BUILD_ROOT, Root},
+    run::{log::output_of, sandbox::WORK},
+};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-
-use crate::cache::store::Store;
-use crate::roots::root::{BUILD_ROOT, Root};
-use crate::run::log::output_of;
-use crate::run::sandbox::WORK;
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The package whose tests run, and the sources whose lines are counted.
 const PACKAGE: &str = "papr-unplug";
@@ -108,7 +109,7 @@ fn print(summary: &Value) -> Result<()> {
     }
     println!("{:<24} {:>5} of {:>5} lines  {:>5.1} %", "all", all.run, all.all, all.percent());
     ensure!(all.all > 0, "no line of {SOURCES} was seen");
-    ensure!(all.percent() > PERCENT, "more than {PERCENT} % of the lines are to be run by tests");
+    ensure!(all.percent() > PERCENT, "tests must run more than {PERCENT} % of the lines");
     Ok(())
 }
 

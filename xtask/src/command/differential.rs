@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask differential`: plays the same calls to stock QEMU and to ours, and compares the answers.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{self, Sender};
-use std::thread;
-
+use crate::{
+    artifacts::qemu::{Qemu, bundle, source::Release},
+    cache::store::Store,
+    run::machine,
+};
 use anyhow::Result;
-use papr_unplug_differential::tally::Tally;
-use papr_unplug_differential::vmm::Vmm;
+use papr_unplug_differential::{tally::Tally, vmm::Vmm};
 use papr_unplug_report::differences;
-
-use crate::artifacts::qemu::source::Release;
-use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::store::Store;
-use crate::run::machine;
+use std::{
+    ops::Range,
+    sync::{
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{self, Sender},
+    },
+    thread,
+};
 
 /// The number of sequences that a pair takes at a time.
 const SHARE: u64 = 100;
-/// Pairs of VMMs for each processor, because each VMM waits for the other half of the time; and the most pairs, of 0.2 GB
-/// each.
+/// Pairs of VMMs for each processor, because each VMM waits for the other half of the time; and the most pairs, of 0.2
+/// GB each.
 const PAIRS: usize = 2;
 const MOST: usize = 8;
 

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask drill`: damages artifacts in the ways that disks, people and power cuts do, and expects them to be made
 //! again.
 //!
 //! The command runs this program as a user does, on the user's own cache. What is damaged is made again.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
+use crate::run::progress::Progress;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-
-use crate::run::progress::Progress;
+use std::{
+    env,
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
 
 /// The paths that `artifacts --json` prints.
 #[derive(Debug)]

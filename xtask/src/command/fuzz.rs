@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask fuzz`: fuzzes the host crate with libFuzzer.
 //!
-//! The targets have the layout of cargo-fuzz, but are built by the stable compiler: libFuzzer needs a pass of LLVM that it
-//! has, too. `docs/adr/0042-own-tools-for-fuzzing-coverage-and-roots.md` compares.
+//! The targets have the layout of cargo-fuzz, but are built by the stable compiler: libFuzzer needs a pass of LLVM that
+//! it has, too. `docs/adr/0069-tools-of-its-own-in-xtask.md` compares.
 
-use std::env;
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-use std::thread;
-
+use crate::{
+    cache::store::Store,
+    run::{
+        log::{killed_with_parent, output_of},
+        machine,
+    },
+};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-
-use crate::cache::store::Store;
-use crate::run::log::{killed_with_parent, output_of};
-use crate::run::machine;
+use std::{env, fs, path::PathBuf, process::Command, thread};
 
 /// A target: a file in `host-vmm/fuzz/fuzz_targets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,8 +44,8 @@ const COVERAGE: &[&str] = &[
 /// The instrumentation of AddressSanitizer, which is unstable in rustc.
 const ADDRESSES: &[&str] = &["-Zsanitizer=address"];
 
-/// The limits of one input, in seconds, MiB and bytes. Inputs are long from the start, because many states are reached only
-/// after many steps.
+/// The limits of one input, in seconds, MiB and bytes. Inputs are long from the start, because many states are reached
+/// only after many steps.
 const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=1024", "-max_len=1024", "-len_control=0"];
 
 /// The number of random inputs that a new corpus begins with.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask install`: installs the C library where builds of VMMs find it.
 
+use crate::{
+    artifacts::c_library::install::{self, Install},
+    cache::store::Store,
+};
 use anyhow::Result;
-
-use crate::artifacts::c_library::install::{self, Install};
-use crate::cache::store::Store;
 
 /// Builds the library and installs it.
 pub(crate) fn run(store: &Store, directories: &Install) -> Result<()> {

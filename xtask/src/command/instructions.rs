@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Number of instructions that QEMU takes for one `set-indicator` call, counted by callgrind.
 
-use std::fs;
-use std::os::unix::net::UnixListener;
-use std::process::{Child, Stdio};
-
+use crate::{
+    artifacts::qemu::{Qemu, bundle},
+    cache::store::Store,
+    roots::root::{QEMU_ROOT, Root},
+    run::sandbox::{BUILD, WORK},
+};
 use anyhow::{Context, Result, ensure};
-use papr_unplug_differential::connection::Connection;
-use papr_unplug_differential::machine::{self, Device};
-use papr_unplug_differential::monitor::Monitor;
-use papr_unplug_differential::program::accept;
-use papr_unplug_differential::qtest::Qtest;
-use papr_unplug_differential::step::indicator;
-
-use crate::artifacts::qemu::{Qemu, bundle};
-use crate::cache::store::Store;
-use crate::roots::root::{QEMU_ROOT, Root};
-use crate::run::sandbox::{BUILD, WORK};
+use papr_unplug_differential::{
+    connection::Connection,
+    machine::{self, Device},
+    monitor::Monitor,
+    program::accept,
+    qtest::Qtest,
+    step::indicator,
+};
+use std::{
+    fs,
+    os::unix::net::UnixListener,
+    process::{Child, Stdio},
+};
 
 /// QEMU's function that answers a call. It has this name in all versions; callgrind counts what it calls, too.
 const HANDLER: &str = "rtas_set_indicator";
@@ -29,7 +34,7 @@ const CALLS: [(u32, u32, u32); 4] = [
     (indicator::ALLOCATION, Device::Dimm1.first(), 0),
 ];
 
-/// How many times [`CALLS`] are made. One round more or less changes the average by less than a percent.
+/// The number of times that [`CALLS`] are made. One round more or less changes the average by less than a percent.
 const ROUNDS: u32 = 250;
 
 /// Returns the number of instructions that one of [`CALLS`] takes on average in a QEMU that was built here.

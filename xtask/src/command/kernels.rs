@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask kernels`: runs tests on distributions' kernels, and compares with what stock guests do there.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
+use crate::{
+    artifacts::{
+        Artifacts,
+        debian_kernel::{self, DebianKernel},
+        flavour::Flavour,
+        guest_kernel::GuestKernel,
+    },
+    cache::store::Store,
+    command::test,
+    run::log::output_of,
+    settings::KERNEL_TREE,
+};
 use anyhow::{Context, Result};
 use clap::ValueEnum as _;
 use papr_unplug_report::kernels::{
     self,
     record::{self, Record, Suite},
 };
-use papr_unplug_tests::removal::Outcome;
-use papr_unplug_tests::report::demo;
-use papr_unplug_tests::report::survey::Survey;
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::debian_kernel::{self, DebianKernel};
-use crate::artifacts::flavour::Flavour;
-use crate::artifacts::guest_kernel::GuestKernel;
-use crate::cache::store::Store;
-use crate::command::test;
-use crate::run::log::output_of;
-use crate::settings::KERNEL_TREE;
+use papr_unplug_tests::{
+    removal::Outcome,
+    report::{demo, survey::Survey},
+};
+use std::{fs, path::Path, process::Command};
 
 /// A kernel that is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +44,8 @@ impl Subject<'_> {
     }
 }
 
-/// Tests the user's kernel, if there is one, and otherwise these of Debian's, or all of them if none is named. The results of
-/// other kernels are kept.
+/// Tests the user's kernel, if there is one, and otherwise these of Debian's, or all of them if none is named. The
+/// results of other kernels are kept.
 pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
     let subjects: Vec<Subject<'_>> = match &store.settings.kernel_tree {
         Some(tree) => {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask libvirt`: runs the tests with libvirt, which is unpacked into a root of its own.
 
+use crate::{
+    artifacts::{Artifacts, flavour::Flavour},
+    cache::store::Store,
+    command::test,
+    roots::{libvirt, root::LIBVIRT_ROOT},
+};
 use anyhow::Result;
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::flavour::Flavour;
-use crate::cache::store::Store;
-use crate::command::test;
-use crate::roots::libvirt;
-use crate::roots::root::LIBVIRT_ROOT;
 
 /// The variable with the program that runs commands beside libvirt; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_LIBVIRT";

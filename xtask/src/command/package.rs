@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask package`: makes Debian packages of the module, the program and the library, and tries them.
 
 mod deb;
 mod trial;
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    artifacts::{
+        c_library::install::{self, Install},
+        object::{self, Object},
+    },
+    cache::store::Store,
+    command::package::{
+        deb::{Deb, put},
+        trial::Packages,
+    },
+    run::{log::Log, machine},
+};
 use anyhow::{Context, Result};
-
-use crate::artifacts::c_library::install::{self, Install};
-use crate::artifacts::object::{self, Object};
-use crate::cache::store::Store;
-use crate::command::package::deb::{Deb, put};
-use crate::command::package::trial::Packages;
-use crate::run::log::Log;
-use crate::run::machine;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

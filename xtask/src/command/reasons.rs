@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask reasons`: triggers every reason of the protocol on real kernels, and records what the host was told.
 
-use std::fs;
-
+use crate::{
+    artifacts::{Artifacts, flavour::Flavour},
+    cache::store::Store,
+    command::test,
+};
 use anyhow::{Context, Result};
 use papr_unplug_report::reasons;
 use papr_unplug_tests::report::occurrence;
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::flavour::Flavour;
-use crate::cache::store::Store;
-use crate::command::test;
+use std::fs;
 
 /// The arguments that select the tests.
 const TESTS: [&str; 6] = ["--package", "papr-unplug-tests", "--test", "reasons", "--run-ignored", "all"];

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask soak`: sends thousands of requests to a guest under stress. Each must end exactly once.
 
-use std::time::Duration;
-
+use crate::{
+    artifacts::{Artifacts, flavour::Flavour},
+    cache::store::Store,
+};
 use anyhow::Result;
 use papr_unplug_tests::soak;
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::flavour::Flavour;
-use crate::cache::store::Store;
+use std::time::Duration;
 
 /// Soaks for this many minutes, and prints the summary.
 pub(crate) fn run(store: &Store, flavour: Flavour, minutes: u64, seed: u64) -> Result<()> {

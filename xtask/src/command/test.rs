@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask test`: runs everything that has to pass before a change is sent.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    artifacts::{Artifacts, build::Build, flavour::Flavour},
+    cache::store::Store,
+    run::machine,
+};
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::artifacts::Artifacts;
-use crate::artifacts::build::Build;
-use crate::artifacts::flavour::Flavour;
-use crate::cache::store::Store;
-use crate::run::machine;
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The variable with the path of the file of [`Artifacts`]; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_ARTIFACTS";
@@ -80,8 +81,8 @@ fn write(store: &Store, artifacts: &Artifacts) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Returns the arguments that select the tests for which the kernel matters. `--run-ignored` adds the tests that only this
-/// kernel can pass.
+/// Returns the arguments that select the tests for which the kernel matters. `--run-ignored` adds the tests that only
+/// this kernel can pass.
 fn scope(flavour: Flavour) -> &'static [&'static str] {
     match flavour {
         Flavour::Default => &["--workspace"],

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask wire-targets`: tests the wire crate with the oldest and the newest zerocopy that it supports, on a
 //! little-endian and on an emulated big-endian machine.
 
-use std::env;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
-
+use crate::{
+    cache::store::Store,
+    roots::{
+        big_endian::BigEndian,
+        root::{BUILD_ROOT, Root},
+    },
+    run::{
+        log::Log,
+        sandbox::{BUILD, Sandbox, WORK},
+    },
+};
 use anyhow::{Context, Result};
+use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 use walkdir::WalkDir;
-
-use crate::cache::store::Store;
-use crate::roots::big_endian::BigEndian;
-use crate::roots::root::{BUILD_ROOT, Root};
-use crate::run::log::Log;
-use crate::run::sandbox::{BUILD, Sandbox, WORK};
 
 /// Versions, each as it is named and as a manifest requires it: that of the kernel's copy, and the newest.
 const ZEROCOPY: [(&str, &str); 2] = [("0.8.54", "=0.8.54"), ("newest", "0.8")];

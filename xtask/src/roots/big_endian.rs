@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Additions to the build root for a big-endian machine: Debian's Rust and C libraries for s390x, and qemu-user.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::{
+        packages::extract,
+        root::{BUILD_ROOT, SUITE},
+    },
+    run::{apt::Apt, machine},
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::packages::extract;
-use crate::roots::root::{BUILD_ROOT, SUITE};
-use crate::run::apt::Apt;
-use crate::run::machine;
-use crate::settings::Settings;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 const PACKAGES: &[&str] = &["libc6:s390x", "libc6-dev:s390x", "libgcc-s1:s390x"];
 

@@ -1,27 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Roots in which packages are tried: Debian systems whose dpkg has a record of what is installed.
 //!
-//! The root's own packages were unpacked without their scripts and are recorded as configured. dpkg installs the packages
-//! on trial with their scripts.
+//! The root's own packages were unpacked without their scripts and are recorded as configured. dpkg installs the
+//! packages on trial with their scripts.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::{
+        packages::{extract, only_deb, unpack},
+        root::SUITE as TOOLS,
+    },
+    run::{
+        apt::{Apt, newer_first},
+        log::{Log, output_of},
+        machine,
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::packages::{extract, only_deb, unpack};
-use crate::roots::root::SUITE as TOOLS;
-use crate::run::apt::{Apt, newer_first};
-use crate::run::log::{Log, output_of};
-use crate::run::machine;
-use crate::settings::Settings;
-
-/// Whose system a root stands for.
+/// The system that a root stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InstalledRoot {
     /// A pseries guest, with the headers of one kernel, for which DKMS builds modules. Those of a newer kernel are in

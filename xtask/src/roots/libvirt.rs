@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Debian's libvirt in a root of its own, which takes no privilege and no network and leaves the machine's libvirt alone.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context as _, Result};
+//! Debian's libvirt in a root of its own, which takes no privilege and no network and leaves the machine's libvirt
+//! alone.
 
 use crate::roots::root::Root;
+use anyhow::{Context as _, Result};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 /// The program in the artifact that runs a command in the root.
 pub(crate) const ENTER: &str = "enter";
 
-/// Its text. libvirt's session daemon runs as an ordinary user, but it needs a user that has a name, and /sys.
+/// The text of [`ENTER`]. libvirt's session daemon runs as an ordinary user, but it needs a user that has a name, and
+/// /sys.
 pub(super) const ENTER_SCRIPT: &str = r#"#!/bin/sh
 # Runs a command beside libvirt, made by `cargo xtask libvirt`: enter STATE COMMAND [ARGUMENT...]
 # The host's files are below /host. Only STATE can be written to; it is at /state, and everybody's home.

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Debian packages as files.
 
-use std::collections::VecDeque;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::thread;
-
+use crate::{
+    roots::untar,
+    run::{log::Log, machine},
+};
 use anyhow::{Context, Result, bail};
-
-use crate::roots::untar;
-use crate::run::log::Log;
-use crate::run::machine;
+use std::{
+    collections::VecDeque,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Mutex,
+    thread,
+};
 
 /// Files that builds do not read, half of the bytes.
 pub(super) const EXCLUDED: &[&str] = &[
@@ -42,8 +44,8 @@ pub(crate) fn extract(log: &mut Log, deb: &Path, tree: &Path) -> Result<()> {
     log.run("unpacking packages", Command::new("dpkg-deb").arg("-x").arg(deb).arg(tree))
 }
 
-/// Unpacks packages into a root, but for [`EXCLUDED`]. `base-files` comes first, because it makes the links such as `/lib`
-/// that others unpack through. Links to directories are kept.
+/// Unpacks packages into a root, but for [`EXCLUDED`]. `base-files` comes first, because it makes the links such as
+/// `/lib` that others unpack through. Links to directories are kept.
 pub(super) fn unpack(log: &Log, debs: &[PathBuf], tree: &Path) -> Result<()> {
     let is_first =
         |deb: &&PathBuf| deb.file_name().is_some_and(|name| name.to_string_lossy().starts_with("base-files_"));

@@ -1,25 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Roots for builds: Debian packages of this machine's architecture, unpacked without their maintainer scripts.
 //!
 //! Without scripts no privilege is needed. The few things that scripts set up and builds need are set up here.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::{
+        libvirt,
+        packages::{EXCLUDED, unpack},
+        untar,
+    },
+    run::{
+        apt::Apt,
+        log::Log,
+        machine,
+        sandbox::{MOUNT_POINTS, Sandbox},
+    },
+    settings::Settings,
+};
 use anyhow::Result;
-
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::libvirt;
-use crate::roots::packages::{EXCLUDED, unpack};
-use crate::roots::untar;
-use crate::run::apt::Apt;
-use crate::run::log::Log;
-use crate::run::machine;
-use crate::run::sandbox::{MOUNT_POINTS, Sandbox};
-use crate::settings::Settings;
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 /// The suite of the packages: the oldest with a rustc (1.95 or newer) that the kernel accepts.
 pub(crate) const SUITE: &str = "forky";
@@ -35,7 +44,7 @@ pub(crate) struct Root {
     packages: &'static [&'static str],
     /// In MiB.
     needs: u64,
-    /// What [`Root::fit`] does, for the key.
+    /// Names and values that stand for [`Root::fit`] in the key.
     fitted: &'static [(&'static str, &'static str)],
     /// Changes the artifact in this directory after unpacking, and returns the files that are handed out.
     fit: fn(&Path) -> Result<Vec<PathBuf>>,
@@ -105,8 +114,8 @@ pub(crate) const QEMU_ROOT: Root = Root {
     fit: bundle_certificates,
 };
 
-/// The root that modules for Debian's kernels are built in: cross compilers of the versions that those kernels were built
-/// with.
+/// The root that modules for Debian's kernels are built in: cross compilers of the versions that those kernels were
+/// built with.
 pub(crate) const DEBIAN_ROOT: Root = Root {
     kind: "debian-root",
     title: "build root for Debian's kernels",
@@ -211,8 +220,8 @@ fn set_up(log: &mut Log, tree: &Path) -> Result<()> {
     log.run("ldconfig", &mut Sandbox::writable(tree).command(["ldconfig"]))
 }
 
-/// Does what the maintainer script of `ca-certificates` would have done: pip, which sets up QEMU's Python environment, does
-/// not start without the bundle, although it fetches nothing.
+/// Does what the maintainer script of `ca-certificates` would have done: pip, which sets up QEMU's Python environment,
+/// does not start without the bundle, although it fetches nothing.
 fn bundle_certificates(dir: &Path) -> Result<Vec<PathBuf>> {
     let tree = Root::tree_in(dir);
     let mut bundle = Vec::new();

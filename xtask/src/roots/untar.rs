@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Arguments of `tar`, for unpacking as the calling user.
 
 /// Returns the arguments by which `tar` unpacks all but the patterns `excluded`, whose `*` matches no slash.

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The host's apt with a state directory of its own: it resolves, fetches and verifies, and changes nothing on the host.
 
-use std::cmp::Ordering;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::thread::sleep;
-use std::time::Duration;
+//! The host's apt with a state directory of its own: it resolves, fetches and verifies, and changes nothing on the
+//! host.
 
+use crate::{
+    run::{
+        diagnosis,
+        log::{Log, killed_with_parent, output_of},
+        machine, mirror,
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::run::diagnosis;
-use crate::run::log::{Log, killed_with_parent, output_of};
-use crate::run::machine;
-use crate::run::mirror;
-use crate::settings::Settings;
+use std::{
+    cmp::Ordering,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread::sleep,
+    time::Duration,
+};
 
 /// Pauses before the second and third attempt to fetch: a mirror in the middle of an update lacks files for a while.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
@@ -131,7 +136,7 @@ impl Apt {
         self.fetch(log, "fetching the source", || self.source_command(package, into))
     }
 
-    /// The same without a second attempt.
+    /// Fetches a source package as [`Apt::fetch_source`] does, without a second attempt.
     pub(crate) fn fetch_source_once(&self, log: &mut Log, package: &str, into: &Path) -> Result<()> {
         log.run("fetching the source", &mut self.source_command(package, into))
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Advice for known failures, found by what the failed command printed.
 
 use crate::settings::MIRROR;

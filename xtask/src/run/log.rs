@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Log of the commands of one step. A command that fails is reported with the end of its output.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
-
+use crate::run::{
+    diagnosis,
+    progress::{Progress, Task},
+};
 use anyhow::{Context, Result, anyhow};
-
-use crate::run::diagnosis;
-use crate::run::progress::{Progress, Task};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
 /// The interval at which the last line of output is shown on a terminal.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -119,8 +122,8 @@ pub(crate) fn killed_with_parent(program: &str) -> Command {
 
 fn wait(mut child: Child, mut tick: impl FnMut()) -> Result<ExitStatus> {
     let (sender, ended) = mpsc::channel();
-    // The calling thread has spawned the child and must live as long as the child: PR_SET_PDEATHSIG in prctl(2) is about
-    // threads. Only the blocking wait is done by another thread.
+    // The calling thread has spawned the child and must live as long as the child: PR_SET_PDEATHSIG in prctl(2) is
+    // about threads. Only the blocking wait is done by another thread.
     thread::spawn(move || sender.send(child.wait()));
     loop {
         match ended.recv_timeout(REFRESH) {

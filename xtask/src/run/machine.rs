@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! This machine: its architecture, the programs and packages that it must have, and how many jobs to run.
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+//! Properties of this machine: architecture, programs and packages, number of jobs.
 
+use crate::{
+    run::{
+        log::{killed_with_parent, output_of},
+        progress::Progress,
+    },
+    settings::QEMU_DATA,
+};
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::run::log::{killed_with_parent, output_of};
-use crate::run::progress::Progress;
-use crate::settings::QEMU_DATA;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// A processor architecture, in Debian's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arch {
-    /// Its name, as `dpkg --print-architecture` prints it.
+    /// The name, as `dpkg --print-architecture` prints it.
     pub(crate) debian: &'static str,
-    /// The directory of its libraries below `/usr/lib`.
+    /// The directory of libraries below `/usr/lib`.
     pub(crate) triplet: &'static str,
-    /// Its dynamic loader.
+    /// The dynamic loader.
     pub(crate) loader: &'static str,
 }
 
@@ -57,13 +62,13 @@ pub(crate) fn require_tools(progress: &Progress) -> Result<()> {
     install(progress, &packages(&programs).chain(keyring).collect::<Vec<_>>())
 }
 
-/// The same for the programs that tests of the C library take.
+/// Checks for the programs that tests of the C library take, as [`require_tools`] does.
 pub(crate) fn require_test_tools(progress: &Progress) -> Result<()> {
     let programs = [("cc", "gcc"), ("readelf", "binutils"), ("pkg-config", "pkgconf"), ("valgrind", "valgrind")];
     install(progress, &packages(&programs).collect::<Vec<_>>())
 }
 
-/// The same for the compiler that libFuzzer takes.
+/// Checks for the compiler that libFuzzer takes, as [`require_tools`] does.
 pub(crate) fn require_fuzz_tools(progress: &Progress) -> Result<()> {
     install(progress, &packages(&[("c++", "g++")]).collect::<Vec<_>>())
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Debian mirror to fetch from: the user's choice, or the one in this machine's apt sources.
 
-use std::fs;
-use std::process::Command;
-
+use crate::{
+    run::log::output_of,
+    settings::{MIRROR, Settings},
+};
 use anyhow::{Context, Result};
-
-use crate::run::log::output_of;
-use crate::settings::{MIRROR, Settings};
+use std::{fs, process::Command};
 
 /// Returns the address of a mirror of the main Debian archive, without a trailing slash.
 pub(crate) fn address(settings: &Settings) -> Result<String> {

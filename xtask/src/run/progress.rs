@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Progress on standard error: spinners on a terminal, a line every 15 seconds elsewhere.
 
-use std::io::{IsTerminal, stderr};
-use std::time::{Duration, Instant};
-
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::{
+    io::{IsTerminal, stderr},
+    time::{Duration, Instant},
+};
 
 /// The interval at which a long task prints a line where there is no terminal.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Bubblewrap sandbox: a command in a root of its own, at paths that are the same on every machine, without network or
 //! privilege.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Mount points that every root has.
 pub(crate) const MOUNT_POINTS: [&str; 3] = [SOURCE, BUILD, WORK];

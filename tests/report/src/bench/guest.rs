@@ -2,8 +2,8 @@
 
 //! Cost of the guest module.
 //!
-//! The time until the host is told of a refusal is measured, in turns with stock parts. The cost of the module's probes is
-//! counted in instructions of the guest.
+//! The time until the host is told of a refusal is measured, in turns with stock parts. The cost of the module's probes
+//! is counted in instructions of the guest.
 
 use crate::bench::table::{self, Row, Target};
 use anyhow::{Context, Result};
@@ -17,9 +17,9 @@ use papr_unplug_tests::{
 };
 use std::path::Path;
 
-/// How many times each guest is asked for its last CPU.
+/// The number of times that each guest is asked for its last CPU.
 const REFUSALS: usize = 201;
-/// How many times a device is removed with the module, and without it.
+/// The number of times that a device is removed with the module, and without it.
 const REMOVALS: usize = 31;
 /// The largest permitted size of the module, in KiB.
 const LARGEST: f64 = 64.0;

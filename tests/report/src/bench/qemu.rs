@@ -20,13 +20,13 @@ use papr_unplug_tests::{
 };
 use std::{iter, path::Path, time::Duration};
 
-/// How many times each guest is asked for its last CPU.
+/// The number of times that each guest is asked for its last CPU.
 const REFUSALS: usize = 201;
 /// The size of the DIMM that guests give back, in LMBs, and the number of times.
 const LARGE: u64 = 256;
 const REMOVALS: usize = 11;
-/// The sizes of the DIMMs that are removed without a guest, in LMBs, and the number of times for each. QEMU keeps a MiB for
-/// each LMB whose node was read.
+/// The sizes of the DIMMs that are removed without a guest, in LMBs, and the number of times for each. QEMU keeps a MiB
+/// for each LMB whose node was read.
 const CURVE: [u32; 6] = [16, 64, 256, 1_024, 2_048, 4_096];
 const REMOVALS_PER_SIZE: usize = 11;
 /// The size from which on our QEMU must be faster than the stock one, in LMBs.
@@ -38,8 +38,8 @@ const AS_FAST: f64 = 1.05;
 /// The stock guest on both QEMUs, and our guest on ours.
 const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
 
-/// Measures, prints the table, and writes it to `file`. Fails if a target is missed. `artifacts` has the stock QEMU `stock`,
-/// and ours.
+/// Measures, prints the table, and writes it to `file`. Fails if a target is missed. `artifacts` has the stock QEMU
+/// `stock`, and ours.
 pub fn run(artifacts: &Artifacts, stock: &Program, ours: &Program, file: &Path, say: &dyn Fn(&str)) -> Result<()> {
     say("asking for the last CPU, in each pairing in turns");
     let mut rows = guests("last CPU refused", &cost::refusals(artifacts, REFUSALS, &PAIRINGS)?)?;

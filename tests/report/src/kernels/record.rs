@@ -22,7 +22,7 @@ pub struct Record {
     pub gcc: String,
     /// The last commit that had changed the module, with `-dirty` if it had changed since.
     pub commit: String,
-    /// What the module found.
+    /// Survey of the kernel.
     pub survey: Survey,
     /// The outcomes of the demonstration's scenarios.
     pub scenarios: Vec<Scenario>,
@@ -33,7 +33,7 @@ pub struct Record {
 /// The outcomes of one scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
-    /// What the host asked for.
+    /// The device that the host asked for.
     pub name: String,
     /// Of the stock guest on stock QEMU.
     pub stock: ScenarioOutcome,
@@ -43,10 +43,10 @@ pub struct Scenario {
     pub ours: ScenarioOutcome,
 }
 
-/// What the host was told, and how a second request ended.
+/// Outcome of a request, and of a second one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScenarioOutcome {
-    /// What became of the request.
+    /// The outcome, as the host was told.
     pub outcome: String,
     /// The number of events.
     pub events: usize,

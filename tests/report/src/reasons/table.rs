@@ -57,7 +57,7 @@ pub(crate) fn of(found: &[Occurrence], reasons: &[String]) -> String {
     }
     text += "\nNot provoked:\n\n| reason | why |\n|---|---|\n";
     for reason in reasons.iter().filter(|reason| !found.iter().any(|one| one.reason == **reason)) {
-        let _ = writeln!(text, "| {reason} | {} |", absent::why(reason).unwrap_or("**nobody has said**"));
+        let _ = writeln!(text, "| {reason} | {} |", absent::why(reason).unwrap_or("**unknown**"));
     }
     text
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Build and installation of the C library, with its header and pkg-config file.
 
-use std::env;
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
-
 use crate::run::log::Log;
+use anyhow::{Context, Result, ensure};
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The name that programs load the library by. Its number goes up with every incompatible change.
 pub(crate) const SONAME: &str = "libpapr_unplug.so.0";
@@ -107,7 +107,8 @@ fn link_shared(log: &mut Log, library: &Path, archive: &Path, libdir: &Path) -> 
     Ok(())
 }
 
-/// Returns the arguments by which a C compiler links the shared library. rustc would use a version script without versions.
+/// Returns the arguments by which a C compiler links the shared library. rustc would use a version script without
+/// versions.
 pub(crate) fn shared_library(map: &Path, archive: &Path, library: &Path) -> Vec<String> {
     let [map, archive, library] = [map, archive, library].map(|path| path.display().to_string());
     let (soname, map) = (format!("-Wl,-soname,{SONAME}"), format!("-Wl,--version-script={map}"));
@@ -116,8 +117,8 @@ pub(crate) fn shared_library(map: &Path, archive: &Path, library: &Path) -> Vec<
     inputs.into_iter().chain(flags).chain(SYSTEM).map(str::to_owned).collect()
 }
 
-/// Returns the pkg-config file. Programs that link the static library link the system's libraries, too: all of them do if
-/// there is no shared one.
+/// Returns the pkg-config file. Programs that link the static library link the system's libraries, too: all of them do
+/// if there is no shared one.
 fn pc(template: &str, install: &Install) -> String {
     let system = SYSTEM.join(" ");
     let (libs, private) = match install.is_static {

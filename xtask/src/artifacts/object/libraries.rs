@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Rust libraries of the standalone build: core, zerocopy, and the derive macros of zerocopy. Only a newer kernel or
 //! compiler changes them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    artifacts::linux_tree::LinuxTree,
+    cache::{
+        artifact::{Artifact, Parts},
+        manifest::{Inputs, Made},
+        store::{Recipe, Store},
+    },
+    roots::root::{BUILD_ROOT, Root},
+    run::sandbox::{SOURCE, WORK},
+    settings::Settings,
+};
 use anyhow::Result;
-
-use crate::artifacts::linux_tree::LinuxTree;
-use crate::cache::artifact::{Artifact, Parts};
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::{Recipe, Store};
-use crate::roots::root::{BUILD_ROOT, Root};
-use crate::run::sandbox::{SOURCE, WORK};
-use crate::settings::Settings;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The libraries.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Check that code uses integer registers only, as kernel code must.
 
 use anyhow::{Result, bail, ensure};
@@ -34,8 +35,8 @@ fn mnemonic(line: &str) -> Option<&str> {
     is_address.then(|| instruction.split_whitespace().next()).flatten()
 }
 
-/// Returns whether an instruction of the Power ISA (v3.1) uses a floating-point, vector, VSX or accumulator register, or
-/// their status. The mnemonics are systematic, see books I.4 to I.7.
+/// Returns whether an instruction of the Power ISA (v3.1) uses a floating-point, vector, VSX or accumulator register,
+/// or their status. The mnemonics are systematic, see books I.4 to I.7.
 fn is_forbidden(mnemonic: &str) -> bool {
     const INTEGER_X: &[&str] = &["xor", "xor.", "xori", "xoris"];
     const BEGIN: &[&str] = &[

@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Build of QEMU for pseries machines from source.
 
-use std::fs;
-use std::path::Path;
-
+use crate::{
+    artifacts::{
+        c_library::CLibrary,
+        patch::Patch,
+        qemu::{bundle, source::QemuSource},
+    },
+    cache::{
+        artifact::Artifact,
+        manifest::{Inputs, Made},
+        store::Store,
+    },
+    roots::root::Root,
+    run::{
+        log::Log,
+        machine,
+        sandbox::{BUILD, SOURCE, Sandbox, WORK},
+    },
+    settings::Settings,
+};
 use anyhow::{Context, Result};
-
-use crate::artifacts::c_library::CLibrary;
-use crate::artifacts::patch::Patch;
-use crate::artifacts::qemu::bundle;
-use crate::artifacts::qemu::source::QemuSource;
-use crate::cache::artifact::Artifact;
-use crate::cache::manifest::{Inputs, Made};
-use crate::cache::store::Store;
-use crate::roots::root::Root;
-use crate::run::log::Log;
-use crate::run::machine;
-use crate::run::sandbox::{BUILD, SOURCE, Sandbox, WORK};
-use crate::settings::Settings;
+use std::{fs, path::Path};
 
 /// The options of `configure`: what a headless pseries guest and qtest need, and nothing that needs further libraries.
 const OPTIONS: &[&str] = &[

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! QEMU with its loader, libraries and firmware beside it, so that it runs on any host of its architecture.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    cache::{artifact::Artifact, manifest::Made},
+    roots::root::Root,
+    run::{
+        log::output_of,
+        machine,
+        sandbox::{Sandbox, WORK},
+    },
+};
 use anyhow::{Context, Result};
 use papr_unplug_differential::program::Program;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use walkdir::WalkDir;
-
-use crate::cache::artifact::Artifact;
-use crate::cache::manifest::Made;
-use crate::roots::root::Root;
-use crate::run::log::output_of;
-use crate::run::machine;
-use crate::run::sandbox::{Sandbox, WORK};
 
 /// The program to execute: [`WRAPPER`].
 pub(crate) const PROGRAM: &str = "qemu-system-ppc64";
@@ -34,7 +38,8 @@ export QEMU_MODULE_DIR="$here/lib/qemu"
 exec "$here/lib/ld.so" --library-path "$here/lib" --argv0 "$0" "$here/lib/qemu-system-ppc64" -L "$here/share/qemu" "$@"
 "#;
 
-/// Completes `dir`, which has [`BINARY`] in it, by the libraries `own`, and by the loader, libraries and firmware of a root.
+/// Completes `dir`, which has [`BINARY`] in it, by the libraries `own`, and by the loader, libraries and firmware of a
+/// root.
 pub(crate) fn complete(root: &Artifact, dir: &Path, own: &[PathBuf]) -> Result<Made> {
     let tree = Root::tree(root);
     let lib = dir.join("lib");
@@ -74,8 +79,8 @@ fn sandbox(root: &Artifact, dir: &Path) -> Sandbox {
     Root::sandbox(root).bind_read_only(dir, WORK)
 }
 
-/// Reads the output of `ld.so --list`, whose lines are `libfoo.so.1 => /lib/x/libfoo.so.1 (0x00007f...)`, as pairs of name
-/// and path.
+/// Reads the output of `ld.so --list`, whose lines are `libfoo.so.1 => /lib/x/libfoo.so.1 (0x00007f...)`, as pairs of
+/// name and path.
 fn libraries(list: &str) -> impl Iterator<Item = (&str, &str)> {
     list.lines().filter_map(|line| {
         let (name, rest) = line.trim().split_once(" => ")?;
@@ -83,8 +88,8 @@ fn libraries(list: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Copies the firmware. Links out of the directory are followed; those of Debian that name files of other packages are left
-/// out.
+/// Copies the firmware. Links out of the directory are followed; those of Debian that name files of other packages are
+/// left out.
 fn copy_firmware(from: &Path, tree: &Path, to: &Path) -> Result<()> {
     for entry in WalkDir::new(from) {
         let entry = entry?;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Debian's source packages of QEMU.
 
-use std::fs;
-use std::path::Path;
-
+use crate::{
+    cache::{
+        artifact::Parts,
+        manifest::{Inputs, Made, sha256_of},
+        store::{Recipe, Store},
+    },
+    run::{apt::Apt, log::Log, machine},
+    settings::Settings,
+};
 use anyhow::{Context, Result, bail};
-
-use crate::cache::artifact::Parts;
-use crate::cache::manifest::{Inputs, Made, sha256_of};
-use crate::cache::store::{Recipe, Store};
-use crate::run::apt::Apt;
-use crate::run::log::Log;
-use crate::run::machine;
-use crate::settings::Settings;
+use std::{fs, path::Path};
 
 /// A release of QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -100,7 +100,8 @@ impl Recipe for QemuSource {
     }
 }
 
-/// Fetches the newest version that the mirror has. A mirror in the middle of an update lists versions that it does not have.
+/// Fetches the newest version that the mirror has. A mirror in the middle of an update lists versions that it does not
+/// have.
 fn fetch_newest(log: &mut Log, apt: &Apt, into: &Path) -> Result<String> {
     let versions = apt.source_versions("qemu")?;
     let Some((last, newer)) = versions.split_last() else { bail!("the mirror lists no source of QEMU") };

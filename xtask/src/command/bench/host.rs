@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! `cargo xtask bench host`: cost of the host crate, compared with its targets and with stock QEMU.
 //!
 //! callgrind counts instructions. Their number does not depend on what else the machine does.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::{
+    artifacts::qemu::{Qemu, source::Release},
+    cache::store::Store,
+    command::instructions,
+    run::{log::output_of, machine},
+};
 use anyhow::{Context, Result, bail, ensure};
 use papr_unplug_report::bench::table::{self, Row, Target};
-
-use crate::artifacts::qemu::Qemu;
-use crate::artifacts::qemu::source::Release;
-use crate::cache::store::Store;
-use crate::command::instructions;
-use crate::run::log::output_of;
-use crate::run::machine;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The package, its bench whose instructions are counted, and its bench that is timed.
 const PACKAGE: &str = "papr-unplug";

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Debian package of the files in a directory.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::{Context, Result};
-
 use crate::run::log::Log;
+use anyhow::{Context, Result};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The fields of the control file, and the maintainer scripts.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ pub(crate) struct Deb {
 }
 
 impl Deb {
-    /// Makes the package of the files in `stage`, whose paths are those of the installed files. Returns the package's file.
+    /// Makes the package of the files in `stage`, whose paths are those of the installed files. Returns the package's
+    /// file.
     pub(crate) fn make(&self, log: &mut Log, stage: &Path, into: &Path) -> Result<PathBuf> {
         put(&stage.join("usr/share/doc").join(self.name).join("copyright"), COPYRIGHT, 0o644)?;
         put(&stage.join("DEBIAN/control"), self.control(), 0o644)?;

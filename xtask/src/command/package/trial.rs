@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Trial of the packages: dpkg installs, upgrades and removes them in a Debian for ppc64el, whose programs are emulated, and
-//! in one of this machine's architecture.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+//! Trial of the packages: dpkg installs, upgrades and removes them in a Debian for ppc64el, whose programs are
+//! emulated, and in one of this machine's architecture.
 
+use crate::{
+    cache::{artifact::Artifact, store::Store},
+    roots::installed::InstalledRoot,
+    run::{log::Log, sandbox::Sandbox},
+};
 use anyhow::{Context, Result, ensure};
-
-use crate::cache::artifact::Artifact;
-use crate::cache::store::Store;
-use crate::roots::installed::InstalledRoot;
-use crate::run::log::Log;
-use crate::run::sandbox::Sandbox;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 /// Mount point of the packages.
 const PACKAGES: &str = "/packages";
@@ -22,8 +23,8 @@ const EMULATOR: &str = "/emulator";
 /// The environment of commands.
 const VARIABLES: &str = "HOME=/root DEBIAN_FRONTEND=noninteractive";
 
-/// Registers the emulator with the kernel in the sandbox's own namespace (Linux 6.7 or newer), then runs a script in the
-/// guest's shell. Programs before the registration are run by the emulator explicitly.
+/// Registers the emulator with the kernel in the sandbox's own namespace (Linux 6.7 or newer), then runs a script in
+/// the guest's shell. Programs before the registration are run by the emulator explicitly.
 const EMULATED: &str = r#"
 /emulator/qemu-ppc64le /usr/bin/mount -t binfmt_misc formats /home
 magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x15\x00'
