@@ -22,7 +22,7 @@ pub(crate) struct Traces {
     pub(crate) interrupted: unsafe extern "C" fn(),
     pub(crate) queued: unsafe extern "C" fn(c_ulong),
     pub(crate) begins: unsafe extern "C" fn(c_ulong),
-    pub(crate) ends: unsafe extern "C" fn(),
+    pub(crate) ends: unsafe extern "C" fn(bool),
     pub(crate) cpu_state: unsafe extern "C" fn(u32, u32, u32, c_int),
 }
 
@@ -50,6 +50,7 @@ extern "C" {
     pub(crate) fn papr_probe_missed(probe: *const Probe) -> c_ulong;
     pub(crate) fn papr_probes_missed(symbol: *const c_char) -> c_ulong;
 
+    pub(crate) fn papr_call_canary();
     pub(crate) fn papr_probe_argument(regs: *mut Registers, nr: c_uint) -> c_ulong;
     pub(crate) fn papr_read_kernel(to: *mut c_void, from: c_ulong, size: usize) -> bool;
     pub(crate) fn papr_drmem_lmb_drc_index() -> usize;
@@ -66,10 +67,12 @@ extern "C" {
     pub(crate) fn papr_traces_attach(traces: *const Traces, has_cpu_state: *mut bool) -> c_int;
     pub(crate) fn papr_traces_detach();
 
+    pub(crate) fn papr_uptime() -> u64;
     pub(crate) fn papr_current() -> c_ulong;
     pub(crate) fn papr_current_is_worker() -> bool;
     pub(crate) fn papr_in_interrupt() -> bool;
 
+    pub(crate) fn papr_has_event_source() -> bool;
     pub(crate) fn papr_rtas_property(name: *const c_char, to: *mut c_void, size: usize) -> usize;
     pub(crate) fn papr_get_sensor_state(sensor: u32, index: u32, state: *mut u32) -> c_int;
     pub(crate) fn papr_set_indicator(indicator: u32, index: u32, state: u32) -> c_int;

@@ -3,7 +3,7 @@
 //! Files of the module under `/sys/kernel/debug/papr_unplug`. What a file shows is copied under the
 //! lock, piece by piece, and written after that.
 
-use crate::{PROBES, TRACKER};
+use crate::{bindings, PROBES, TRACKER};
 use core::{
     ffi::CStr,
     fmt::{Result, Write},
@@ -17,6 +17,8 @@ pub(crate) const PROMISE: &CStr = c"promise";
 pub(crate) const COUNTERS: &CStr = c"counters";
 /// The file of [`refusals`].
 pub(crate) const REFUSALS: &CStr = c"refusals";
+/// The file of [`removal`].
+pub(crate) const REMOVAL: &CStr = c"removal";
 /// The file of [`probes`].
 pub(crate) const PROBES_FILE: &CStr = c"probes";
 
@@ -44,6 +46,16 @@ pub(crate) fn refusals(mut to: &mut dyn Write) -> Result {
         }
     }
     Ok(())
+}
+
+/// Writes one line: the removal that runs, as `name=value` members, or `none`.
+pub(crate) fn removal(to: &mut dyn Write) -> Result {
+    // SAFETY: The function may be called in any task.
+    let now = unsafe { bindings::papr_uptime() };
+    match TRACKER.with(|tracker| tracker.removal_state(now)) {
+        Some(state) => writeln!(to, "{state}"),
+        None => to.write_str("none\n"),
+    }
 }
 
 /// Writes a line for each probe: the function, then `active missed=N` or `absent`.

@@ -2,13 +2,17 @@
 
 //! Probes on the kernel's removal path. Each reports to the tracker.
 
+mod canary;
 mod event;
 mod handler;
 mod observation;
 mod step;
 mod work;
 
+pub(crate) use self::canary::probes_fire;
+
 use self::{
+    canary::Canary,
     event::Event,
     handler::Handlers,
     observation::ObservationProbes,
@@ -46,6 +50,7 @@ static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Probes {
     // Registered from the last to the first: while a removal is followed, so is every step of it.
     event: Option<Probe<Event>>,
+    canary: Probe<Canary>,
     traces: Traces,
     handlers: Handlers,
     lmb: Option<Probe<Lmb>>,
@@ -63,9 +68,13 @@ impl Probes {
         let release = optional(Probe::register(), "a release that firmware refuses is not seen")?;
         let lmb = optional(Probe::register(), "the LMB that was busy is not named")?;
         let handlers = Handlers::register()?;
+        let canary = Probe::register().inspect_err(|err| {
+            let errno = err.to_errno();
+            log::error(format_args!("cannot probe {}: error {errno}", name::<Canary>()));
+        })?;
         let traces = Traces::attach()?;
         let event = optional(Probe::register(), "no answer can be promised")?;
-        Ok(Self { event, traces, handlers, lmb, release, unisolate, observations, worker })
+        Ok(Self { event, canary, traces, handlers, lmb, release, unisolate, observations, worker })
     }
 
     /// Returns the probes whose silence means something.
@@ -79,7 +88,14 @@ impl Probes {
 
     /// Returns whether every request and its end are seen (PUE-G-011).
     pub(crate) fn is_complete(&self) -> bool {
-        self.event.is_some()
+        // SAFETY: The function only reads the device tree.
+        let has_events = unsafe { bindings::papr_has_event_source() };
+        if !has_events {
+            log::notice(format_args!(
+                "this machine has no source of hot plug events: no answer can be promised"
+            ));
+        }
+        has_events && self.event.is_some()
     }
 
     /// Has the worker tell what firmware was too busy for, and waits until it has. Sleeps.
@@ -92,10 +108,20 @@ impl Probes {
     /// Unregisters the probes, and has what they saw told before the worker ends. Sleeps.
     pub(crate) fn unregister(self) {
         let worker = {
-            let Self { event, traces, handlers, lmb, release, unisolate, observations, worker } =
-                self;
+            let Self {
+                event,
+                canary,
+                traces,
+                handlers,
+                lmb,
+                release,
+                unisolate,
+                observations,
+                worker,
+            } = self;
             drop(event);
             drop(traces);
+            drop(canary);
             drop(handlers);
             drop((lmb, release, unisolate, observations));
             worker
@@ -142,7 +168,10 @@ fn write_line<O: Observer>(to: &mut dyn fmt::Write, probe: Option<&Probe<O>>) ->
 #[inline(never)]
 fn write_state(to: &mut dyn fmt::Write, symbol: &CStr, probe: Option<&Registered>) -> fmt::Result {
     match probe {
-        Some(probe) => writeln!(to, "{} active missed={}", text(probe.symbol()), probe.missed()),
+        Some(probe) => {
+            let state = if probes_fire() { "active" } else { "off" };
+            writeln!(to, "{} {state} missed={}", text(probe.symbol()), probe.missed())
+        }
         None => writeln!(to, "{} absent", text(symbol)),
     }
 }
@@ -196,12 +225,22 @@ fn followed<R>(call: impl FnOnce(&mut Removal, ProbeSet) -> R) -> Option<R> {
     })
 }
 
+/// Stores that a probed function was entered whose return will be seen.
+pub(crate) fn step_begins(function: &'static CStr) {
+    followed(|removal, _| removal.step_begins(function));
+}
+
+/// Stores that such a function has returned.
+pub(crate) fn step_ends() {
+    followed(|removal, _| removal.step_ends());
+}
+
 /// Returns the number of calls that the probes have missed, of all functions that can be a part of
 /// a removal. Events arrive during a removal and are no part of it.
 fn steps_missed() -> u64 {
     // SAFETY: The function only adds counters.
     let all = unsafe { bindings::papr_probes_missed(ptr::null()) };
-    all.wrapping_sub(calls_missed::<Event>())
+    all.wrapping_sub(calls_missed::<Event>()).wrapping_sub(calls_missed::<Canary>())
 }
 
 /// Returns whether only one CPU is online.

@@ -6,10 +6,12 @@ use crate::{
     bindings,
     firmware::Firmware,
     log,
-    logic::rtas::Busy,
+    logic::{rtas::Busy, tracker::Progress},
+    probes::probes_fire,
     worker::{self, Job},
     TRACKER,
 };
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The job of the worker.
 pub(crate) struct Report;
@@ -21,11 +23,29 @@ impl Job for Report {
     }
 }
 
+/// Whether probes are off, as far as the tracker knows. The end of every work item of the kernel
+/// looks here, without the lock.
+static PROBES_OFF: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether probes are off, as far as the tracker knows.
+pub(crate) fn are_probes_off() -> bool {
+    PROBES_OFF.load(Relaxed)
+}
+
 /// Tells the hypervisor everything that was decided, one notice at a time. Leaves it to the worker
 /// if firmware is busy. For probes.
 pub(crate) fn tell() {
-    while TRACKER.with(|tracker| tracker.tell_now(&Firmware)) {}
-    if TRACKER.with(|tracker| tracker.is_unsettled()) {
+    loop {
+        match TRACKER.with(|tracker| tracker.tell_now(&Firmware)) {
+            Progress::Told => {}
+            Progress::CheckProbes => check_probes(),
+            Progress::Nothing => break,
+        }
+    }
+    if TRACKER.with(|tracker| {
+        PROBES_OFF.store(tracker.are_probes_off(), Relaxed);
+        tracker.is_unsettled()
+    }) {
         // SAFETY: Only probes call this, which are in force while the worker exists.
         unsafe { worker::wake() };
     }
@@ -35,16 +55,31 @@ pub(crate) fn tell() {
 pub(crate) fn tell_all() {
     loop {
         match TRACKER.with(|tracker| tracker.tell(&Firmware)) {
-            Ok(true) => {}
-            Ok(false) => return,
+            Ok(Progress::Told) => {}
+            Ok(Progress::CheckProbes) => check_probes(),
+            Ok(Progress::Nothing) => break,
             Err(Busy(status)) => Firmware::pause(status),
         }
     }
+    TRACKER.with(|tracker| PROBES_OFF.store(tracker.are_probes_off(), Relaxed));
+}
+
+/// Shows the tracker whether probes fire, before it arms.
+fn check_probes() {
+    let fire = probes_fire();
+    TRACKER.with(|tracker| tracker.may_arm(fire));
 }
 
 /// Writes new refusals to the kernel log, up to the first that is not delivered. May be called in
 /// any context but a probe's handler.
 pub(crate) fn write() {
+    match TRACKER.with(|tracker| tracker.next_switch_to_log()) {
+        Some(true) => log::warn(format_args!(
+            "probes are switched off (kernel.ftrace_enabled, kprobes/enabled): no answer is promised"
+        )),
+        Some(false) => log::notice(format_args!("probes are switched on again")),
+        None => {}
+    }
     while let Some(refusal) = TRACKER.with(|tracker| tracker.next_to_log()) {
         // SAFETY: The function may be called in any context.
         if unsafe { bindings::papr_may_log() } {

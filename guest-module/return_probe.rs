@@ -6,6 +6,7 @@ use crate::{
     bindings,
     entry::{to_result, Error, ENOENT},
     logic::tracker::Follow,
+    probes,
 };
 use core::{
     ffi::{c_ulong, CStr},
@@ -130,10 +131,15 @@ impl<O: Observer> Probe<O> {
 }
 
 unsafe extern "C" fn enter<O: Observer>(registers: *mut bindings::Registers) -> bool {
-    O::enter(&Call { registers, _entry: PhantomData }) == Follow::Return
+    let follow = O::enter(&Call { registers, _entry: PhantomData }) == Follow::Return;
+    if follow {
+        probes::step_begins(O::SYMBOL);
+    }
+    follow
 }
 
 unsafe extern "C" fn leave<O: Observer>(returned: c_ulong) {
     // CAST: Each of the functions returns an `int`, in the low half of the register.
     O::leave(returned as i32);
+    probes::step_ends();
 }

@@ -24,6 +24,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/timekeeping.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
@@ -93,6 +94,19 @@ void papr_unlock(unsigned long flags)
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
 NOKPROBE_SYMBOL(papr_unlock);
+
+static noinline void papr_canary(void)
+{
+	barrier();
+}
+
+void papr_call_canary(void)
+{
+	/* Through a pointer, to the global entry point: a kprobe may be before the local one. */
+	void (*volatile canary)(void) = papr_canary;
+
+	canary();
+}
 
 unsigned long papr_probe_argument(struct pt_regs *regs, unsigned int nr)
 {
@@ -196,9 +210,14 @@ static unsigned long work_probe;
  */
 #define ENTRY_BYTES 32
 
+static bool is_request_function(work_func_t function)
+{
+	return work_probe - (unsigned long)function < ENTRY_BYTES;
+}
+
 static bool is_request(const struct work_struct *work)
 {
-	return work_probe - (unsigned long)work->func < ENTRY_BYTES;
+	return is_request_function(work->func);
 }
 
 /* Kernels do not export kallsyms_lookup_name(). A disabled kprobe changes nothing. */
@@ -240,7 +259,12 @@ static void trace_begins(void *unused, struct work_struct *work)
 
 static void trace_ends(void *unused, struct work_struct *work, work_func_t function)
 {
-	traces->ends();
+#ifdef PAPR_HAS_WORK_END_FUNCTION
+	traces->ends(is_request_function(function));
+#else
+	/* Before 5.6, the tracepoint has one argument less. */
+	traces->ends(false);
+#endif
 }
 
 static void trace_cpu_state(void *unused, unsigned int cpu, int reached, int state, int ret)
@@ -312,6 +336,12 @@ void papr_traces_detach(void)
 	detach(points + ARRAY_SIZE(points));
 }
 
+u64 papr_uptime(void)
+{
+	return ktime_get_boottime_seconds();
+}
+NOKPROBE_SYMBOL(papr_uptime);
+
 unsigned long papr_current(void)
 {
 	return (unsigned long)current;
@@ -329,6 +359,15 @@ bool papr_in_interrupt(void)
 	return in_hardirq();
 }
 NOKPROBE_SYMBOL(papr_in_interrupt);
+
+bool papr_has_event_source(void)
+{
+	struct device_node *source;
+
+	source = of_find_node_by_path("/event-sources/hot-plug-events");
+	of_node_put(source);
+	return source;
+}
 
 size_t papr_rtas_property(const char *name, void *to, size_t size)
 {

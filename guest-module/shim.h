@@ -72,6 +72,9 @@ unsigned long papr_probe_missed(const struct papr_probe *probe);
 /* The same for all probes with this name, or for all probes if it is NULL. In any context. */
 unsigned long papr_probes_missed(const char *symbol);
 
+/* Calls papr_canary(), which does nothing: a probe on it shows whether probes fire. */
+void papr_call_canary(void);
+
 /* Returns argument @nr of the probed function, as a register holds it. */
 unsigned long papr_probe_argument(struct pt_regs *regs, unsigned int nr);
 /* Copies @size bytes from the address @from; false if they cannot be read. In any context. */
@@ -97,7 +100,8 @@ bool papr_is_housekeeper_but(u32 cpu);
  * Tracepoints. @interrupted runs when the interrupt for hot plug events has been handled. @queued
  * runs when the kernel has queued a work item for a request, before a worker can take it, and under
  * a lock of the workqueue; @begins in the worker that takes it; @ends in every worker that has done
- * any work item, which may have been freed. @cpu_state runs when a state of CPU hotplug has ended,
+ * any work item, which may have been freed, with whether that was for a request as far as the kernel
+ * says so. @cpu_state runs when a state of CPU hotplug has ended,
  * with the state that the CPU had reached. None may sleep or allocate. Without one of the first
  * four or without the kernel's function for that work, requests cannot be followed: -ENOENT.
  * @cpu_state may be missing.
@@ -106,18 +110,22 @@ struct papr_traces {
 	void (*interrupted)(void);
 	void (*queued)(unsigned long work);
 	void (*begins)(unsigned long work);
-	void (*ends)(void);
+	void (*ends)(bool is_request);
 	void (*cpu_state)(u32 cpu, u32 reached, u32 state, int ret);
 };
 int papr_traces_attach(const struct papr_traces *traces, bool *has_cpu_state);
 /* When this returns, none of the handlers runs, nor will. */
 void papr_traces_detach(void);
 
+/* Seconds since the kernel was booted. */
+u64 papr_uptime(void);
 /* The current task; whether it is the worker of a workqueue; whether an interrupt is handled. */
 unsigned long papr_current(void);
 bool papr_current_is_worker(void);
 bool papr_in_interrupt(void);
 
+/* Whether hot plug events have a source; without one, no request reaches the kernel. */
+bool papr_has_event_source(void);
 /* Copies at most @size bytes of a property of the /rtas node. Returns the number of bytes. */
 size_t papr_rtas_property(const char *name, void *to, size_t size);
 /*

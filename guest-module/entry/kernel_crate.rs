@@ -39,6 +39,7 @@ impl Files {
         dir.read_callback_file(files::PROMISE, self, &|_, to| files::promise(to));
         dir.read_callback_file(files::COUNTERS, self, &|_, to| files::counters(to));
         dir.read_callback_file(files::REFUSALS, self, &|_, to| files::refusals(to));
+        dir.read_callback_file(files::REMOVAL, self, &|_, to| files::removal(to));
         dir.read_callback_file(files::PROBES_FILE, self, &|_, to| files::probes(to));
     }
 }

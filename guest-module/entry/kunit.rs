@@ -17,8 +17,8 @@ mod tests {
             observations::{LmbFlags, ProbeSet},
             outcome::{classify, Hint, Outcome},
             refusal::{Delivery, Refusal},
-            removal::{Removal, Task},
-            request_queue::{RequestQueue, Work},
+            removal::{Begin, Removal, Task},
+            request_queue::{RequestQueue, WaitingRequest, Work},
             retry_queue::RetryQueue,
         },
         wire::{
@@ -30,10 +30,21 @@ mod tests {
         },
     };
     use core::num::NonZeroUsize;
+    use kernel::prelude::*;
 
     const DIMM: [u8; 12] = [2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8];
     const LMB: DrcIndex = DrcIndex(0x8000_0009);
     const TASK: Task = Task(0x1000);
+
+    /// Calls a test with memory for two items, which is freed after that.
+    fn with_room<T: Copy>(item: T, test: impl FnOnce(&'static mut [T])) -> Result {
+        let room = KBox::into_raw(KBox::new([item; 2], GFP_KERNEL)?);
+        // SAFETY: The memory was allocated above, and the test uses it only until it returns.
+        test(unsafe { &mut *room });
+        // SAFETY: The memory was allocated above, and is not used any more.
+        drop(unsafe { KBox::from_raw(room) });
+        Ok(())
+    }
 
     #[test]
     fn request_is_read_from_big_endian_bytes() {
@@ -66,12 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn requests_come_out_in_order_and_lost_ones_say_so() {
-        // SAFETY: The test takes the lock only to change this value.
-        static QUEUE: IrqLock<RequestQueue> = unsafe { IrqLock::new(RequestQueue::new()) };
+    fn requests_come_out_in_order_and_lost_ones_say_so() -> Result {
         let dimm = HotplugRequest::from(DIMM);
         let work = NonZeroUsize::new(0x10).map(Work);
-        let taken = QUEUE.with(|queue| {
+        with_room(WaitingRequest::EMPTY, |room| {
+            let mut queue = RequestQueue::with(room);
             queue.begins(TASK, &dimm, Token(1));
             if let Some(work) = work {
                 queue.queues(TASK, work, dimm, None);
@@ -79,14 +89,15 @@ mod tests {
             queue.ends();
             queue.begins(TASK, &dimm, Token(2));
             queue.ends();
-            [(); 3].map(|()| queue.take().map(|waiting| (waiting.token, waiting.work)))
-        });
-        assert!(taken == [Some((Token(1), work)), Some((Token(2), None)), None]);
+            let taken = [(); 3].map(|()| queue.take().map(|waiting| (waiting.token, waiting.work)));
+            assert!(taken == [Some((Token(1), work)), Some((Token(2), None)), None]);
+        })
     }
 
     #[test]
     fn dimm_that_a_notifier_keeps_is_refused_for_it() {
-        let mut removal = Removal::new(TASK, HotplugRequest::from(DIMM), Token(7), 0);
+        let mut removal =
+            Removal::new(TASK, HotplugRequest::from(DIMM), Token(7), Begin::default());
         removal.lmb_begins(LMB, LmbFlags::ASSIGNED);
         removal.observations.notifiers_end(-16);
         removal.lmb_ends(-16, ProbeSet::default());
@@ -123,20 +134,18 @@ mod tests {
     }
 
     #[test]
-    fn notices_come_out_in_order() {
-        // SAFETY: The test takes the lock only to change this value.
-        static NOTICES: IrqLock<RetryQueue> =
-            unsafe { IrqLock::new(RetryQueue::new(Notice::EMPTY)) };
+    fn notices_come_out_in_order() -> Result {
         let nth = |n: u32| Notice {
             number: n.into(),
             report: Some((Word(n), DrcIndex(n))),
             hint: Some(DrcIndex(u32::MAX)),
             ..Notice::EMPTY
         };
-        let taken = NOTICES.with(|notices| {
+        with_room(Notice::EMPTY, |room| {
+            let mut notices = RetryQueue::with(room);
             assert!(notices.push(nth(1)) && notices.push(nth(2)));
-            [notices.pop(), notices.pop(), notices.pop()]
-        });
-        assert!(taken == [Some(nth(1)), Some(nth(2)), None]);
+            let taken = [notices.pop(), notices.pop(), notices.pop()];
+            assert!(taken == [Some(nth(1)), Some(nth(2)), None]);
+        })
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn create() {
     create!(files::PROMISE, files::promise);
     create!(files::COUNTERS, files::counters);
     create!(files::REFUSALS, files::refusals);
+    create!(files::REMOVAL, files::removal);
     create!(files::PROBES_FILE, files::probes);
 }
 

@@ -23,6 +23,8 @@ const FEATURES: Features = Features::TOKEN.union(Features::STARTED);
 pub enum Answer {
     /// The report is delivered (PUE-G-042).
     Delivered,
+    /// The report is delivered, and the request that it is about has ended.
+    Ended,
     /// The hypervisor takes no reports, and will take none before another boot (PUE-G-040).
     Gone,
     /// The hypervisor does not know of the promise (PUE-G-041).
@@ -124,6 +126,7 @@ impl Arming {
                 Ok(Answer::Gone)
             }
             Status::NOT_ARMED => Ok(Answer::NotArmed),
+            Status::ALREADY => Ok(Answer::Ended),
             _ => Ok(Answer::Delivered),
         }
     }

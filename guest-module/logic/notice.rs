@@ -11,6 +11,7 @@ use crate::wire::{
     drc::DrcIndex,
     hotplug::Resource,
     report::{Opcode, Word},
+    token::Token,
 };
 
 /// What the hypervisor is to be told, in the order of the members.
@@ -28,6 +29,13 @@ pub struct Notice {
     pub disarm: bool,
     /// Whether ARM is to be sent.
     pub arm: bool,
+    /// Whether the result of the removal was not seen. It may have been a release: then the request
+    /// has ended, or the connector is not the guest's any more.
+    pub unseen: bool,
+    /// The connector that the request names, if the result was not seen.
+    pub connector: Option<DrcIndex>,
+    /// The token of the request, if the result was not seen.
+    pub token: Token,
     /// How the refusal was delivered, if nothing more is sent.
     pub delivery: Delivery,
 }
@@ -41,22 +49,29 @@ impl Notice {
         hint: None,
         disarm: false,
         arm: false,
+        unseen: false,
+        connector: None,
+        token: Token::NONE,
         delivery: Delivery::Pending,
     };
 
-    /// Sends what is left of the notice. If firmware is busy, the rest is left for another call.
+    /// Sends what is left of the notice, but for ARM. If firmware is busy, the rest is left for
+    /// another call.
     pub fn tell(&mut self, arming: &mut Arming, rtas: &impl Rtas) -> Result<(), Busy> {
         if let Some((word, connector)) = self.report {
             if self.is_wanted(word, arming) {
                 match arming.report(rtas, connector, word)? {
-                    Answer::Delivered => {
-                        self.hint = None;
-                        self.delivery = Delivery::Reported;
-                    }
+                    Answer::Delivered => self.reported(Delivery::Reported),
+                    Answer::Ended if self.unseen => self.reported(Delivery::Released),
+                    Answer::Ended => self.reported(Delivery::Reported),
                     Answer::Gone => {}
                     // STARTED is followed by the answer, which meets the same: ARM comes after it.
                     Answer::NotArmed => self.arm = word.opcode() != Opcode::STARTED,
                 }
+            }
+            let told = self.delivery != Delivery::Unnamed;
+            if self.unseen && !told && rtas::is_gone(rtas, connector)? {
+                self.delivery = Delivery::Released;
             }
             self.report = None;
         }
@@ -68,11 +83,12 @@ impl Notice {
             arming.disarm(rtas)?;
             self.disarm = false;
         }
-        if self.arm {
-            arming.arm(rtas)?;
-            self.arm = false;
-        }
         Ok(())
+    }
+
+    fn reported(&mut self, delivery: Delivery) {
+        self.hint = None;
+        self.delivery = delivery;
     }
 
     fn is_wanted(&self, word: Word, arming: &Arming) -> bool {

@@ -38,6 +38,8 @@ pub enum Delivery {
     ByModule,
     /// The module sent a report.
     Reported,
+    /// There was no refusal: the guest had given the resource back, unseen.
+    Released,
     /// No hint was sent, because no connector is known for it.
     Unnamed,
     /// No hint was sent, because the connector does not belong to the guest: no null transition is
@@ -69,7 +71,7 @@ impl Delivery {
             Self::ByModule => "module",
             Self::Reported => "report",
             Self::Pending => "pending",
-            Self::Unnamed | Self::Absent | Self::Failed(_) => "none",
+            Self::Released | Self::Unnamed | Self::Absent | Self::Failed(_) => "none",
         }
     }
 }
@@ -90,6 +92,7 @@ impl fmt::Display for Refusal {
             Delivery::ByModule => f.write_str("the hypervisor was told"),
             Delivery::Reported => f.write_str("reported to the hypervisor"),
             Delivery::Pending => f.write_str("firmware is busy, the hypervisor will be told"),
+            Delivery::Released => f.write_str("it was given back after all"),
             Delivery::Unnamed => {
                 f.write_str("the hypervisor cannot be told, no whole device can be named")
             }

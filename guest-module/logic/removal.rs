@@ -14,10 +14,54 @@ use crate::wire::{
     reason::Reason,
     token::Token,
 };
+use core::{ffi::CStr, fmt};
+
+/// The number of functions that can be known to run, each called by the one before.
+const STEPS: usize = 8;
 
 /// A task of the kernel, known by the address of its `task_struct`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task(pub usize);
+
+/// What is known when a removal begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Begin {
+    /// The number of calls that probes have missed.
+    pub missed: u64,
+    /// The time, in seconds since the kernel was booted.
+    pub now: u64,
+}
+
+/// The state of a removal that runs, for people.
+#[derive(Clone, Copy, Debug)]
+pub struct State {
+    resource: Resource,
+    connector: Option<DrcIndex>,
+    token: Token,
+    lmb: Option<DrcIndex>,
+    step: Option<&'static CStr>,
+    seconds: u64,
+}
+
+/// The line of the debugfs file `removal`.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "resource={}", self.resource)?;
+        if let Some(connector) = self.connector {
+            write!(f, " connector={connector}")?;
+        }
+        if self.token.is_some() {
+            write!(f, " token={}", self.token)?;
+        }
+        if let Some(lmb) = self.lmb {
+            write!(f, " lmb={lmb}")?;
+        }
+        if let Some(step) = self.step.and_then(|step| step.to_str().ok()) {
+            write!(f, " step={step}")?;
+        }
+        write!(f, " seconds={}", self.seconds)
+    }
+}
 
 /// A removal from when the kernel's work on its request begins to when that work ends.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +75,11 @@ pub struct Removal {
     /// Observations of the LMB or CPU that is being taken offline.
     pub observations: Observations,
     observed: Observed,
+    /// When the removal began, in seconds since the kernel was booted.
+    since: u64,
+    /// The probed functions that run, the innermost last, as far as there is room.
+    steps: [&'static CStr; STEPS],
+    depth: usize,
     /// What the handler of the resource returned: `dlpar_memory`, `dlpar_cpu` or `dlpar_hp_pmem`.
     handled: Option<i32>,
     /// The number of calls that probes had missed when the removal began.
@@ -44,19 +93,53 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// Returns a removal that begins. `missed` is the number of calls that probes have missed.
-    pub fn new(task: Task, request: HotplugRequest, token: Token, missed: u64) -> Self {
+    /// Returns a removal that begins now. `missed` is the number of calls that probes have missed.
+    pub fn new(
+        task: Task,
+        request: HotplugRequest,
+        token: Token,
+        Begin { missed, now }: Begin,
+    ) -> Self {
         Self {
             task,
             request,
             token,
             observations: Observations::new(),
             observed: Observed::default(),
+            since: now,
+            steps: [c""; STEPS],
+            depth: 0,
             handled: None,
             missed_before: missed,
             releasing: DrcIndex(0),
             removing: DrcIndex(0),
             restoring: DrcIndex(0),
+        }
+    }
+
+    /// Stores that a probed function was entered.
+    pub fn step_begins(&mut self, function: &'static CStr) {
+        if let Some(step) = self.steps.get_mut(self.depth) {
+            *step = function;
+        }
+        self.depth = self.depth.saturating_add(1);
+    }
+
+    /// Stores that the innermost function that runs has returned.
+    pub fn step_ends(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Returns what the debugfs file `removal` shows. `now` is in seconds since the boot.
+    pub fn state(&self, now: u64) -> State {
+        let innermost = self.depth.min(STEPS).checked_sub(1);
+        State {
+            resource: self.request.resource,
+            connector: self.request.target().connector(),
+            token: self.token,
+            lmb: Some(self.removing).filter(|lmb| *lmb != DrcIndex(0)),
+            step: innermost.and_then(|nth| self.steps.get(nth)).copied(),
+            seconds: now.saturating_sub(self.since),
         }
     }
 
@@ -190,6 +273,7 @@ impl Removal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{format, string::ToString};
 
     const WORKER: Task = Task(0x1000);
     const LMB: DrcIndex = DrcIndex(0x8000_0009);
@@ -200,7 +284,7 @@ mod tests {
     }
 
     fn begun() -> Removal {
-        Removal::new(WORKER, dimm(), Token(7), 0)
+        Removal::new(WORKER, dimm(), Token(7), Begin::default())
     }
 
     fn observed(removal: &mut Removal, returned: i32) -> Observed {
@@ -223,14 +307,33 @@ mod tests {
             (Resource(9), ProbeSet::PMEM_HANDLER, Some(errno::EINVAL)),
         ] {
             let request = HotplugRequest { resource, ..dimm() };
-            let mut removal = Removal::new(WORKER, request, Token(7), 0);
+            let mut removal = Removal::new(WORKER, request, Token(7), Begin::default());
             assert_eq!(removal.ends(0, probes).map(|ended| ended.returned), returned);
         }
     }
 
     #[test]
+    fn state_names_the_request_the_lmb_the_innermost_step_and_the_time() {
+        let mut removal = Removal::new(WORKER, dimm(), Token(7), Begin { missed: 0, now: 100 });
+        let request = "resource=memory connector=0x80000008 token=0x0007";
+        assert_eq!(removal.state(100).to_string(), format!("{request} seconds=0"));
+        removal.step_begins(c"dlpar_memory");
+        removal.lmb_begins(LMB, ASSIGNED);
+        for _ in 0..=STEPS {
+            removal.step_begins(c"offline_pages");
+        }
+        let step = format!("{request} lmb=0x80000009 step=offline_pages seconds=12");
+        assert_eq!(removal.state(112).to_string(), step);
+        for _ in 0..=STEPS {
+            removal.step_ends();
+        }
+        let step = format!("{request} lmb=0x80000009 step=dlpar_memory seconds=13");
+        assert_eq!(removal.state(113).to_string(), step);
+    }
+
+    #[test]
     fn removal_during_which_a_probe_missed_a_call_is_blind() {
-        let mut removal = Removal::new(WORKER, dimm(), Token(7), 3);
+        let mut removal = Removal::new(WORKER, dimm(), Token(7), Begin { missed: 3, now: 0 });
         removal.handler_ends(0, false);
         let blind = [3, 4].map(|missed| removal.ends(missed, ProbeSet::default()).unwrap().blind);
         assert_eq!(blind, [false, true]);

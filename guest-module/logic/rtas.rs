@@ -21,6 +21,15 @@ pub trait Rtas {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy(pub Status);
 
+/// Returns whether the guest does not hold a connector any more.
+pub fn is_gone(rtas: &impl Rtas, connector: DrcIndex) -> Result<bool, Busy> {
+    match rtas.entity_sense(connector) {
+        Ok(sense) => Ok(sense != EntitySense::PRESENT),
+        Err(busy) if busy.is_busy() => Err(Busy(busy)),
+        Err(_) => Ok(false),
+    }
+}
+
 /// Sends the hint that the removal of `connector` was refused: the null transition of level 0.
 ///
 /// To unisolate a connector that the guest holds always succeeds (LoPAR, dynamic reconfiguration).

@@ -12,7 +12,7 @@ use super::{
     observations::ProbeSet,
     outcome::{classify, Hint, Outcome},
     refusal::{Delivery, Refusal},
-    removal::{Removal, Task},
+    removal::{Begin, Removal, State, Task},
     request_queue::{Queued, RequestQueue, WaitingRequest, Work},
     retry_queue::RetryQueue,
     rtas::{Busy, Rtas},
@@ -25,6 +25,7 @@ use crate::wire::{
     rtas::Status,
     token::Token,
 };
+use core::mem;
 
 /// Whether a probe is to see the return of the function that was entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,17 @@ impl Follow {
     }
 }
 
+/// The result of [`Tracker::tell`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing is to be told.
+    Nothing,
+    /// A notice was told, and there may be another one.
+    Told,
+    /// ARM is next: [`Tracker::may_arm`] has to be called, with what a canary shows.
+    CheckProbes,
+}
+
 /// The state of the module.
 ///
 /// The methods for probes decide and never call firmware. What is to be told waits in a queue, from
@@ -63,6 +75,14 @@ pub struct Tracker {
     removal: Option<Removal>,
     notices: RetryQueue,
     probes: ProbeSet,
+    /// Whether the probes see every request and its end.
+    is_complete: bool,
+    /// Whether probes do not fire, although they are in force.
+    are_probes_off: bool,
+    /// What the canary showed for the ARM that is next.
+    canary: Option<bool>,
+    /// Whether the kernel's work on a request was seen to begin.
+    work_has_begun: bool,
     /// Firmware was busy: [`Self::tell`] is left to the module's worker.
     is_deferred: bool,
     /// A notice found no room, so the promise has to be made anew.
@@ -71,6 +91,8 @@ pub struct Tracker {
     arm_when_idle: bool,
     /// The number of the last refusal that was written to the kernel log.
     logged: u64,
+    /// What the kernel log says of `are_probes_off`.
+    logged_off: bool,
 }
 
 /// A refusal that has been decided.
@@ -105,10 +127,15 @@ impl Tracker {
             removal: None,
             notices: RetryQueue::new(),
             probes: ProbeSet(0),
+            is_complete: false,
+            are_probes_off: false,
+            canary: None,
+            work_has_begun: false,
             is_deferred: false,
             renewal_due: false,
             arm_when_idle: false,
             logged: 0,
+            logged_off: false,
         }
     }
 
@@ -126,7 +153,8 @@ impl Tracker {
     /// promised to answer (PUE-G-010, PUE-G-011).
     pub fn promise(&mut self, probes: ProbeSet, complete: bool) {
         self.probes = probes;
-        self.post(Notice { disarm: true, arm: complete, ..Notice::EMPTY });
+        self.is_complete = complete;
+        self.post(Notice { disarm: true, arm: true, ..Notice::EMPTY });
     }
 
     /// Decides about one request that has ended or will never begin, when no probe runs any more.
@@ -215,9 +243,31 @@ impl Tracker {
         }
     }
 
+    /// Stores whether probes fire, as a canary showed: a function of the module with a probe. If they
+    /// do not, nothing is promised until they do again (PUE-G-012).
+    pub fn probes_fire(&mut self, fire: bool) {
+        if fire == self.are_probes_off {
+            self.are_probes_off = !fire;
+            self.counters.withdrawn += u64::from(!fire);
+            self.post(Notice { disarm: !fire, arm: fire, ..Notice::EMPTY });
+        }
+    }
+
+    /// Answers [`Progress::CheckProbes`]. If no probe fires, ARM is left out (PUE-G-011).
+    pub fn may_arm(&mut self, fire: bool) {
+        self.are_probes_off = !fire;
+        self.canary = Some(fire);
+    }
+
+    /// Returns whether probes do not fire, although they are in force.
+    pub fn are_probes_off(&self) -> bool {
+        self.are_probes_off
+    }
+
     /// A worker begins with a work item for `request`. Requests before it were lost, and are
-    /// answered first (PUE-G-035). `missed` is the number of calls that probes have missed.
-    pub fn work_begins(&mut self, task: Task, work: Work, request: HotplugRequest, missed: u64) {
+    /// answered first (PUE-G-035).
+    pub fn work_begins(&mut self, task: Task, work: Work, request: HotplugRequest, begin: Begin) {
+        self.work_has_begun = true;
         if self.removal.is_some() {
             self.counters.overlapped += 1;
             return self.renew();
@@ -227,7 +277,7 @@ impl Tracker {
                 self.answer_first();
             }
             if let Some(WaitingRequest { request, token, .. }) = self.requests.take() {
-                self.removal_begins(task, request, token, missed);
+                self.removal_begins(task, request, token, begin);
             }
         } else if request.action == Action::REMOVE {
             // It was queued before the module was loaded, or its arrival was not seen. If an answer
@@ -235,7 +285,7 @@ impl Tracker {
             if self.arming.covers(request.resource) {
                 self.renew();
             }
-            self.removal_begins(task, request, Token::NONE, missed);
+            self.removal_begins(task, request, Token::NONE, begin);
         }
     }
 
@@ -244,6 +294,15 @@ impl Tracker {
     pub fn work_ends(&mut self, task: Task, missed: u64) {
         if let Some(removal) = self.removal.take_if(|removal| removal.task == task) {
             self.conclude(removal, missed);
+        }
+    }
+
+    /// A worker has done a work item for a request. If it was not seen to begin, it had begun before
+    /// the module was loaded. A hint that the kernel sent for it is no outcome while the class is
+    /// armed, so the promise is made anew.
+    pub fn request_ends(&mut self) {
+        if !mem::replace(&mut self.work_has_begun, false) && !self.arming.armed().0.is_empty() {
+            self.renew();
         }
     }
 
@@ -265,39 +324,61 @@ impl Tracker {
         self.removal.as_mut()
     }
 
+    /// Returns the state of the removal that is followed. `now` is in seconds since the boot.
+    pub fn removal_state(&self, now: u64) -> Option<State> {
+        self.removal.as_ref().map(|removal| removal.state(now))
+    }
+
     /// Returns the probes that are in force.
     pub fn probes(&self) -> ProbeSet {
         self.probes
     }
 
-    /// Tells the hypervisor the oldest notice. Returns whether there may be another one for which
-    /// this may be called; if firmware is busy, the rest is left to the module's worker.
-    pub fn tell_now(&mut self, rtas: &impl Rtas) -> bool {
+    /// Tells the hypervisor the oldest notice. If firmware is busy, the rest is left to the module's
+    /// worker.
+    pub fn tell_now(&mut self, rtas: &impl Rtas) -> Progress {
         if self.is_deferred {
-            return false;
+            return Progress::Nothing;
         }
-        let told = self.tell(rtas);
-        self.is_deferred = told.is_err();
-        told == Ok(true)
+        self.tell(rtas).unwrap_or_else(|Busy(_)| {
+            self.is_deferred = true;
+            Progress::Nothing
+        })
     }
 
-    /// Tells the hypervisor the oldest notice. Returns whether there was one. If firmware is busy,
-    /// what is left of the notice stays the oldest.
-    pub fn tell(&mut self, rtas: &impl Rtas) -> Result<bool, Busy> {
+    /// Tells the hypervisor the oldest notice. If firmware is busy, what is left of the notice stays
+    /// the oldest.
+    pub fn tell(&mut self, rtas: &impl Rtas) -> Result<Progress, Busy> {
         self.post_what_is_due();
-        let Some(notice) = self.notices.first_mut() else { return Ok(false) };
+        let Some(notice) = self.notices.first_mut() else { return Ok(Progress::Nothing) };
         notice.tell(&mut self.arming, rtas)?;
+        if notice.arm && self.is_complete {
+            match self.canary.take() {
+                None => return Ok(Progress::CheckProbes),
+                Some(true) => self.arming.arm(rtas)?,
+                Some(false) => {}
+            }
+        }
         self.is_deferred = false;
-        let (number, delivery) = (notice.number, notice.delivery);
-        self.notices.pop();
-        self.delivered(number, delivery);
-        Ok(true)
+        if let Some(told) = self.notices.pop() {
+            self.delivered(&told);
+        }
+        Ok(Progress::Told)
     }
 
     /// Returns whether the module's worker has something to do: to tell what firmware was too busy
     /// for, or to log.
     pub fn is_unsettled(&self) -> bool {
-        self.is_deferred || self.logged != self.history.newest()
+        self.is_deferred
+            || self.logged != self.history.newest()
+            || self.logged_off != self.are_probes_off
+    }
+
+    /// Returns whether probes are off, if the kernel log does not say so.
+    pub fn next_switch_to_log(&mut self) -> Option<bool> {
+        let changed = self.logged_off != self.are_probes_off;
+        self.logged_off = self.are_probes_off;
+        changed.then_some(self.are_probes_off)
     }
 
     /// Returns the next refusal for the kernel log, unless it is not delivered yet.
@@ -317,8 +398,8 @@ impl Tracker {
     }
 
     /// Follows a removal from here on.
-    fn removal_begins(&mut self, task: Task, request: HotplugRequest, token: Token, missed: u64) {
-        self.removal = Some(Removal::new(task, request, token, missed));
+    fn removal_begins(&mut self, task: Task, request: HotplugRequest, token: Token, begin: Begin) {
+        self.removal = Some(Removal::new(task, request, token, begin));
         self.report(&request, Report::Started { token });
     }
 
@@ -365,16 +446,23 @@ impl Tracker {
     /// sent a hint. A report does no harm: if the device was given back, the request has ended.
     fn answer_unseen(&mut self, request: &HotplugRequest, token: Token) {
         self.counters.unseen += 1;
-        let cause = Cause::of(Reason::UNATTRIBUTED, 0);
-        self.refuse(&Refused::unseen(request, token, cause, Hint::Impossible));
+        let errno = Errno(0);
+        let report = Report::Refused { token, reason: Reason::UNATTRIBUTED, errno };
+        self.post(Notice {
+            resource: request.resource,
+            report: Some((report.word(), lowest(request))),
+            unseen: true,
+            connector: request.target().connector(),
+            token,
+            delivery: Delivery::Unnamed,
+            ..Notice::EMPTY
+        });
     }
 
     /// Stores a refusal, and posts the notice of it.
     fn refuse(&mut self, refused: &Refused<'_>) {
         let Refused { request, token, cause, lmb, connector, hint } = *refused;
-        self.counters.requests += 1;
-        self.counters.refused += 1;
-        let number = self.history.add(&Refusal {
+        let number = self.add(&Refusal {
             resource: request.resource,
             connector: request.target().connector(),
             lmb,
@@ -427,7 +515,7 @@ impl Tracker {
             self.renewal_due = true;
             self.counters.withdrawn += 1;
         }
-        self.delivered(notice.number, Delivery::Failed(Status::BUSY));
+        self.delivered(&Notice { delivery: Delivery::Failed(Status::BUSY), ..notice });
     }
 
     /// Adds the notice whose time has come, if there is no other one.
@@ -447,20 +535,44 @@ impl Tracker {
         }
     }
 
-    /// Stores how a refusal was delivered. `number` is 0 if the notice was about none.
-    fn delivered(&mut self, number: u64, delivery: Delivery) {
+    /// Stores a refusal. Returns its number.
+    fn add(&mut self, refusal: &Refusal) -> u64 {
+        self.counters.requests += 1;
+        self.counters.refused += 1;
+        self.history.add(refusal)
+    }
+
+    /// Stores that the hypervisor was told of a removal whose result was not seen. Returns the number
+    /// of the refusal, 0 if it was a release.
+    fn add_unseen(&mut self, notice: &Notice) -> u64 {
+        if notice.delivery == Delivery::Released {
+            self.counters.requests += 1;
+            self.counters.released += 1;
+            return 0;
+        }
+        self.add(&Refusal {
+            resource: notice.resource,
+            connector: notice.connector,
+            token: notice.token,
+            ..Refusal::EMPTY
+        })
+    }
+
+    /// Stores how the refusal of a notice was delivered, if it is about one.
+    fn delivered(&mut self, notice: &Notice) {
+        let number = if notice.unseen { self.add_unseen(notice) } else { notice.number };
         if number == 0 {
             return;
         }
-        self.history.deliver(number, delivery);
-        match delivery {
+        self.history.deliver(number, notice.delivery);
+        match notice.delivery {
             Delivery::Reported => self.counters.reported += 1,
             Delivery::ByKernel => self.counters.told_by_kernel += 1,
             Delivery::ByModule => self.counters.told_by_module += 1,
             Delivery::Unnamed | Delivery::Absent | Delivery::Failed(_) => {
                 self.counters.not_told += 1;
             }
-            Delivery::Pending => {}
+            Delivery::Pending | Delivery::Released => {}
         }
     }
 }

@@ -8,13 +8,13 @@
 use super::{
     current_task,
     event::{logged, Event},
-    is_followed, steps_missed, FOLLOWED,
+    is_followed, probes_fire, steps_missed, FOLLOWED,
 };
 use crate::{
     bindings,
     entry::{to_result, Error},
     log,
-    logic::{observations::ProbeSet, request_queue::Work},
+    logic::{observations::ProbeSet, removal::Begin, request_queue::Work},
     report,
     return_probe::{calls_missed, read},
     wire::hotplug::HotplugRequest,
@@ -80,7 +80,11 @@ fn work_at(address: c_ulong) -> Option<Work> {
 
 unsafe extern "C" fn interrupted() {
     let (task, missed, logged) = (current_task(), calls_missed::<Event>(), logged());
-    TRACKER.with(|tracker| tracker.interrupt_ends(task, missed, logged));
+    let fire = probes_fire();
+    TRACKER.with(|tracker| {
+        tracker.interrupt_ends(task, missed, logged);
+        tracker.probes_fire(fire);
+    });
     report::tell();
 }
 
@@ -96,9 +100,11 @@ unsafe extern "C" fn queued(item: c_ulong) {
 unsafe extern "C" fn begins(item: c_ulong) {
     let Some(work) = work_at(item) else { return };
     let Some(request) = request_of(work) else { return };
-    let (task, missed) = (current_task(), steps_missed());
+    // SAFETY: The function may be called in any context.
+    let now = unsafe { bindings::papr_uptime() };
+    let (task, begin) = (current_task(), Begin { missed: steps_missed(), now });
     let begun = TRACKER.with(|tracker| {
-        tracker.work_begins(task, work, request, missed);
+        tracker.work_begins(task, work, request, begin);
         tracker.removal_of(task).is_some()
     });
     if begun {
@@ -107,13 +113,22 @@ unsafe extern "C" fn begins(item: c_ulong) {
     report::tell();
 }
 
-unsafe extern "C" fn ends() {
-    if is_followed() {
+unsafe extern "C" fn ends(is_request: bool) {
+    if is_request || is_followed() {
         FOLLOWED.store(0, Relaxed);
-        let (task, missed) = (current_task(), steps_missed());
-        TRACKER.with(|tracker| tracker.work_ends(task, missed));
+        let (task, missed, fire) = (current_task(), steps_missed(), probes_fire());
+        TRACKER.with(|tracker| {
+            tracker.work_ends(task, missed);
+            if is_request {
+                tracker.request_ends();
+            }
+            tracker.probes_fire(fire);
+        });
         report::tell();
         report::write();
+    } else if report::are_probes_off() && probes_fire() {
+        TRACKER.with(|tracker| tracker.probes_fire(true));
+        report::tell();
     }
 }
 

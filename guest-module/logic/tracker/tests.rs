@@ -66,7 +66,7 @@ fn work(address: usize) -> Work {
 
 /// Begins a removal whose request no probe saw arrive.
 fn begin(tracker: &mut Tracker, request: HotplugRequest) {
-    tracker.work_begins(WORKER, work(0x5000), request, 0);
+    tracker.work_begins(WORKER, work(0x5000), request, Begin::default());
 }
 
 fn removal(tracker: &mut Tracker) -> &mut Removal {
@@ -82,7 +82,13 @@ fn end(tracker: &mut Tracker, returned: i32, firmware: &Firmware) {
 
 /// Tells what was decided, as the module does after each probe.
 fn tell(tracker: &mut Tracker, firmware: &Firmware) {
-    while tracker.tell_now(firmware) {}
+    loop {
+        match tracker.tell_now(firmware) {
+            Progress::Told => {}
+            Progress::CheckProbes => tracker.may_arm(true),
+            Progress::Nothing => return,
+        }
+    }
 }
 
 /// Takes an LMB offline, with this result.
@@ -104,8 +110,9 @@ fn settle(tracker: &mut Tracker, firmware: &Firmware) -> (Vec<Refusal>, Vec<i32>
     let mut pauses = vec![];
     loop {
         match tracker.tell(firmware) {
-            Ok(true) => {}
-            Ok(false) => break,
+            Ok(Progress::Told) => {}
+            Ok(Progress::CheckProbes) => tracker.may_arm(true),
+            Ok(Progress::Nothing) => break,
             Err(Busy(status)) => pauses.push(status.0),
         }
     }
@@ -198,7 +205,7 @@ fn task_that_does_not_make_the_removal_has_no_part_in_it() {
 fn second_removal_at_the_same_time_is_counted_as_overlapped_and_not_relied_on() {
     let mut tracker = tracker();
     begin(&mut tracker, dimm());
-    tracker.work_begins(INTERRUPTED, work(0x6000), dimm(), 0);
+    tracker.work_begins(INTERRUPTED, work(0x6000), dimm(), Begin::default());
     assert!(tracker.removal_of(INTERRUPTED).is_none());
     assert_eq!((tracker.counters.overlapped, tracker.counters.withdrawn), (1, 1));
 }
@@ -235,7 +242,7 @@ fn request_that_comes_to_stand_where_the_one_before_stood_is_not_answered_in_its
     let work = work(0x5000);
     arrive(&mut tracker, work, &firmware);
     for requests in [1, 2] {
-        tracker.work_begins(WORKER, work, dimm(), 0);
+        tracker.work_begins(WORKER, work, dimm(), Begin::default());
         lmb(&mut tracker, FIRST, -16);
         removal(&mut tracker).handler_ends(-22, false);
         arrive(&mut tracker, work, &firmware);
@@ -244,8 +251,9 @@ fn request_that_comes_to_stand_where_the_one_before_stood_is_not_answered_in_its
         assert_eq!((tracker.counters.requests, tracker.counters.unseen), (requests, 0));
     }
     // No probe sees what this one returns.
-    tracker.work_begins(WORKER, work, dimm(), 0);
+    tracker.work_begins(WORKER, work, dimm(), Begin::default());
     tracker.work_ends(WORKER, 0);
+    tell(&mut tracker, &firmware);
     assert_eq!((tracker.counters.requests, tracker.counters.unseen), (3, 1));
 }
 

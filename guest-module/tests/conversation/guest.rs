@@ -18,11 +18,11 @@ use papr_unplug_guest::logic::{
     notice::Notice,
     observations::{LmbFlags, ProbeSet},
     refusal::Refusal,
-    removal::{Removal, Task},
+    removal::{Begin, Removal, Task},
     request_queue::{self, WaitingRequest},
     retry_queue,
     rtas::{Busy, Rtas},
-    tracker::{Follow, Tracker},
+    tracker::{Follow, Progress, Tracker},
 };
 use std::{
     collections::{HashSet, VecDeque},
@@ -55,6 +55,8 @@ pub(crate) enum Plan {
     Refuse(Reason, Errno),
     /// The last connector refuses, and no probe sees the removal.
     RefuseUnseen,
+    /// Every connector is given back, and no probe sees the removal.
+    ReleaseUnseen,
     /// The first LMB is given back, the others are not, and the kernel returns success.
     Half,
 }
@@ -72,6 +74,8 @@ pub(crate) struct Guest {
     lost: HashSet<DrcIndex>,
     next: usize,
     arrivals_unseen: u64,
+    /// Whether probes fire.
+    pub(crate) fires: bool,
     /// The number of requests for which the module has room.
     pub(crate) room: usize,
     /// Whether the module knows where the kernel reads the log of an event.
@@ -94,6 +98,7 @@ impl Guest {
             lost: HashSet::new(),
             next: 0xC001_0000,
             arrivals_unseen: 0,
+            fires: true,
             room: request_queue::CAPACITY,
             knows_the_log: false,
         };
@@ -140,7 +145,13 @@ impl Guest {
 
     /// Tells what was decided, as the module does after each probe.
     fn tell(&mut self, hypervisor: &Hypervisor) {
-        while self.tracker.tell_now(hypervisor) {}
+        loop {
+            match self.tracker.tell_now(hypervisor) {
+                Progress::Told => {}
+                Progress::CheckProbes => self.tracker.may_arm(self.fires),
+                Progress::Nothing => return,
+            }
+        }
     }
 
     /// Delivers the oldest event to the kernel. Returns whether there was one.
@@ -154,11 +165,11 @@ impl Guest {
 
         let token = token_of(section);
         let is_seen = !matches!(arrival, Arrival::QueuedUnseen | Arrival::DroppedUnseen);
-        if is_seen {
+        if is_seen && self.fires {
             let follow = self.tracker.event_begins(INTERRUPTED, &asked, token);
             assert_eq!(follow, Follow::Return);
             self.knows_the_log = true;
-        } else {
+        } else if self.fires {
             self.arrivals_unseen += 1;
         }
         let logged = self.knows_the_log.then_some((asked, token));
@@ -166,11 +177,12 @@ impl Guest {
             self.tracker.work_is_queued(INTERRUPTED, item, asked, logged);
             self.queue.push_back(Work { item, request: ask.request, asked });
         }
-        if is_seen {
+        if is_seen && self.fires {
             self.tracker.event_ends();
             self.tell(hypervisor);
         }
         self.tracker.interrupt_ends(INTERRUPTED, self.arrivals_unseen, logged);
+        self.tracker.probes_fire(self.fires);
         self.tell(hypervisor);
         true
     }
@@ -178,13 +190,15 @@ impl Guest {
     /// Has the kernel's worker make the oldest removal. Returns its request.
     pub(crate) fn work(&mut self, hypervisor: &Hypervisor, plan: Plan) -> Option<RequestId> {
         let Work { item, request, asked } = self.queue.pop_front()?;
-        self.tracker.work_begins(WORKER, item, asked, 0);
+        self.tracker.work_begins(WORKER, item, asked, Begin::default());
         self.tell(hypervisor);
         let returned = self.make(hypervisor, &asked, plan);
-        if plan != Plan::RefuseUnseen {
+        if self.fires && !matches!(plan, Plan::RefuseUnseen | Plan::ReleaseUnseen) {
             self.removal().handler_ends(returned, false);
         }
         self.tracker.work_ends(WORKER, 0);
+        self.tracker.request_ends();
+        self.tracker.probes_fire(self.fires);
         self.tell(hypervisor);
         Some(request)
     }
@@ -192,15 +206,18 @@ impl Guest {
     /// Has the kernel's worker begin the oldest removal. Returns its request.
     pub(crate) fn hang(&mut self, hypervisor: &Hypervisor) -> RequestId {
         let work = self.queue.pop_front().unwrap();
-        self.tracker.work_begins(WORKER, work.item, work.asked, 0);
+        self.tracker.work_begins(WORKER, work.item, work.asked, Begin::default());
         self.tell(hypervisor);
         work.request
     }
 
     /// Ends the removal of [`Self::hang`], which is refused.
     pub(crate) fn give_up(&mut self, hypervisor: &Hypervisor) {
-        self.removal().handler_ends(-22, false);
+        if let Some(removal) = self.tracker.removal_of(WORKER) {
+            removal.handler_ends(-22, false);
+        }
         self.tracker.work_ends(WORKER, 0);
+        self.tracker.request_ends();
         self.tell(hypervisor);
     }
 
@@ -214,14 +231,22 @@ impl Guest {
     pub(crate) fn settle(&mut self, hypervisor: &Hypervisor) -> Vec<Refusal> {
         loop {
             match self.tracker.tell(hypervisor) {
-                Ok(true) => {}
-                Ok(false) => break,
+                Ok(Progress::Told) => {}
+                Ok(Progress::CheckProbes) => self.tracker.may_arm(self.fires),
+                Ok(Progress::Nothing) => break,
                 Err(Busy(status)) => hypervisor.pause(status),
             }
         }
         let logged = std::iter::from_fn(|| self.tracker.next_to_log()).collect();
+        self.tracker.next_switch_to_log();
         assert!(!self.tracker.is_unsettled());
         logged
+    }
+
+    /// Has the module call its canary, as it does while probes are off.
+    pub(crate) fn canary(&mut self, hypervisor: &Hypervisor) {
+        self.tracker.probes_fire(self.fires);
+        self.tell(hypervisor);
     }
 
     fn removal(&mut self) -> &mut Removal {
@@ -240,7 +265,9 @@ impl Guest {
             .collect();
         match plan {
             _ if held.is_empty() => return if count == 1 && first.0 >> 28 == 1 { -19 } else { 0 },
-            Plan::Release => held.iter().for_each(|drc| self.release(hypervisor, *drc)),
+            Plan::Release | Plan::ReleaseUnseen => {
+                held.iter().for_each(|drc| self.release(hypervisor, *drc))
+            }
             Plan::Half => self.release(hypervisor, held[0]),
             Plan::RefuseUnseen => return -22,
             Plan::Refuse(reason, errno) => return self.refuse(hypervisor, &held, reason, errno),

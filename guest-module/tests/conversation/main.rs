@@ -242,6 +242,60 @@ fn request_that_no_probe_saw_come_is_answered_by_the_token_in_the_log_once_one_w
     assert_eq!(guest.tracker.counters.withdrawn, 0);
 }
 
+/// PUE-G-011, PUE-G-012: probes are switched off, which no count of missed calls shows.
+#[test]
+fn probes_that_are_off_withdraw_the_promise_at_the_next_event_until_they_are_on() {
+    let hypervisor = Hypervisor::new();
+    let mut guest = Guest::load(&hypervisor);
+    guest.fires = false;
+    hypervisor.device_del(OTHER_DIMM);
+    guest.interrupt(&hypervisor, Arrival::Queued);
+    assert_eq!(hypervisor.armed().0, Classes::empty());
+    guest.work(&hypervisor, REFUSE);
+    assert_eq!(guest.tracker.counters.withdrawn, 2);
+    guest.reload(&hypervisor);
+    assert_eq!(hypervisor.armed().0, Classes::empty());
+
+    guest.fires = true;
+    guest.canary(&hypervisor);
+    assert_eq!(hypervisor.armed().0, COVERED);
+    hypervisor.device_del(OTHER_DIMM);
+    guest.interrupt(&hypervisor, Arrival::Queued);
+    guest.work(&hypervisor, REFUSE);
+    assert_eq!(refusals(&hypervisor).last().map(|refusal| refusal.3), Some(Evidence::Token));
+    assert_eq!(hypervisor.open(), []);
+}
+
+/// PUE-G-036: the request has ended when the module comes to say that nothing is known of it.
+#[test]
+fn release_that_no_probe_saw_is_counted_as_one_armed_or_not() {
+    for armed in [true, false] {
+        let hypervisor = Hypervisor::new();
+        let mut guest = if armed { Guest::load(&hypervisor) } else { Guest::boot() };
+        hypervisor.device_del(OTHER_DIMM);
+        guest.interrupt(&hypervisor, Arrival::Queued);
+        guest.work(&hypervisor, Plan::ReleaseUnseen);
+        assert_eq!(guest.settle(&hypervisor), []);
+        let counters = &guest.tracker.counters;
+        assert_eq!((counters.requests, counters.released, counters.refused), (1, 1, 0));
+    }
+}
+
+/// PUE-G-050: the kernel's hint comes after ARM.
+#[test]
+fn removal_that_runs_while_the_module_is_loaded_is_not_left_open() {
+    let hypervisor = Hypervisor::new();
+    let mut guest = Guest::load(&hypervisor);
+    hypervisor.device_del(DIMM);
+    guest.interrupt(&hypervisor, Arrival::Queued);
+    guest.hang(&hypervisor);
+    guest.unload(&hypervisor);
+    guest.reload(&hypervisor);
+    let before = hypervisor.reports().len();
+    guest.give_up(&hypervisor);
+    assert_eq!(hypervisor.reports()[before..], [0x4000_0000, 0x2003_0046]);
+}
+
 /// PUE-G-012
 #[test]
 fn more_requests_than_there_is_room_for_withdraw_the_promise_until_all_are_answered() {

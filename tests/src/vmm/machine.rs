@@ -15,6 +15,8 @@ pub enum Machine {
     PseriesWithoutSetIndicator,
     /// pseries with two threads in each core.
     PseriesOfTwoThreads,
+    /// pseries without an event source for hot plug events.
+    PseriesWithoutHotplugEvents,
     /// powernv: a machine without a hypervisor.
     Powernv,
 }
@@ -53,6 +55,9 @@ const PSERIES_FOR_LONG: &str = "\
 
 const PSERIES_WITH_ROOM: &str = "-machine pseries -cpu power9 -smp 1,maxcpus=8 -m 4G,slots=4,maxmem=72G";
 
+const WITHOUT_HOTPLUG_EVENTS: &str = "\
+    -machine pseries,modern-hotplug-events=off -cpu power9 -smp 1,maxcpus=8 -m 2G,slots=4,maxmem=8G";
+
 const TWO_THREADS: &str = "\
     -machine pseries -cpu power9 -smp 2,threads=2,cores=4,maxcpus=8 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-7,memdev=ram0 -numa node,nodeid=1";
@@ -81,6 +86,7 @@ impl Machine {
             Self::PseriesWithRoom => (PSERIES_WITH_ROOM, firmware.options()),
             Self::PseriesWithoutSetIndicator => (PSERIES, &WITHOUT_SET_INDICATOR),
             Self::PseriesOfTwoThreads => (TWO_THREADS, firmware.options()),
+            Self::PseriesWithoutHotplugEvents => (WITHOUT_HOTPLUG_EVENTS, firmware.options()),
             Self::Powernv => (POWERNV, &[]),
         };
         machine.split_whitespace().chain(firmware.iter().copied())

@@ -140,3 +140,53 @@ fn reports_are_taken_from_each_processor() {
         Ok(())
     });
 }
+
+/// PUE-G-011, PUE-G-012: the kernel's switch for all kprobes; it counts no call as missed.
+#[test]
+fn promise_is_withdrawn_while_probes_are_off_and_made_again_when_they_are_on() {
+    story(Pairing::OURS, |vm| {
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.veto_offlining()?;
+        vm.guest.sh("echo 0 > /sys/kernel/debug/kprobes/enabled")?;
+        vm.request_untraced(&dimm)?;
+        vm.await_armed(&[])?;
+        assert_eq!(vm.pending()?[0]["promised"], json!(false));
+        assert!(vm.probes()?.iter().all(|probe| !probe.state.starts_with("active")));
+
+        vm.guest.sh("echo 1 > /sys/kernel/debug/kprobes/enabled")?;
+        vm.await_armed(&["cpu", "memory"])?;
+        let seen = vm.request_untraced(&dimm)?;
+        vm.await_outcome(&seen)?;
+        // The answer also ends the first request, which is not promised any more (PUE-V-037).
+        let events = vm.events_about(&seen)?;
+        let sources: Vec<_> = events.iter().map(|event| event.body.data("source")).collect();
+        assert_eq!(sources, [Some(&json!("inferred")), Some(&json!(BY_TOKEN))]);
+        assert_eq!(vm.counters()?.get("withdrawn"), 1);
+        Ok(())
+    });
+}
+
+/// PUE-G-010: where probes are off when the module is loaded, nothing is promised until they are on.
+#[test]
+fn module_that_is_loaded_while_probes_are_off_promises_nothing_until_they_are_on() {
+    story(Pairing::OURS, |vm| {
+        vm.unload_module()?;
+        vm.guest.sh("echo 0 > /sys/kernel/debug/kprobes/enabled")?;
+        vm.load_module()?;
+        assert_eq!(vm.armed()?, json!([]));
+        vm.guest.sh("echo 1 > /sys/kernel/debug/kprobes/enabled")?;
+        vm.await_armed(&["cpu", "memory"])
+    });
+}
+
+/// PUE-G-011: without an event source, no request reaches the kernel.
+#[test]
+fn nothing_is_promised_where_hot_plug_events_have_no_source() {
+    let machine = Machine::PseriesWithoutHotplugEvents;
+    story_on(Pairing::OURS, machine, &Start::default(), |vm| {
+        assert_eq!(vm.armed()?, json!([]));
+        let said = "no source of hot plug events: no answer can be promised";
+        assert!(vm.kernel_log()?.iter().any(|line| line.contains(said)));
+        Ok(())
+    });
+}

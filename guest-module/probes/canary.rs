@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Canary: a probe on a function of the module, which shows whether probes fire.
+//!
+//! Probes can be switched off while they are registered: `sysctl kernel.ftrace_enabled=0`,
+//! `/sys/kernel/debug/kprobes/enabled`, or ftrace after an error. The kernel counts no call as missed
+//! then.
+
+use crate::{
+    bindings,
+    logic::tracker::Follow,
+    return_probe::{calls_missed, Call, Observer},
+};
+use core::{
+    ffi::CStr,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+/// The number of times that the function returned under its probe.
+static FIRED: AtomicU32 = AtomicU32::new(0);
+
+/// The probe.
+pub(super) struct Canary;
+
+impl Observer for Canary {
+    const SYMBOL: &'static CStr = c"papr_canary";
+
+    fn enter(_call: &Call<'_>) -> Follow {
+        Follow::Return
+    }
+
+    fn leave(_returned: i32) {
+        FIRED.fetch_add(1, Relaxed);
+    }
+}
+
+/// Calls the function, and returns whether its probe fired. In the handler of another probe it may
+/// not, and then the kernel counts the call as missed. Not under the module's lock.
+pub(crate) fn probes_fire() -> bool {
+    let before = (FIRED.load(Relaxed), calls_missed::<Canary>());
+    // SAFETY: The function does nothing.
+    unsafe { bindings::papr_call_canary() };
+    before != (FIRED.load(Relaxed), calls_missed::<Canary>())
+}
