@@ -69,12 +69,12 @@ pub struct Size {
 /// Loads each build of the module and reads its sizes.
 pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
     let mut vm = Vm::launch(artifacts, Pairing::STOCK, "cost.sizes")?.up()?;
-    let faces = [
+    let builds = [
         ("kernel-crate", Some(&artifacts.module), Vm::load_module as fn(&mut Vm) -> Result<()>),
         ("standalone", artifacts.module_standalone.as_ref(), Vm::load_standalone_module),
     ];
     let mut sizes = Vec::new();
-    for (build, module, load) in faces {
+    for (build, module, load) in builds {
         let Some(module) = module else { continue };
         load(&mut vm)?;
         let loaded = vm.guest.sh("cat /sys/module/papr_unplug/coresize")?.trim().parse()?;
