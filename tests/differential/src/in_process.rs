@@ -96,6 +96,7 @@ impl InProcess {
 
     fn take(&mut self, step: &Step) -> Result<Response> {
         let present = step.device().is_some_and(|device| self.has(device));
+        let has_room = step.device().is_some_and(|device| self.has_room_for(device));
         let Self { tracker, events, .. } = self;
         Ok(match *step {
             Step::Set(indicator, index, value) => {
@@ -114,21 +115,18 @@ impl InProcess {
             Step::TakeEvent => {
                 self.queue.pop_front().map_or(Response::NoEvent, |queued| Response::Event(queued.section))
             }
-            Step::Remove(_) if !present => Response::Rejected("no such device".to_owned()),
-            Step::Remove(device) => match tracker.request(DrcIndex(device.first()), events) {
-                Ok(requested) => {
-                    if let Requested::Ask(Ask { device, token, request, .. }) = requested {
-                        self.queue.push_back(Queued::new(device.connectors, 2, token, Some(request)));
-                    }
-                    Response::Accepted
-                }
-                Err(error) => Response::Rejected(error.to_string()),
-            },
-            Step::Add(_) if present => Response::Rejected("duplicate device".to_owned()),
+            Step::Remove(device) if !present || !device.is_removable() => {
+                Response::Rejected("no such device, or one that stays".to_owned())
+            }
+            Step::Remove(device) => self.remove(device),
+            Step::Add(_) if present || !has_room => {
+                Response::Rejected("duplicate device, or no place for it".to_owned())
+            }
             Step::Add(device) => {
+                self.add_connectors_of(device)?;
                 let connectors = span(device.first(), device.count())?;
-                tracker.plug(connectors)?;
-                self.queue.push_back(Queued::new(connectors, 1, Token::NONE, None));
+                self.tracker.plug(connectors)?;
+                self.announce(device)?;
                 Response::Accepted
             }
             Step::Reset => {
@@ -140,12 +138,96 @@ impl InProcess {
     }
 }
 
+/// What QEMU does around the crate when devices come and go.
+impl InProcess {
+    /// Requests the removal of a device: of a function other than 0, withheld; of function 0, with the others of its slot.
+    fn remove(&mut self, device: Device) -> Response {
+        let first = DrcIndex(device.first());
+        let Self { tracker, events, .. } = self;
+        let requested = match device {
+            Device::Function1 => tracker.withhold(first, events).map(|requested| vec![requested]),
+            Device::Function0 => {
+                let both = [DrcIndex(Device::Function1.first()), first];
+                let present: Vec<_> = both.into_iter().filter(|first| tracker.device(*first).is_some()).collect();
+                tracker.request_together(&present, events)
+            }
+            _ => tracker.request(first, events).map(|requested| vec![requested]),
+        };
+        let requested = match requested {
+            Ok(requested) => requested,
+            Err(error) => return Response::Rejected(error.to_string()),
+        };
+        for requested in requested {
+            if let Requested::Ask(Ask { device, token, request, .. }) = requested {
+                self.queue.push_back(Queued::new(device.connectors, 2, token, Some(request)));
+            }
+        }
+        Response::Accepted
+    }
+
+    /// True if the device's bus exists, and takes it: the functions of a slot come before function 0.
+    fn has_room_for(&self, device: Device) -> bool {
+        let parent = Device::ALL.into_iter().find(|parent| parent.children().contains(&device));
+        let bus = if device == Device::Behind { Some(Device::Bridge) } else { parent };
+        bus.is_none_or(|bus| self.has(bus)) && !(device == Device::Function1 && self.has(Device::Function0))
+    }
+
+    /// Adds the connectors of the buses that come with a device.
+    fn add_connectors_of(&mut self, device: Device) -> Result<()> {
+        let children: &[Device] = match device {
+            Device::Phb => &[Device::Bridge, Device::OnRoot],
+            Device::Bridge => &[Device::Behind],
+            _ => &[],
+        };
+        for child in children {
+            let connectors = span(child.first(), child.count())?;
+            if self.tracker.state(connectors.first()).is_none() {
+                self.tracker.add_connectors(Resource::PCI, connectors)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues the hot plug events of a device that was plugged.
+    fn announce(&mut self, device: Device) -> Result<()> {
+        let announced: &[Device] = match device {
+            Device::Function1 => &[],
+            Device::Function0 => &[Device::Function0, Device::Function1],
+            _ => &[device],
+        };
+        let announced: Vec<_> = announced.iter().filter(|device| self.has(**device)).collect();
+        for device in announced {
+            let connectors = span(device.first(), device.count())?;
+            self.queue.push_back(Queued::new(connectors, 1, Token::NONE, None));
+        }
+        Ok(())
+    }
+
+    /// Takes away what was attached to a device that is gone, with its connectors.
+    fn take_children(&mut self, device: Device) -> Result<Vec<DeviceEvent>> {
+        let mut gone = Vec::new();
+        for child in device.children() {
+            let connectors = span(child.first(), child.count())?;
+            if self.tracker.unplug(connectors.first(), &mut self.events) {
+                gone.push(DeviceEvent { device: *child, kind: EventKind::Deleted });
+            }
+            if self.tracker.state(connectors.first()).is_some() {
+                self.tracker.remove_connectors(connectors)?;
+            }
+            self.queue.retain(|queued| queued.connectors != connectors);
+            self.begun.remove(&child.first());
+        }
+        Ok(gone)
+    }
+}
+
 impl Party for InProcess {
     /// Numbers of requests and tokens go on, as in a VMM that keeps running.
     fn renew(&mut self) -> Result<()> {
         self.play(&Step::DISARM)?;
         for device in Device::ALL {
             let first = DrcIndex(device.first());
+            self.add_connectors_of(device)?;
             self.tracker.unplug(first, &mut self.events);
             self.tracker.plug(span(device.first(), device.count())?)?;
             self.tracker.boot(first);
@@ -170,6 +252,7 @@ impl Party for InProcess {
                     self.queue.retain(|queued| queued.connectors != gone.device.connectors);
                     let device = Device::at(gone.device.connectors.first().0).context("an unknown device")?;
                     device_events.push(DeviceEvent { device, kind: EventKind::Deleted });
+                    device_events.extend(self.take_children(device)?);
                 }
                 _ => {}
             }

@@ -18,6 +18,8 @@ pub const BOOT_CORE: u32 = 0x1000_0000;
 pub enum Device {
     /// A CPU core.
     Core,
+    /// Another CPU core.
+    Core2,
     /// A DIMM of one LMB.
     Dimm1,
     /// A DIMM of two.
@@ -26,23 +28,56 @@ pub enum Device {
     Dimm3,
     /// A PCI function.
     Pci,
-    /// A PCI host bridge with nothing behind it.
+    /// Function 1 of a device with two functions.
+    Function1,
+    /// Function 0 of that device.
+    Function0,
+    /// A PCI host bridge.
     Phb,
+    /// A PCI bridge on its root bus.
+    Bridge,
+    /// A PCI function on its root bus.
+    OnRoot,
+    /// A PCI function behind the bridge.
+    Behind,
+    /// Persistent memory.
+    Nvdimm,
 }
 
 impl Device {
     /// Every device.
-    pub const ALL: [Self; 6] = [Self::Core, Self::Dimm1, Self::Dimm2, Self::Dimm3, Self::Pci, Self::Phb];
+    pub const ALL: [Self; 13] = [
+        Self::Core,
+        Self::Core2,
+        Self::Dimm1,
+        Self::Dimm2,
+        Self::Dimm3,
+        Self::Pci,
+        Self::Function1,
+        Self::Function0,
+        Self::Phb,
+        Self::Bridge,
+        Self::OnRoot,
+        Self::Behind,
+        Self::Nvdimm,
+    ];
 
     /// Returns the device's ID in QMP.
     pub const fn id(self) -> &'static str {
         match self {
             Self::Core => "core1",
+            Self::Core2 => "core2",
             Self::Dimm1 => "dimm1",
             Self::Dimm2 => "dimm2",
             Self::Dimm3 => "dimm3",
             Self::Pci => "pci1",
+            Self::Function1 => "function1",
+            Self::Function0 => "function0",
             Self::Phb => "phb1",
+            Self::Bridge => "bridge1",
+            Self::OnRoot => "root1",
+            Self::Behind => "behind1",
+            Self::Nvdimm => "nvdimm1",
         }
     }
 
@@ -55,11 +90,18 @@ impl Device {
     pub const fn first(self) -> u32 {
         match self {
             Self::Core => 0x1000_0001,
+            Self::Core2 => 0x1000_0002,
             Self::Dimm1 => 0x8000_0004,
             Self::Dimm2 => 0x8000_0005,
             Self::Dimm3 => 0x8000_0007,
             Self::Pci => 0x4000_0018,
+            Self::Function1 => 0x4000_0021,
+            Self::Function0 => 0x4000_0020,
             Self::Phb => 0x2000_0001,
+            Self::Bridge => 0x4001_0008,
+            Self::OnRoot => 0x4001_0010,
+            Self::Behind => 0x4001_0708,
+            Self::Nvdimm => 0x9000_0007,
         }
     }
 
@@ -91,12 +133,77 @@ impl Device {
     pub fn driver(self) -> (&'static str, Vec<(&'static str, String)>) {
         match self {
             Self::Core => ("power9_v2.2-spapr-cpu-core", vec![("core-id", "1".to_owned())]),
+            Self::Core2 => ("power9_v2.2-spapr-cpu-core", vec![("core-id", "2".to_owned())]),
             Self::Dimm1 | Self::Dimm2 | Self::Dimm3 => {
                 let address = u64::from(self.first() & 0x0FFF_FFFF) * LMB;
                 ("pc-dimm", vec![("memdev", self.backend()), ("addr", format!("{address:#x}"))])
             }
-            Self::Pci => ("virtio-rng-pci", vec![("bus", "pci.0".to_owned()), ("addr", "3".to_owned())]),
+            Self::Pci => ("virtio-rng-pci", on_bus("pci.0", "3")),
+            Self::Function1 => ("virtio-rng-pci", on_bus("pci.0", "4.1")),
+            Self::Function0 => {
+                ("virtio-rng-pci", [on_bus("pci.0", "4.0"), vec![("multifunction", "on".to_owned())]].concat())
+            }
+            Self::Bridge => ("pci-bridge", [on_bus("phb1.0", "1"), vec![("chassis_nr", "7".to_owned())]].concat()),
+            Self::OnRoot => ("virtio-rng-pci", on_bus("phb1.0", "2")),
+            Self::Behind => ("virtio-rng-pci", on_bus("bridge1", "1")),
+            Self::Nvdimm => (
+                "nvdimm",
+                vec![
+                    ("memdev", self.backend()),
+                    ("uuid", "75a3cdd7-6a2f-4791-8d15-fe0a920e8e9e".to_owned()),
+                    ("label-size", LABEL.to_string()),
+                    ("slot", "7".to_owned()),
+                    ("addr", format!("{:#x}", NVDIMM_AT)),
+                ],
+            ),
             Self::Phb => ("spapr-pci-host-bridge", vec![("index", "1".to_owned())]),
+        }
+    }
+
+    /// Returns the devices that can only be replaced together with this one, in the order in which they are plugged.
+    pub const fn group(self) -> &'static [Self] {
+        match self {
+            Self::Core => &[Self::Core],
+            Self::Core2 => &[Self::Core2],
+            Self::Dimm1 => &[Self::Dimm1],
+            Self::Dimm2 => &[Self::Dimm2],
+            Self::Dimm3 => &[Self::Dimm3],
+            Self::Pci => &[Self::Pci],
+            Self::Function0 | Self::Function1 => &[Self::Function1, Self::Function0],
+            Self::Phb | Self::Bridge | Self::OnRoot | Self::Behind => {
+                &[Self::Phb, Self::Bridge, Self::OnRoot, Self::Behind]
+            }
+            Self::Nvdimm => &[Self::Nvdimm],
+        }
+    }
+
+    /// Returns the devices that go when this one goes.
+    pub const fn children(self) -> &'static [Self] {
+        match self {
+            Self::Phb => &[Self::Bridge, Self::OnRoot, Self::Behind],
+            _ => &[],
+        }
+    }
+
+    /// True if QEMU can unplug the device by itself: a bridge goes with its PHB only, persistent memory never.
+    pub const fn is_removable(self) -> bool {
+        !matches!(self, Self::Bridge | Self::Nvdimm)
+    }
+
+    /// True if the device does DMA or has buses that do.
+    pub const fn is_pci(self) -> bool {
+        matches!(
+            self,
+            Self::Pci | Self::Function0 | Self::Function1 | Self::Phb | Self::Bridge | Self::OnRoot | Self::Behind
+        )
+    }
+
+    /// Returns the size in bytes of the memory behind the device, if it is memory.
+    fn memory(self) -> Option<u64> {
+        match self {
+            Self::Nvdimm => Some(LMB + LABEL),
+            _ if self.is_dimm() => Some(u64::from(self.count()) * LMB),
+            _ => None,
         }
     }
 
@@ -111,17 +218,25 @@ impl fmt::Display for Device {
     }
 }
 
+/// The guest physical address of the persistent memory, and the size in bytes of its label.
+const NVDIMM_AT: u64 = 12 * LMB;
+const LABEL: u64 = 128 << 10;
+
 /// Empty connectors of each kind, and indexes of no connector.
 pub const OTHERS: [u32; 8] = [
-    0x1000_0002, // a core that could be plugged
+    0x1000_0003, // a core that could be plugged
     0x8000_000A, // an LMB behind the last DIMM
-    0x4000_0020, // a PCI slot
+    0x4000_0028, // a PCI slot
     0x2000_0002, // a PHB
     BOOT_CORE,
     0x0000_0000,
     0x9000_0000, // a persistent memory region
     0xFFFF_FFFF,
 ];
+
+fn on_bus(bus: &str, address: &str) -> Vec<(&'static str, String)> {
+    vec![("bus", bus.to_owned()), ("addr", address.to_owned())]
+}
 
 /// The accelerator that runs no guest.
 pub const QTEST: &str = "qtest";
@@ -133,17 +248,17 @@ pub const QTEST: &str = "qtest";
 /// [`Connection`]: crate::connection::Connection
 pub fn arguments(accelerator: &str, absent: &[Device]) -> Vec<String> {
     let fixed = format!(
-        "-S -machine pseries -accel {accelerator} -cpu power9 -smp 1,maxcpus=3 -nodefaults -nographic -no-shutdown"
+        "-S -machine pseries -accel {accelerator} -cpu power9 -smp 1,maxcpus=4 -nodefaults -nographic -no-shutdown"
     );
     let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
-    words.extend(["-m".to_owned(), format!("size={}M,slots=8,maxmem=2816M", BASE >> 20)]);
+    words.extend(["-m".to_owned(), format!("size={}M,slots=8,maxmem=4096M", BASE >> 20)]);
     for device in Device::ALL {
-        if device.is_dimm() {
-            let size = (u64::from(device.count()) * LMB) >> 20;
+        if let Some(size) = device.memory() {
             words.push("-object".to_owned());
-            words.push(format!("memory-backend-ram,id={},size={size}M", device.backend()));
+            words.push(format!("memory-backend-ram,id={},size={size}", device.backend()));
         }
-        if absent.contains(&device) {
+        // A device goes with what it is attached to.
+        if absent.iter().any(|absent| *absent == device || absent.children().contains(&device)) {
             continue;
         }
         let (driver, properties) = device.driver();
@@ -161,7 +276,7 @@ mod tests {
     #[test]
     fn connectors_belong_to_one_device_each() {
         let all: Vec<u32> = Device::ALL.into_iter().flat_map(Device::connectors).collect();
-        assert_eq!(all.len(), 9);
+        assert_eq!(all.len(), 16);
         assert!(all.iter().all(|connector| Device::at(*connector).unwrap().connectors().any(|c| c == *connector)));
         assert!(OTHERS.iter().all(|other| Device::at(*other).is_none()));
     }

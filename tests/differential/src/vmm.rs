@@ -148,9 +148,11 @@ impl Vmm {
     ///
     /// For a device that does DMA the event comes later than the removal, after a grace period of RCU.
     fn await_deletion(&mut self, step: &Step) -> Result<()> {
-        let dma = [Device::Pci, Device::Phb];
-        let affected = |device: &Device| *step == Step::Reset || step.device() == Some(*device);
-        for device in dma.into_iter().filter(|device| affected(device) && self.plugged.contains(device)) {
+        let affected = |device: &Device| {
+            *step == Step::Reset || step.device().is_some_and(|changed| changed.group().contains(device))
+        };
+        let pci = Device::ALL.into_iter().filter(|device| device.is_pci() && affected(device));
+        for device in pci.filter(|device| self.plugged.contains(device)).collect::<Vec<_>>() {
             let Some(Running { monitor, .. }) = &mut self.running else { return Ok(()) };
             let type_of = json!({ "path": format!("/machine/peripheral/{device}"), "property": "type" });
             if matches!(monitor.execute("qom-get", type_of)?, Reply::Refused(_)) {
@@ -174,39 +176,54 @@ impl Vmm {
     /// does not answer as expected.
     ///
     /// A reset would do the same, but takes a thousand times as long as a call.
-    fn replace(&mut self, device: Device) -> Result<bool> {
-        let set_all = |[first, then]: [(u32, u32); 2]| {
+    fn replace(&mut self, group: &[Device]) -> Result<bool> {
+        if let [device] = group
+            && !device.is_removable()
+        {
+            return self.take_anew(device.first());
+        }
+        let set_all = |device: Device, [first, then]: [(u32, u32); 2]| {
             let both = move |index| [Call::Set(first.0, index, first.1), Call::Set(then.0, index, then.1)];
             device.connectors().flat_map(both).collect::<Vec<_>>()
         };
-        if self.plugged.contains(&device) {
-            // A connector that is not configured cannot be isolated.
-            self.configure(device, false)?;
-            self.play(&Step::Remove(device))?;
-            self.call_all(&set_all([(indicator::ISOLATION, 0), (indicator::ALLOCATION, 0)]))?;
-            self.await_deletion(&Step::Remove(device))?;
-            self.take_device_events()?;
+        // What is attached to a device goes with it, so that the device comes first, and function 0 last.
+        let heads = group.iter().filter(|device| !group.iter().any(|parent| parent.children().contains(device)));
+        for device in heads {
+            if self.plugged.contains(device) {
+                // A connector that is not configured cannot be isolated.
+                self.configure(*device, false)?;
+                self.play(&Step::Remove(*device))?;
+                self.call_all(&set_all(*device, [(indicator::ISOLATION, 0), (indicator::ALLOCATION, 0)]))?;
+            }
         }
-        if self.running.is_none() || self.plugged.contains(&device) {
+        self.await_deletion(&Step::Remove(group[0]))?;
+        self.take_device_events()?;
+        if self.running.is_none() || group.iter().any(|device| self.plugged.contains(device)) {
             return Ok(false);
         }
-        let added = self.play(&Step::Add(device))? == Answer::without_events(Response::Accepted);
-        self.call_all(&set_all([(indicator::ALLOCATION, 1), (indicator::ISOLATION, 1)]))?;
-        Ok(self.configure(device, true)? && added)
+        let mut done = true;
+        for device in group {
+            done &= self.play(&Step::Add(*device))? == Answer::without_events(Response::Accepted);
+        }
+        for device in group {
+            self.call_all(&set_all(*device, [(indicator::ALLOCATION, 1), (indicator::ISOLATION, 1)]))?;
+            done &= self.configure(*device, true)?;
+        }
+        Ok(done)
     }
 
-    /// Configures the boot core's connector, whatever its state. Returns false if the VMM does not answer as expected.
-    fn take_boot_core(&mut self) -> Result<bool> {
+    /// Configures the connector of a device that stays, whatever its state. Returns false if the VMM does not answer as expected.
+    fn take_anew(&mut self, index: u32) -> Result<bool> {
         // Only a configured connector can be isolated; isolating it restarts its node.
-        self.read_node(BOOT_CORE)?;
+        self.read_node(index)?;
         let calls = [
             (indicator::ISOLATION, 0),
             (indicator::ALLOCATION, 0),
             (indicator::ALLOCATION, 1),
             (indicator::ISOLATION, 1),
         ];
-        self.call_all(&calls.map(|(indicator, value)| Call::Set(indicator, BOOT_CORE, value)))?;
-        Ok(self.read_node(BOOT_CORE)?.is_some())
+        self.call_all(&calls.map(|(indicator, value)| Call::Set(indicator, index, value)))?;
+        Ok(self.read_node(index)?.is_some())
     }
 
     /// Reads the nodes of a device to their ends. Returns false if a node has no end.
@@ -276,12 +293,13 @@ impl Party for Vmm {
         }
         // A request with a token would shift the tokens of later requests.
         self.play(&Step::DISARM)?;
-        for device in std::mem::take(&mut self.touched) {
-            if !self.replace(device)? {
+        let touched: BTreeSet<&[Device]> = std::mem::take(&mut self.touched).into_iter().map(Device::group).collect();
+        for group in touched {
+            if !self.replace(group)? {
                 return self.restart();
             }
         }
-        if std::mem::take(&mut self.has_moved_boot_core) && !self.take_boot_core()? {
+        if std::mem::take(&mut self.has_moved_boot_core) && !self.take_anew(BOOT_CORE)? {
             return self.restart();
         }
         while !self.call_all(&[Call::TakeEvent; EVENTS])?.contains(&rtas::NO_EVENT) {}

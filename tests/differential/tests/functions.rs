@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
     answer::Response,
-    machine::Device::{Core, Pci},
+    machine::Device::{Core, Function0, Function1},
     monitor::Reply,
     party::Party as _,
     program::Program,
@@ -16,17 +16,11 @@ use papr_unplug_qmp::message::Event;
 use papr_unplug_tests::deadline::Deadline;
 use serde_json::json;
 
-/// The connectors of the two functions, in slot 4 of the first bus.
-const FUNCTIONS: [u32; 2] = [0x4000_0020, 0x4000_0021];
+/// The connectors of the two functions.
+const FUNCTIONS: [u32; 2] = [Function0.first(), Function1.first()];
 
 /// Removes both functions and returns what guest and host saw, in words that are the same for every VMM.
 fn removal_of_both(program: Program) -> Result<Vec<String>> {
-    let program = program.without(Pci).with(&[
-        "-device",
-        "virtio-rng-pci,id=function0,bus=pci.0,addr=4.0,multifunction=on",
-        "-device",
-        "virtio-rng-pci,id=function1,bus=pci.0,addr=4.1",
-    ]);
     let mut vmm = Vmm::start(&program)?;
     let mut seen = Vec::new();
     for id in ["function1", "function0"] {

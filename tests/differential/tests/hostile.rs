@@ -48,7 +48,7 @@ fn million_meaningless_reports_leave_the_vmm_as_it_was() -> Result<()> {
 #[test]
 fn reports_of_all_processors_at_the_same_time_are_each_taken_once() -> Result<()> {
     const CALLS: u32 = 20_000;
-    let absent = [Device::Core, Device::Pci, Device::Phb];
+    let absent = [Device::Core, Device::Core2, Device::Pci, Device::Phb];
     let program = absent.into_iter().fold(Program::ours()?, Program::without).with(&["-smp", "3"]);
     let mut machine = Processors::start(&program, Threads::Multi)?;
     let dimms = [Device::Dimm1, Device::Dimm2, Device::Dimm3];

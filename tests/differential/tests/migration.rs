@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
-    machine::Device::{Core, Dimm2, Pci},
+    machine::Device::{self, Core, Dimm2},
     monitor::Reply,
     play::play,
     program::Program,
@@ -19,7 +19,8 @@ const LMB: u32 = Dimm2.first();
 /// Selects the newest machine type that both QEMUs have, which may differ in age, and leaves out the virtio device: QEMU 11.1
 /// rejects the state that QEMU 10.0 sends of it.
 fn common(program: Program) -> Program {
-    program.with(&["-machine", "pseries-10.0"]).without(Pci)
+    let program = program.with(&["-machine", "pseries-10.0"]);
+    Device::ALL.into_iter().filter(|device| device.is_pci()).fold(program, Program::without)
 }
 
 fn ours() -> Result<Program> {

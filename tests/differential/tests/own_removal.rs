@@ -18,7 +18,7 @@ const GIVE_BACK: [Call; 2] = [Call::Set(indicator::ISOLATION, CORE, 0), Call::Se
 
 /// A machine whose CPUs are the boot core's (0) and core1's (1).
 fn machine(threads: Threads) -> Result<Processors> {
-    let program = [Device::Pci, Device::Phb].into_iter().fold(Program::ours()?, Program::without);
+    let program = [Device::Core2, Device::Pci, Device::Phb].into_iter().fold(Program::ours()?, Program::without);
     Processors::start(&program, threads)
 }
 
