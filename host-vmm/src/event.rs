@@ -45,13 +45,15 @@ impl Events for VecDeque<Event> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A request has ended: tell the user, and drop its hot plug event if the guest has not fetched it (PUE-V-073).
+    /// A request has ended: tell the user. Its hot plug event is void if the guest has not fetched it: do not deliver it
+    /// (PUE-V-075).
     Ended(Outcome),
     /// A device has to be deleted: delete it and tell the user. The tracker has forgotten the device; its connectors are
-    /// empty. Hot plug events that name the device and that the guest has not fetched are void: drop them.
+    /// empty. Hot plug events that name the device and that the guest has not fetched are void: do not deliver them
+    /// (PUE-V-074).
     ///
-    /// A VMM MUST NOT delete the device in the context of the virtual CPU that made the call: that CPU may belong to the
-    /// device.
+    /// A VMM does not delete the device in the context of the virtual CPU that made the call, because that CPU may belong to
+    /// the device (PUE-V-092).
     Deleted(Deletion),
 }
 
@@ -238,6 +240,13 @@ impl Outcome {
     /// Returns the outcome of a request.
     pub fn new(request: RequestId, device: Device, end: End) -> Self {
         Self { request, device, end }
+    }
+}
+
+impl Deletion {
+    /// Returns the deletion of a device, with which this number of requests ends.
+    pub fn new(device: Device, by: Cause, requests: u32) -> Self {
+        Self { device, by, requests }
     }
 }
 

@@ -145,6 +145,11 @@ impl Tracker {
         }
     }
 
+    /// Checks that [`Self::restore`] takes a saved state on this machine.
+    pub fn check_saved(&self, bytes: &[u8]) -> Result<(), RestoreError> {
+        Saved::read(self, bytes).map(|_| ())
+    }
+
     /// Restores a saved state, on a machine with the same devices as the saved one. The saved state replaces the state of the
     /// machine, and no device is deleted. A call that fails changes nothing.
     ///

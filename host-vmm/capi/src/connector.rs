@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which connectors there are, and what is behind them.
+//! Connectors of a machine, and the devices behind them.
 
 use crate::{
     error::Failure,
-    machine::{Absent, PaprUnplug, enter},
+    handle::{Absent, PaprUnplug, enter},
 };
 use papr_unplug::{
     RequestError, Span, TopologyError,
@@ -12,7 +12,7 @@ use papr_unplug::{
 };
 use std::ffi::c_int;
 
-/// What a connector connects: LoPAR's resource types.
+/// LoPAR's resource types, of which a connector connects one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum PaprUnplugResource {
@@ -30,97 +30,106 @@ pub enum PaprUnplugResource {
     Pmem = 6,
 }
 
-/// Consecutive connectors as a caller names them.
+/// Returns the consecutive connectors that a caller names.
 pub(crate) fn span(first: u32, count: u32) -> Result<Span, Failure> {
     Span::new(DrcIndex(first), count)
         .ok_or_else(|| Failure::argument("the number of connectors is 0, or their indexes do not fit 32 bits"))
 }
 
-/// Adds `count` connectors with consecutive DRC indexes from `first` on and nothing behind them, all or none.
+/// Adds `count` connectors with consecutive DRC indexes from `first` on, without a device, all or none.
 ///
-/// `resource` is a PaprUnplugResource. Logical connectors (CPU, memory, PHB, persistent memory) are unusable, physical ones
-/// (slot, PCI function) powered on and isolated.
+/// `resource` is a PaprUnplugResource. Logical connectors (CPU, memory, PHB, persistent memory) are unusable, physical ones (slot,
+/// PCI function) powered on and isolated. A machine takes at most 2097152 connectors.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_add(machine: *mut PaprUnplug, resource: u32, first: u32, count: u32) -> c_int {
     let add = |machine: &mut PaprUnplug| {
         let result = span(first, count).and_then(|connectors| {
             let resource = u8::try_from(resource).map_err(|_| Failure::argument("there is no such resource"))?;
-            let (tracker, _) = machine.act();
-            tracker.add_connectors(Resource(resource), connectors)?;
+            machine.tracker.add_connectors(Resource(resource), connectors)?;
             Ok(0)
         });
         machine.answer(result)
     };
-    // SAFETY: the contract at the top of the header.
+    // SAFETY: by this function's contract.
     unsafe { enter(machine, add) }.unwrap_or_else(Absent::code)
 }
 
-/// Removes connectors, all or none, as those of a PHB that goes.
+/// Removes connectors, all or none, such as those of a PHB that is deleted.
 ///
-/// A device that has one of them is taken away first as by papr_unplug_detach(), and deletions of such devices that were not
-/// taken with papr_unplug_next_effect() are forgotten: the VMM takes these devices away by itself.
+/// A device that has one of them is taken away first as by papr_unplug_detach(). Deletions of such devices that were not taken with
+/// papr_unplug_next_effect() are dropped: the VMM deletes these devices by itself.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_remove(machine: *mut PaprUnplug, first: u32, count: u32) -> c_int {
     let remove = |machine: &mut PaprUnplug| {
         let result = span(first, count).and_then(|connectors| machine.remove(connectors));
         machine.answer(result)
     };
-    // SAFETY: the contract at the top of the header.
+    // SAFETY: by this function's contract.
     unsafe { enter(machine, remove) }.unwrap_or_else(Absent::code)
 }
 
-/// Puts a device behind connectors that have none. From here on the device is named by `first`.
+/// Attaches a device to connectors that have none. From here on `first` names the device.
 ///
-/// `is_ready` says that the guest finds the device in the device tree that it boots with, or that it comes by migration;
-/// otherwise the guest has yet to take it, and is sent a hot plug event about it.
+/// `is_ready` says that the guest finds the device in the device tree that it boots with, or that the device comes by migration.
+/// Otherwise the guest has not taken the device yet, and the VMM sends it a hot plug event.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_attach(machine: *mut PaprUnplug, first: u32, count: u32, is_ready: bool) -> c_int {
     let attach = |machine: &mut PaprUnplug| {
         let result = span(first, count).and_then(|connectors| {
-            let (tracker, _) = machine.act();
-            tracker.plug(connectors)?;
+            machine.tracker.plug(connectors)?;
             if is_ready {
-                tracker.boot(connectors.first());
+                machine.tracker.boot(connectors.first());
             }
             Ok(0)
         });
         machine.answer(result)
     };
-    // SAFETY: the contract at the top of the header.
+    // SAFETY: by this function's contract.
     unsafe { enter(machine, attach) }.unwrap_or_else(Absent::code)
 }
 
-/// Takes a device away without asking the guest, because plugging it failed or what it hangs on is gone. Its connectors stay,
-/// empty. Requests about it end as released, which is told as effects; that it is deleted is not, for the VMM does it.
+/// Detaches a device without asking the guest, because plugging it failed or its bus is deleted. Its connectors stay, without a
+/// device. Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the device by itself.
 ///
-/// Not to be called for a device that PAPR_UNPLUG_EFFECT_KIND_DELETE says to delete: it is gone from here already.
+/// Not for a device that PAPR_UNPLUG_EFFECT_KIND_DELETE says to delete: the library has forgotten it already.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_detach(machine: *mut PaprUnplug, first: u32) -> c_int {
     let detach = |machine: &mut PaprUnplug| {
-        let (tracker, effects) = machine.act();
-        let is_gone = tracker.unplug(DrcIndex(first), effects);
+        let is_gone = machine.tracker.unplug(DrcIndex(first), &mut machine.effects);
         let result = if is_gone { Ok(0) } else { Err(RequestError::NoSuchDevice(DrcIndex(first)).into()) };
         machine.answer(result)
     };
-    // SAFETY: the contract at the top of the header.
+    // SAFETY: by this function's contract.
     unsafe { enter(machine, detach) }.unwrap_or_else(Absent::code)
 }
 
-/// The state of a connector, with LoPAR's number: 1 unusable, 2 available, 3 unisolated, 4 configured; physical 6 powered on,
-/// 7 unisolated, 8 configured. 0 if there is no such connector.
+/// Returns the state of a connector, with LoPAR's number: 1 unusable, 2 available, 3 unisolated, 4 configured; physical 6 powered on,
+/// 7 unisolated, 8 configured. Returns 0 if there is no such connector.
 ///
-/// A VMM that keeps a stream of ibm,configure-connector for each connector begins it anew when a set-indicator call takes the
-/// connector from 2 to 3, or from 6 to 7.
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_state(machine: *mut PaprUnplug, index: u32) -> u32 {
-    // SAFETY: the contract at the top of the header.
-    let state = unsafe { enter(machine, |machine| machine.look().state(DrcIndex(index))) };
+    // SAFETY: by this function's contract.
+    let state = unsafe { enter(machine, |machine| machine.tracker.state(DrcIndex(index))) };
     state.ok().flatten().map_or(0, |state| state.number().into())
 }
 
 impl PaprUnplug {
     fn remove(&mut self, connectors: Span) -> Result<c_int, Failure> {
-        let (tracker, effects) = self.act();
+        let (tracker, effects) = (&mut self.tracker, &mut self.effects);
         if let Some(missing) = connectors.indexes().find(|index| tracker.state(*index).is_none()) {
             return Err(TopologyError::NoSuchConnector(missing).into());
         }

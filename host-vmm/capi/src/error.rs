@@ -1,46 +1,51 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Why a call failed.
+//! Errors of calls.
 
-use crate::machine::{Absent, PaprUnplug, enter};
+use crate::{
+    handle::{Absent, PaprUnplug, enter},
+    incoming::LoadError,
+};
 use papr_unplug::{RequestError, TopologyError, foreign::ImportError, snapshot::RestoreError};
 use std::ffi::{CString, c_char, c_int};
 
-/// What a function that returns `int` returns when it fails. papr_unplug_error() says it in words.
+/// Result of a function that returns `int` and fails. papr_unplug_error() explains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum PaprUnplugError {
-    /// NULL where there must be something, or a number that means nothing.
+    /// NULL where NULL is not allowed, or a number without a meaning.
     Argument = -1,
-    /// This library had a fault and the machine can no longer be used; see "Faults" at the top of this file.
+    /// This library had a fault, and the machine can only be freed; see "Faults" at the top.
     Fault = -2,
     /// LoPAR knows no connectors for this resource.
     UnknownResource = -3,
-    /// A connector with this index was added before.
+    /// A connector with this index exists.
     ConnectorExists = -4,
     /// No connector has this index.
     NoSuchConnector = -5,
-    /// There is a device behind this connector already.
+    /// A device is behind this connector.
     Occupied = -6,
     /// The connectors of one device connect different resources.
     MixedResources = -7,
-    /// There is no device at this connector.
+    /// No device is behind this connector.
     NoSuchDevice = -8,
-    /// As many requests are open as this machine takes.
+    /// The machine takes no more connectors or open requests.
     TooMany = -9,
     /// The connector has no such state.
     BadState = -10,
-    /// The saved state is cut off, not consistent, or something else altogether.
+    /// The saved state is cut off, not consistent, or no saved state.
     BadSave = -11,
-    /// The state was saved by a version that this one does not know.
+    /// A version that this library does not know saved the state.
     UnknownVersion = -12,
-    /// The machine that was saved has other devices than this one.
+    /// The saved machine has other devices than this one.
     OtherMachine = -13,
     /// The guest was offered reports, and this machine takes none.
     ReportsNotTaken = -14,
+    /// No open request has this id.
+    NoSuchRequest = -15,
 }
 
-/// Why a call failed, for the program and for a person.
+/// Failure of a call, for the program and for a person.
 #[derive(Debug)]
 pub(crate) struct Failure {
     error: PaprUnplugError,
@@ -48,14 +53,14 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure of the caller's.
+    /// Returns the failure of a call with an argument that is not allowed.
     pub(crate) fn argument(text: &str) -> Self {
         Self { error: PaprUnplugError::Argument, text: text.to_owned() }
     }
 }
 
 impl PaprUnplug {
-    /// Keeps the words of a failure; what is returned is its number.
+    /// Keeps the text of a failure. Returns its number.
     pub(crate) fn answer(&mut self, result: Result<c_int, Failure>) -> c_int {
         result.unwrap_or_else(|failure| {
             self.failure = CString::new(failure.text).unwrap_or_default();
@@ -65,7 +70,7 @@ impl PaprUnplug {
 }
 
 impl Absent {
-    /// What a function that returns `int` returns.
+    /// Returns the result of a function that returns `int`.
     pub(crate) fn code(self) -> c_int {
         match self {
             Self::Null => PaprUnplugError::Argument as c_int,
@@ -93,6 +98,7 @@ impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let code = match error {
             RequestError::NoSuchDevice(_) => PaprUnplugError::NoSuchDevice,
+            RequestError::NoSuchRequest(_) => PaprUnplugError::NoSuchRequest,
             RequestError::TooMany(_) | RequestError::TooManyOfDevice(..) => PaprUnplugError::TooMany,
             _ => PaprUnplugError::Argument,
         };
@@ -125,16 +131,28 @@ impl From<RestoreError> for Failure {
     }
 }
 
-/// Says in words why the last call that returned a PaprUnplugError did so.
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Import(error) => error.into(),
+            LoadError::Restore(error) => error.into(),
+        }
+    }
+}
+
+/// Returns the text of the last failure of a call with this machine.
 ///
-/// The text is lower-case and without a full stop; it names the connector or the number that is wrong, and what to do about
-/// it. It is valid until the next call with this machine. Empty if no call has failed; never NULL.
+/// The text is lower-case and without a full stop. It names the connector or number that is wrong, and says what to do. It is valid
+/// until the next call with this machine. Empty if no call has failed; never NULL.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_error(machine: *mut PaprUnplug) -> *const c_char {
-    // SAFETY: the contract at the top of the header.
+    // SAFETY: by this function's contract.
     let text = unsafe { enter(machine, |machine| machine.failure.as_ptr()) };
     text.unwrap_or_else(|absent| match absent {
         Absent::Null => c"no machine was given".as_ptr(),
-        Absent::Broken => c"papr-unplug had a fault before; this machine can only be freed".as_ptr(),
+        Absent::Broken => c"papr-unplug had a fault; this machine can only be freed".as_ptr(),
     })
 }

@@ -1,99 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a handle stands for, and the way in.
+//! Life of a machine: made, reset, freed; and what its guest is offered.
 
-use crate::{effect::Effects, error::Failure, incoming::Incoming, pointer};
+use crate::{
+    error::Failure,
+    handle::{PaprUnplug, enter, shielded},
+    pointer::{self, Integers},
+};
 use papr_unplug::{
-    Config, Offer, Tracker,
+    Config, Offer,
     wire::{
         offer::{Classes, Features},
         rtas::Indicator,
     },
 };
 use std::{
-    ffi::{CString, c_char, c_int},
-    panic::{self, AssertUnwindSafe},
+    ffi::{c_char, c_int},
+    ptr,
 };
-
-/// All DR connectors of one machine, the devices behind them, and the removal requests that are open.
-pub struct PaprUnplug {
-    tracker: Tracker,
-    pub(crate) effects: Effects,
-    pub(crate) incoming: Incoming,
-    pub(crate) failure: CString,
-    is_broken: bool,
-}
-
-/// A handle goes from thread to thread, as long as one uses it at a time.
-const _: () = {
-    const fn goes_from_thread_to_thread<T: Send>() {}
-    goes_from_thread_to_thread::<PaprUnplug>();
-};
-
-/// Why a call finds no machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absent {
-    /// The handle is NULL.
-    Null,
-    /// There was a panic, and what it left cannot be trusted.
-    Broken,
-}
-
-impl PaprUnplug {
-    fn new(config: Config) -> Self {
-        Self {
-            tracker: Tracker::new(config),
-            effects: Effects::new(),
-            incoming: Incoming::Nothing,
-            failure: CString::default(),
-            is_broken: false,
-        }
-    }
-
-    /// The machine and its effects, for a call that the guest or the user makes. What came by migration is complete.
-    pub(crate) fn act(&mut self) -> (&mut Tracker, &mut Effects) {
-        self.incoming.settle(&mut self.tracker, &mut self.effects);
-        self.incoming = Incoming::Nothing;
-        (&mut self.tracker, &mut self.effects)
-    }
-
-    /// The machine, for a question.
-    pub(crate) fn look(&mut self) -> &Tracker {
-        self.incoming.settle(&mut self.tracker, &mut self.effects);
-        &self.tracker
-    }
-
-    /// The machine as it was before anything came by migration, and what came.
-    pub(crate) fn arrive(&mut self) -> (&mut Tracker, &mut Incoming, &mut Effects) {
-        (&mut self.tracker, &mut self.incoming, &mut self.effects)
-    }
-
-    fn guarded<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> Result<T, Absent> {
-        if self.is_broken {
-            return Err(Absent::Broken);
-        }
-        // What a panic leaves is never looked at again.
-        panic::catch_unwind(AssertUnwindSafe(|| call(self))).map_err(|_| {
-            self.is_broken = true;
-            Absent::Broken
-        })
-    }
-}
-
-/// Runs a call on the machine behind a handle.
-///
-/// # Safety
-/// `machine` is NULL, or came from [`papr_unplug_new`] and was not freed, and no other call uses it now.
-pub(crate) unsafe fn enter<T>(machine: *mut PaprUnplug, call: impl FnOnce(&mut PaprUnplug) -> T) -> Result<T, Absent> {
-    // SAFETY: by this function's contract it is NULL or a machine that nobody else uses.
-    let machine = unsafe { machine.as_mut() };
-    machine.ok_or(Absent::Null)?.guarded(call)
-}
-
-/// Runs a call that needs no machine; `otherwise` is what it gives should it panic.
-pub(crate) fn shielded<T>(otherwise: T, call: impl FnOnce() -> T) -> T {
-    panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(otherwise)
-}
 
 /// Classes of resources whose requests a guest may promise to answer: bit n stands for LoPAR's resource type n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,129 +37,168 @@ pub enum PaprUnplugClass {
     Pmem = 0x40,
 }
 
-/// What a guest may do beyond the least.
+/// Features of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum PaprUnplugFeature {
     /// Hot plug events of CPUs, memory and persistent memory carry a token, and the guest's answers repeat it.
     Token = 1,
-    /// The guest says when it begins to handle a request.
+    /// The guest reports when it begins to handle a request.
     Started = 2,
 }
 
-/// What a machine offers its guest: reports about removal requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Configuration of a machine. All zeros: no reports, and the default bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct PaprUnplugOffer {
-    /// The indicator that takes the reports: one of 9100 to 9999 that the VMM uses for nothing else.
+pub struct PaprUnplugConfig {
+    /// Indicator that takes reports: one of 9100 to 9999 that the VMM uses for nothing else; 0 to take none.
     pub indicator: u32,
-    /// The classes that may be armed: PaprUnplugClass, or-ed.
+    /// Classes that the guest may arm, PaprUnplugClass values combined by |.
     pub classes: u32,
-    /// The features that may be armed: PaprUnplugFeature, or-ed.
+    /// Features that the guest may arm, PaprUnplugFeature values combined by |.
     pub features: u32,
+    /// Number of requests that may be open at a time, at most 65535; 0 for 1024.
+    pub max_open: u32,
+    /// Number of requests that may be open at a time for one device; 0 for 64.
+    pub max_open_per_device: u32,
 }
 
-impl PaprUnplugOffer {
-    /// The offer, unless it means nothing.
-    fn read(self) -> Result<Offer, Failure> {
-        let no_offer = || Failure::argument("the offer's indicator is not one of 9100 to 9999, or it has unknown bits");
-        let classes = u16::try_from(self.classes).ok().and_then(Classes::from_bits);
-        let features = u8::try_from(self.features).map(Features).ok();
-        let made = classes
-            .zip(features)
-            .and_then(|(classes, features)| Offer::new(Indicator(self.indicator), classes, features));
-        made.ok_or_else(no_offer)
+// SAFETY: it is repr(C) and has integers only.
+unsafe impl Integers for PaprUnplugConfig {}
+
+const _: () = assert!(size_of::<PaprUnplugConfig>() == 20);
+
+/// Reads an offer; `None` for one of zeros.
+fn read_offer(indicator: u32, classes: u32, features: u32) -> Result<Option<Offer>, Failure> {
+    if (indicator, classes, features) == (0, 0, 0) {
+        return Ok(None);
+    }
+    let classes = u16::try_from(classes).ok().and_then(Classes::from_bits);
+    let features = u8::try_from(features).ok().and_then(Features::from_bits);
+    let offer = |(classes, features)| Offer::new(Indicator(indicator), classes, features);
+    let no_offer = "the offer's indicator is not one of 9100 to 9999, or it has unknown bits";
+    classes.zip(features).and_then(offer).map(Some).ok_or_else(|| Failure::argument(no_offer))
+}
+
+impl PaprUnplugConfig {
+    fn read(self) -> Result<Config, Failure> {
+        let bound = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let mut config = Config::default().offer(read_offer(self.indicator, self.classes, self.features)?);
+        if self.max_open != 0 {
+            config = config.max_open(bound(self.max_open));
+        }
+        if self.max_open_per_device != 0 {
+            config = config.max_open_per_device(bound(self.max_open_per_device));
+        }
+        Ok(config)
     }
 }
 
-/// Makes a machine without connectors.
-///
-/// `offer` is what its guest is offered; NULL offers nothing, and reports get -3. `max_open` is how many removal requests may
-/// be open at a time, at most 65535; 0 stands for 1024.
+/// Makes a machine without connectors. A NULL configuration is one of zeros.
 ///
 /// Returns NULL if the offer's indicator is not one of 9100 to 9999, or if its classes or features have unknown bits.
+///
+/// # Safety
+/// `config` keeps to the contract at the top.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn papr_unplug_new(offer: *const PaprUnplugOffer, max_open: u32) -> *mut PaprUnplug {
-    // SAFETY: the contract at the top of the header.
-    let offer = unsafe { offer.as_ref() }.copied();
-    shielded(std::ptr::null_mut(), || {
-        let Ok(offer) = offer.map(PaprUnplugOffer::read).transpose() else { return std::ptr::null_mut() };
-        let config = match max_open {
-            0 => Config::default(),
-            number => Config::default().max_open(usize::try_from(number).unwrap_or(usize::MAX)),
-        };
-        Box::into_raw(Box::new(PaprUnplug::new(config.offer(offer))))
+pub unsafe extern "C" fn papr_unplug_new(config: *const PaprUnplugConfig, size: usize) -> *mut PaprUnplug {
+    // SAFETY: by this function's contract.
+    let config = unsafe { pointer::read_sized(config, size) }.unwrap_or_default();
+    shielded(ptr::null_mut(), || {
+        config.read().map_or(ptr::null_mut(), |config| Box::into_raw(Box::new(PaprUnplug::new(config))))
     })
 }
 
 /// Frees a machine. Effects that were not taken are lost. NULL is fine.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_free(machine: *mut PaprUnplug) {
     if machine.is_null() {
         return;
     }
-    // SAFETY: it came from a Box in papr_unplug_new(), and by the contract at the top of the header is freed once.
+    // SAFETY: it came from a Box in papr_unplug_new(), and is freed once, by this function's contract.
     let machine = unsafe { Box::from_raw(machine) };
     shielded((), || drop(machine));
 }
 
-/// The machine is reset, or the guest negotiates (ibm,client-architecture-support).
+/// Resets the machine.
 ///
-/// Every open request ends, the devices of requests that the guest has not refused are deleted, whatever else is plugged is
-/// configured, and nothing is armed. Then the VMM discards hot plug events that the guest has not taken, and begins all streams
-/// of ibm,configure-connector anew.
+/// Every open request ends; the devices of requests that the guest has not refused are deleted; every other device is configured;
+/// nothing is armed. The VMM then discards all hot plug events that the guest has not fetched, and begins all streams of
+/// ibm,configure-connector anew.
+///
+/// Not for a reset that prepares the machine for a saved state: papr_unplug_load_begin().
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_reset(machine: *mut PaprUnplug) {
-    let reset = |machine: &mut PaprUnplug| {
-        let (tracker, effects) = machine.act();
-        tracker.reset(effects);
-    };
-    // SAFETY: the contract at the top of the header.
-    let _ = unsafe { enter(machine, reset) };
+    // SAFETY: by this function's contract.
+    let _ = unsafe { enter(machine, |machine| machine.tracker.reset(&mut machine.effects)) };
 }
 
-/// Changes what guests are offered from their next boot on.
+/// Does the same as papr_unplug_reset() when the guest negotiates (ibm,client-architecture-support).
 ///
-/// NULL offers nothing any more, and also withdraws what the guest that runs now was offered, as if it had disarmed: its
-/// reports get -3. That is for a machine that is about to migrate to a VMM without this library.
-///
-/// Returns 0, or PAPR_UNPLUG_ERROR_ARGUMENT for an offer that papr_unplug_new() would not take.
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn papr_unplug_set_offer(machine: *mut PaprUnplug, offer: *const PaprUnplugOffer) -> c_int {
-    // SAFETY: the contract at the top of the header.
-    let offer = unsafe { offer.as_ref() }.copied();
+pub unsafe extern "C" fn papr_unplug_cas(machine: *mut PaprUnplug) {
+    // SAFETY: by this function's contract.
+    let _ = unsafe { enter(machine, |machine| machine.tracker.cas(&mut machine.effects)) };
+}
+
+/// Changes what guests are offered from their next boot on; see PaprUnplugConfig for the numbers.
+///
+/// All zeros offer nothing any more, and also withdraw the offer to the guest that runs now, as if it had disarmed: its reports get
+/// -3. That is for a machine that is about to migrate to a VMM without this library.
+///
+/// Returns 0, or PAPR_UNPLUG_ERROR_ARGUMENT for an offer that papr_unplug_new() does not take.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn papr_unplug_set_offer(
+    machine: *mut PaprUnplug,
+    indicator: u32,
+    classes: u32,
+    features: u32,
+) -> c_int {
     let set = |machine: &mut PaprUnplug| {
-        let result = offer.map(PaprUnplugOffer::read).transpose().map(|offer| {
-            let (tracker, effects) = machine.act();
-            tracker.set_offer(offer, effects);
+        let result = read_offer(indicator, classes, features).map(|offer| {
+            machine.tracker.set_offer(offer, &mut machine.effects);
             0
         });
         machine.answer(result)
     };
-    // SAFETY: the contract at the top of the header.
-    unsafe { enter(machine, set) }.unwrap_or_else(Absent::code)
+    // SAFETY: by this function's contract.
+    unsafe { enter(machine, set) }.unwrap_or_else(|absent| absent.code())
 }
 
-/// Tells what the guest has armed: PaprUnplugClass and PaprUnplugFeature, or-ed. Either pointer may be NULL.
+/// Writes what the guest has armed: PaprUnplugClass and PaprUnplugFeature values combined by |.
+///
+/// # Safety
+/// `machine`, `classes` and `features` keep to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_armed(machine: *mut PaprUnplug, classes: *mut u32, features: *mut u32) {
-    // SAFETY: the contract at the top of the header.
-    let armed = unsafe { enter(machine, |machine| machine.look().armed()) };
-    let (Classes(armed), Features(with)) = armed.unwrap_or((Classes::empty(), Features::empty()));
-    // SAFETY: the contract at the top of the header.
-    unsafe { pointer::tell(classes, armed.into()) };
-    // SAFETY: the contract at the top of the header.
-    unsafe { pointer::tell(features, with.into()) };
+    // SAFETY: by this function's contract.
+    let armed = unsafe { enter(machine, |machine| machine.tracker.armed()) };
+    let (armed, with) = armed.unwrap_or((Classes::empty(), Features::empty()));
+    // SAFETY: by this function's contract.
+    unsafe { pointer::tell(classes, armed.bits().into()) };
+    // SAFETY: by this function's contract.
+    unsafe { pointer::tell(features, with.bits().into()) };
 }
 
-/// The name of the property of the /rtas node by which the guest learns of the offer. Its value is the three members of
-/// PaprUnplugOffer in their order, as big endian cells. A machine that offers nothing does not have the property.
+/// Returns the name of the property of the /rtas node that holds the offer. Its value is indicator, classes and features, as big
+/// endian cells. A machine that offers nothing does not have the property. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn papr_unplug_offer_property() -> *const c_char {
     Offer::PROPERTY.as_ptr()
 }
 
-/// The version of this library, such as "0.1.0".
+/// Returns the version of this library, such as "0.1.0". Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn papr_unplug_version() -> *const c_char {
     const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
@@ -261,12 +224,12 @@ mod tests {
     #[test]
     fn machine_that_panicked_is_a_fault_until_it_is_freed() {
         let mut machine = PaprUnplug::new(Config::default());
-        let fault = machine.guarded(|_| panic!("on purpose")).map_err(Absent::code);
+        let fault = machine.guarded(|_| panic!("on purpose")).map_err(|absent| absent.code());
         assert_eq!(fault, Err(PaprUnplugError::Fault as c_int));
 
         let handle = Box::into_raw(Box::new(machine));
         // SAFETY: the handle is a machine's, and only this test uses it.
-        let answer = unsafe { papr_unplug_set_offer(handle, std::ptr::null()) };
+        let answer = unsafe { papr_unplug_set_offer(handle, 0, 0, 0) };
         assert_eq!(answer, PaprUnplugError::Fault as c_int);
         // SAFETY: as above.
         let text = unsafe { papr_unplug_error(handle) };

@@ -1,66 +1,91 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Saving, restoring, and what a VMM without this library migrates.
+//! Save and load of a machine, and the state of a VMM without this library.
 
 use crate::{
     error::Failure,
-    incoming::Incoming,
-    machine::{Absent, PaprUnplug, enter},
+    handle::{PaprUnplug, enter},
     pointer,
 };
 use papr_unplug::{foreign::Foreign, wire::drc::DrcIndex};
 use std::ffi::c_int;
 
-/// Saves everything that a later answer depends on; see papr_unplug_restore().
+/// Saves everything that a later answer depends on, the last outcomes, and which ids were given.
 ///
-/// Returns how many bytes that takes, and writes them unless `room` is less. Effects that were not taken are not saved, so a VMM
-/// takes all before it saves. Returns 0 if there is no machine that could be saved.
+/// Returns the number of bytes, and writes them unless `room` is less. Effects that were not taken are not saved: a VMM takes all
+/// before it saves. Returns 0 for a machine that cannot be saved.
+///
+/// # Safety
+/// `machine` and `bytes` keep to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_save(machine: *mut PaprUnplug, bytes: *mut u8, room: usize) -> usize {
-    // SAFETY: the contract at the top of the header.
-    let saved = unsafe { enter(machine, |machine| machine.look().save()) }.unwrap_or_default();
+    // SAFETY: by this function's contract.
+    let saved = unsafe { enter(machine, |machine| machine.tracker.save()) }.unwrap_or_default();
     if saved.len() <= room {
-        // SAFETY: the contract at the top of the header.
+        // SAFETY: by this function's contract.
         unsafe { pointer::fill(bytes, room, &saved) };
     }
     saved.len()
 }
 
-/// Takes a saved state, for a machine to which the same connectors were added and the same devices attached. It is taken as a
-/// whole, and replaces whatever the machine was before, also what papr_unplug_import() told.
+/// Returns the length of the longest saved state that papr_unplug_restore() takes on this machine. A VMM checks the length that a
+/// stream announces against it before it allocates memory for the stream.
 ///
-/// Fails with PAPR_UNPLUG_ERROR_BAD_SAVE, UNKNOWN_VERSION, OTHER_MACHINE, REPORTS_NOT_TAKEN or TOO_MANY, and then nothing has
-/// changed.
+/// # Safety
+/// `machine` keeps to the contract at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn papr_unplug_max_save(machine: *mut PaprUnplug) -> usize {
+    // SAFETY: by this function's contract.
+    unsafe { enter(machine, |machine| machine.tracker.max_saved_len()) }.unwrap_or(0)
+}
+
+/// Begins a load: an incoming migration, or a snapshot. Drops what an earlier load has collected that did not end.
+///
+/// Then come papr_unplug_import() and papr_unplug_restore(), which only collect, and papr_unplug_load_end(). Other calls in between
+/// act on the machine as it was before the load. If a load fails and never ends, the machine stays as it was before.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn papr_unplug_load_begin(machine: *mut PaprUnplug) {
+    // SAFETY: by this function's contract.
+    let _ = unsafe { enter(machine, |machine| machine.incoming.begin()) };
+}
+
+/// Collects a saved state, for a machine to which the same connectors were added and the same devices attached as the saved one
+/// had. What papr_unplug_import() collects, before or after, is ignored. Begins a load if none has begun.
+///
+/// Fails with PAPR_UNPLUG_ERROR_BAD_SAVE, UNKNOWN_VERSION, OTHER_MACHINE, REPORTS_NOT_TAKEN or TOO_MANY if the machine cannot take
+/// the state; the load then goes on without it.
+///
+/// # Safety
+/// `machine` and `bytes` keep to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_restore(machine: *mut PaprUnplug, bytes: *const u8, length: usize) -> c_int {
     let restore = |machine: &mut PaprUnplug| {
-        // SAFETY: the contract at the top of the header.
-        let bytes = unsafe { pointer::bytes(bytes, length) };
-        let result = machine.restore(bytes);
-        machine.answer(result)
+        // SAFETY: by this function's contract.
+        let bytes = unsafe { pointer::values(bytes, length) };
+        let result = machine.incoming.save(&machine.tracker, bytes);
+        machine.answer(result.map(|()| 0).map_err(Failure::from))
     };
-    // SAFETY: the contract at the top of the header.
-    unsafe { enter(machine, restore) }.unwrap_or_else(Absent::code)
+    // SAFETY: by this function's contract.
+    unsafe { enter(machine, restore) }.unwrap_or_else(|absent| absent.code())
 }
 
-/// Takes what a VMM without this library migrates about one connector (QEMU: `state` and `unplug_requested` of "spapr_drc"), for
-/// a machine to which the same devices are attached.
+/// Collects what a VMM without this library migrates about one connector (QEMU: `state` and `unplug_requested` of "spapr_drc"), for
+/// a machine to which the same devices are attached. Connectors come in any order; a later call replaces an earlier one about
+/// the same connector. Begins a load if none has begun.
 ///
-/// It is called for each connector that the stream speaks of, in any order. All of them together take effect when any other
-/// function is called. Then nothing is armed, and every device of which a connector was marked as asked for has one open
-/// request, with a new name. Of connectors that the stream does not speak of, those of such a device are given back, because QEMU
-/// says nothing about an LMB that it got back; all others are configured. A device that was asked for and whose connectors are
-/// all given back exists nowhere: what is said about it is ignored.
-///
-/// Questions (papr_unplug_state, _pending, _open_requests, _armed, _has_more, _save, _section, _error, _next_effect) may come
-/// in between; requests may then have other names after the last connector. Any other function, except
-/// papr_unplug_restore(), says that the stream has ended: the next connector begins another.
-///
-/// A saved state says more than this. So papr_unplug_restore() makes void what came before it, and what comes after it until
-/// the stream has ended.
+/// When the load ends, nothing is armed, and every device of which a connector was marked as asked for has one open request, with a
+/// new id. Of the connectors that were not imported, those of such a device are given back, because QEMU migrates nothing about an
+/// LMB that it got back; all others are configured. A device that was asked for and whose connectors are all given back existed
+/// nowhere: what was imported about it is ignored.
 ///
 /// Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, BAD_STATE or TOO_MANY (more devices are marked than requests may be open); what
-/// is said about this connector is ignored then.
+/// was imported about this connector is ignored then.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_import(
     machine: *mut PaprUnplug,
@@ -70,35 +95,54 @@ pub unsafe extern "C" fn papr_unplug_import(
 ) -> c_int {
     let foreign = Foreign { index: DrcIndex(index), state, unplug_requested: is_unplug_requested };
     let import = |machine: &mut PaprUnplug| {
-        let (tracker, incoming, _) = machine.arrive();
-        let result = incoming.mark(tracker, foreign).map(|()| 0).map_err(Failure::from);
-        machine.answer(result)
+        let result = machine.incoming.mark(&machine.tracker, foreign);
+        machine.answer(result.map(|()| 0).map_err(Failure::from))
     };
-    // SAFETY: the contract at the top of the header.
-    unsafe { enter(machine, import) }.unwrap_or_else(Absent::code)
+    // SAFETY: by this function's contract.
+    unsafe { enter(machine, import) }.unwrap_or_else(|absent| absent.code())
 }
 
-/// Whether a VMM without this library would say of the connector that a removal of its device is pending (QEMU:
-/// `unplug_requested`). With papr_unplug_state() it is what such a VMM can be sent.
+/// Ends a load: what was collected replaces the state of the machine. If nothing was collected, every device is configured and no
+/// removal is wanted. No device is deleted and nothing is sent to the guest; hot plug events that the guest has not fetched are
+/// void unless they were loaded too.
+///
+/// Requests that were open before and are not open in the loaded state end as PAPR_UNPLUG_END_LOAD. A loaded request keeps its id,
+/// unless this machine used the id for another request, or for one that has ended: then it gets a new one.
+///
+/// Returns 0, also if no load has begun. Fails as papr_unplug_restore() does if devices were attached or detached since; the load
+/// has ended then, and the machine is as it was before.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn papr_unplug_load_end(machine: *mut PaprUnplug) -> c_int {
+    let end = |machine: &mut PaprUnplug| {
+        let result = machine.incoming.end(&mut machine.tracker, &mut machine.effects);
+        machine.answer(result.map(|()| 0).map_err(Failure::from))
+    };
+    // SAFETY: by this function's contract.
+    unsafe { enter(machine, end) }.unwrap_or_else(|absent| absent.code())
+}
+
+/// Returns whether a VMM without this library would mark the removal of the connector's device as pending (QEMU:
+/// `unplug_requested`). With papr_unplug_state() that is what such a VMM can be sent.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_pending(machine: *mut PaprUnplug, index: u32) -> bool {
-    // SAFETY: the contract at the top of the header.
-    unsafe { enter(machine, |machine| machine.look().is_unplug_requested(DrcIndex(index))) }.unwrap_or(false)
+    // SAFETY: by this function's contract.
+    unsafe { enter(machine, |machine| machine.tracker.is_unplug_requested(DrcIndex(index))) }.unwrap_or(false)
 }
 
-/// Whether there is anything to save that papr_unplug_state() and papr_unplug_pending() do not say of all connectors: something
-/// is armed, or a removal is wanted. If not, the machine can migrate to a VMM without this library, and loses nothing.
+/// Returns whether a saved state has anything to add to papr_unplug_state() and papr_unplug_pending() of all connectors: something
+/// is armed, a removal is wanted, or an id was given that must not be given again. If not, the machine can migrate to a VMM without
+/// this library, and loses nothing. Ids do not count once papr_unplug_set_offer() has withdrawn the offer.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_has_more(machine: *mut PaprUnplug) -> bool {
-    // SAFETY: the contract at the top of the header.
-    unsafe { enter(machine, |machine| !machine.look().is_plain()) }.unwrap_or(false)
-}
-
-impl PaprUnplug {
-    fn restore(&mut self, bytes: &[u8]) -> Result<c_int, Failure> {
-        let (tracker, incoming, effects) = self.arrive();
-        tracker.restore(bytes, effects)?;
-        *incoming = Incoming::Whole;
-        Ok(0)
-    }
+    // SAFETY: by this function's contract.
+    unsafe { enter(machine, |machine| !machine.tracker.is_plain()) }.unwrap_or(false)
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Why guests refuse, in words.
+//! Reasons of refusals, as text.
 
-use crate::machine::shielded;
+use crate::handle::shielded;
 use papr_unplug::{explanation::Explanation, wire::reason::Reason};
 use std::{
     ffi::{CString, c_char},
@@ -10,7 +10,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// One reason's words, as C wants them.
+/// Texts of one reason, for C.
 struct Words {
     reason: Reason,
     name: CString,
@@ -18,7 +18,7 @@ struct Words {
     advice: CString,
 }
 
-/// Made once, when the first is asked for.
+/// Texts of all reasons, made when the first is used.
 static WORDS: LazyLock<Vec<Words>> = LazyLock::new(|| Reason::ALL.iter().filter_map(|reason| words(*reason)).collect());
 
 fn words(reason: Reason) -> Option<Words> {
@@ -34,19 +34,19 @@ fn find(reason: u32, text: fn(&Words) -> &CString) -> *const c_char {
     })
 }
 
-/// The name of a reason, for programs, such as "last-cpu"; NULL for a reason that this library does not know. Never freed.
+/// Returns the name of a reason, for programs, such as "last-cpu"; NULL for a reason that this library does not know. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn papr_unplug_reason_name(reason: u32) -> *const c_char {
     find(reason, |words| &words.name)
 }
 
-/// What a reason means, in sentences; NULL for a reason that this library does not know. Never freed.
+/// Returns the meaning of a reason, in sentences; NULL for a reason that this library does not know. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn papr_unplug_reason_meaning(reason: u32) -> *const c_char {
     find(reason, |words| &words.meaning)
 }
 
-/// What a person can do about a reason, in sentences; NULL for a reason that this library does not know. Never freed.
+/// Returns an advice about a reason, in sentences; NULL for a reason that this library does not know. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn papr_unplug_reason_advice(reason: u32) -> *const c_char {
     find(reason, |words| &words.advice)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the guest does: the RTAS calls about DR connectors.
+//! RTAS calls of the guest about DR connectors.
 
 use crate::{
-    machine::{PaprUnplug, enter},
+    handle::{PaprUnplug, enter},
     pointer,
 };
 use papr_unplug::{
+    Change,
     drc::NOT_CONFIGURABLE,
     wire::{
         drc::DrcIndex,
@@ -14,30 +15,57 @@ use papr_unplug::{
     },
 };
 
-/// The guest calls set-indicator with these three input words. Returns the call's status.
+/// Change of the state of a connector, in LoPAR's numbers, see papr_unplug_state(). Both are 0 if the state stayed the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PaprUnplugChange {
+    /// State before the call.
+    pub from: u32,
+    /// State after the call. If it is 3 or 7 (unisolated), the VMM begins its stream of ibm,configure-connector anew.
+    pub to: u32,
+}
+
+impl From<Change> for PaprUnplugChange {
+    fn from(change: Change) -> Self {
+        Self { from: change.from.number().into(), to: change.to.number().into() }
+    }
+}
+
+/// Handles a set-indicator call with these three input words. Returns the status of the call, and writes how it changed the state
+/// of the connector.
 ///
-/// It takes 9001 (isolation-state), 9003 (allocation-state) and the indicator that was offered. Of 9002 (DR indicator) it only
-/// says whether there is such a connector and such a value: the VMM that shows it keeps it when the status is 0. Every other
-/// indicator gets -3.
+/// Handles 9001 (isolation-state), 9003 (allocation-state) and the indicator that was offered. For 9002 (DR indicator) the status
+/// only says whether the connector and the value exist; a VMM that shows the indicator keeps the value if the status is 0. Every
+/// other indicator gets -3.
+///
+/// # Safety
+/// `machine` and `change` keep to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_set_indicator(
     machine: *mut PaprUnplug,
     indicator: u32,
     index: u32,
     value: u32,
+    change: *mut PaprUnplugChange,
+    size: usize,
 ) -> i32 {
-    let set = |machine: &mut PaprUnplug| {
-        let (tracker, effects) = machine.act();
-        tracker.set_indicator(&[indicator, index, value], effects).status
-    };
-    // SAFETY: the contract at the top of the header.
-    unsafe { enter(machine, set) }.unwrap_or(Status::HARDWARE).0
+    let set =
+        |machine: &mut PaprUnplug| machine.tracker.set_indicator(&[indicator, index, value], &mut machine.effects);
+    // SAFETY: by this function's contract.
+    let answer = unsafe { enter(machine, set) }.unwrap_or(Status::HARDWARE.into());
+    let changed = answer.change.map(PaprUnplugChange::from).unwrap_or_default();
+    // SAFETY: by this function's contract.
+    unsafe { pointer::tell_sized(change, size, &changed) };
+    answer.status.0
 }
 
-/// The guest calls get-sensor-state with these two input words. Returns the call's status, and writes the sensor's state.
+/// Handles a get-sensor-state call with these two input words. Returns the status of the call, and writes the sensor's state.
 ///
-/// There is one sensor, dr-entity-sense (9003). Its state is 0 where a physical connector is empty, 1 where there is
-/// something for the guest, 2 where a logical connector is unusable; 0 if the status is not 0.
+/// The only sensor is dr-entity-sense (9003). Its state is 0 for a physical connector without a device, 1 for a connector with a
+/// device that the guest can use, 2 for a logical connector that is unusable; 0 if the status is not 0.
+///
+/// # Safety
+/// `machine` and `state` keep to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_get_sensor_state(
     machine: *mut PaprUnplug,
@@ -45,24 +73,27 @@ pub unsafe extern "C" fn papr_unplug_get_sensor_state(
     index: u32,
     state: *mut u32,
 ) -> i32 {
-    // SAFETY: the contract at the top of the header.
-    let answer = unsafe { enter(machine, |machine| machine.act().0.get_sensor_state(&[sensor, index])) };
+    // SAFETY: by this function's contract.
+    let answer = unsafe { enter(machine, |machine| machine.tracker.get_sensor_state(&[sensor, index])) };
     let (status, sense) = answer.unwrap_or((Status::HARDWARE, EntitySense::EMPTY));
-    // SAFETY: the contract at the top of the header.
+    // SAFETY: by this function's contract.
     unsafe { pointer::tell(state, sense.0) };
     status.0
 }
 
-/// The guest calls ibm,configure-connector. Returns 0 if the VMM is to go on and send the next piece of the device's node, else
-/// the call's status: -9003 if the connector cannot be configured, -3 if there is none.
+/// Handles an ibm,configure-connector call. Returns 0 if the VMM has to send the next piece of the device's node, else the status
+/// of the call: -9003 if the connector cannot be configured, -3 if it does not exist.
 ///
-/// `is_first` says that the stream stands at its beginning. Only then can the call be a hint: Linux before 5.13 gives a refusal
-/// away by configuring an LMB that it has never given back.
+/// `is_first` says that the stream is at its beginning. Only then can the call be a hint: Linux before 5.13 hints by configuring an
+/// LMB that it has not given back.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_configure(machine: *mut PaprUnplug, index: u32, is_first: bool) -> i32 {
     let index = DrcIndex(index);
     let configure = |machine: &mut PaprUnplug| {
-        let (tracker, effects) = machine.act();
+        let (tracker, effects) = (&mut machine.tracker, &mut machine.effects);
         if is_first {
             tracker.configure(index, effects)
         } else if tracker.is_configurable(index) {
@@ -73,15 +104,18 @@ pub unsafe extern "C" fn papr_unplug_configure(machine: *mut PaprUnplug, index: 
             Status::NO_SUCH_INDICATOR
         }
     };
-    // SAFETY: the contract at the top of the header.
+    // SAFETY: by this function's contract.
     unsafe { enter(machine, configure) }.unwrap_or(Status::HARDWARE).0
 }
 
-/// The last piece of the device's node was sent: the guest has configured the connector. Returns 0, or what
-/// papr_unplug_configure() would.
+/// Ends a series of ibm,configure-connector calls: the last piece of the device's node was sent, and the connector is configured.
+/// Returns 0, or the status that papr_unplug_configure() returns.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_configured(machine: *mut PaprUnplug, index: u32) -> i32 {
-    // SAFETY: the contract at the top of the header.
-    let status = unsafe { enter(machine, |machine| machine.act().0.configured(DrcIndex(index))) };
+    // SAFETY: by this function's contract.
+    let status = unsafe { enter(machine, |machine| machine.tracker.configured(DrcIndex(index))) };
     status.unwrap_or(Status::HARDWARE).0
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the guest does allocates nothing.
+//! Allocations of the guest's calls: none.
 
 // UNSAFETY: an allocator is unsafe to implement, and the functions are called as C calls them.
 #![expect(unsafe_code, reason = "counting allocations takes an allocator")]
@@ -37,12 +37,12 @@ static COUNTING: Counting = Counting;
 
 const DIMM: u32 = 0x8000_0008;
 
-/// Releases a DIMM of four LMBs, with a hint on the way; tells the statuses' sum and the number of effects.
+/// Releases a DIMM of four LMBs, with a hint on the way. Returns the sum of the statuses and the number of effects.
 fn release(machine: *mut PaprUnplug) -> (i32, usize) {
     let mut sum = 0;
     let mut set = |indicator, index, value| {
         // SAFETY: it is a machine.
-        sum += unsafe { papr_unplug_set_indicator(machine, indicator, index, value) };
+        sum += unsafe { papr_unplug_set_indicator(machine, indicator, index, value, ptr::null_mut(), 0) };
     };
     set(9001, DIMM, 1);
     for index in DIMM..DIMM + 4 {
@@ -50,13 +50,13 @@ fn release(machine: *mut PaprUnplug) -> (i32, usize) {
         set(9003, index, 0);
     }
     // SAFETY: it is a machine.
-    let effects = std::iter::from_fn(|| unsafe { papr_unplug_next_effect(machine, ptr::null_mut()) }.then_some(()));
+    let effects = std::iter::from_fn(|| unsafe { papr_unplug_next_effect(machine, ptr::null_mut(), 0) }.then_some(()));
     (sum, effects.count())
 }
 
 #[test]
 fn calls_of_the_guest_allocate_nothing() {
-    // SAFETY: there is no offer.
+    // SAFETY: NULL is a configuration of zeros.
     let machine = unsafe { papr_unplug_new(ptr::null(), 0) };
     // SAFETY: it is a machine.
     let mut codes = vec![unsafe { papr_unplug_add(machine, 2, DIMM, 4) }];
@@ -65,7 +65,7 @@ fn calls_of_the_guest_allocate_nothing() {
     // Two requests: the hint ends one, the release the other.
     for _ in 0..2 {
         // SAFETY: it is a machine.
-        codes.push(unsafe { papr_unplug_request(machine, DIMM, ptr::null_mut()) });
+        codes.push(unsafe { papr_unplug_request(machine, DIMM, ptr::null_mut(), 0) });
     }
     assert_eq!(codes, [0; 4]);
 

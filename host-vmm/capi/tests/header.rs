@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Proves that `include/papr_unplug.h` is what cbindgen makes of `src/`, and renews it.
+//! Checks `include/papr_unplug.h` against what cbindgen makes of `src/`, and renews it.
 
 use std::{env, fs, path::Path};
 
 const RENEW: &str = "PAPR_UNPLUG_RENEW";
 
+/// Returns the documentation of the crate as a C comment.
+fn contract(crate_dir: &Path) -> String {
+    let lib = fs::read_to_string(crate_dir.join("src/lib.rs")).unwrap();
+    let lines = lib.lines().filter_map(|line| line.strip_prefix("//!"));
+    let comment: String = lines.map(|line| format!(" *{line}\n")).collect();
+    format!("\n/**\n{comment} */")
+}
+
 #[test]
 fn header_is_fresh() {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = cbindgen::Config::from_file(crate_dir.join("cbindgen.toml")).unwrap();
+    let mut config = cbindgen::Config::from_file(crate_dir.join("cbindgen.toml")).unwrap();
+    config.header.get_or_insert_default().push_str(&contract(crate_dir));
     let bindings = cbindgen::Builder::new().with_crate(crate_dir).with_config(config).generate().unwrap();
     let mut fresh = Vec::new();
     bindings.write(&mut fresh);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A VMM in C, which calls anything in any order.
+//! Fuzz target: a VMM in C that calls anything in any order.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Words of a hostile guest.
+//! Fuzz target: words of a hostile guest.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A hostile migration stream.
+//! Fuzz target: a hostile migration stream.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A hostile guest, a hasty user, and migrations in the middle.
+//! Fuzz target: a hostile guest, a hasty user, and migrations in the middle.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The words of one RTAS call, and what else the guest or the VMM reads from the other side.
+//! Words of one RTAS call, and other data from the other side.
 
 use arbitrary::Arbitrary;
 use papr_unplug::{
@@ -19,29 +19,29 @@ use papr_unplug::{
     },
 };
 
-/// Something that was read from the other side.
+/// Data from the other side.
 #[derive(Arbitrary, Debug)]
 pub enum Heard {
-    /// The input words of `set-indicator`, and the indicator that takes reports.
+    /// Input words of `set-indicator`, and the indicator that takes reports.
     SetIndicator([u32; 3], Option<u32>),
-    /// Some number of input words.
+    /// Any number of input words.
     Words(Vec<u32>),
     /// A report word.
     Report(u32),
     /// A hot plug section, or an offer.
     Bytes(Vec<u8>),
-    /// What a person is told of a refusal.
+    /// Refusal to be explained.
     Refusal { resource: u8, first: u32, count: u32, connector: u32, reason: u8, errno: u8, request: u64 },
 }
 
-/// Reads it, and checks what can be said of every reading.
+/// Reads the data, and checks what holds for every reading.
 pub fn read(heard: Heard) {
     match heard {
         Heard::SetIndicator(words, reports_on) => set_indicator(words, reports_on.map(Indicator)),
         Heard::Words(words) => {
             let mut tracker = Tracker::new(papr_unplug::Config::default());
             let before = tracker.save();
-            // Without connectors and offers there is nothing that a call could be about.
+            // Without connectors and offers every call fails.
             assert_eq!(tracker.set_indicator(&words, &mut ()), Status::NO_SUCH_INDICATOR);
             assert_eq!(tracker.get_sensor_state(&words).0, Status::NO_SUCH_INDICATOR);
             assert_eq!(tracker.save(), before);
@@ -55,15 +55,15 @@ pub fn read(heard: Heard) {
         Heard::Refusal { resource, first, count, connector, reason, errno, request } => {
             let Some(connectors) = papr_unplug::Span::new(DrcIndex(first), count) else { return };
             let (reason, errno) = (Reason(reason), Errno(errno));
-            let refusal = Refusal { connector: DrcIndex(connector), reason, errno, evidence: Evidence::Token };
+            let refusal = Refusal::new(DrcIndex(connector), reason, errno, Evidence::Token);
             let device = Device { resource: Resource(resource), connectors };
-            let outcome = Outcome { request: RequestId(request), device, end: End::Refused(refusal) };
+            let outcome = Outcome::new(RequestId(request), device, End::Refused(refusal));
             assert!(outcome.to_string().contains(&format!("{connector:#010x}")));
         }
     }
 }
 
-/// PUE-V-003, PUE-V-012: every call is what the tables say, or gets a status.
+/// PUE-V-003, PUE-V-012: every call is in the tables, or gets a status.
 fn set_indicator(words: [u32; 3], reports_on: Option<Indicator>) {
     let [indicator, index, state] = words;
     match decode::set_indicator(words, reports_on) {
@@ -79,7 +79,7 @@ fn set_indicator(words: [u32; 3], reports_on: Option<Indicator>) {
     }
 }
 
-/// PUE-V-011, PUE-V-012: a word that has a meaning is the only word of that meaning.
+/// PUE-V-011, PUE-V-012: a word with a meaning is the only word with that meaning.
 fn report(word: Word) {
     let meaning = word.report();
     assert!(meaning.is_none_or(|meaning| meaning.word() == word));

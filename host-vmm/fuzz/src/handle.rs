@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A VMM in C, which keeps to the contract of the header and to nothing else.
+//! VMM in C that calls anything in any order, and keeps to the contract of the header.
 //!
-//! Every buffer is an allocation of its exact size, so that AddressSanitizer sees a byte too many.
+//! Every buffer is an allocation of its exact size, so that AddressSanitizer finds an access beyond it.
 
 // UNSAFETY: these are calls into C's side of the library.
 #![expect(unsafe_code, reason = "the C ABI takes pointers")]
 
 use crate::many::Many;
 use arbitrary::Arbitrary;
-use papr_unplug_capi::{
-    PaprUnplug, PaprUnplugEffect, PaprUnplugEffectKind, PaprUnplugOffer, PaprUnplugRequest, papr_unplug_add,
-    papr_unplug_armed, papr_unplug_attach, papr_unplug_configure, papr_unplug_configured, papr_unplug_detach,
-    papr_unplug_error, papr_unplug_explain, papr_unplug_free, papr_unplug_get_sensor_state, papr_unplug_has_more,
-    papr_unplug_import, papr_unplug_new, papr_unplug_next_effect, papr_unplug_open_requests, papr_unplug_pending,
-    papr_unplug_reason_advice, papr_unplug_reason_meaning, papr_unplug_reason_name, papr_unplug_remove,
-    papr_unplug_request, papr_unplug_reset, papr_unplug_restore, papr_unplug_save, papr_unplug_section,
-    papr_unplug_set_indicator, papr_unplug_set_offer, papr_unplug_state,
-};
+use papr_unplug_capi::*;
 use std::{
     collections::BTreeSet,
     ffi::{CStr, c_char},
     ptr,
 };
 
-/// One call. A [`Place`] is a connector; `room` is how much the caller has for what is written.
+/// One call. `room` is the size of the caller's buffer.
 #[derive(Arbitrary, Debug)]
 pub enum Call {
     Add(u32, Place, u8),
@@ -32,24 +24,30 @@ pub enum Call {
     Attach(Place, u8, bool),
     Detach(Place),
     Request(Place, bool),
+    Withhold(Place),
+    Together([Place; 2]),
+    Withdraw { back: u8 },
     SetIndicator(Indicator, Place, u32),
     Sense(u32, Place, bool),
     Configure(Place, bool),
     Configured(Place),
     Reset,
+    Cas,
     Offer(Option<[u32; 3]>),
     Save { room: Option<u16> },
     Restore(Bytes),
     Import(Place, u32, bool),
+    LoadBegin,
+    LoadEnd,
     Ask(Place),
     List { room: u8 },
-    Section { back: u8, room: u8 },
-    Explain { effect: [u32; 9], request: u64, room: u8 },
+    Outcomes { size: u8, room: u8 },
+    Explain { effect: [u32; 12], request: u64, size: u8, room: u8 },
     Reason(u32),
     Armed(bool, bool),
 }
 
-/// What is restored: noise, or what this machine has saved, with some bytes written over.
+/// Saved state: noise, or one of this machine with some bytes overwritten.
 #[derive(Arbitrary, Debug)]
 pub enum Bytes {
     Noise(Vec<u8>),
@@ -57,7 +55,7 @@ pub enum Bytes {
     None,
 }
 
-/// An indicator that means something, or any other.
+/// Indicator.
 #[derive(Arbitrary, Debug)]
 pub enum Indicator {
     Isolation,
@@ -66,7 +64,7 @@ pub enum Indicator {
     Other(u32),
 }
 
-/// A DRC index near those that machines have, or any other.
+/// Connector.
 #[derive(Arbitrary, Debug)]
 pub enum Place {
     Cpu(u8),
@@ -75,7 +73,7 @@ pub enum Place {
     Other(u32),
 }
 
-/// What a VMM does in its life.
+/// Life of a VMM.
 #[derive(Arbitrary, Debug)]
 pub struct Life {
     pub offers: bool,
@@ -94,21 +92,23 @@ impl Place {
     }
 }
 
-/// A machine, and the requests that have no outcome yet.
+/// Machine, with the requests that have no outcome yet.
 struct Machine {
     handle: *mut PaprUnplug,
     open: BTreeSet<u64>,
     last: u64,
+    is_loading: bool,
 }
 
 /// Lives it.
 pub fn live(life: Life) {
-    let offer = PaprUnplugOffer { indicator: 9100, classes: 0x7E, features: 3 };
-    let offer = if life.offers { &raw const offer } else { ptr::null() };
-    // SAFETY: the offer is NULL or lives until the call returns.
-    let handle = unsafe { papr_unplug_new(offer, life.max_open.into()) };
+    let [indicator, classes, features] = if life.offers { [9100, 0x7E, 3] } else { [0; 3] };
+    let max_open = life.max_open.into();
+    let config = PaprUnplugConfig { indicator, classes, features, max_open, max_open_per_device: max_open / 2 };
+    // SAFETY: the configuration lives until the call returns.
+    let handle = unsafe { papr_unplug_new(&raw const config, size_of_val(&config)) };
     assert!(!handle.is_null());
-    let mut machine = Machine { handle, open: BTreeSet::new(), last: 0 };
+    let mut machine = Machine { handle, open: BTreeSet::new(), last: 0, is_loading: false };
     // Most lives begin with these devices.
     for (resource, first, count) in [(1, 0x1000_0001, 1), (2, 0x8000_0004, 3), (5, 0x4000_0001, 1)] {
         // SAFETY: the handle is that of a machine.
@@ -143,6 +143,15 @@ impl Machine {
             // SAFETY: as above.
             Call::Detach(place) => self.result(unsafe { papr_unplug_detach(machine, place.index()) }),
             Call::Request(place, is_wanted) => self.request(place.index(), *is_wanted),
+            Call::Withhold(place) => self.withhold(place.index()),
+            Call::Together(places) => self.request_together(places.each_ref().map(Place::index)),
+            Call::Withdraw { back } => {
+                let id = self.last.wrapping_sub((*back).into());
+                // SAFETY: as above.
+                let code = unsafe { papr_unplug_withdraw(machine, id) };
+                self.result(code);
+                assert_eq!(code == 0, self.open.contains(&id), "PUE-V-057");
+            }
             Call::SetIndicator(indicator, place, value) => {
                 let indicator = match indicator {
                     Indicator::Isolation => 9001,
@@ -150,8 +159,7 @@ impl Machine {
                     Indicator::Report => 9100,
                     Indicator::Other(other) => *other,
                 };
-                // SAFETY: as above.
-                let status = unsafe { papr_unplug_set_indicator(machine, indicator, place.index(), *value) };
+                let status = self.set_indicator(indicator, place.index(), *value);
                 assert!([0, 9000, -1, -3, -9005, -9006, -9007, -9008].contains(&status), "{status}");
             }
             Call::Sense(sensor, place, is_wanted) => {
@@ -173,19 +181,27 @@ impl Machine {
             }
             // SAFETY: as above.
             Call::Reset => unsafe { papr_unplug_reset(machine) },
+            // SAFETY: as above.
+            Call::Cas => unsafe { papr_unplug_cas(machine) },
             Call::Offer(offer) => {
-                let offer =
-                    offer.map(|[indicator, classes, features]| PaprUnplugOffer { indicator, classes, features });
-                // SAFETY: as above; the offer is NULL or lives until the call returns.
-                self.result(unsafe { papr_unplug_set_offer(machine, offer.as_ref().map_or(ptr::null(), |one| one)) });
+                let [indicator, classes, features] = offer.unwrap_or_default();
+                // SAFETY: as above.
+                self.result(unsafe { papr_unplug_set_offer(machine, indicator, classes, features) });
             }
             Call::Save { room } => drop(self.save(room.map(usize::from))),
             Call::Restore(bytes) => self.restore(bytes),
             Call::Import(place, state, is_requested) => {
                 // SAFETY: as above.
-                self.result(unsafe { papr_unplug_import(machine, place.index(), *state, *is_requested) });
-                self.adopt();
+                let code = unsafe { papr_unplug_import(machine, place.index(), *state, *is_requested) };
+                self.result(code);
+                self.is_loading |= code == 0;
             }
+            Call::LoadBegin => {
+                // SAFETY: as above.
+                unsafe { papr_unplug_load_begin(machine) };
+                self.is_loading = true;
+            }
+            Call::LoadEnd => self.load_end(),
             Call::Ask(place) => {
                 // SAFETY: as above.
                 let state = unsafe { papr_unplug_state(machine, place.index()) };
@@ -196,15 +212,16 @@ impl Machine {
                 assert!(state <= 8 && (!is_pending || (has_more && state != 0)));
             }
             Call::List { room } => drop(self.list(Some((*room).into()))),
-            Call::Section { back, room } => {
-                let mut bytes = vec![0xAA; usize::from(*room)].into_boxed_slice();
-                let id = self.last.wrapping_sub((*back).into());
-                // SAFETY: as above; there is room for as many bytes as it says.
-                let length = unsafe { papr_unplug_section(machine, id, bytes.as_mut_ptr(), bytes.len()) };
-                assert_eq!(length != 0, self.open.contains(&id));
-                assert!(length == 0 || length > bytes.len() || bytes.starts_with(b"HP"));
+            Call::Outcomes { size, room } => {
+                let (size, room) = (usize::from(*size), usize::from(*room));
+                let mut bytes = vec![0xAA_u8; size * room].into_boxed_slice();
+                // SAFETY: as above; there is room for as many as it says.
+                let number = unsafe { papr_unplug_outcomes(machine, bytes.as_mut_ptr().cast(), size, room) };
+                assert!(number <= 64);
+                let written = number.min(room) * size;
+                assert!(bytes[written..].iter().all(|byte| *byte == 0xAA));
             }
-            Call::Explain { effect, request, room } => explain(*effect, *request, (*room).into()),
+            Call::Explain { effect, request, size, room } => explain(*effect, *request, *size, (*room).into()),
             Call::Reason(reason) => {
                 let texts = [
                     papr_unplug_reason_name(*reason),
@@ -234,25 +251,60 @@ impl Machine {
         );
     }
 
+    fn set_indicator(&self, indicator: u32, index: u32, value: u32) -> i32 {
+        let mut change = Box::new(PaprUnplugChange::default());
+        // SAFETY: the handle is that of a machine.
+        let before = unsafe { papr_unplug_state(self.handle, index) };
+        let size = size_of_val(&*change);
+        // SAFETY: as above; the change can be written to.
+        let status =
+            unsafe { papr_unplug_set_indicator(self.handle, indicator, index, value, &raw mut *change, size) };
+        assert!((change.from, change.to) == (0, 0) || (change.from == before && change.to != before), "{change:?}");
+        status
+    }
+
     fn request(&mut self, first: u32, is_wanted: bool) {
-        let mut made = Box::new(PaprUnplugRequest {
-            id: 0,
-            resource: 0,
-            first: 0,
-            count: 0,
-            hint: 0,
-            token: 0,
-            is_promised: false,
-            is_started: false,
-        });
+        let mut made = Box::new(NOTHING);
         let out = if is_wanted { &raw mut *made } else { ptr::null_mut() };
         // SAFETY: the handle is that of a machine; the request is NULL or can be written to.
-        let code = unsafe { papr_unplug_request(self.handle, first, out) };
+        let code = unsafe { papr_unplug_request(self.handle, first, out, size_of_val(&*made)) };
+        self.made(code, first, is_wanted.then_some(&*made));
+        assert!(!is_wanted || code != 0 || made.section_size >= 20);
+    }
+
+    fn withhold(&mut self, first: u32) {
+        let mut made = Box::new(NOTHING);
+        // SAFETY: the handle is that of a machine; the request can be written to.
+        let code = unsafe { papr_unplug_withhold(self.handle, first, &raw mut *made, size_of_val(&*made)) };
+        self.made(code, first, Some(&*made));
+        assert_eq!(made.section_size, 0, "PUE-V-055");
+    }
+
+    fn made(&mut self, code: i32, first: u32, made: Option<&PaprUnplugRequested>) {
         self.result(code);
         if code >= 0 {
             self.last += 1;
-            assert!(!is_wanted || (made.id == self.last && made.first == first), "{made:?}");
+            let is_next = |made: &PaprUnplugRequested| made.request.id == self.last && made.request.first == first;
+            assert!(made.is_none_or(is_next), "{made:?}");
             assert!(self.open.insert(self.last));
+        }
+    }
+
+    /// PUE-V-056
+    fn request_together(&mut self, firsts: [u32; 2]) {
+        let mut made = Box::new([NOTHING; 2]);
+        let before = self.list(None).len();
+        let (start, size) = (made.as_mut_ptr(), size_of::<PaprUnplugRequested>());
+        // SAFETY: the handle is that of a machine; both have as many elements as it says.
+        let code = unsafe { papr_unplug_request_together(self.handle, firsts.as_ptr(), 2, start, size) };
+        self.result(code);
+        if code < 0 {
+            assert_eq!(self.list(None).len(), before);
+            return;
+        }
+        for request in made.iter().map(|made| made.request) {
+            self.open.insert(request.id);
+            self.last = self.last.max(request.id);
         }
     }
 
@@ -282,24 +334,39 @@ impl Machine {
         // SAFETY: the handle is that of a machine; so many bytes can be read.
         let code = unsafe { papr_unplug_restore(self.handle, start, bytes.len()) };
         self.result(code);
-        assert_eq!(self.save(None), if code == 0 { bytes } else { before });
-        self.adopt();
+        self.is_loading |= code == 0;
+        // SAFETY: the handle is that of a machine.
+        let longest = unsafe { papr_unplug_max_save(self.handle) };
+        assert!(code != 0 || bytes.len() <= longest, "PUE-V-088");
+        assert_eq!(self.save(None), before, "a load has an effect before it ends");
     }
 
-    /// What came by migration replaces what was open.
-    fn adopt(&mut self) {
-        self.open = self.list(None).iter().map(|request| request.id).collect();
+    /// PUE-V-087: what was open and is not any more has an outcome; what is open and was not is new.
+    fn load_end(&mut self) {
+        let (before, was_loading) = (self.save(None), self.is_loading);
+        // SAFETY: the handle is that of a machine.
+        let code = unsafe { papr_unplug_load_end(self.handle) };
+        self.result(code);
+        self.is_loading = false;
+        assert!((was_loading && code == 0) || self.save(None) == before);
         let saved = self.save(None);
-        self.last = u64::from_be_bytes(saved[24..32].try_into().expect("the header has the last name"));
+        let last = u64::from_be_bytes(saved[24..32].try_into().expect("the header has the last id"));
+        assert!(last >= self.last, "PUE-V-086");
+        for request in self.list(None) {
+            assert!(self.open.contains(&request.id) || request.id > self.last, "PUE-V-087: {request:?}");
+            self.open.insert(request.id);
+        }
+        self.last = last;
     }
 
     fn list(&self, room: Option<usize>) -> Vec<PaprUnplugRequest> {
         // SAFETY: the handle is that of a machine, and nothing is written.
-        let number = unsafe { papr_unplug_open_requests(self.handle, ptr::null_mut(), 0) };
+        let number = unsafe { papr_unplug_open_requests(self.handle, ptr::null_mut(), 0, 0) };
+        const SIZE: usize = size_of::<PaprUnplugRequest>();
         let mut list = Vec::with_capacity(room.unwrap_or(number));
         let room = list.capacity();
         // SAFETY: the handle is that of a machine; there is room for as many as it says.
-        assert_eq!(unsafe { papr_unplug_open_requests(self.handle, list.as_mut_ptr(), room) }, number);
+        assert_eq!(unsafe { papr_unplug_open_requests(self.handle, list.as_mut_ptr(), SIZE, room) }, number);
         // SAFETY: so many were written.
         unsafe { list.set_len(number.min(room)) };
         list
@@ -309,7 +376,7 @@ impl Machine {
     fn look(&mut self) {
         let mut effect = Box::new(PaprUnplugEffect::default());
         // SAFETY: the handle is that of a machine; the effect can be written to.
-        while unsafe { papr_unplug_next_effect(self.handle, &raw mut *effect) } {
+        while unsafe { papr_unplug_next_effect(self.handle, &raw mut *effect, size_of_val(&*effect)) } {
             if effect.kind == PaprUnplugEffectKind::Outcome as u32 {
                 assert!(self.open.remove(&effect.request), "PUE-V-100: {effect:?}");
             }
@@ -323,25 +390,60 @@ impl Machine {
                 effect.reason,
                 effect.guest_errno,
                 effect.evidence,
+                effect.by,
+                effect.requests,
+                effect.reserved,
             ];
-            explain(words, effect.request, 80);
+            explain(words, effect.request, 56, 80);
         }
         let open: BTreeSet<u64> = self.list(None).iter().map(|request| request.id).collect();
         assert_eq!(open, self.open, "PUE-V-020");
     }
 }
 
-fn explain(words: [u32; 9], request: u64, room: usize) {
-    let [kind, resource, first, count, end, connector, reason, guest_errno, evidence] = words;
-    let effect =
-        PaprUnplugEffect { kind, resource, first, count, request, end, connector, reason, guest_errno, evidence };
+fn explain(words: [u32; 12], request: u64, size: u8, room: usize) {
+    let [kind, resource, first, count, end, connector, reason, guest_errno, evidence, by, requests, reserved] = words;
+    let effect = PaprUnplugEffect {
+        kind,
+        resource,
+        first,
+        count,
+        request,
+        end,
+        connector,
+        reason,
+        guest_errno,
+        evidence,
+        by,
+        requests,
+        reserved,
+    };
+    let size = usize::from(size).min(size_of_val(&effect));
     let mut text: Box<[c_char]> = vec![1; room].into_boxed_slice();
-    // SAFETY: there is an effect, and room for as many bytes as it says.
-    let length = unsafe { papr_unplug_explain(&raw const effect, text.as_mut_ptr(), text.len()) };
+    // SAFETY: there are as many bytes of the effect, and of room, as it says.
+    let length = unsafe { papr_unplug_explain(&raw const effect, size, text.as_mut_ptr(), text.len()) };
     assert!(length == 0 || room == 0 || text[length.min(room - 1)] == 0);
 }
 
-/// Whether it is a C string in UTF-8.
+/// Nothing requested.
+const NOTHING: PaprUnplugRequested = PaprUnplugRequested {
+    section_size: 0,
+    section: [0; 60],
+    request: PaprUnplugRequest {
+        id: 0,
+        resource: 0,
+        first: 0,
+        count: 0,
+        hint: 0,
+        token: 0,
+        is_promised: false,
+        is_started: false,
+        is_withheld: false,
+        is_imported: false,
+    },
+};
+
+/// Returns whether it is a C string in UTF-8.
 fn is_text(text: *const c_char) -> bool {
     // SAFETY: what the library returns as text ends with a NUL, and is not changed until the next call.
     unsafe { CStr::from_ptr(text) }.to_str().is_ok()

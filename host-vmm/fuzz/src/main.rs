@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Lives every history of a corpus of the target `tracker` again, and prints what of the state machine it reaches.
+//! Plays every history of a corpus of the target `tracker` again, and prints what it reaches of the state machine.
 
 #![forbid(unsafe_code)]
 

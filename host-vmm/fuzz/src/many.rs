@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! As many of something as an input has bytes for.
+//! Sequence of as many elements as an input has bytes for.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-/// A sequence that ends where the input does. A `Vec` asks after each element whether there is another, and so ends after two
-/// or three on average: too early for a life.
+/// Sequence that ends where the input does. A `Vec` of `arbitrary` ends after two or three elements on average, which is too
+/// early for a history.
 #[derive(Clone, Debug)]
 pub struct Many<T>(pub Vec<T>);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A migration stream from somebody who cannot be trusted.
+//! Hostile migration stream.
 
 use crate::{
     history::History,
@@ -11,16 +11,16 @@ use crate::{
 };
 use arbitrary::Arbitrary;
 
-/// Where the stream comes from.
+/// Origin of the stream.
 #[derive(Arbitrary, Debug)]
 pub enum Stream {
-    /// Nowhere.
+    /// Any bytes.
     Bytes { offer: u8, bytes: Vec<u8> },
-    /// A machine that has lived; then somebody wrote over some bytes, and cut it off.
+    /// Saved state of a machine with a history, with some bytes overwritten, and cut off.
     Damaged { cut: Option<u16>, writes: [(u16, u8); 3], history: History },
 }
 
-/// Restores it, on a machine that has the devices (PUE-V-084).
+/// Restores the stream on a machine that has the devices (PUE-V-084).
 pub fn restore(stream: Stream) {
     let (offer, plugged, bytes) = match stream {
         Stream::Bytes { offer, bytes } => {
@@ -39,13 +39,14 @@ pub fn restore(stream: Stream) {
     };
     let mut tracker = machine(offer, &plugged);
     let before = tracker.save();
-    if tracker.restore(&bytes).is_err() {
+    if tracker.restore(&bytes, &mut ()).is_err() {
         assert_eq!(tracker.save(), before, "a stream that was rejected has changed something");
         return;
     }
     assert_eq!(tracker.save(), bytes, "a stream was taken for something else");
+    assert!(bytes.len() <= tracker.max_saved_len(), "PUE-V-088");
     crate::oracle::subject::is_possible(&tracker);
-    // Whatever it is, it must take everything that can follow.
+    // The machine takes every call that can follow.
     for index in crate::oracle::machine::indexes() {
         for (indicator, state) in [(9001, 0), (9001, 1), (9003, 0), (9003, 1), (9002, 1), (9100, 0xA000_0000)] {
             let mut after = tracker.clone();

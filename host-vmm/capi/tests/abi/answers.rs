@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the guest and the user do, and what comes of it.
+//! Calls of guest and user, and their effects.
 
-use crate::machine::{Machine, REPORTS};
+use crate::machine::{Machine, NOTHING_REQUESTED, REPORTS};
 use papr_unplug_capi::{
-    PaprUnplugEffect, PaprUnplugEffectKind as Kind, PaprUnplugEnd as End, PaprUnplugEvidence as Evidence,
-    PaprUnplugRequest,
+    PaprUnplugCause as Cause, PaprUnplugEffect, PaprUnplugEffectKind as Kind, PaprUnplugEnd as End,
+    PaprUnplugError as Error, PaprUnplugEvidence as Evidence, PaprUnplugRequest, papr_unplug_next_effect,
 };
 
 const DIMM: u32 = 0x8000_0008;
@@ -30,7 +30,7 @@ fn armed_guest_that_refuses_is_told_with_its_reason() {
         hint: 0,
         token: 1,
         is_promised: true,
-        is_started: false,
+        ..PaprUnplugRequest::default()
     };
     assert_eq!((code, request), (0, Some(expected)));
     assert_eq!(machine.next_effect(), None);
@@ -49,6 +49,7 @@ fn armed_guest_that_refuses_is_told_with_its_reason() {
         reason: 6,
         guest_errno: 16,
         evidence: Evidence::Token as u32,
+        ..PaprUnplugEffect::default()
     };
     assert_eq!((machine.next_effect(), machine.next_effect()), (Some(refused), None));
     assert_eq!(machine.open_requests(), []);
@@ -84,7 +85,8 @@ fn device_that_is_given_back_is_told_before_it_is_deleted() {
         end: End::Released as u32,
         ..PaprUnplugEffect::default()
     };
-    assert_eq!(effects, [told, PaprUnplugEffect { kind: Kind::Delete as u32, request: 0, end: 0, ..told }]);
+    let (kind, by) = (Kind::Delete as u32, Cause::Guest as u32);
+    assert_eq!(effects, [told, PaprUnplugEffect { kind, by, requests: 1, request: 0, end: 0, ..told }]);
 }
 
 /// PUE-V-054
@@ -99,20 +101,91 @@ fn device_that_was_never_taken_is_released_at_once() {
         (code, request.map(|request| (request.id, request.first, request.token))),
         (1, Some((1, 0x1000_0000, 0)))
     );
-    let expected = ["request 1 to remove cpu 0x10000000: released, the device is deleted", "cpu 0x10000000 is deleted"];
+    let expected = [
+        "request 1 to remove cpu 0x10000000: released, the device is deleted",
+        "cpu 0x10000000 is deleted: the guest gave it back",
+    ];
     assert_eq!(machine.effects(), expected);
 }
 
 #[test]
-fn section_is_written_whole_or_not_at_all() {
+fn section_to_send_comes_with_the_request() {
     let machine = Machine::with_dimm(DIMM, 2);
     assert_eq!(machine.set_indicator(REPORTS, 0, ARM), 0);
-    assert_eq!(machine.request(DIMM).0, 0);
+    let (code, made) = machine.request_and_see(DIMM);
+    assert_eq!((code, made.section_size, &made.section[..2]), (0, 24, &b"HP"[..]));
+    assert_eq!(made.section[8..24], [2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8, 0, 0, 0, 1]);
+    assert_eq!(made.section[24..], [0; 36]);
+}
 
-    let (size, section) = machine.section(1, 24);
-    assert_eq!((size, &section[8..24]), (24, &[2, 2, 4, 0x80, 0, 0, 0, 2, 0x80, 0, 0, 8, 0, 0, 0, 1][..]));
-    assert_eq!(machine.section(1, 23), (24, vec![0xAA; 23]));
-    assert_eq!(machine.section(2, 24).0, 0);
+/// PUE-V-055, PUE-V-056
+#[test]
+fn function_other_than_0_is_withheld_until_function_0_is_asked_for() {
+    const FUNCTIONS: [u32; 3] = [0x4000_0002, 0x4000_0001, 0x4000_0000];
+    let machine = Machine::new(0);
+    assert_eq!(machine.add(5, 0x4000_0000, 3), 0);
+    assert!(FUNCTIONS.iter().all(|function| machine.attach(*function, 1, true) == 0));
+    let (code, made) = machine.withhold(FUNCTIONS[1]);
+    assert_eq!((code, made.section_size, made.request.is_withheld), (0, 0, true));
+
+    let (code, made) = machine.request_together(&FUNCTIONS);
+    assert_eq!((code, made.iter().map(|made| made.section_size).collect::<Vec<_>>()), (0, vec![20; 3]));
+    assert_eq!(made.iter().map(|made| made.request.id).collect::<Vec<_>>(), [2, 1, 3]);
+    assert!(machine.open_requests().iter().all(|request| !request.is_withheld));
+}
+
+/// PUE-V-052, PUE-V-056
+#[test]
+fn devices_that_leave_together_are_all_asked_for_or_none() {
+    let machine = Machine::new(2);
+    assert_eq!(machine.add(5, 0x4000_0000, 3), 0);
+    assert!((0x4000_0000..0x4000_0003).all(|function| machine.attach(function, 1, true) == 0));
+    let (code, made) = machine.request_together(&[0x4000_0002, 0x4000_0001, 0x4000_0000]);
+    assert_eq!((code, made), (Error::TooMany as i32, vec![NOTHING_REQUESTED; 3]));
+    assert!(machine.open_requests().is_empty() && !machine.pending(0x4000_0002));
+}
+
+/// PUE-V-057
+#[test]
+fn request_that_was_withdrawn_is_over_and_its_device_may_still_go() {
+    let machine = Machine::with_dimm(DIMM, 1);
+    assert_eq!((machine.request(DIMM).0, machine.withdraw(1)), (0, 0));
+    let withdrawn =
+        "request 1 to remove memory 0x80000008: withdrawn; the device is deleted should the guest still give it back";
+    assert_eq!(machine.effects(), [withdrawn]);
+    machine.give_back(DIMM);
+    assert_eq!(machine.effects(), ["memory 0x80000008 is deleted: the guest gave it back"]);
+    assert_eq!(machine.outcomes(), [withdrawn]);
+}
+
+/// The main loop takes them, after the call has returned to the guest.
+#[test]
+fn effects_wait_until_they_are_taken() {
+    let machine = Machine::with_dimm(DIMM, 1);
+    assert_eq!(machine.request(DIMM).0, 0);
+    assert!(!machine.has_effect());
+    machine.give_back(DIMM);
+    // The connector is empty, and a device can be attached, before the VMM deletes the first.
+    assert!(machine.has_effect() && machine.attach(DIMM, 1, false) == 0);
+    assert_eq!((machine.effects().len(), machine.has_effect()), (2, false));
+}
+
+/// Callers of an older or a newer version have shorter or longer structures.
+#[test]
+fn structure_of_another_size_is_written_as_far_as_it_is_known() {
+    let machine = Machine::with_dimm(DIMM, 1);
+    assert_eq!((machine.request(DIMM).0, machine.request(DIMM).0), (0, 0));
+    machine.give_back(DIMM);
+    let mut bytes = [0xAA_u8; 80];
+    let mut next = |size| {
+        // SAFETY: there is room for `size` bytes.
+        assert!(unsafe { papr_unplug_next_effect(machine.handle(), bytes.as_mut_ptr().cast(), size) });
+        bytes
+    };
+    let short = next(16);
+    assert_eq!((&short[..4], &short[16..]), (&1_u32.to_ne_bytes()[..], &[0xAA; 64][..]));
+    let long = next(72);
+    assert_eq!((&long[56..72], &long[72..]), (&[0; 16][..], &[0xAA; 8][..]));
 }
 
 #[test]
@@ -122,8 +195,10 @@ fn connector_is_configured_in_steps_and_a_stream_may_begin_anew() {
     assert_eq!(machine.attach(DIMM, 1, false), 0);
     assert_eq!(machine.get_sensor_state(9003, DIMM), (0, 2));
     assert_eq!(machine.configure(DIMM, true), -9003);
-    assert_eq!((machine.set_indicator(9003, DIMM, 1), machine.state(DIMM)), (0, 2));
-    assert_eq!((machine.set_indicator(9001, DIMM, 1), machine.state(DIMM)), (0, 3));
+    assert_eq!(machine.set_indicator_and_see(9003, DIMM, 1), (0, (1, 2)));
+    assert_eq!(machine.set_indicator_and_see(9001, DIMM, 1), (0, (2, 3)));
+    assert_eq!(machine.set_indicator_and_see(9001, DIMM, 1), (0, (0, 0)));
+    assert_eq!(machine.state(DIMM), 3);
     assert_eq!([true, false].map(|is_first| machine.configure(DIMM, is_first)), [0, 0]);
     assert_eq!((machine.configured(DIMM), machine.state(DIMM)), (0, 4));
     assert_eq!(machine.get_sensor_state(9003, DIMM), (0, 1));
@@ -151,7 +226,19 @@ fn reset_ends_requests_and_deletes_their_devices() {
     assert_eq!(machine.armed(), (0, 0));
     let expected = [
         "request 1 to remove memory 0x80000008: closed by a reset, the device is deleted",
-        "memory 0x80000008 is deleted",
+        "memory 0x80000008 is deleted: the machine was reset",
+    ];
+    assert_eq!(machine.effects(), expected);
+}
+
+#[test]
+fn cas_is_told_as_such() {
+    let machine = Machine::with_dimm(DIMM, 1);
+    assert_eq!(machine.request(DIMM).0, 0);
+    machine.cas();
+    let expected = [
+        "request 1 to remove memory 0x80000008: closed by a CAS negotiation of the guest, the device is deleted",
+        "memory 0x80000008 is deleted: the guest negotiated its features (CAS)",
     ];
     assert_eq!(machine.effects(), expected);
 }
@@ -160,7 +247,7 @@ fn reset_ends_requests_and_deletes_their_devices() {
 fn offer_that_is_withdrawn_disarms_and_takes_no_more_reports() {
     let machine = Machine::with_dimm(DIMM, 1);
     assert_eq!(machine.set_indicator(REPORTS, 0, ARM), 0);
-    assert_eq!(machine.set_offer(None), 0);
+    assert_eq!(machine.set_offer([0; 3]), 0);
     assert_eq!((machine.armed(), machine.set_indicator(REPORTS, 0, ARM)), ((0, 0), -3));
 }
 
@@ -169,7 +256,8 @@ fn device_that_is_detached_ends_its_requests_and_is_not_deleted_again() {
     let machine = Machine::with_dimm(DIMM, 1);
     assert_eq!(machine.request(DIMM).0, 0);
     assert_eq!(machine.detach(DIMM), 0);
-    assert_eq!(machine.effects(), ["request 1 to remove memory 0x80000008: released, the device is deleted"]);
+    let removed = "closed, because the VMM removed the device without the guest";
+    assert_eq!(machine.effects(), [format!("request 1 to remove memory 0x80000008: {removed}")]);
     assert_eq!((machine.state(DIMM), machine.request(DIMM).0 < 0), (1, true));
 }
 
@@ -188,8 +276,8 @@ fn connectors_that_are_removed_take_their_devices_and_unmade_deletions_along() {
     let expected = [
         "request 1 to remove memory 0x80000008 to 0x80000009: closed by a reset, the device is deleted",
         "request 2 to remove phb 0x20000001: closed by a reset, the device is deleted",
-        "phb 0x20000001 is deleted",
-        "request 3 to remove memory 0x80000008 to 0x80000009: released, the device is deleted",
+        "phb 0x20000001 is deleted: the machine was reset",
+        "request 3 to remove memory 0x80000008 to 0x80000009: closed, because the VMM removed the device without the guest",
     ];
     assert_eq!(machine.effects(), expected);
 }

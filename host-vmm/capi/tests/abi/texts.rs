@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What people read.
+//! Texts for people.
 
 use crate::machine::{explain, explain_into};
 use papr_unplug_capi::{
@@ -20,6 +20,9 @@ const REFUSED: PaprUnplugEffect = PaprUnplugEffect {
     reason: 1,
     guest_errno: 16,
     evidence: 1,
+    by: 0,
+    requests: 0,
+    reserved: 0,
 };
 
 #[test]
@@ -49,13 +52,14 @@ fn effect_that_no_machine_told_has_no_words() {
         PaprUnplugEffect { kind: 3, ..REFUSED },
         PaprUnplugEffect { resource: 256, ..REFUSED },
         PaprUnplugEffect { count: 0, ..REFUSED },
-        PaprUnplugEffect { end: 4, ..REFUSED },
+        PaprUnplugEffect { end: 8, ..REFUSED },
+        PaprUnplugEffect { kind: 2, by: 4, ..REFUSED },
         PaprUnplugEffect { reason: 256, ..REFUSED },
         PaprUnplugEffect { guest_errno: 256, ..REFUSED },
         PaprUnplugEffect { evidence: 0, ..REFUSED },
         PaprUnplugEffect::default(),
     ];
-    assert_eq!(nonsense.map(|effect| explain(&effect)), [const { String::new() }; 8]);
+    assert_eq!(nonsense.map(|effect| explain(&effect)), [const { String::new() }; 9]);
 }
 
 #[test]

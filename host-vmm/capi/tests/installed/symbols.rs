@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the shared library shows to programs, now and when it is newer than they are.
+//! Symbols of the shared library, which programs find for as long as its name stays.
 
 use crate::prefix::{Prefix, run, tool};
 use std::collections::BTreeSet;
 
-/// Every function, with the version it came with. A program that was linked against one of these must find it for as long as
-/// the library is called [`SONAME`].
+/// Exported functions, with their versions. A program that was linked against one of them finds it as long as the library is called
+/// [`SONAME`].
 const EXPORTED: &[&str] = &[
     "papr_unplug_add@@PAPR_UNPLUG_0.1",
     "papr_unplug_armed@@PAPR_UNPLUG_0.1",
     "papr_unplug_attach@@PAPR_UNPLUG_0.1",
+    "papr_unplug_cas@@PAPR_UNPLUG_0.1",
     "papr_unplug_configure@@PAPR_UNPLUG_0.1",
     "papr_unplug_configured@@PAPR_UNPLUG_0.1",
     "papr_unplug_detach@@PAPR_UNPLUG_0.1",
@@ -18,31 +19,38 @@ const EXPORTED: &[&str] = &[
     "papr_unplug_explain@@PAPR_UNPLUG_0.1",
     "papr_unplug_free@@PAPR_UNPLUG_0.1",
     "papr_unplug_get_sensor_state@@PAPR_UNPLUG_0.1",
+    "papr_unplug_has_effect@@PAPR_UNPLUG_0.1",
     "papr_unplug_has_more@@PAPR_UNPLUG_0.1",
     "papr_unplug_import@@PAPR_UNPLUG_0.1",
+    "papr_unplug_load_begin@@PAPR_UNPLUG_0.1",
+    "papr_unplug_load_end@@PAPR_UNPLUG_0.1",
+    "papr_unplug_max_save@@PAPR_UNPLUG_0.1",
     "papr_unplug_new@@PAPR_UNPLUG_0.1",
     "papr_unplug_next_effect@@PAPR_UNPLUG_0.1",
     "papr_unplug_offer_property@@PAPR_UNPLUG_0.1",
     "papr_unplug_open_requests@@PAPR_UNPLUG_0.1",
+    "papr_unplug_outcomes@@PAPR_UNPLUG_0.1",
     "papr_unplug_pending@@PAPR_UNPLUG_0.1",
     "papr_unplug_reason_advice@@PAPR_UNPLUG_0.1",
     "papr_unplug_reason_meaning@@PAPR_UNPLUG_0.1",
     "papr_unplug_reason_name@@PAPR_UNPLUG_0.1",
     "papr_unplug_remove@@PAPR_UNPLUG_0.1",
     "papr_unplug_request@@PAPR_UNPLUG_0.1",
+    "papr_unplug_request_together@@PAPR_UNPLUG_0.1",
     "papr_unplug_reset@@PAPR_UNPLUG_0.1",
     "papr_unplug_restore@@PAPR_UNPLUG_0.1",
     "papr_unplug_save@@PAPR_UNPLUG_0.1",
-    "papr_unplug_section@@PAPR_UNPLUG_0.1",
     "papr_unplug_set_indicator@@PAPR_UNPLUG_0.1",
     "papr_unplug_set_offer@@PAPR_UNPLUG_0.1",
     "papr_unplug_state@@PAPR_UNPLUG_0.1",
     "papr_unplug_version@@PAPR_UNPLUG_0.1",
+    "papr_unplug_withdraw@@PAPR_UNPLUG_0.1",
+    "papr_unplug_withhold@@PAPR_UNPLUG_0.1",
 ];
 
 const SONAME: &str = "libpapr_unplug.so.0";
 
-/// What the system has that the library needs, beside the loader, which is called otherwise on every architecture.
+/// Libraries of the system that the library needs, except the loader, whose name depends on the architecture.
 const NEEDED: [&str; 2] = ["libc.so.6", "libgcc_s.so.1"];
 
 fn readelf(prefix: &Prefix, what: &str) -> String {
