@@ -28,7 +28,7 @@ pub enum Clause {
     OneRequest,
     /// Stock queues an event about a device that is released at once.
     StaleEvent,
-    /// Stock leaves events about a device that is gone, or whose request has ended, in the queue.
+    /// Stock delivers events about a device that is gone, or whose request has ended.
     LeftEvent,
     /// Stock keeps a device that the guest gives back while a request is open.
     KeptWhileOpen,
@@ -36,6 +36,8 @@ pub enum Clause {
     KeptWhileWanted,
     /// Stock rejects the release of an LMB after a refusal.
     NotTakenBack,
+    /// Stock rejects the release of an LMB of a DIMM that nobody has asked for.
+    KeptLmb,
     /// Stock detaches an LMB from its DIMM when the guest gives it back.
     LostLmb,
     /// Stock rejects the release of a connector that is not configured.
@@ -129,6 +131,9 @@ impl Clause {
             {
                 Self::NotTakenBack
             }
+            (Step::Set(indicator::ISOLATION, _, 0), (Response::Status(-1), Response::Status(0))) if is_lmb => {
+                Self::KeptLmb
+            }
             (Step::Set(indicator::ISOLATION, _, 0), (Response::Status(-3), Response::Status(0))) => Self::NotConfigured,
             (Step::Set(indicator::ALLOCATION, _, 1), (Response::Status(-3), Response::Status(0)))
                 if is_lmb && wanted =>
@@ -148,7 +153,7 @@ impl Clause {
     }
 
     /// Every clause, in the order of the requirements.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoReports,
         Self::FirstAnswerOnly,
         Self::BegunNode,
@@ -158,6 +163,7 @@ impl Clause {
         Self::KeptWhileWanted,
         Self::NotTakenBack,
         Self::LostLmb,
+        Self::KeptLmb,
         Self::NotConfigured,
         Self::ForgottenAtReset,
         Self::LeftEvent,
@@ -187,12 +193,13 @@ impl Clause {
             }
             Self::KeptWhileWanted => ("PUE-V-061", "stock keeps a device that was given back after a refusal"),
             Self::NotTakenBack => ("PUE-V-061", "stock takes no LMB back after a refusal"),
+            Self::KeptLmb => ("PUE-V-064", "stock takes no LMB back that nobody has asked for"),
             Self::LostLmb => ("PUE-V-063", "stock loses an LMB that was given back from its DIMM"),
             Self::NotConfigured => ("PUE-V-064", "stock lets no connector go that is not configured yet"),
             Self::ForgottenAtReset => {
                 ("PUE-V-070", "stock forgets, at a reset, the device_dels that it never answered")
             }
-            Self::LeftEvent => ("PUE-V-074", "stock leaves events about what is gone in the queue"),
+            Self::LeftEvent => ("PUE-V-074", "stock delivers events about what is gone"),
             Self::Abort => ("PUE-V-090", "stock aborts"),
             Self::ToldTwice => ("PUE-V-100", "stock tells one refusal twice"),
         }

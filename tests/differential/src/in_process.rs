@@ -71,6 +71,11 @@ impl InProcess {
         Ok(Self { tracker, queue: VecDeque::new(), events: Vec::new(), begun: BTreeSet::new() })
     }
 
+    /// Lets events ask for nothing. They stay in the queue, because their interrupts may be on the way.
+    fn void(&mut self, is_void: impl Fn(&Queued) -> bool) {
+        self.queue.iter_mut().filter(|queued| is_void(queued)).for_each(|queued| queued.section.fill(0));
+    }
+
     fn has(&self, device: Device) -> bool {
         self.tracker.device(DrcIndex(device.first())).is_some()
     }
@@ -214,7 +219,7 @@ impl InProcess {
             if self.tracker.state(connectors.first()).is_some() {
                 self.tracker.remove_connectors(connectors)?;
             }
-            self.queue.retain(|queued| queued.connectors != connectors);
+            self.void(|queued| queued.connectors == connectors);
             self.begun.remove(&child.first());
         }
         Ok(gone)
@@ -243,13 +248,13 @@ impl Party for InProcess {
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Ended(outcome) => {
-                    self.queue.retain(|queued| queued.request != Some(outcome.request));
+                    self.void(|queued| queued.request == Some(outcome.request));
                     let device = Device::at(outcome.device.connectors.first().0).context("an unknown device")?;
                     let refused = DeviceEvent { device, kind: EventKind::Refused };
                     device_events.extend(matches!(outcome.end, End::Refused(_)).then_some(refused));
                 }
                 Event::Deleted(gone) => {
-                    self.queue.retain(|queued| queued.connectors != gone.device.connectors);
+                    self.void(|queued| queued.connectors == gone.device.connectors);
                     let device = Device::at(gone.device.connectors.first().0).context("an unknown device")?;
                     device_events.push(DeviceEvent { device, kind: EventKind::Deleted });
                     device_events.extend(self.take_children(device)?);

@@ -360,9 +360,10 @@ fn added(device: Device) -> Value {
     arguments.insert("driver".to_owned(), driver.into());
     arguments.insert("id".to_owned(), device.id().into());
     for (name, value) in properties {
-        let number = value.parse::<u64>().ok().filter(|_| matches!(name, "core-id" | "index"));
+        let number = value.parse::<u64>().ok().filter(|_| matches!(name, "core-id" | "index" | "chassis_nr"));
+        let flag = (name == "multifunction").then(|| Value::from(value == "on"));
         let hex = value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let value = number.or(hex).map_or_else(|| value.clone().into(), Value::from);
+        let value = flag.unwrap_or_else(|| number.or(hex).map_or_else(|| value.clone().into(), Value::from));
         arguments.insert(name.to_owned(), value);
     }
     arguments.into()

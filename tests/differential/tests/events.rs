@@ -19,6 +19,8 @@ const LMB: u32 = Dimm2.first();
 
 /// Hot plug sections: LoPAR's resource type, action, identifier and capability, then the connectors.
 const ADD_CORE: &str = "event [01, 01, 02, 00, 10, 00, 00, 01, 00, 00, 00, 00]";
+/// An event that asks for nothing.
+const VOID: &str = "event [00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00]";
 const ADD_DIMM: &str = "event [02, 01, 04, 00, 00, 00, 00, 02, 80, 00, 00, 05]";
 
 fn ours(scene: &[(Step, &str)]) -> Result<Vmm> {
@@ -27,7 +29,8 @@ fn ours(scene: &[(Step, &str)]) -> Result<Vmm> {
     Ok(vmm)
 }
 
-/// PUE-V-074: the event of a removal that the guest completed before it fetched the event.
+/// PUE-V-074: the event of a removal that the guest completed before it fetched the event. It stays, because Linux crashes if an
+/// interrupt finds no event, and asks for nothing.
 #[test]
 fn event_of_a_removal_does_not_meet_the_next_device() -> Result<()> {
     ours(&[
@@ -41,6 +44,8 @@ fn event_of_a_removal_does_not_meet_the_next_device() -> Result<()> {
         (Step::Unusable(LMB + 1), "0, dimm2 deleted"),
         (Add(Core), "accepted"),
         (Add(Dimm2), "accepted"),
+        (TakeEvent, VOID),
+        (TakeEvent, VOID),
         (TakeEvent, ADD_CORE),
         (TakeEvent, ADD_DIMM),
         (TakeEvent, "no event"),
@@ -53,7 +58,8 @@ fn event_of_a_removal_does_not_meet_the_next_device() -> Result<()> {
 fn event_of_an_addition_goes_with_its_device() -> Result<()> {
     let gone = [(Remove(Core), "accepted"), (Step::Isolate(CORE), "0"), (Step::Unusable(CORE), "0, core1 deleted")];
     let again = [(Add(Core), "accepted"), (Remove(Core), "accepted, core1 deleted")];
-    ours(&[&gone[..], &again, &again, &[(TakeEvent, "no event")]].concat())?;
+    let taken = [(TakeEvent, VOID), (TakeEvent, VOID), (TakeEvent, VOID), (TakeEvent, "no event")];
+    ours(&[&gone[..], &again, &again, &taken].concat())?;
     Ok(())
 }
 

@@ -111,7 +111,7 @@ fn ours_phb_goes_with_the_connectors_behind_it_and_comes_again() -> Result<()> {
     ours(&[
         (Remove(Phb), "accepted"),
         (Step::Isolate(Phb.first()), "0"),
-        (Step::Unusable(Phb.first()), "0, phb1 deleted"),
+        (Step::Unusable(Phb.first()), "0, root1 deleted, behind1 deleted, bridge1 deleted, phb1 deleted"),
         (Add(Phb), "accepted"),
         // The guest has not configured it, so it is released at once.
         (Remove(Phb), "accepted, phb1 deleted"),
