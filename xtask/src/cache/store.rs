@@ -443,6 +443,20 @@ mod tests {
     }
 
     #[test]
+    fn ensure_of_a_part_that_another_part_makes_stale_does_not_wait_for_itself() {
+        let (_dir, store) = store();
+        let shared = |content| Toy::new("shared", content);
+        let early = |content| Toy { parts: vec![shared(content)], ..Toy::new("early", "x") };
+        store.ensure(&early("1")).unwrap();
+        remove(&store.dir_of(&shared("1")).unwrap()).unwrap();
+        // As the module is made from the kernel's source and from the kernel, and the initramfs from both kernel and module.
+        let late = Toy { parts: vec![shared("2"), early("2")], ..Toy::new("late", "x") };
+        let whole = Toy { parts: vec![early("2"), late], ..Toy::new("whole", "x") };
+        store.ensure(&whole).unwrap();
+        assert_eq!(whole.count(), 1);
+    }
+
+    #[test]
     fn ensure_of_a_recipe_that_fails_leaves_nothing() {
         let (_dir, store) = store();
         let toy = Toy::new("toy", "spoiled");
