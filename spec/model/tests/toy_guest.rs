@@ -35,7 +35,7 @@ impl Platform for Script {
 
 const OFFER: [u8; 12] = [0, 0, 0x23, 0x8C, 0, 0, 0, 0x46, 0, 0, 0, 3];
 const WITHOUT_STARTED: [u8; 12] = [0, 0, 0x23, 0x8C, 0, 0, 0, 6, 0, 0, 0, 1];
-const DIMM: Request = Request { resource: 2, lowest: 0x8000_0008, token: 7 };
+const DIMM: Request = Request { resource: 2, lowest: 0x8000_0008, token: 7, platform: 0 };
 const LMB1: u32 = 0x8000_0009;
 
 const DISARM: (u32, u32, u32) = (9100, 0, 0x4000_0000);
@@ -151,6 +151,16 @@ fn platform_that_forgot_the_arming_gets_the_hint_and_a_new_arming() {
     let mut script = Script::answering(&[-9006]);
     guest.refuse(&mut script, &DIMM, LMB1, (6, 16), false);
     assert_eq!(script.calls, [REFUSED, HINT, ARM]);
+}
+
+/// PUE-G-041: the platform that gave the tokens is gone.
+#[test]
+fn platform_that_forgot_the_arming_gets_no_token_of_the_one_before() {
+    let (mut guest, _) = loaded(&WITHOUT_STARTED);
+    let mut script = Script::answering(&[-9006]);
+    guest.refuse(&mut script, &DIMM, LMB1, (6, 16), true);
+    guest.refuse(&mut script, &DIMM, LMB1, (6, 16), true);
+    assert_eq!(script.calls.last(), Some(&(9100, LMB1, 0x8610_0000)));
 }
 
 /// PUE-G-044

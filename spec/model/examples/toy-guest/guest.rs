@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) lowest: u32,
     /// The token, 0 for none.
     pub(crate) token: u16,
+    /// The number of platforms that the guest has lost before it took the request: another one's token is worth nothing.
+    pub(crate) platform: u32,
 }
 
 /// A guest that can remove CPUs and memory.
@@ -43,12 +45,13 @@ pub(crate) struct Guest {
     offer: Option<Offer>,
     armed: u16,
     features: u8,
+    lost: u32,
 }
 
 impl Guest {
     /// The guest boots; `property` is the value of `papr-unplug,unplug-status`, empty if there is none.
     pub(crate) fn boot(property: &[u8]) -> Self {
-        Self { offer: read_offer(property), armed: 0, features: 0 }
+        Self { offer: read_offer(property), armed: 0, features: 0, lost: 0 }
     }
 
     /// The software that reports begins to run.
@@ -90,7 +93,8 @@ impl Guest {
         let announced = section[11] & 0x80 != 0 && length >= 24 && length <= log.len();
         let token =
             if announced { word(section, length - 4).and_then(|token| u16::try_from(token).ok()) } else { None };
-        Some(Request { resource: section[8], lowest: word(section, at)?, token: token.unwrap_or(0) })
+        let (resource, lowest) = (section[8], word(section, at)?);
+        Some(Request { resource, lowest, token: token.unwrap_or(0), platform: self.lost })
     }
 
     /// The guest begins with a request.
@@ -133,15 +137,19 @@ impl Guest {
         }
     }
 
-    /// A report about a request; whether it was delivered.
+    /// Reports about a request; returns whether the report was delivered.
     fn report(&mut self, platform: &mut impl Platform, request: &Request, connector: u32, word: u32) -> bool {
-        match self.send(platform, connector, word | u32::from(request.token)) {
+        let token = if request.platform == self.lost { request.token } else { 0 };
+        match self.send(platform, connector, word | u32::from(token)) {
             -3 => {
                 self.offer = None;
                 self.armed = 0;
                 false
             }
-            -9006 => false,
+            -9006 => {
+                self.lost += 1;
+                false
+            }
             _ => true,
         }
     }
