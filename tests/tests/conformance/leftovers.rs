@@ -11,7 +11,7 @@ use papr_unplug_tests::{
 };
 use serde_json::json;
 
-/// PUE-V-020: the guest takes no event before the smaller DIMM has taken the place of the larger one. It would fail to add
+/// PUE-V-074, PUE-V-076: the guest takes no event before the smaller DIMM has taken the place of the larger one. It would fail to add
 /// the larger one, and give the LMB of the smaller one back.
 #[test]
 fn dimm_that_takes_the_place_of_a_larger_one_is_configured_and_released() {
