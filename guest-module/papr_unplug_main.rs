@@ -99,6 +99,14 @@ unsafe fn load() -> Result<(), Error> {
         ));
         return Err(ENODEV);
     }
+    // SAFETY: The function only reads a parameter and what the kernel was built with.
+    if unsafe { bindings::papr_must_not_probe() } {
+        log::error(format_args!(
+            "probes can crash this kernel, which is preemptible; if it has the fix, load with \
+             unsafe_kprobes=1"
+        ));
+        return Err(EOPNOTSUPP);
+    }
     // SAFETY: By the contract of this function, no other worker was started.
     let worker = unsafe { Worker::start::<Report>() }?;
     let requests = Room::allocate(request_queue::CAPACITY, WaitingRequest::EMPTY)?;

@@ -225,12 +225,15 @@ fn followed<R>(call: impl FnOnce(&mut Removal, ProbeSet) -> R) -> Option<R> {
     })
 }
 
-/// Stores that a probed function was entered whose return will be seen.
+/// Stores that a probed function was entered whose return will be seen. Not inlined, like
+/// [`step_ends`], because every probe calls it.
+#[inline(never)]
 pub(crate) fn step_begins(function: &'static CStr) {
     followed(|removal, _| removal.step_begins(function));
 }
 
 /// Stores that such a function has returned.
+#[inline(never)]
 pub(crate) fn step_ends() {
     followed(|removal, _| removal.step_ends());
 }

@@ -59,6 +59,16 @@ bool papr_has_dr_connectors(void)
 	return set_indicator != RTAS_UNKNOWN_SERVICE && get_sensor_state != RTAS_UNKNOWN_SERVICE;
 }
 
+static bool unsafe_kprobes;
+module_param(unsafe_kprobes, bool, 0444);
+MODULE_PARM_DESC(unsafe_kprobes,
+		 "Use kprobes on a preemptible kernel: it has the fix, or may crash");
+
+bool papr_must_not_probe(void)
+{
+	return PAPR_KPROBES_UNSAFE && !unsafe_kprobes;
+}
+
 #ifdef PAPR_UNPLUG_KERNEL_CRATE
 void papr_caution(void)
 {

@@ -39,6 +39,11 @@ bool papr_has_return_probes(void);
 	"this kernel is preemptible: without a fix, probes can crash it while more than one CPU " \
 	"is online"
 
+/*
+ * Whether the module must not put its probes: kprobes are known to crash this kernel, and the
+ * parameter unsafe_kprobes does not say that it has the fix.
+ */
+bool papr_must_not_probe(void);
 /* Logs PAPR_CAUTION if PAPR_KPROBES_UNSAFE, for the build that cannot do so itself. */
 void papr_caution(void);
 

@@ -93,7 +93,8 @@ impl Vm {
     }
 
     fn insert(&mut self, module: &str) -> Result<()> {
-        self.guest.sh(&format!("insmod /lib/modules/{module}"))?;
+        // The tests' kernels have the fix without which kprobes can crash a preemptible kernel.
+        self.guest.sh(&format!("insmod /lib/modules/{module} unsafe_kprobes=1"))?;
         Trace::trace_after_module(&mut self.guest)
     }
 

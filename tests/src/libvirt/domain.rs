@@ -88,7 +88,7 @@ impl Domain {
         daemon.virsh_done(&["resume", NAME])?;
         let mut guest = Shell::connect(shell, LogFile::create(&logs.join("shell.log"))?)?;
         guest.sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks")?;
-        guest.sh("insmod /lib/modules/papr_unplug.ko")?;
+        guest.sh("insmod /lib/modules/papr_unplug.ko unsafe_kprobes=1")?;
         let trace = Trace::start(&mut guest)?;
         let mut domain = Self { guest, events, monitor, trace, daemon, logs };
         domain.await_listeners()?;

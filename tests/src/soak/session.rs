@@ -33,7 +33,7 @@ const MAX_ADDED_CORES: u32 = 60;
 const CHURN: &str = "{ while :; do dd if=/dev/zero of=/tmp/churn bs=64k count=64 2>/dev/null; \
                      cat /tmp/churn > /dev/null; rm /tmp/churn; sleep 1; done & } ; churn=$!";
 /// Unloads the module and loads it again.
-const RELOAD: &str = "rmmod papr_unplug && insmod /lib/modules/papr_unplug.ko";
+const RELOAD: &str = "rmmod papr_unplug && insmod /lib/modules/papr_unplug.ko unsafe_kprobes=1";
 
 /// VM of a session.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ fn module_loaded_and_unloaded_under_refused_removals_leaves_nothing_behind() {
         let cpu = vm.plug_cpu(1)?;
         vm.put_boot_cpu_offline()?;
 
-        let cycle = "insmod /lib/modules/papr_unplug.ko && rmmod papr_unplug";
+        let cycle = "insmod /lib/modules/papr_unplug.ko unsafe_kprobes=1 && rmmod papr_unplug";
         let cycles = format!("for n in $(seq {CYCLES}); do {cycle} || break; echo $n > /tmp/cycle; done");
         vm.guest.sh(&format!("{{ {cycles}; touch /tmp/over; }} 2>/tmp/complaints &"))?;
         let write = format!("echo memory remove index {} > /sys/kernel/dlpar", dimm.connector(0));

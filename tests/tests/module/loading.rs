@@ -16,3 +16,15 @@ fn firmware_without_set_indicator_is_refused() -> anyhow::Result<()> {
     assert_eq!(loading.error(), Some("No such device"));
     Ok(())
 }
+
+/// The kernel of the tests is preemptible and has no fprobes. That it has the fix cannot be seen.
+#[test]
+fn kernel_that_kprobes_can_crash_needs_a_parameter() -> anyhow::Result<()> {
+    let loading = Loading::watch(&Artifacts::find()?, Machine::Pseries, "loading.preemptible")?;
+    assert_eq!(
+        loading.module_said(),
+        ["probes can crash this kernel, which is preemptible; if it has the fix, load with unsafe_kprobes=1"]
+    );
+    assert_eq!(loading.error(), Some("Operation not supported"));
+    Ok(())
+}
