@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Benchmark by counted instructions: `instructions SCENARIO SIZE` runs a scenario in [`measured`], which `cargo xtask bench host`
-//! counts under callgrind. Prints the number of repetitions, processor time in nanoseconds, and bytes that stay allocated.
+//! Benchmark by counted instructions: `instructions SCENARIO SIZE` runs a scenario in [`measured`], which `cargo xtask
+//! bench host` counts under callgrind. Prints the number of repetitions, processor time in nanoseconds, and bytes that
+//! stay allocated.
 
 #![forbid(unsafe_code)]
 
@@ -59,7 +60,8 @@ fn processor_time() -> u64 {
     statistics.split(' ').next().and_then(|time| time.parse().ok()).expect("they begin with the time")
 }
 
-/// Returns a machine with this number of connectors, among them a configured CPU core and a configured DIMM of one LMB, and armed.
+/// Returns a machine with this number of connectors, among them a configured CPU core and a configured DIMM of one LMB,
+/// and armed.
 fn machine(connectors: u32) -> Tracker {
     let offer = Offer::new(Indicator(9100), Classes::CPU | Classes::MEMORY, Features::TOKEN);
     let mut machine = Tracker::new(Config::default().offer(offer));

@@ -27,8 +27,8 @@ impl Config {
         Self { max_open: max_open.min(usize::from(u16::MAX)), ..self }
     }
 
-    /// Sets the number of requests that may be open at a time for one device, so that a device whose guest never answers
-    /// leaves room for the others.
+    /// Sets the number of requests that may be open at a time for one device, so that a device whose guest never
+    /// answers leaves room for the others.
     pub fn max_open_per_device(self, max_open_per_device: usize) -> Self {
         Self { max_open_per_device, ..self }
     }
@@ -56,8 +56,8 @@ impl Offer {
     /// Features that this crate implements.
     const FEATURES: Features = Features::TOKEN.union(Features::STARTED);
 
-    /// Returns the offer to take reports on `indicator`, for `classes`, with `features`. Returns `None` if the indicator is
-    /// not one of LoPAR's vendor indicators (PUE-V-002), or if this crate does not implement a feature.
+    /// Returns the offer to take reports on `indicator`, for `classes`, with `features`. Returns `None` if the
+    /// indicator is not one of LoPAR's vendor indicators (PUE-V-002), or if this crate does not implement a feature.
     pub fn new(indicator: Indicator, classes: Classes, features: Features) -> Option<Self> {
         let offer = Self { indicator: indicator.0, classes, features };
         (Indicator::VENDOR.contains(&indicator.0) && Self::FEATURES.contains(features)).then_some(offer)

@@ -29,8 +29,8 @@ pub enum Call {
 
 /// Decodes the input words of a `set-indicator` call, in the VMM's byte order.
 ///
-/// `reports_on` is the indicator that this guest was offered for reports, if any. Fails with the status to return: -3 for an
-/// unknown indicator or state, -9005 for a report word without a meaning (PUE-V-003, PUE-V-012).
+/// `reports_on` is the indicator that this guest was offered for reports, if any. Fails with the status to return: -3
+/// for an unknown indicator or state, -9005 for a report word without a meaning (PUE-V-003, PUE-V-012).
 pub fn set_indicator(words: [u32; SET_INDICATOR_INPUTS], reports_on: Option<Indicator>) -> Result<Call, Status> {
     let [indicator, index, state] = words;
     let (indicator, index) = (Indicator(indicator), DrcIndex(index));
@@ -48,8 +48,8 @@ pub fn set_indicator(words: [u32; SET_INDICATOR_INPUTS], reports_on: Option<Indi
     }
 }
 
-/// Decodes the input words of a `get-sensor-state` call. Returns the connector whose dr-entity-sense (9003) is read, or the
-/// status -3 for any other sensor.
+/// Decodes the input words of a `get-sensor-state` call. Returns the connector whose dr-entity-sense (9003) is read, or
+/// the status -3 for any other sensor.
 pub fn get_sensor_state(words: [u32; 2]) -> Result<DrcIndex, Status> {
     let [sensor, index] = words;
     if sensor == EntitySense::SENSOR { Ok(DrcIndex(index)) } else { Err(Status::NO_SUCH_INDICATOR) }

@@ -2,8 +2,8 @@
 
 //! State machine of one DR connector, with LoPAR's states.
 //!
-//! [`step`] is pure and total, and decides about one connector only. The [`Tracker`](crate::Tracker) decides what follows for
-//! a device of many connectors and for the requests about it.
+//! [`step`] is pure and total, and decides about one connector only. The [`Tracker`](crate::Tracker) decides what
+//! follows for a device of many connectors and for the requests about it.
 //!
 //! ```
 //! use papr_unplug::drc::{Connector, Effect, Input, Occupant, State, step};
@@ -28,8 +28,8 @@ pub enum Kind {
 
 /// State of a connector, with LoPAR's numbers. QEMU migrates the same numbers.
 ///
-/// State 5 (physical, available) does not occur: every physical connector is in a live insertion power domain that the VMM
-/// keeps powered.
+/// State 5 (physical, available) does not occur: every physical connector is in a live insertion power domain that the
+/// VMM keeps powered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {

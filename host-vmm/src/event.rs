@@ -45,15 +45,15 @@ impl Events for VecDeque<Event> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A request has ended: tell the user. Its hot plug event is void if the guest has not fetched it: do not deliver it
-    /// (PUE-V-075).
+    /// A request has ended: tell the user. Its hot plug event is void if the guest has not fetched it: do not deliver
+    /// it (PUE-V-075).
     Ended(Outcome),
-    /// A device has to be deleted: delete it and tell the user. The tracker has forgotten the device; its connectors are
-    /// empty. Hot plug events that name the device and that the guest has not fetched are void: do not deliver them
+    /// A device has to be deleted: delete it and tell the user. The tracker has forgotten the device; its connectors
+    /// are empty. Hot plug events that name the device and that the guest has not fetched are void: do not deliver them
     /// (PUE-V-074).
     ///
-    /// A VMM does not delete the device in the context of the virtual CPU that made the call, because that CPU may belong to
-    /// the device (PUE-V-092).
+    /// A VMM does not delete the device in the context of the virtual CPU that made the call, because that CPU may
+    /// belong to the device (PUE-V-092).
     Deleted(Deletion),
 }
 
@@ -66,8 +66,8 @@ pub struct Device {
     pub connectors: Span,
 }
 
-/// Identity of a request between the VMM and its user: 1 for the first `device_del`, 2 for the next. No number is used twice,
-/// also not after a migration or after a snapshot was loaded.
+/// Identity of a request between the VMM and its user: 1 for the first `device_del`, 2 for the next. No number is used
+/// twice, also not after a migration or after a snapshot was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
@@ -98,7 +98,7 @@ pub struct Ask {
     pub token: Token,
 }
 
-/// How a request ended. Every request ends once (PUE-V-020, PUE-V-100).
+/// Outcome of a request. Every request ends once (PUE-V-020, PUE-V-100).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -106,7 +106,7 @@ pub struct Outcome {
     pub request: RequestId,
     /// The device that was asked for.
     pub device: Device,
-    /// How it ended.
+    /// End of the request.
     pub end: End,
 }
 
@@ -136,10 +136,10 @@ pub enum End {
 pub struct Deletion {
     /// The device.
     pub device: Device,
-    /// What took the device.
+    /// Cause of the deletion.
     pub by: Cause,
-    /// Number of requests that end with this deletion. Their outcomes were told directly before it. 0 if the guest gave the
-    /// device back after its last request had ended.
+    /// Number of requests that end with this deletion. Their outcomes were told directly before it. 0 if the guest gave
+    /// the device back after its last request had ended.
     pub requests: u32,
 }
 
@@ -166,7 +166,7 @@ pub struct Refusal {
     pub reason: Reason,
     /// The guest's positive errno; 0 for none.
     pub errno: Errno,
-    /// How the VMM knows.
+    /// Evidence for the refusal.
     pub evidence: Evidence,
 }
 
@@ -188,9 +188,9 @@ impl Ask {
         Self { request, device, token }
     }
 
-    /// Returns LoPAR's hot plug section, which follows the headers of a platform event log of type 229: 20 bytes, or 24 with a
-    /// token. Names memory by indexed count, also a single LMB, as QEMU does, because Linux removes memory that is named by an
-    /// index differently. Names any other device of one connector by its index.
+    /// Returns LoPAR's hot plug section, which follows the headers of a platform event log of type 229: 20 bytes, or 24
+    /// with a token. Names memory by indexed count, also a single LMB, as QEMU does, because Linux removes memory that
+    /// is named by an index differently. Names any other device of one connector by its index.
     pub fn section(&self) -> impl AsRef<[u8]> + use<> {
         let connectors = self.device.connectors;
         let (identifier_type, identifier) = match connectors.count() {
@@ -267,8 +267,8 @@ impl Refusal {
         Self { connector, reason, errno, evidence }
     }
 
-    /// Returns the meaning of the reason and an advice, in sentences (`spec/reasons.toml`); `None` for a reason that this crate
-    /// does not know.
+    /// Returns the meaning of the reason and an advice, in sentences (`spec/reasons.toml`); `None` for a reason that
+    /// this crate does not know.
     pub fn explanation(&self) -> Option<Explanation> {
         Explanation::of(self.reason)
     }

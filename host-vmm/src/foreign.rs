@@ -44,13 +44,13 @@ pub enum ImportError {
 }
 
 impl Tracker {
-    /// Imports the state of a VMM that knows level 0 only, for a machine that has the same devices. Nothing is armed, and every
-    /// device that was being removed has one open request, with a new id and without a token (PUE-V-082). The imported state
-    /// replaces the state of the machine, and no device is deleted; requests that were open before end as
-    /// [`End::Load`](crate::event::End::Load).
+    /// Imports the state of a VMM that knows level 0 only, for a machine that has the same devices. Nothing is armed,
+    /// and every device that was being removed has one open request, with a new id and without a token (PUE-V-082). The
+    /// imported state replaces the state of the machine, and no device is deleted; requests that were open before end
+    /// as [`End::Load`](crate::event::End::Load).
     ///
-    /// Of the connectors without a foreign state, those of a device that is being removed are given back (QEMU detaches each
-    /// LMB that it gets back, and then migrates nothing about it), and all others are configured.
+    /// Of the connectors without a foreign state, those of a device that is being removed are given back (QEMU detaches
+    /// each LMB that it gets back, and then migrates nothing about it), and all others are configured.
     ///
     /// A call that fails changes nothing.
     pub fn import(&mut self, connectors: &[Foreign], events: &mut impl Events) -> Result<(), ImportError> {
@@ -103,8 +103,8 @@ impl Tracker {
         Ok(())
     }
 
-    /// Returns the device that a foreign state is about. Fails as [`Self::import`] does, so that a VMM that reads one connector
-    /// at a time can report the error at once. Does not count the marked removals.
+    /// Returns the device that a foreign state is about. Fails as [`Self::import`] does, so that a VMM that reads one
+    /// connector at a time can report the error at once. Does not count the marked removals.
     pub fn device_of(&self, foreign: &Foreign) -> Result<Device, ImportError> {
         self.read_foreign(foreign).map(|(device, _)| device)
     }
@@ -118,8 +118,8 @@ impl Tracker {
         Ok((device, state.ok_or(ImportError::BadState(foreign.index, foreign.state))?))
     }
 
-    /// Returns whether foreign states are enough, and a saved state has nothing to add: nothing is armed, no removal is wanted,
-    /// and no id was given that must not be given again (PUE-V-086). A VMM that offers nothing any more (see
+    /// Returns whether foreign states are enough, and a saved state has nothing to add: nothing is armed, no removal is
+    /// wanted, and no id was given that must not be given again (PUE-V-086). A VMM that offers nothing any more (see
     /// [`Self::set_offer`]) does without the ids, because it is about to migrate to a VMM without this crate.
     pub fn is_plain(&self) -> bool {
         let keeps_ids = self.has_history() && (self.config.offer.is_some() || self.offered.is_some());

@@ -3,18 +3,18 @@
 //! The DR connectors of a PAPR machine, as a library for VMMs.
 //!
 //! A VMM passes on what its guest does to DR connectors ([`Tracker::set_indicator`], [`Tracker::get_sensor_state`],
-//! [`Tracker::configure`]) and what its user asks for ([`Tracker::request`], [`Tracker::withdraw`]). The calls return RTAS
-//! statuses and the hot plug event to send; [`event::Event`]s say how a request ended and which device to delete.
+//! [`Tracker::configure`]) and what its user asks for ([`Tracker::request`], [`Tracker::withdraw`]). The calls return
+//! RTAS statuses and the hot plug event to send; [`event::Event`]s say how a request ended and which device to delete.
 //!
 //! Modules in the order that data flows: [`decode`] reads the words of an RTAS call, [`drc`] is one connector, the
 //! [`Tracker`] holds all connectors, devices and requests of a machine, and [`event`] is what it tells. [`snapshot`]
 //! saves and restores a machine, [`foreign`] imports the state of a VMM without this crate.
 //! `spec/protocol.md` defines the protocol; comments cite the clauses of `spec/vmm-conformance.md` (PUE-V-nnn).
 //!
-//! The crate does no I/O, starts no threads, reads no clock and writes no logs: it is `no_std`. No call of the guest makes
-//! it panic, block, or use more memory. Memory depends on the number of connectors ([`Tracker::MAX_CONNECTORS`]) and on
-//! the bounds of open requests ([`Config`]); if an allocation within these bounds fails, the process aborts, as in all of
-//! `alloc`.
+//! The crate does no I/O, starts no threads, reads no clock and writes no logs: it is `no_std`. No call of the guest
+//! makes it panic, block, or use more memory. Memory depends on the number of connectors ([`Tracker::MAX_CONNECTORS`])
+//! and on the bounds of open requests ([`Config`]); if an allocation within these bounds fails, the process aborts, as
+//! in all of `alloc`.
 //!
 //! ```
 //! use papr_unplug::{

@@ -12,10 +12,10 @@
 //! | for each open request | 20 | id, first connector of its device, connector of the hint, token, flags: promised 1, started 2, hinted 4, withheld 8, imported 16 |
 //! | for each kept outcome | 28 | id, first connector and number of connectors of its device, connector that refused, resource, end, reason, errno, evidence |
 //!
-//! Requests and outcomes are in their order, oldest first. [`Tracker::restore`] takes a stream on a machine with the same
-//! devices as the saved one. It checks the whole stream before it changes anything; its error says what does not fit
-//! (PUE-V-084). It allocates no more than the stream is long, and [`Tracker::max_saved_len`] is the length of the longest
-//! stream that it takes.
+//! Requests and outcomes are in their order, oldest first. [`Tracker::restore`] takes a stream on a machine with the
+//! same devices as the saved one. It checks the whole stream before it changes anything; its error says what does not
+//! fit (PUE-V-084). It allocates no more than the stream is long, and [`Tracker::max_saved_len`] is the length of the
+//! longest stream that it takes.
 
 mod read;
 mod record;
@@ -81,8 +81,8 @@ impl Tracker {
     /// Returns the saved state: everything that a later answer depends on, the last outcomes, and which ids were given
     /// (PUE-V-080).
     ///
-    /// The length depends on the number of devices, requests and kept outcomes, and on how often the state changes along the
-    /// connectors of a device.
+    /// The length depends on the number of devices, requests and kept outcomes, and on how often the state changes
+    /// along the connectors of a device.
     pub fn save(&self) -> Vec<u8> {
         let devices = self.topology.devices();
         let (armed, features) = self.armed();
@@ -114,8 +114,8 @@ impl Tracker {
         bytes
     }
 
-    /// Returns the length of the longest saved state that [`Self::restore`] takes on this machine. A VMM checks the length that
-    /// a stream announces against it before it allocates memory for the stream.
+    /// Returns the length of the longest saved state that [`Self::restore`] takes on this machine. A VMM checks the
+    /// length that a stream announces against it before it allocates memory for the stream.
     pub fn max_saved_len(&self) -> usize {
         let devices = self.topology.devices();
         let connectors = devices.iter().map(|plugged| usize::try_from(plugged.device.connectors.count()).unwrap_or(0));
@@ -150,12 +150,13 @@ impl Tracker {
         Saved::read(self, bytes).map(|_| ())
     }
 
-    /// Restores a saved state, on a machine with the same devices as the saved one. The saved state replaces the state of the
-    /// machine, and no device is deleted. A call that fails changes nothing.
+    /// Restores a saved state, on a machine with the same devices as the saved one. The saved state replaces the state
+    /// of the machine, and no device is deleted. A call that fails changes nothing.
     ///
     /// Requests that were open before and are not open in the saved state end as [`End::Load`]. A request of the saved
-    /// state keeps its id, unless this machine used that id for another request, or for one that has ended: then the request
-    /// gets a new id. So no id is used twice, also not when a snapshot is loaded into the machine that saved it.
+    /// state keeps its id, unless this machine used that id for another request, or for one that has ended: then the
+    /// request gets a new id. So no id is used twice, also not when a snapshot is loaded into the machine that saved
+    /// it.
     pub fn restore(&mut self, bytes: &[u8], events: &mut impl Events) -> Result<(), RestoreError> {
         let saved = Saved::read(self, bytes)?;
         (self.offered, self.armed, self.features) = (saved.offered, saved.armed, saved.features);

@@ -73,8 +73,8 @@ impl Tracker {
         self.topology.remove(connectors)
     }
 
-    /// Plugs a device behind connectors that have none. The guest has not taken the device yet: send it a hot plug event, or
-    /// call [`Self::boot`].
+    /// Plugs a device behind connectors that have none. The guest has not taken the device yet: send it a hot plug
+    /// event, or call [`Self::boot`].
     pub fn plug(&mut self, connectors: Span) -> Result<(), TopologyError> {
         self.topology.plug(connectors)
     }
@@ -86,9 +86,9 @@ impl Tracker {
         }
     }
 
-    /// Takes a device away without asking the guest, because plugging it failed or its bus is deleted. Requests about it end as
-    /// [`End::Removed`]. Returns whether there was such a device. Hot plug events that name the device and that the guest has
-    /// not fetched are void.
+    /// Takes a device away without asking the guest, because plugging it failed or its bus is deleted. Requests about
+    /// it end as [`End::Removed`]. Returns whether there was such a device. Hot plug events that name the device and
+    /// that the guest has not fetched are void.
     pub fn unplug(&mut self, first: DrcIndex, events: &mut impl Events) -> bool {
         self.end_all_of(first, End::Removed, events);
         self.topology.unplug(first).is_some()

@@ -28,8 +28,8 @@ fn crate_answers_as_the_conversations_say() {
 
 /// PUE-V-102: nothing that a VMM is given is a time, and no request ends but by something that it is given.
 ///
-/// Migration to a VMM that knows level 0 only is left to the vectors: such a VMM forgets that a removal is wanted once it
-/// was refused, and no implementation can make it remember.
+/// Migration to a VMM that knows level 0 only is left to the vectors: such a VMM forgets that a removal is wanted once
+/// it was refused, and no implementation can make it remember.
 #[test]
 fn crate_keeps_every_promise_in_every_order_of_events() {
     let budget = Budget { requests: 2, disturbances: 1, ..Budget::FULL };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Every defect that was measured on stock parts, as a story: it is seen with the rules of stock QEMU, and not with this crate.
+//! Every defect that was measured on stock parts, as a story: it is seen with the rules of stock QEMU, and not with
+//! this crate.
 //!
 //! A story is told to both VMMs by the same guest. `spec/model` has the stock rules.
 
@@ -86,7 +87,8 @@ impl<V: Vmm> Story<V> {
         self.report(None, Report::Arm { classes, features: Features::TOKEN });
     }
 
-    /// Reports a refusal, as the guest's module does. A VMM that takes no reports gets the hint, unless the kernel sent it.
+    /// Reports a refusal, as the guest's module does. A VMM that takes no reports gets the hint, unless the kernel sent
+    /// it.
     fn refuse(&mut self, token: Token, connector: DrcIndex, has_hinted: bool) {
         let report = Report::Refused { token, reason: Reason::UNMOVABLE_PAGE, errno: Errno(16) };
         let is_taken = self.report(Some(connector), report).is_some_and(Status::is_success);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Every report and every transition, in every state of a CPU and a DIMM of two LMBs, with every set of up to three open
-//! requests: with and without tokens, promised and not, hinted and not, armed and not.
+//! Every report and every transition, in every state of a CPU and a DIMM of two LMBs, with every set of up to three
+//! open requests: with and without tokens, promised and not, hinted and not, armed and not.
 
 #[path = "oracle/mod.rs"]
 pub mod oracle;
@@ -54,7 +54,8 @@ fn with_one_more(reference: &Reference) -> Vec<Reference> {
         let hints = [None, Some(device.first)];
         for (has_token, promised) in [(false, false), (true, false), (true, true)] {
             for hint in hints {
-                // Nothing is promised where nothing is armed; a hint is kept with the oldest request, if that is promised.
+                // Nothing is promised where nothing is armed; a hint is kept with the oldest request, if that is
+                // promised.
                 if (is_armed || !promised) && (hint.is_none() || (is_oldest && promised)) {
                     let mut after = reference.clone();
                     after.last += 1;
@@ -82,7 +83,8 @@ fn with_requests(reference: Reference, most: usize) -> Vec<Reference> {
     sets.concat()
 }
 
-/// Returns the reference with its connectors in every combination of these states, except where a wanted device would be gone.
+/// Returns the reference with its connectors in every combination of these states, except where a wanted device would
+/// be gone.
 fn with_states(reference: &Reference, core: &[u8], lmbs: &[u8]) -> Vec<Reference> {
     let mut all = Vec::new();
     for (core, first, second) in
@@ -105,7 +107,8 @@ fn with_states(reference: &Reference, core: &[u8], lmbs: &[u8]) -> Vec<Reference
     all
 }
 
-/// Returns the places in [`indexes`] of every connector of the devices, of a vacant one, of an unknown one and of index 0.
+/// Returns the places in [`indexes`] of every connector of the devices, of a vacant one, of an unknown one and of index
+/// 0.
 fn places() -> Vec<u8> {
     let devices = [DEVICES[0], DEVICES[3], VACANT].into_iter().flat_map(Device::connectors);
     let used: Vec<u32> = devices.map(|connector| connector.0).chain([0, UNKNOWN]).collect();
@@ -121,7 +124,8 @@ fn check(before: &Reference, actions: &[Action]) {
     }
 }
 
-/// Returns reports of every class: each opcode, with no token, each open one, an ended one and one that was never given.
+/// Returns reports of every class: each opcode, with no token, each open one, an ended one and one that was never
+/// given.
 fn reports() -> Vec<Action> {
     let names = [Name::None, Name::Open(0), Name::Open(1), Name::Open(2), Name::Past(200), Name::Never];
     let about =

@@ -180,7 +180,8 @@ fn device_that_is_given_back_after_its_request_was_withdrawn_is_deleted() {
     assert_eq!(core, None);
 }
 
-/// PUE-V-055, PUE-V-056: "device_del of a PCI function other than 0 asks nobody, and the list says the guest has not begun".
+/// PUE-V-055, PUE-V-056: "device_del of a PCI function other than 0 asks nobody, and the list says the guest has not
+/// begun".
 #[test]
 fn function_other_than_0_is_withheld_until_function_0_is_asked_for() {
     let mut conversation = Conversation::begin();

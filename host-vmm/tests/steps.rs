@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One connector, exhaustively: every resource, state, occupant and input. The properties are written so that Kani can prove
-//! them.
+//! One connector, exhaustively: every resource, state, occupant and input. The properties are written so that Kani can
+//! prove them.
 
 use papr_unplug::{
     drc::{Connector, Effect, Input, Kind, Occupant, State, step},

@@ -39,7 +39,8 @@ fn crowded(free: u16) -> Tracker {
     machine
 }
 
-/// PUE-V-023, PUE-V-024: the search for the token does not compare every request with every token, which would take seconds.
+/// PUE-V-023, PUE-V-024: the search for the token does not compare every request with every token, which would take
+/// seconds.
 #[test]
 #[cfg_attr(miri, ignore = "65,534 requests take too long")]
 fn only_token_that_is_free_is_given_and_then_the_bound_is_reached() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Words of the guest, exhaustively: every class of words. The properties are written so that Kani can prove them for every
-//! word.
+//! Words of the guest, exhaustively: every class of words. The properties are written so that Kani can prove them for
+//! every word.
 
 use papr_unplug::{
     decode::{self, Call},

@@ -4,43 +4,46 @@
 /**
  * papr-unplug: the DR connectors of a PAPR machine, as a library for VMMs.
  *
- * A VMM makes one PaprUnplug for a machine, adds its connectors and attaches its devices. It passes on what the guest does
- * (papr_unplug_set_indicator(), papr_unplug_get_sensor_state(), papr_unplug_configure()) and what its user asks for
- * (papr_unplug_request(), papr_unplug_withdraw()). The calls return RTAS statuses and the hot plug events to send. Effects say
- * how requests ended and which devices to delete; papr_unplug_next_effect() takes them. Every request ends with exactly one
- * outcome, and never because time has passed.
+ * A VMM makes one PaprUnplug for a machine, adds its connectors and attaches its devices. It passes on what the guest
+ * does (papr_unplug_set_indicator(), papr_unplug_get_sensor_state(), papr_unplug_configure()) and what its user asks
+ * for (papr_unplug_request(), papr_unplug_withdraw()). The calls return RTAS statuses and the hot plug events to send.
+ * Effects say how requests ended and which devices to delete; papr_unplug_next_effect() takes them. Every request ends
+ * with exactly one outcome, and never because time has passed.
  *
  * The first connector of a device names the device, the DRC index names a connector.
  *
  * Contract
- *   - A PaprUnplug pointer is NULL, or came from papr_unplug_new() and was not freed since. NULL is an error or does nothing.
- *   - One thread at a time uses a machine; it may be another thread each time. Different machines are independent, and so are the
- *     functions that take no machine.
- *   - Any other pointer is NULL, or points to an object of its type, or to as many of them as the number beside it says. The
- *     library uses it only during the call. An output pointer may be NULL. A NULL input buffer has a length of zero.
- *   - A pointer to a structure goes with its size, which is sizeof of the caller's structure. Later versions may append members:
- *     the library writes no more than that size, and clears what it does not know.
- *   - A VMM acts on PAPR_UNPLUG_EFFECT_KIND_DELETE in no context of a virtual CPU, because that CPU may belong to the device: the
- *     call returns to the guest first, and the VMM takes the effects in its main loop (a "bottom half"). It takes all effects
- *     before it plugs a device or saves the machine.
- *   - A hot plug event that the guest has not fetched is void when its request has an outcome; and, be it an event that adds or that
- *     removes, when a device that it names is deleted, detached, or loses its connectors. The VMM does not deliver a void event.
- *     If its interrupt may be pending, the VMM delivers an event in its place that names no resource: Linux crashes when it takes the
- *     interrupt and finds no event.
+ *   - A PaprUnplug pointer is NULL, or came from papr_unplug_new() and was not freed since. NULL is an error or does
+ *     nothing.
+ *   - One thread at a time uses a machine; it may be another thread each time. Different machines are independent, and
+ *     so are the functions that take no machine.
+ *   - Any other pointer is NULL, or points to an object of its type, or to as many of them as the number beside it
+ *     says. The library uses it only during the call. An output pointer may be NULL. A NULL input buffer has a length
+ *     of zero.
+ *   - A pointer to a structure goes with its size, which is sizeof of the caller's structure. Later versions may
+ *     append members: the library writes no more than that size, and clears what it does not know.
+ *   - A VMM acts on PAPR_UNPLUG_EFFECT_KIND_DELETE in no context of a virtual CPU, because that CPU may belong to the
+ *     device: the call returns to the guest first, and the VMM takes the effects in its main loop (a "bottom half").
+ *     It takes all effects before it plugs a device or saves the machine.
+ *   - A hot plug event that the guest has not fetched is void when its request has an outcome; and, be it an event
+ *     that adds or that removes, when a device that it names is deleted, detached, or loses its connectors. The VMM
+ *     does not deliver a void event. If its interrupt may be pending, the VMM delivers an event in its place that
+ *     names no resource: Linux crashes when it takes the interrupt and finds no event.
  *
  * Results
- *   - int: 0 or more, or a PaprUnplugError below 0, which papr_unplug_error() explains. A call that fails changes nothing.
+ *   - int: 0 or more, or a PaprUnplugError below 0, which papr_unplug_error() explains. A call that fails changes
+ *     nothing.
  *   - int32_t: a status, as RTAS returns it to the guest.
  *
  * Memory
- *   The guest cannot make the library use more memory. The library needs about 40 bytes for each connector, of which a machine
- *   takes at most 2097152, and about 64 bytes for each open request. If memory within these bounds cannot be allocated, the
- *   process aborts.
+ *   The guest cannot make the library use more memory. The library needs about 40 bytes for each connector, of which a
+ *   machine takes at most 2097152, and about 64 bytes for each open request. If memory within these bounds cannot be
+ *   allocated, the process aborts.
  *
  * Faults
- *   A panic of this library does not leave it and does not end the process. Its message goes to standard error, and the machine
- *   can then only be freed: functions that return int return PAPR_UNPLUG_ERROR_FAULT, those that return a status -1 (hardware
- *   error), others 0, false, or nothing.
+ *   A panic of this library does not leave it and does not end the process. Its message goes to standard error, and
+ *   the machine can then only be freed: functions that return int return PAPR_UNPLUG_ERROR_FAULT, those that return a
+ *   status -1 (hardware error), others 0, false, or nothing.
  */
 
 #ifndef PAPR_UNPLUG_H
@@ -199,7 +202,8 @@ typedef enum PaprUnplugEffectKind {
      */
     PAPR_UNPLUG_EFFECT_KIND_OUTCOME = 1,
     /**
-     * A device has to be deleted: delete it and tell the user. This library has forgotten it, and its connectors are empty.
+     * A device has to be deleted: delete it and tell the user. This library has forgotten it, and its connectors are
+     * empty.
      */
     PAPR_UNPLUG_EFFECT_KIND_DELETE = 2,
 } PaprUnplugEffectKind;
@@ -306,7 +310,8 @@ typedef struct PaprUnplugConfig {
 } PaprUnplugConfig;
 
 /**
- * Change of the state of a connector, in LoPAR's numbers, see papr_unplug_state(). Both are 0 if the state stayed the same.
+ * Change of the state of a connector, in LoPAR's numbers, see papr_unplug_state(). Both are 0 if the state stayed the
+ * same.
  */
 typedef struct PaprUnplugChange {
     /**
@@ -374,8 +379,8 @@ typedef struct PaprUnplugRequested {
      */
     uint32_t section_size;
     /**
-     * LoPAR's hot plug section, which follows the headers of a platform event log of type 229: 20 bytes, or 24 with a token.
-     * Memory is named by indexed count, other devices of one connector by its index.
+     * LoPAR's hot plug section, which follows the headers of a platform event log of type 229: 20 bytes, or 24 with a
+     * token. Memory is named by indexed count, other devices of one connector by its index.
      */
     uint8_t section[60];
     /**
@@ -433,8 +438,8 @@ typedef struct PaprUnplugEffect {
      */
     uint32_t by;
     /**
-     * Delete: number of requests that end with this deletion. Their outcomes are the effects directly before it. 0 if the
-     * guest gave the device back after its last request had ended.
+     * Delete: number of requests that end with this deletion. Their outcomes are the effects directly before it. 0 if
+     * the guest gave the device back after its last request had ended.
      */
     uint32_t requests;
     /**
@@ -468,9 +473,9 @@ void papr_unplug_free(struct PaprUnplug *machine);
 /**
  * Resets the machine.
  *
- * Every open request ends; the devices of requests that the guest has not refused are deleted; every other device is configured;
- * nothing is armed. The VMM then discards all hot plug events that the guest has not fetched, and begins all streams of
- * ibm,configure-connector anew.
+ * Every open request ends; the devices of requests that the guest has not refused are deleted; every other device is
+ * configured; nothing is armed. The VMM then discards all hot plug events that the guest has not fetched, and begins
+ * all streams of ibm,configure-connector anew.
  *
  * Not for a reset that prepares the machine for a saved state: papr_unplug_load_begin().
  *
@@ -490,18 +495,15 @@ void papr_unplug_cas(struct PaprUnplug *machine);
 /**
  * Changes what guests are offered from their next boot on; see PaprUnplugConfig for the numbers.
  *
- * All zeros offer nothing any more, and also withdraw the offer to the guest that runs now, as if it had disarmed: its reports get
- * -3. That is for a machine that is about to migrate to a VMM without this library.
+ * All zeros offer nothing any more, and also withdraw the offer to the guest that runs now, as if it had disarmed: its
+ * reports get -3. That is for a machine that is about to migrate to a VMM without this library.
  *
  * Returns 0, or PAPR_UNPLUG_ERROR_ARGUMENT for an offer that papr_unplug_new() does not take.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int papr_unplug_set_offer(struct PaprUnplug *machine,
-                          uint32_t indicator,
-                          uint32_t classes,
-                          uint32_t features);
+int papr_unplug_set_offer(struct PaprUnplug *machine, uint32_t indicator, uint32_t classes, uint32_t features);
 
 /**
  * Writes what the guest has armed: PaprUnplugClass and PaprUnplugFeature values combined by |.
@@ -512,8 +514,8 @@ int papr_unplug_set_offer(struct PaprUnplug *machine,
 void papr_unplug_armed(struct PaprUnplug *machine, uint32_t *classes, uint32_t *features);
 
 /**
- * Returns the name of the property of the /rtas node that holds the offer. Its value is indicator, classes and features, as big
- * endian cells. A machine that offers nothing does not have the property. Never freed.
+ * Returns the name of the property of the /rtas node that holds the offer. Its value is indicator, classes and
+ * features, as big endian cells. A machine that offers nothing does not have the property. Never freed.
  */
 const char *papr_unplug_offer_property(void);
 
@@ -525,73 +527,64 @@ const char *papr_unplug_version(void);
 /**
  * Adds `count` connectors with consecutive DRC indexes from `first` on, without a device, all or none.
  *
- * `resource` is a PaprUnplugResource. Logical connectors (CPU, memory, PHB, persistent memory) are unusable, physical ones (slot,
- * PCI function) powered on and isolated. A machine takes at most 2097152 connectors.
+ * `resource` is a PaprUnplugResource. Logical connectors (CPU, memory, PHB, persistent memory) are unusable, physical
+ * ones (slot, PCI function) powered on and isolated. A machine takes at most 2097152 connectors.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int papr_unplug_add(struct PaprUnplug *machine,
-                    uint32_t resource,
-                    uint32_t first,
-                    uint32_t count);
+int papr_unplug_add(struct PaprUnplug *machine, uint32_t resource, uint32_t first, uint32_t count);
 
 /**
  * Removes connectors, all or none, such as those of a PHB that is deleted.
  *
- * A device that has one of them is taken away first as by papr_unplug_detach(). Deletions of such devices that were not taken with
- * papr_unplug_next_effect() are dropped: the VMM deletes these devices by itself.
+ * A device that has one of them is taken away first as by papr_unplug_detach(). Deletions of such devices that were
+ * not taken with papr_unplug_next_effect() are dropped: the VMM deletes these devices by itself.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int papr_unplug_remove(struct PaprUnplug *machine,
-                       uint32_t first,
-                       uint32_t count);
+int papr_unplug_remove(struct PaprUnplug *machine, uint32_t first, uint32_t count);
 
 /**
  * Attaches a device to connectors that have none. From here on `first` names the device.
  *
- * `is_ready` says that the guest finds the device in the device tree that it boots with, or that the device comes by migration.
- * Otherwise the guest has not taken the device yet, and the VMM sends it a hot plug event.
+ * `is_ready` says that the guest finds the device in the device tree that it boots with, or that the device comes by
+ * migration. Otherwise the guest has not taken the device yet, and the VMM sends it a hot plug event.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int papr_unplug_attach(struct PaprUnplug *machine,
-                       uint32_t first,
-                       uint32_t count,
-                       bool is_ready);
+int papr_unplug_attach(struct PaprUnplug *machine, uint32_t first, uint32_t count, bool is_ready);
 
 /**
- * Detaches a device without asking the guest, because plugging it failed or its bus is deleted. Its connectors stay, without a
- * device. Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the device by itself.
+ * Detaches a device without asking the guest, because plugging it failed or its bus is deleted. Its connectors stay,
+ * without a device. Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the
+ * device by itself.
  *
  * Not for a device that PAPR_UNPLUG_EFFECT_KIND_DELETE says to delete: the library has forgotten it already.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int papr_unplug_detach(struct PaprUnplug *machine,
-                       uint32_t first);
+int papr_unplug_detach(struct PaprUnplug *machine, uint32_t first);
 
 /**
- * Returns the state of a connector, with LoPAR's number: 1 unusable, 2 available, 3 unisolated, 4 configured; physical 6 powered on,
- * 7 unisolated, 8 configured. Returns 0 if there is no such connector.
+ * Returns the state of a connector, with LoPAR's number: 1 unusable, 2 available, 3 unisolated, 4 configured; physical
+ * 6 powered on, 7 unisolated, 8 configured. Returns 0 if there is no such connector.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-uint32_t papr_unplug_state(struct PaprUnplug *machine,
-                           uint32_t index);
+uint32_t papr_unplug_state(struct PaprUnplug *machine, uint32_t index);
 
 /**
- * Handles a set-indicator call with these three input words. Returns the status of the call, and writes how it changed the state
- * of the connector.
+ * Handles a set-indicator call with these three input words. Returns the status of the call, and writes how it changed
+ * the state of the connector.
  *
- * Handles 9001 (isolation-state), 9003 (allocation-state) and the indicator that was offered. For 9002 (DR indicator) the status
- * only says whether the connector and the value exist; a VMM that shows the indicator keeps the value if the status is 0. Every
- * other indicator gets -3.
+ * Handles 9001 (isolation-state), 9003 (allocation-state) and the indicator that was offered. For 9002 (DR indicator)
+ * the status only says whether the connector and the value exist; a VMM that shows the indicator keeps the value if
+ * the status is 0. Every other indicator gets -3.
  *
  * # Safety
  * `machine` and `change` keep to the contract at the top.
@@ -604,82 +597,72 @@ int32_t papr_unplug_set_indicator(struct PaprUnplug *machine,
                                   size_t size);
 
 /**
- * Handles a get-sensor-state call with these two input words. Returns the status of the call, and writes the sensor's state.
+ * Handles a get-sensor-state call with these two input words. Returns the status of the call, and writes the sensor's
+ * state.
  *
- * The only sensor is dr-entity-sense (9003). Its state is 0 for a physical connector without a device, 1 for a connector with a
- * device that the guest can use, 2 for a logical connector that is unusable; 0 if the status is not 0.
+ * The only sensor is dr-entity-sense (9003). Its state is 0 for a physical connector without a device, 1 for a
+ * connector with a device that the guest can use, 2 for a logical connector that is unusable; 0 if the status is not
+ * 0.
  *
  * # Safety
  * `machine` and `state` keep to the contract at the top.
  */
-int32_t papr_unplug_get_sensor_state(struct PaprUnplug *machine,
-                                     uint32_t sensor,
-                                     uint32_t index,
-                                     uint32_t *state);
+int32_t papr_unplug_get_sensor_state(struct PaprUnplug *machine, uint32_t sensor, uint32_t index, uint32_t *state);
 
 /**
- * Handles an ibm,configure-connector call. Returns 0 if the VMM has to send the next piece of the device's node, else the status
- * of the call: -9003 if the connector cannot be configured, -3 if it does not exist.
+ * Handles an ibm,configure-connector call. Returns 0 if the VMM has to send the next piece of the device's node, else
+ * the status of the call: -9003 if the connector cannot be configured, -3 if it does not exist.
  *
- * `is_first` says that the stream is at its beginning. Only then can the call be a hint: Linux before 5.13 hints by configuring an
- * LMB that it has not given back.
+ * `is_first` says that the stream is at its beginning. Only then can the call be a hint: Linux before 5.13 hints by
+ * configuring an LMB that it has not given back.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int32_t papr_unplug_configure(struct PaprUnplug *machine,
-                              uint32_t index,
-                              bool is_first);
+int32_t papr_unplug_configure(struct PaprUnplug *machine, uint32_t index, bool is_first);
 
 /**
- * Ends a series of ibm,configure-connector calls: the last piece of the device's node was sent, and the connector is configured.
- * Returns 0, or the status that papr_unplug_configure() returns.
+ * Ends a series of ibm,configure-connector calls: the last piece of the device's node was sent, and the connector is
+ * configured. Returns 0, or the status that papr_unplug_configure() returns.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int32_t papr_unplug_configured(struct PaprUnplug *machine,
-                               uint32_t index);
+int32_t papr_unplug_configured(struct PaprUnplug *machine, uint32_t index);
 
 /**
- * Requests the removal of a device (device_del). Every call that succeeds makes a request of its own, also while another one for
- * the same device is open.
+ * Requests the removal of a device (device_del). Every call that succeeds makes a request of its own, also while
+ * another one for the same device is open.
  *
- * Returns 0 if the VMM has to send the guest the hot plug section in `made`. Returns 1 if the guest had given all of the device
- * back before: the request has ended as released, and nothing is sent. `made` is filled in either way.
+ * Returns 0 if the VMM has to send the guest the hot plug section in `made`. Returns 1 if the guest had given all of
+ * the device back before: the request has ended as released, and nothing is sent. `made` is filled in either way.
  *
- * Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, or with PAPR_UNPLUG_ERROR_TOO_MANY if too many requests are open, for this device or
- * in all.
+ * Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, or with PAPR_UNPLUG_ERROR_TOO_MANY if too many requests are open, for
+ * this device or in all.
  *
  * # Safety
  * `machine` and `made` keep to the contract at the top.
  */
-int papr_unplug_request(struct PaprUnplug *machine,
-                        uint32_t first,
-                        struct PaprUnplugRequested *made,
-                        size_t size);
+int papr_unplug_request(struct PaprUnplug *machine, uint32_t first, struct PaprUnplugRequested *made, size_t size);
 
 /**
- * Requests the removal of a device without asking the guest yet: a PCI function other than 0, which leaves with function 0. The
- * request is withheld until papr_unplug_request_together() or papr_unplug_request() names the device.
+ * Requests the removal of a device without asking the guest yet: a PCI function other than 0, which leaves with
+ * function 0. The request is withheld until papr_unplug_request_together() or papr_unplug_request() names the device.
  *
  * Returns and fails as papr_unplug_request() does. `made` has no hot plug section.
  *
  * # Safety
  * `machine` and `made` keep to the contract at the top.
  */
-int papr_unplug_withhold(struct PaprUnplug *machine,
-                         uint32_t first,
-                         struct PaprUnplugRequested *made,
-                         size_t size);
+int papr_unplug_withhold(struct PaprUnplug *machine, uint32_t first, struct PaprUnplugRequested *made, size_t size);
 
 /**
- * Requests the removal of `count` devices that leave together: the functions of a PCI slot, function 0 last. Makes requests for
- * all or for none. `firsts` names each device once.
+ * Requests the removal of `count` devices that leave together: the functions of a PCI slot, function 0 last. Makes
+ * requests for all or for none. `firsts` names each device once.
  *
- * The last device gets a new request. Every other device gets one if none is open for it; a request that is open and withheld is
- * withheld no longer. Writes one element of `made` for each device, in the same order. The VMM sends the hot plug sections in
- * that order, those of 0 bytes not; a device that was asked for before has one again.
+ * The last device gets a new request. Every other device gets one if none is open for it; a request that is open and
+ * withheld is withheld no longer. Writes one element of `made` for each device, in the same order. The VMM sends the
+ * hot plug sections in that order, those of 0 bytes not; a device that was asked for before has one again.
  *
  * Returns 0. Fails as papr_unplug_request() does, with PAPR_UNPLUG_ERROR_ARGUMENT also if a device is named twice.
  *
@@ -693,19 +676,19 @@ int papr_unplug_request_together(struct PaprUnplug *machine,
                                  size_t size);
 
 /**
- * Withdraws an open request, which ends as PAPR_UNPLUG_END_WITHDRAWN. If the guest has fetched its hot plug event, it may still
- * give the device back, and then the device is deleted.
+ * Withdraws an open request, which ends as PAPR_UNPLUG_END_WITHDRAWN. If the guest has fetched its hot plug event, it
+ * may still give the device back, and then the device is deleted.
  *
  * Returns 0. Fails with PAPR_UNPLUG_ERROR_NO_SUCH_REQUEST if no such request is open.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int papr_unplug_withdraw(struct PaprUnplug *machine,
-                         uint64_t id);
+int papr_unplug_withdraw(struct PaprUnplug *machine, uint64_t id);
 
 /**
- * Lists the requests without an outcome, oldest first. Writes no more than `room` of them, `size` bytes each. Returns their number.
+ * Lists the requests without an outcome, oldest first. Writes no more than `room` of them, `size` bytes each. Returns
+ * their number.
  *
  * # Safety
  * `machine` and `requests` keep to the contract at the top.
@@ -716,8 +699,8 @@ size_t papr_unplug_open_requests(struct PaprUnplug *machine,
                                  size_t room);
 
 /**
- * Returns whether there is an effect to take. A VMM asks after each call in the context of a virtual CPU, and lets its main loop
- * take the effects.
+ * Returns whether there is an effect to take. A VMM asks after each call in the context of a virtual CPU, and lets its
+ * main loop take the effects.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
@@ -725,48 +708,41 @@ size_t papr_unplug_open_requests(struct PaprUnplug *machine,
 bool papr_unplug_has_effect(struct PaprUnplug *machine);
 
 /**
- * Takes the next effect, in the order in which the VMM has to act on them: outcomes of a device before its deletion. Returns
- * false if there is none.
+ * Takes the next effect, in the order in which the VMM has to act on them: outcomes of a device before its deletion.
+ * Returns false if there is none.
  *
- * Any call but a question may cause effects. While the VMM acts on an effect, it may call any function. The VMM must not act on
- * PAPR_UNPLUG_EFFECT_KIND_DELETE in the context of a virtual CPU.
+ * Any call but a question may cause effects. While the VMM acts on an effect, it may call any function. The VMM must
+ * not act on PAPR_UNPLUG_EFFECT_KIND_DELETE in the context of a virtual CPU.
  *
  * # Safety
  * `machine` and `effect` keep to the contract at the top.
  */
-bool papr_unplug_next_effect(struct PaprUnplug *machine,
-                             struct PaprUnplugEffect *effect,
-                             size_t size);
+bool papr_unplug_next_effect(struct PaprUnplug *machine, struct PaprUnplugEffect *effect, size_t size);
 
 /**
- * Lists the outcomes of the last 64 requests that ended, oldest first. Writes no more than `room` of them, as effects of `size`
- * bytes each. Returns their number.
+ * Lists the outcomes of the last 64 requests that ended, oldest first. Writes no more than `room` of them, as effects
+ * of `size` bytes each. Returns their number.
  *
  * # Safety
  * `machine` and `outcomes` keep to the contract at the top.
  */
-size_t papr_unplug_outcomes(struct PaprUnplug *machine,
-                            struct PaprUnplugEffect *outcomes,
-                            size_t size,
-                            size_t room);
+size_t papr_unplug_outcomes(struct PaprUnplug *machine, struct PaprUnplugEffect *outcomes, size_t size, size_t room);
 
 /**
- * Writes an effect as text that a person can act on, such as
- * "request 7 to remove cpu 0x10000001: the guest refused at connector 0x10000001: last-cpu (errno 16). It is the last ...".
+ * Writes an effect as text that a person can act on, such as "request 7 to remove cpu 0x10000001: the guest refused at
+ * connector 0x10000001: last-cpu (errno 16). It is the last ...".
  *
- * Like snprintf(): writes no more than `room` bytes with the NUL at their end, and returns the length of the whole text, in
- * UTF-8 and without the NUL. Returns 0 for an effect that no machine tells. `size` is that of the effect.
+ * Like snprintf(): writes no more than `room` bytes with the NUL at their end, and returns the length of the whole
+ * text, in UTF-8 and without the NUL. Returns 0 for an effect that no machine tells. `size` is that of the effect.
  *
  * # Safety
  * `effect` and `text` keep to the contract at the top.
  */
-size_t papr_unplug_explain(const struct PaprUnplugEffect *effect,
-                           size_t size,
-                           char *text,
-                           size_t room);
+size_t papr_unplug_explain(const struct PaprUnplugEffect *effect, size_t size, char *text, size_t room);
 
 /**
- * Returns the name of a reason, for programs, such as "last-cpu"; NULL for a reason that this library does not know. Never freed.
+ * Returns the name of a reason, for programs, such as "last-cpu"; NULL for a reason that this library does not know.
+ * Never freed.
  */
 const char *papr_unplug_reason_name(uint32_t reason);
 
@@ -783,19 +759,17 @@ const char *papr_unplug_reason_advice(uint32_t reason);
 /**
  * Saves everything that a later answer depends on, the last outcomes, and which ids were given.
  *
- * Returns the number of bytes, and writes them unless `room` is less. Effects that were not taken are not saved: a VMM takes all
- * before it saves. Returns 0 for a machine that cannot be saved.
+ * Returns the number of bytes, and writes them unless `room` is less. Effects that were not taken are not saved: a VMM
+ * takes all before it saves. Returns 0 for a machine that cannot be saved.
  *
  * # Safety
  * `machine` and `bytes` keep to the contract at the top.
  */
-size_t papr_unplug_save(struct PaprUnplug *machine,
-                        uint8_t *bytes,
-                        size_t room);
+size_t papr_unplug_save(struct PaprUnplug *machine, uint8_t *bytes, size_t room);
 
 /**
- * Returns the length of the longest saved state that papr_unplug_restore() takes on this machine. A VMM checks the length that a
- * stream announces against it before it allocates memory for the stream.
+ * Returns the length of the longest saved state that papr_unplug_restore() takes on this machine. A VMM checks the
+ * length that a stream announces against it before it allocates memory for the stream.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
@@ -805,8 +779,9 @@ size_t papr_unplug_max_save(struct PaprUnplug *machine);
 /**
  * Begins a load: an incoming migration, or a snapshot. Drops what an earlier load has collected that did not end.
  *
- * Then come papr_unplug_import() and papr_unplug_restore(), which only collect, and papr_unplug_load_end(). Other calls in between
- * act on the machine as it was before the load. If a load fails and never ends, the machine stays as it was before.
+ * Then come papr_unplug_import() and papr_unplug_restore(), which only collect, and papr_unplug_load_end(). Other
+ * calls in between act on the machine as it was before the load. If a load fails and never ends, the machine stays as
+ * it was before.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
@@ -814,50 +789,46 @@ size_t papr_unplug_max_save(struct PaprUnplug *machine);
 void papr_unplug_load_begin(struct PaprUnplug *machine);
 
 /**
- * Collects a saved state, for a machine to which the same connectors were added and the same devices attached as the saved one
- * had. What papr_unplug_import() collects, before or after, is ignored. Begins a load if none has begun.
+ * Collects a saved state, for a machine to which the same connectors were added and the same devices attached as the
+ * saved one had. What papr_unplug_import() collects, before or after, is ignored. Begins a load if none has begun.
  *
- * Fails with PAPR_UNPLUG_ERROR_BAD_SAVE, UNKNOWN_VERSION, OTHER_MACHINE, REPORTS_NOT_TAKEN or TOO_MANY if the machine cannot take
- * the state; the load then goes on without it.
+ * Fails with PAPR_UNPLUG_ERROR_BAD_SAVE, UNKNOWN_VERSION, OTHER_MACHINE, REPORTS_NOT_TAKEN or TOO_MANY if the machine
+ * cannot take the state; the load then goes on without it.
  *
  * # Safety
  * `machine` and `bytes` keep to the contract at the top.
  */
-int papr_unplug_restore(struct PaprUnplug *machine,
-                        const uint8_t *bytes,
-                        size_t length);
+int papr_unplug_restore(struct PaprUnplug *machine, const uint8_t *bytes, size_t length);
 
 /**
- * Collects what a VMM without this library migrates about one connector (QEMU: `state` and `unplug_requested` of "spapr_drc"), for
- * a machine to which the same devices are attached. Connectors come in any order; a later call replaces an earlier one about
- * the same connector. Begins a load if none has begun.
+ * Collects what a VMM without this library migrates about one connector (QEMU: `state` and `unplug_requested` of
+ * "spapr_drc"), for a machine to which the same devices are attached. Connectors come in any order; a later call
+ * replaces an earlier one about the same connector. Begins a load if none has begun.
  *
- * When the load ends, nothing is armed, and every device of which a connector was marked as asked for has one open request, with a
- * new id. Of the connectors that were not imported, those of such a device are given back, because QEMU migrates nothing about an
- * LMB that it got back; all others are configured. A device that was asked for and whose connectors are all given back existed
- * nowhere: what was imported about it is ignored.
+ * When the load ends, nothing is armed, and every device of which a connector was marked as asked for has one open
+ * request, with a new id. Of the connectors that were not imported, those of such a device are given back, because
+ * QEMU migrates nothing about an LMB that it got back; all others are configured. A device that was asked for and
+ * whose connectors are all given back existed nowhere: what was imported about it is ignored.
  *
- * Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, BAD_STATE or TOO_MANY (more devices are marked than requests may be open); what
- * was imported about this connector is ignored then.
+ * Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, BAD_STATE or TOO_MANY (more devices are marked than requests may be
+ * open); what was imported about this connector is ignored then.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
  */
-int papr_unplug_import(struct PaprUnplug *machine,
-                       uint32_t index,
-                       uint32_t state,
-                       bool is_unplug_requested);
+int papr_unplug_import(struct PaprUnplug *machine, uint32_t index, uint32_t state, bool is_unplug_requested);
 
 /**
- * Ends a load: what was collected replaces the state of the machine. If nothing was collected, every device is configured and no
- * removal is wanted. No device is deleted and nothing is sent to the guest; hot plug events that the guest has not fetched are
- * void unless they were loaded too.
+ * Ends a load: what was collected replaces the state of the machine. If nothing was collected, every device is
+ * configured and no removal is wanted. No device is deleted and nothing is sent to the guest; hot plug events that the
+ * guest has not fetched are void unless they were loaded too.
  *
- * Requests that were open before and are not open in the loaded state end as PAPR_UNPLUG_END_LOAD. A loaded request keeps its id,
- * unless this machine used the id for another request, or for one that has ended: then it gets a new one.
+ * Requests that were open before and are not open in the loaded state end as PAPR_UNPLUG_END_LOAD. A loaded request
+ * keeps its id, unless this machine used the id for another request, or for one that has ended: then it gets a new
+ * one.
  *
- * Returns 0, also if no load has begun. Fails as papr_unplug_restore() does if devices were attached or detached since; the load
- * has ended then, and the machine is as it was before.
+ * Returns 0, also if no load has begun. Fails as papr_unplug_restore() does if devices were attached or detached
+ * since; the load has ended then, and the machine is as it was before.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
@@ -874,9 +845,10 @@ int papr_unplug_load_end(struct PaprUnplug *machine);
 bool papr_unplug_pending(struct PaprUnplug *machine, uint32_t index);
 
 /**
- * Returns whether a saved state has anything to add to papr_unplug_state() and papr_unplug_pending() of all connectors: something
- * is armed, a removal is wanted, or an id was given that must not be given again. If not, the machine can migrate to a VMM without
- * this library, and loses nothing. Ids do not count once papr_unplug_set_offer() has withdrawn the offer.
+ * Returns whether a saved state has anything to add to papr_unplug_state() and papr_unplug_pending() of all
+ * connectors: something is armed, a removal is wanted, or an id was given that must not be given again. If not, the
+ * machine can migrate to a VMM without this library, and loses nothing. Ids do not count once papr_unplug_set_offer()
+ * has withdrawn the offer.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
@@ -886,8 +858,8 @@ bool papr_unplug_has_more(struct PaprUnplug *machine);
 /**
  * Returns the text of the last failure of a call with this machine.
  *
- * The text is lower-case and without a full stop. It names the connector or number that is wrong, and says what to do. It is valid
- * until the next call with this machine. Empty if no call has failed; never NULL.
+ * The text is lower-case and without a full stop. It names the connector or number that is wrong, and says what to do.
+ * It is valid until the next call with this machine. Empty if no call has failed; never NULL.
  *
  * # Safety
  * `machine` keeps to the contract at the top.

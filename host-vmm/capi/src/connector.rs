@@ -38,8 +38,8 @@ pub(crate) fn span(first: u32, count: u32) -> Result<Span, Failure> {
 
 /// Adds `count` connectors with consecutive DRC indexes from `first` on, without a device, all or none.
 ///
-/// `resource` is a PaprUnplugResource. Logical connectors (CPU, memory, PHB, persistent memory) are unusable, physical ones (slot,
-/// PCI function) powered on and isolated. A machine takes at most 2097152 connectors.
+/// `resource` is a PaprUnplugResource. Logical connectors (CPU, memory, PHB, persistent memory) are unusable, physical
+/// ones (slot, PCI function) powered on and isolated. A machine takes at most 2097152 connectors.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -59,8 +59,8 @@ pub unsafe extern "C" fn papr_unplug_add(machine: *mut PaprUnplug, resource: u32
 
 /// Removes connectors, all or none, such as those of a PHB that is deleted.
 ///
-/// A device that has one of them is taken away first as by papr_unplug_detach(). Deletions of such devices that were not taken with
-/// papr_unplug_next_effect() are dropped: the VMM deletes these devices by itself.
+/// A device that has one of them is taken away first as by papr_unplug_detach(). Deletions of such devices that were
+/// not taken with papr_unplug_next_effect() are dropped: the VMM deletes these devices by itself.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -76,8 +76,8 @@ pub unsafe extern "C" fn papr_unplug_remove(machine: *mut PaprUnplug, first: u32
 
 /// Attaches a device to connectors that have none. From here on `first` names the device.
 ///
-/// `is_ready` says that the guest finds the device in the device tree that it boots with, or that the device comes by migration.
-/// Otherwise the guest has not taken the device yet, and the VMM sends it a hot plug event.
+/// `is_ready` says that the guest finds the device in the device tree that it boots with, or that the device comes by
+/// migration. Otherwise the guest has not taken the device yet, and the VMM sends it a hot plug event.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -97,8 +97,9 @@ pub unsafe extern "C" fn papr_unplug_attach(machine: *mut PaprUnplug, first: u32
     unsafe { enter(machine, attach) }.unwrap_or_else(Absent::code)
 }
 
-/// Detaches a device without asking the guest, because plugging it failed or its bus is deleted. Its connectors stay, without a
-/// device. Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the device by itself.
+/// Detaches a device without asking the guest, because plugging it failed or its bus is deleted. Its connectors stay,
+/// without a device. Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the
+/// device by itself.
 ///
 /// Not for a device that PAPR_UNPLUG_EFFECT_KIND_DELETE says to delete: the library has forgotten it already.
 ///
@@ -115,8 +116,8 @@ pub unsafe extern "C" fn papr_unplug_detach(machine: *mut PaprUnplug, first: u32
     unsafe { enter(machine, detach) }.unwrap_or_else(Absent::code)
 }
 
-/// Returns the state of a connector, with LoPAR's number: 1 unusable, 2 available, 3 unisolated, 4 configured; physical 6 powered on,
-/// 7 unisolated, 8 configured. Returns 0 if there is no such connector.
+/// Returns the state of a connector, with LoPAR's number: 1 unusable, 2 available, 3 unisolated, 4 configured; physical
+/// 6 powered on, 7 unisolated, 8 configured. Returns 0 if there is no such connector.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.

@@ -16,7 +16,8 @@ use std::collections::VecDeque;
 pub enum PaprUnplugEffectKind {
     /// A request has ended: tell the user.
     Outcome = 1,
-    /// A device has to be deleted: delete it and tell the user. This library has forgotten it, and its connectors are empty.
+    /// A device has to be deleted: delete it and tell the user. This library has forgotten it, and its connectors are
+    /// empty.
     Delete = 2,
 }
 
@@ -90,8 +91,8 @@ pub struct PaprUnplugEffect {
     pub evidence: u32,
     /// Delete: a PaprUnplugCause.
     pub by: u32,
-    /// Delete: number of requests that end with this deletion. Their outcomes are the effects directly before it. 0 if the
-    /// guest gave the device back after its last request had ended.
+    /// Delete: number of requests that end with this deletion. Their outcomes are the effects directly before it. 0 if
+    /// the guest gave the device back after its last request had ended.
     pub requests: u32,
     /// Reserved, 0.
     pub reserved: u32,

@@ -142,8 +142,8 @@ impl From<LoadError> for Failure {
 
 /// Returns the text of the last failure of a call with this machine.
 ///
-/// The text is lower-case and without a full stop. It names the connector or number that is wrong, and says what to do. It is valid
-/// until the next call with this machine. Empty if no call has failed; never NULL.
+/// The text is lower-case and without a full stop. It names the connector or number that is wrong, and says what to do.
+/// It is valid until the next call with this machine. Empty if no call has failed; never NULL.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.

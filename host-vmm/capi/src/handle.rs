@@ -60,7 +60,8 @@ impl PaprUnplug {
 /// Runs a call on the machine behind a handle.
 ///
 /// # Safety
-/// `machine` is NULL, or came from [`papr_unplug_new`](crate::papr_unplug_new) and was not freed, and no other call uses it now.
+/// `machine` is NULL, or came from [`papr_unplug_new`](crate::papr_unplug_new) and was not freed, and no other call
+/// uses it now.
 pub(crate) unsafe fn enter<T>(machine: *mut PaprUnplug, call: impl FnOnce(&mut PaprUnplug) -> T) -> Result<T, Absent> {
     // SAFETY: by this function's contract it is NULL or a machine that no other call uses.
     let machine = unsafe { machine.as_mut() };

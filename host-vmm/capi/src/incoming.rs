@@ -90,8 +90,9 @@ impl Incoming {
 }
 
 impl Marks {
-    /// Returns the foreign states, without those of a device that is being removed and is given back wholly: that device does not
-    /// exist any more where the states come from. No single mark shows it, and after the last one no error can be returned.
+    /// Returns the foreign states, without those of a device that is being removed and is given back wholly: that
+    /// device does not exist any more where the states come from. No single mark shows it, and after the last one no
+    /// error can be returned.
     fn possible(&self) -> Vec<Foreign> {
         let devices = |is_meant: fn(&Mark) -> bool| {
             let marks = self.connectors.values().filter(move |mark| is_meant(mark));

@@ -125,9 +125,9 @@ pub unsafe extern "C" fn papr_unplug_free(machine: *mut PaprUnplug) {
 
 /// Resets the machine.
 ///
-/// Every open request ends; the devices of requests that the guest has not refused are deleted; every other device is configured;
-/// nothing is armed. The VMM then discards all hot plug events that the guest has not fetched, and begins all streams of
-/// ibm,configure-connector anew.
+/// Every open request ends; the devices of requests that the guest has not refused are deleted; every other device is
+/// configured; nothing is armed. The VMM then discards all hot plug events that the guest has not fetched, and begins
+/// all streams of ibm,configure-connector anew.
 ///
 /// Not for a reset that prepares the machine for a saved state: papr_unplug_load_begin().
 ///
@@ -151,8 +151,8 @@ pub unsafe extern "C" fn papr_unplug_cas(machine: *mut PaprUnplug) {
 
 /// Changes what guests are offered from their next boot on; see PaprUnplugConfig for the numbers.
 ///
-/// All zeros offer nothing any more, and also withdraw the offer to the guest that runs now, as if it had disarmed: its reports get
-/// -3. That is for a machine that is about to migrate to a VMM without this library.
+/// All zeros offer nothing any more, and also withdraw the offer to the guest that runs now, as if it had disarmed: its
+/// reports get -3. That is for a machine that is about to migrate to a VMM without this library.
 ///
 /// Returns 0, or PAPR_UNPLUG_ERROR_ARGUMENT for an offer that papr_unplug_new() does not take.
 ///
@@ -191,8 +191,8 @@ pub unsafe extern "C" fn papr_unplug_armed(machine: *mut PaprUnplug, classes: *m
     unsafe { pointer::tell(features, with.bits().into()) };
 }
 
-/// Returns the name of the property of the /rtas node that holds the offer. Its value is indicator, classes and features, as big
-/// endian cells. A machine that offers nothing does not have the property. Never freed.
+/// Returns the name of the property of the /rtas node that holds the offer. Its value is indicator, classes and
+/// features, as big endian cells. A machine that offers nothing does not have the property. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn papr_unplug_offer_property() -> *const c_char {
     Offer::PROPERTY.as_ptr()

@@ -12,8 +12,8 @@ use std::ffi::c_int;
 
 /// Saves everything that a later answer depends on, the last outcomes, and which ids were given.
 ///
-/// Returns the number of bytes, and writes them unless `room` is less. Effects that were not taken are not saved: a VMM takes all
-/// before it saves. Returns 0 for a machine that cannot be saved.
+/// Returns the number of bytes, and writes them unless `room` is less. Effects that were not taken are not saved: a VMM
+/// takes all before it saves. Returns 0 for a machine that cannot be saved.
 ///
 /// # Safety
 /// `machine` and `bytes` keep to the contract at the top.
@@ -28,8 +28,8 @@ pub unsafe extern "C" fn papr_unplug_save(machine: *mut PaprUnplug, bytes: *mut 
     saved.len()
 }
 
-/// Returns the length of the longest saved state that papr_unplug_restore() takes on this machine. A VMM checks the length that a
-/// stream announces against it before it allocates memory for the stream.
+/// Returns the length of the longest saved state that papr_unplug_restore() takes on this machine. A VMM checks the
+/// length that a stream announces against it before it allocates memory for the stream.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -41,8 +41,9 @@ pub unsafe extern "C" fn papr_unplug_max_save(machine: *mut PaprUnplug) -> usize
 
 /// Begins a load: an incoming migration, or a snapshot. Drops what an earlier load has collected that did not end.
 ///
-/// Then come papr_unplug_import() and papr_unplug_restore(), which only collect, and papr_unplug_load_end(). Other calls in between
-/// act on the machine as it was before the load. If a load fails and never ends, the machine stays as it was before.
+/// Then come papr_unplug_import() and papr_unplug_restore(), which only collect, and papr_unplug_load_end(). Other
+/// calls in between act on the machine as it was before the load. If a load fails and never ends, the machine stays as
+/// it was before.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -52,11 +53,11 @@ pub unsafe extern "C" fn papr_unplug_load_begin(machine: *mut PaprUnplug) {
     let _ = unsafe { enter(machine, |machine| machine.incoming.begin()) };
 }
 
-/// Collects a saved state, for a machine to which the same connectors were added and the same devices attached as the saved one
-/// had. What papr_unplug_import() collects, before or after, is ignored. Begins a load if none has begun.
+/// Collects a saved state, for a machine to which the same connectors were added and the same devices attached as the
+/// saved one had. What papr_unplug_import() collects, before or after, is ignored. Begins a load if none has begun.
 ///
-/// Fails with PAPR_UNPLUG_ERROR_BAD_SAVE, UNKNOWN_VERSION, OTHER_MACHINE, REPORTS_NOT_TAKEN or TOO_MANY if the machine cannot take
-/// the state; the load then goes on without it.
+/// Fails with PAPR_UNPLUG_ERROR_BAD_SAVE, UNKNOWN_VERSION, OTHER_MACHINE, REPORTS_NOT_TAKEN or TOO_MANY if the machine
+/// cannot take the state; the load then goes on without it.
 ///
 /// # Safety
 /// `machine` and `bytes` keep to the contract at the top.
@@ -72,17 +73,17 @@ pub unsafe extern "C" fn papr_unplug_restore(machine: *mut PaprUnplug, bytes: *c
     unsafe { enter(machine, restore) }.unwrap_or_else(|absent| absent.code())
 }
 
-/// Collects what a VMM without this library migrates about one connector (QEMU: `state` and `unplug_requested` of "spapr_drc"), for
-/// a machine to which the same devices are attached. Connectors come in any order; a later call replaces an earlier one about
-/// the same connector. Begins a load if none has begun.
+/// Collects what a VMM without this library migrates about one connector (QEMU: `state` and `unplug_requested` of
+/// "spapr_drc"), for a machine to which the same devices are attached. Connectors come in any order; a later call
+/// replaces an earlier one about the same connector. Begins a load if none has begun.
 ///
-/// When the load ends, nothing is armed, and every device of which a connector was marked as asked for has one open request, with a
-/// new id. Of the connectors that were not imported, those of such a device are given back, because QEMU migrates nothing about an
-/// LMB that it got back; all others are configured. A device that was asked for and whose connectors are all given back existed
-/// nowhere: what was imported about it is ignored.
+/// When the load ends, nothing is armed, and every device of which a connector was marked as asked for has one open
+/// request, with a new id. Of the connectors that were not imported, those of such a device are given back, because
+/// QEMU migrates nothing about an LMB that it got back; all others are configured. A device that was asked for and
+/// whose connectors are all given back existed nowhere: what was imported about it is ignored.
 ///
-/// Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, BAD_STATE or TOO_MANY (more devices are marked than requests may be open); what
-/// was imported about this connector is ignored then.
+/// Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, BAD_STATE or TOO_MANY (more devices are marked than requests may be
+/// open); what was imported about this connector is ignored then.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -102,15 +103,16 @@ pub unsafe extern "C" fn papr_unplug_import(
     unsafe { enter(machine, import) }.unwrap_or_else(|absent| absent.code())
 }
 
-/// Ends a load: what was collected replaces the state of the machine. If nothing was collected, every device is configured and no
-/// removal is wanted. No device is deleted and nothing is sent to the guest; hot plug events that the guest has not fetched are
-/// void unless they were loaded too.
+/// Ends a load: what was collected replaces the state of the machine. If nothing was collected, every device is
+/// configured and no removal is wanted. No device is deleted and nothing is sent to the guest; hot plug events that the
+/// guest has not fetched are void unless they were loaded too.
 ///
-/// Requests that were open before and are not open in the loaded state end as PAPR_UNPLUG_END_LOAD. A loaded request keeps its id,
-/// unless this machine used the id for another request, or for one that has ended: then it gets a new one.
+/// Requests that were open before and are not open in the loaded state end as PAPR_UNPLUG_END_LOAD. A loaded request
+/// keeps its id, unless this machine used the id for another request, or for one that has ended: then it gets a new
+/// one.
 ///
-/// Returns 0, also if no load has begun. Fails as papr_unplug_restore() does if devices were attached or detached since; the load
-/// has ended then, and the machine is as it was before.
+/// Returns 0, also if no load has begun. Fails as papr_unplug_restore() does if devices were attached or detached
+/// since; the load has ended then, and the machine is as it was before.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -135,9 +137,10 @@ pub unsafe extern "C" fn papr_unplug_pending(machine: *mut PaprUnplug, index: u3
     unsafe { enter(machine, |machine| machine.tracker.is_unplug_requested(DrcIndex(index))) }.unwrap_or(false)
 }
 
-/// Returns whether a saved state has anything to add to papr_unplug_state() and papr_unplug_pending() of all connectors: something
-/// is armed, a removal is wanted, or an id was given that must not be given again. If not, the machine can migrate to a VMM without
-/// this library, and loses nothing. Ids do not count once papr_unplug_set_offer() has withdrawn the offer.
+/// Returns whether a saved state has anything to add to papr_unplug_state() and papr_unplug_pending() of all
+/// connectors: something is armed, a removal is wanted, or an id was given that must not be given again. If not, the
+/// machine can migrate to a VMM without this library, and loses nothing. Ids do not count once papr_unplug_set_offer()
+/// has withdrawn the offer.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.

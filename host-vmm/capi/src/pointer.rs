@@ -21,7 +21,8 @@ pub(crate) unsafe fn tell<T>(out: *mut T, value: T) {
     }
 }
 
-/// Writes a structure that is `size` bytes long for the caller: no more than that, and zeros where the caller's is longer.
+/// Writes a structure that is `size` bytes long for the caller: no more than that, and zeros where the caller's is
+/// longer.
 ///
 /// # Safety
 /// `out` is NULL or `size` bytes can be written there.
@@ -49,8 +50,8 @@ pub(crate) unsafe fn fill_sized<T: Copy>(out: *mut T, size: usize, room: usize, 
     }
 }
 
-/// Reads a structure that is `size` bytes long for the caller. Members that the caller does not have are zero. Returns `None` for
-/// NULL.
+/// Reads a structure that is `size` bytes long for the caller. Members that the caller does not have are zero. Returns
+/// `None` for NULL.
 ///
 /// # Safety
 /// `from` is NULL or `size` bytes can be read there.

@@ -9,8 +9,8 @@ use crate::{
 };
 use std::ffi::c_char;
 
-/// Returns whether there is an effect to take. A VMM asks after each call in the context of a virtual CPU, and lets its main loop
-/// take the effects.
+/// Returns whether there is an effect to take. A VMM asks after each call in the context of a virtual CPU, and lets its
+/// main loop take the effects.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -20,11 +20,11 @@ pub unsafe extern "C" fn papr_unplug_has_effect(machine: *mut PaprUnplug) -> boo
     unsafe { enter(machine, |machine| !machine.effects.is_empty()) }.unwrap_or(false)
 }
 
-/// Takes the next effect, in the order in which the VMM has to act on them: outcomes of a device before its deletion. Returns
-/// false if there is none.
+/// Takes the next effect, in the order in which the VMM has to act on them: outcomes of a device before its deletion.
+/// Returns false if there is none.
 ///
-/// Any call but a question may cause effects. While the VMM acts on an effect, it may call any function. The VMM must not act on
-/// PAPR_UNPLUG_EFFECT_KIND_DELETE in the context of a virtual CPU.
+/// Any call but a question may cause effects. While the VMM acts on an effect, it may call any function. The VMM must
+/// not act on PAPR_UNPLUG_EFFECT_KIND_DELETE in the context of a virtual CPU.
 ///
 /// # Safety
 /// `machine` and `effect` keep to the contract at the top.
@@ -42,8 +42,8 @@ pub unsafe extern "C" fn papr_unplug_next_effect(
     true
 }
 
-/// Lists the outcomes of the last 64 requests that ended, oldest first. Writes no more than `room` of them, as effects of `size`
-/// bytes each. Returns their number.
+/// Lists the outcomes of the last 64 requests that ended, oldest first. Writes no more than `room` of them, as effects
+/// of `size` bytes each. Returns their number.
 ///
 /// # Safety
 /// `machine` and `outcomes` keep to the contract at the top.
@@ -62,11 +62,11 @@ pub unsafe extern "C" fn papr_unplug_outcomes(
     kept.len()
 }
 
-/// Writes an effect as text that a person can act on, such as
-/// "request 7 to remove cpu 0x10000001: the guest refused at connector 0x10000001: last-cpu (errno 16). It is the last ...".
+/// Writes an effect as text that a person can act on, such as "request 7 to remove cpu 0x10000001: the guest refused at
+/// connector 0x10000001: last-cpu (errno 16). It is the last ...".
 ///
-/// Like snprintf(): writes no more than `room` bytes with the NUL at their end, and returns the length of the whole text, in
-/// UTF-8 and without the NUL. Returns 0 for an effect that no machine tells. `size` is that of the effect.
+/// Like snprintf(): writes no more than `room` bytes with the NUL at their end, and returns the length of the whole
+/// text, in UTF-8 and without the NUL. Returns 0 for an effect that no machine tells. `size` is that of the effect.
 ///
 /// # Safety
 /// `effect` and `text` keep to the contract at the top.

@@ -34,7 +34,8 @@ fn find(reason: u32, text: fn(&Words) -> &CString) -> *const c_char {
     })
 }
 
-/// Returns the name of a reason, for programs, such as "last-cpu"; NULL for a reason that this library does not know. Never freed.
+/// Returns the name of a reason, for programs, such as "last-cpu"; NULL for a reason that this library does not know.
+/// Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn papr_unplug_reason_name(reason: u32) -> *const c_char {
     find(reason, |words| &words.name)

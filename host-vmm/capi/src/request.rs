@@ -46,8 +46,8 @@ pub struct PaprUnplugRequest {
 pub struct PaprUnplugRequested {
     /// Number of bytes of `section` to send; 0 if no hot plug event is to be sent.
     pub section_size: u32,
-    /// LoPAR's hot plug section, which follows the headers of a platform event log of type 229: 20 bytes, or 24 with a token.
-    /// Memory is named by indexed count, other devices of one connector by its index.
+    /// LoPAR's hot plug section, which follows the headers of a platform event log of type 229: 20 bytes, or 24 with a
+    /// token. Memory is named by indexed count, other devices of one connector by its index.
     pub section: [u8; 60],
     /// The request.
     pub request: PaprUnplugRequest,
@@ -110,14 +110,14 @@ impl PaprUnplugRequested {
     }
 }
 
-/// Requests the removal of a device (device_del). Every call that succeeds makes a request of its own, also while another one for
-/// the same device is open.
+/// Requests the removal of a device (device_del). Every call that succeeds makes a request of its own, also while
+/// another one for the same device is open.
 ///
-/// Returns 0 if the VMM has to send the guest the hot plug section in `made`. Returns 1 if the guest had given all of the device
-/// back before: the request has ended as released, and nothing is sent. `made` is filled in either way.
+/// Returns 0 if the VMM has to send the guest the hot plug section in `made`. Returns 1 if the guest had given all of
+/// the device back before: the request has ended as released, and nothing is sent. `made` is filled in either way.
 ///
-/// Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, or with PAPR_UNPLUG_ERROR_TOO_MANY if too many requests are open, for this device or
-/// in all.
+/// Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, or with PAPR_UNPLUG_ERROR_TOO_MANY if too many requests are open, for
+/// this device or in all.
 ///
 /// # Safety
 /// `machine` and `made` keep to the contract at the top.
@@ -133,8 +133,8 @@ pub unsafe extern "C" fn papr_unplug_request(
     unsafe { make(machine, ask, made, size) }
 }
 
-/// Requests the removal of a device without asking the guest yet: a PCI function other than 0, which leaves with function 0. The
-/// request is withheld until papr_unplug_request_together() or papr_unplug_request() names the device.
+/// Requests the removal of a device without asking the guest yet: a PCI function other than 0, which leaves with
+/// function 0. The request is withheld until papr_unplug_request_together() or papr_unplug_request() names the device.
 ///
 /// Returns and fails as papr_unplug_request() does. `made` has no hot plug section.
 ///
@@ -152,12 +152,12 @@ pub unsafe extern "C" fn papr_unplug_withhold(
     unsafe { make(machine, ask, made, size) }
 }
 
-/// Requests the removal of `count` devices that leave together: the functions of a PCI slot, function 0 last. Makes requests for
-/// all or for none. `firsts` names each device once.
+/// Requests the removal of `count` devices that leave together: the functions of a PCI slot, function 0 last. Makes
+/// requests for all or for none. `firsts` names each device once.
 ///
-/// The last device gets a new request. Every other device gets one if none is open for it; a request that is open and withheld is
-/// withheld no longer. Writes one element of `made` for each device, in the same order. The VMM sends the hot plug sections in
-/// that order, those of 0 bytes not; a device that was asked for before has one again.
+/// The last device gets a new request. Every other device gets one if none is open for it; a request that is open and
+/// withheld is withheld no longer. Writes one element of `made` for each device, in the same order. The VMM sends the
+/// hot plug sections in that order, those of 0 bytes not; a device that was asked for before has one again.
 ///
 /// Returns 0. Fails as papr_unplug_request() does, with PAPR_UNPLUG_ERROR_ARGUMENT also if a device is named twice.
 ///
@@ -184,8 +184,8 @@ pub unsafe extern "C" fn papr_unplug_request_together(
     code
 }
 
-/// Withdraws an open request, which ends as PAPR_UNPLUG_END_WITHDRAWN. If the guest has fetched its hot plug event, it may still
-/// give the device back, and then the device is deleted.
+/// Withdraws an open request, which ends as PAPR_UNPLUG_END_WITHDRAWN. If the guest has fetched its hot plug event, it
+/// may still give the device back, and then the device is deleted.
 ///
 /// Returns 0. Fails with PAPR_UNPLUG_ERROR_NO_SUCH_REQUEST if no such request is open.
 ///
@@ -201,7 +201,8 @@ pub unsafe extern "C" fn papr_unplug_withdraw(machine: *mut PaprUnplug, id: u64)
     unsafe { enter(machine, withdraw) }.unwrap_or_else(|absent| absent.code())
 }
 
-/// Lists the requests without an outcome, oldest first. Writes no more than `room` of them, `size` bytes each. Returns their number.
+/// Lists the requests without an outcome, oldest first. Writes no more than `room` of them, `size` bytes each. Returns
+/// their number.
 ///
 /// # Safety
 /// `machine` and `requests` keep to the contract at the top.

@@ -15,7 +15,8 @@ use papr_unplug::{
     },
 };
 
-/// Change of the state of a connector, in LoPAR's numbers, see papr_unplug_state(). Both are 0 if the state stayed the same.
+/// Change of the state of a connector, in LoPAR's numbers, see papr_unplug_state(). Both are 0 if the state stayed the
+/// same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct PaprUnplugChange {
@@ -31,12 +32,12 @@ impl From<Change> for PaprUnplugChange {
     }
 }
 
-/// Handles a set-indicator call with these three input words. Returns the status of the call, and writes how it changed the state
-/// of the connector.
+/// Handles a set-indicator call with these three input words. Returns the status of the call, and writes how it changed
+/// the state of the connector.
 ///
-/// Handles 9001 (isolation-state), 9003 (allocation-state) and the indicator that was offered. For 9002 (DR indicator) the status
-/// only says whether the connector and the value exist; a VMM that shows the indicator keeps the value if the status is 0. Every
-/// other indicator gets -3.
+/// Handles 9001 (isolation-state), 9003 (allocation-state) and the indicator that was offered. For 9002 (DR indicator)
+/// the status only says whether the connector and the value exist; a VMM that shows the indicator keeps the value if
+/// the status is 0. Every other indicator gets -3.
 ///
 /// # Safety
 /// `machine` and `change` keep to the contract at the top.
@@ -59,10 +60,12 @@ pub unsafe extern "C" fn papr_unplug_set_indicator(
     answer.status.0
 }
 
-/// Handles a get-sensor-state call with these two input words. Returns the status of the call, and writes the sensor's state.
+/// Handles a get-sensor-state call with these two input words. Returns the status of the call, and writes the sensor's
+/// state.
 ///
-/// The only sensor is dr-entity-sense (9003). Its state is 0 for a physical connector without a device, 1 for a connector with a
-/// device that the guest can use, 2 for a logical connector that is unusable; 0 if the status is not 0.
+/// The only sensor is dr-entity-sense (9003). Its state is 0 for a physical connector without a device, 1 for a
+/// connector with a device that the guest can use, 2 for a logical connector that is unusable; 0 if the status is not
+/// 0.
 ///
 /// # Safety
 /// `machine` and `state` keep to the contract at the top.
@@ -81,11 +84,11 @@ pub unsafe extern "C" fn papr_unplug_get_sensor_state(
     status.0
 }
 
-/// Handles an ibm,configure-connector call. Returns 0 if the VMM has to send the next piece of the device's node, else the status
-/// of the call: -9003 if the connector cannot be configured, -3 if it does not exist.
+/// Handles an ibm,configure-connector call. Returns 0 if the VMM has to send the next piece of the device's node, else
+/// the status of the call: -9003 if the connector cannot be configured, -3 if it does not exist.
 ///
-/// `is_first` says that the stream is at its beginning. Only then can the call be a hint: Linux before 5.13 hints by configuring an
-/// LMB that it has not given back.
+/// `is_first` says that the stream is at its beginning. Only then can the call be a hint: Linux before 5.13 hints by
+/// configuring an LMB that it has not given back.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -108,8 +111,8 @@ pub unsafe extern "C" fn papr_unplug_configure(machine: *mut PaprUnplug, index: 
     unsafe { enter(machine, configure) }.unwrap_or(Status::HARDWARE).0
 }
 
-/// Ends a series of ibm,configure-connector calls: the last piece of the device's node was sent, and the connector is configured.
-/// Returns 0, or the status that papr_unplug_configure() returns.
+/// Ends a series of ibm,configure-connector calls: the last piece of the device's node was sent, and the connector is
+/// configured. Returns 0, or the status that papr_unplug_configure() returns.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What of the state machine a corpus reaches.
+//! Census of what a corpus reaches of the state machine.
 
 use crate::oracle::expected::Oracle;
 use papr_unplug::wire::{hotplug::Resource, rtas::Status};
@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, fmt};
 /// A transition: resource (CPU and PCI stand for all of their kind), state, occupant, input.
 type Transition = (Resource, u8, Occupant, Input);
 
-/// What was seen.
+/// Transitions, statuses, clauses and events that were seen.
 #[derive(Debug, Default)]
 pub struct Census {
     transitions: BTreeSet<Transition>,
@@ -23,14 +23,25 @@ pub struct Census {
     told: BTreeSet<&'static str>,
 }
 
-/// Every status that `set-indicator` and `ibm,configure-connector` can have here.
-const STATUSES: [i32; 9] = [0, 9000, -1, -3, -9003, -9005, -9006, -9007, -9008];
-/// Everything that can be told.
-const TOLD: [&str; 7] =
-    ["asked with a token", "asked without", "released", "refused", "refused (inferred)", "reset", "deleted"];
+/// Statuses that `set-indicator` and `ibm,configure-connector` can have here.
+const STATUSES: [i32; 8] = [0, 9000, -3, -9003, -9005, -9006, -9007, -9008];
+/// Events that can be told.
+const TOLD: [&str; 11] = [
+    "asked with a token",
+    "asked without",
+    "released",
+    "refused",
+    "refused (inferred)",
+    "reset",
+    "deleted",
+    "removed",
+    "withdrawn",
+    "closed by load",
+    "CAS",
+];
 
 impl Census {
-    /// Takes note of what the last action was.
+    /// Adds the last action.
     pub fn see(&mut self, oracle: &Oracle) {
         let expected = &oracle.expected;
         if let Some((resource, state, occupant, input)) = expected.transition {
@@ -42,8 +53,8 @@ impl Census {
     }
 }
 
-/// Every transition that there is: an empty connector has one state, and a device whose removal is wanted is not given
-/// back wholly, which only one of several connectors can be.
+/// Returns every possible transition. An empty connector has one state. A device whose removal is wanted is not given
+/// back wholly, so only a connector of a device of several can be given back.
 fn every() -> BTreeSet<Transition> {
     let mut every = BTreeSet::new();
     for resource in [Resource::CPU, Resource::MEMORY, Resource::PCI] {
@@ -77,9 +88,13 @@ fn name(event: &Event) -> &'static str {
         Event::Hotplug(_, _, token) => TOLD[if token.is_some() { 0 } else { 1 }],
         Event::Outcome(_, _, Outcome::Refused { source: Source::Inferred, .. }) => TOLD[4],
         Event::Outcome(_, _, Outcome::Refused { .. }) => TOLD[3],
-        Event::Outcome(_, _, Outcome::Reset | Outcome::Cas) => TOLD[5],
-        Event::Outcome(..) => TOLD[2],
+        Event::Outcome(_, _, Outcome::Reset) => TOLD[5],
+        Event::Outcome(_, _, Outcome::Released) => TOLD[2],
         Event::Deleted(..) => TOLD[6],
+        Event::Outcome(_, _, Outcome::Removed) => TOLD[7],
+        Event::Outcome(_, _, Outcome::Withdrawn) => TOLD[8],
+        Event::Outcome(_, _, Outcome::Load) => TOLD[9],
+        Event::Outcome(_, _, Outcome::Cas) => TOLD[10],
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A whole life of a machine: its user, its guest, resets and migrations, in any order.
+//! History of a machine: actions of its user and guest, resets and migrations, in any order.
 
 use crate::{
     many::Many,
@@ -14,17 +14,17 @@ use crate::{
 use arbitrary::Arbitrary;
 use std::sync::OnceLock;
 
-/// What happens to a machine.
+/// History of a machine.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct History {
-    /// Which offer it makes; none for a number that has no offer.
+    /// Offer of the machine; a number without an offer stands for none.
     pub offer: u8,
-    /// What happens after every device was plugged and configured.
+    /// Actions after every device was plugged and configured.
     pub actions: Many<Action>,
 }
 
 impl History {
-    /// Lives it: the crate and the reference have to agree after every action. `seen` gets the oracle after each.
+    /// Plays the history. The crate and the reference agree after every action. `seen` gets the oracle after each.
     pub fn live(&self, mut seen: impl FnMut(&Oracle)) -> (Subject, Oracle) {
         let (mut subject, mut oracle) = begun(self.offer).clone();
         for action in self.actions.0.iter().copied().map(meant) {
@@ -37,7 +37,7 @@ impl History {
     }
 }
 
-/// Half of all ARMs are ones that a guest could mean: bits are hard to guess.
+/// Turns half of all ARMs into ones that the VMM accepts, because bits are hard to guess.
 fn meant(action: Action) -> Action {
     match action {
         Action::Report(_, Report::Arm { classes, features }) if classes & 0x100 == 0 => Action::Report(

@@ -2,8 +2,9 @@
 
 //! Work of the fuzz targets; `census` repeats it with a corpus that they have left.
 //!
-//! [`calls`] are the words of one RTAS call, [`history`] is a whole life of a machine, compared with the [`oracle`] that the
-//! tests use, [`stream`] is a migration stream, and a [`handle`] is what a VMM in C has. The [`census`] counts what of the state machine a corpus reaches.
+//! [`calls`] are the words of one RTAS call, [`history`] is a whole life of a machine, compared with the [`oracle`]
+//! that the tests use, [`stream`] is a migration stream, and a [`handle`] is what a VMM in C has. The [`census`] counts
+//! what of the state machine a corpus reaches.
 
 #![deny(unsafe_code)]
 

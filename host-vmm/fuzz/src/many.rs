@@ -4,8 +4,8 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-/// Sequence that ends where the input does. A `Vec` of `arbitrary` ends after two or three elements on average, which is too
-/// early for a history.
+/// Sequence that ends where the input does. A `Vec` of `arbitrary` ends after two or three elements on average, which
+/// is too early for a history.
 #[derive(Clone, Debug)]
 pub struct Many<T>(pub Vec<T>);
 

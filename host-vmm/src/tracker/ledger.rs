@@ -26,8 +26,8 @@ pub struct Request {
     pub started: bool,
     /// Whether the guest has not been asked yet, see [`Tracker::withhold`].
     pub withheld: bool,
-    /// Whether it came from a VMM without this crate, see [`Tracker::import`]. The guest may know it by a token that this VMM
-    /// does not know.
+    /// Whether it came from a VMM without this crate, see [`Tracker::import`]. The guest may know it by a token that
+    /// this VMM does not know.
     pub imported: bool,
     /// Connector of the hint that the guest sent, while the request is promised (PUE-V-041).
     pub hint: Option<DrcIndex>,
@@ -181,7 +181,8 @@ impl Ledger {
         Some(self.open.remove(at))
     }
 
-    /// Takes the oldest request for the device out that is older than `id` and was neither promised nor withheld (PUE-V-037).
+    /// Takes the oldest request for the device out that is older than `id` and was neither promised nor withheld
+    /// (PUE-V-037).
     pub(crate) fn take_passed_over(&mut self, first: DrcIndex, id: RequestId) -> Option<Request> {
         let answered = self.open.iter().position(|request| request.id == id)?;
         let is_passed_over = |request: &Request| request.is_of(first) && !request.promised && !request.withheld;

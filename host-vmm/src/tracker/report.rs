@@ -43,8 +43,8 @@ impl Tracker {
         }
     }
 
-    /// Replaces the armed classes and features. Ends the promises of classes that are no longer armed, and all promises if the
-    /// feature TOKEN is no longer armed, because no report could answer them (PUE-V-015, PUE-V-016).
+    /// Replaces the armed classes and features. Ends the promises of classes that are no longer armed, and all promises
+    /// if the feature TOKEN is no longer armed, because no report could answer them (PUE-V-015, PUE-V-016).
     pub(super) fn arm(&mut self, classes: Classes, features: Features, events: &mut impl Events) -> Status {
         let kept = if features.contains(Features::TOKEN) { classes } else { Classes::empty() };
         let withdrawn = self.armed.difference(kept);
@@ -57,8 +57,8 @@ impl Tracker {
         Status::SUCCESS
     }
 
-    /// Finds the request that a report is about, and ends it if `decide` returns connector, reason and errno of a refusal
-    /// (PUE-V-017, PUE-V-030 to PUE-V-038).
+    /// Finds the request that a report is about, and ends it if `decide` returns connector, reason and errno of a
+    /// refusal (PUE-V-017, PUE-V-030 to PUE-V-038).
     fn answer(
         &mut self,
         index: DrcIndex,
@@ -71,7 +71,8 @@ impl Tracker {
         if !self.armed.contains(Classes::of(resource)) {
             return Status::NOT_ARMED;
         }
-        // PUE-V-043: after a hint has ended a request, the report of the same refusal follows, perhaps without its token.
+        // PUE-V-043: after a hint has ended a request, the report of the same refusal follows, perhaps without its
+        // token.
         let echo = device.and_then(|first| self.topology.device_mut(first)).map(|plugged| &mut plugged.echo);
         if echo.is_some_and(core::mem::take) && !token.is_some() && !is_start {
             return Status::ALREADY;
@@ -96,8 +97,8 @@ impl Tracker {
         Status::SUCCESS
     }
 
-    /// Ends the requests that the guest has passed over: it answers in order, so it will not answer older requests that it has
-    /// not promised (PUE-V-037).
+    /// Ends the requests that the guest has passed over: it answers in order, so it will not answer older requests that
+    /// it has not promised (PUE-V-037).
     fn pass_over(&mut self, device: Device, answered: &Request, index: DrcIndex, events: &mut impl Events) {
         while let Some(older) = self.ledger.take_passed_over(device.connectors.first(), answered.id) {
             self.end(&older, inferred(older.hint.unwrap_or(index)), events);

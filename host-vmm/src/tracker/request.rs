@@ -38,19 +38,19 @@ pub enum RequestError {
 }
 
 impl Tracker {
-    /// Requests the removal of a device (`device_del`). Every call that succeeds makes a request of its own, also while another
-    /// one for the same device is open. A call that fails changes nothing.
+    /// Requests the removal of a device (`device_del`). Every call that succeeds makes a request of its own, also while
+    /// another one for the same device is open. A call that fails changes nothing.
     pub fn request(&mut self, first: DrcIndex, events: &mut impl Events) -> Result<Requested, RequestError> {
         self.check_room(&[first])?;
         Ok(self.make_request(first, events))
     }
 
-    /// Requests the removal of devices that leave together: the functions of a PCI slot, function 0 last. A call that fails
-    /// changes nothing: it makes requests for all devices or for none.
+    /// Requests the removal of devices that leave together: the functions of a PCI slot, function 0 last. A call that
+    /// fails changes nothing: it makes requests for all devices or for none.
     ///
-    /// The last device gets a new request. Every other device gets one if none is open for it. Withheld requests of the devices
-    /// are withheld no longer. Returns the hot plug events in the order of the devices, one for each device, also for one that
-    /// was asked for before.
+    /// The last device gets a new request. Every other device gets one if none is open for it. Withheld requests of the
+    /// devices are withheld no longer. Returns the hot plug events in the order of the devices, one for each device,
+    /// also for one that was asked for before.
     pub fn request_together(
         &mut self,
         devices: &[DrcIndex],
@@ -76,8 +76,8 @@ impl Tracker {
         Ok(requested)
     }
 
-    /// Requests the removal of a device without asking the guest yet: a PCI function other than 0, which leaves with function 0.
-    /// The request is withheld until [`Self::request`] or [`Self::request_together`] names its device.
+    /// Requests the removal of a device without asking the guest yet: a PCI function other than 0, which leaves with
+    /// function 0. The request is withheld until [`Self::request`] or [`Self::request_together`] names its device.
     pub fn withhold(&mut self, first: DrcIndex, events: &mut impl Events) -> Result<Requested, RequestError> {
         self.check_room(&[first])?;
         let Some((device, held)) = self.want(first) else { return Err(RequestError::NoSuchDevice(first)) };
@@ -89,8 +89,8 @@ impl Tracker {
         Ok(Requested::Withheld(id))
     }
 
-    /// Withdraws an open request: it ends as [`End::Withdrawn`]. Its hot plug event is void if the guest has not fetched it. If
-    /// the guest has, it may still give the device back, and then the device is deleted (PUE-V-061).
+    /// Withdraws an open request: it ends as [`End::Withdrawn`]. Its hot plug event is void if the guest has not
+    /// fetched it. If the guest has, it may still give the device back, and then the device is deleted (PUE-V-061).
     pub fn withdraw(&mut self, id: RequestId, events: &mut impl Events) -> Result<(), RequestError> {
         let request = self.ledger.take(|request| request.id == id).ok_or(RequestError::NoSuchRequest(id))?;
         self.end(&request, End::Withdrawn, events);
@@ -113,7 +113,8 @@ impl Tracker {
         Ok(())
     }
 
-    /// Marks the removal of a device as wanted. Returns the device, and the number of its connectors that the guest holds.
+    /// Marks the removal of a device as wanted. Returns the device, and the number of its connectors that the guest
+    /// holds.
     fn want(&mut self, first: DrcIndex) -> Option<(Device, u32)> {
         let plugged = self.topology.device_mut(first)?;
         plugged.wanted = true;

@@ -10,12 +10,12 @@ use crate::{
 };
 
 impl Tracker {
-    /// Resets the machine. Every open request ends; devices of requests that the guest has not refused are deleted; every other
-    /// device is configured; nothing is armed. The VMM discards all hot plug events that the guest has not fetched
-    /// (PUE-V-070 to PUE-V-073).
+    /// Resets the machine. Every open request ends; devices of requests that the guest has not refused are deleted;
+    /// every other device is configured; nothing is armed. The VMM discards all hot plug events that the guest has not
+    /// fetched (PUE-V-070 to PUE-V-073).
     ///
-    /// A VMM that resets the machine because it is about to load a saved state MUST NOT call this: the load replaces the state,
-    /// see [`Self::restore`].
+    /// A VMM that resets the machine because it is about to load a saved state MUST NOT call this: the load replaces
+    /// the state, see [`Self::restore`].
     pub fn reset(&mut self, events: &mut impl Events) {
         self.start_anew(End::Reset, Cause::Reset, events);
     }
@@ -25,8 +25,8 @@ impl Tracker {
         self.start_anew(End::Cas, Cause::Cas, events);
     }
 
-    /// Changes what guests are offered from their next boot on. `None` also withdraws the offer to the guest that runs now, as
-    /// if it had disarmed: its reports get -3.
+    /// Changes what guests are offered from their next boot on. `None` also withdraws the offer to the guest that runs
+    /// now, as if it had disarmed: its reports get -3.
     pub fn set_offer(&mut self, offer: Option<Offer>, events: &mut impl Events) {
         self.config.offer = offer;
         if offer.is_none() {

@@ -37,8 +37,8 @@ pub struct Change {
 }
 
 impl Change {
-    /// Returns whether the next series of `ibm,configure-connector` calls begins with the first node again: the connector was
-    /// isolated and is not any more.
+    /// Returns whether the next series of `ibm,configure-connector` calls begins with the first node again: the
+    /// connector was isolated and is not any more.
     pub fn restarts_configuration(&self) -> bool {
         matches!(self.to, State::LogicalUnisolate | State::PhysicalUnisolate)
     }
@@ -72,7 +72,8 @@ impl Tracker {
         }
     }
 
-    /// Handles a `get-sensor-state` call with these input words. Returns the output words: the status and the sensor's state.
+    /// Handles a `get-sensor-state` call with these input words. Returns the output words: the status and the sensor's
+    /// state.
     ///
     /// The only sensor is dr-entity-sense (9003). A call with another number of input words gets -3.
     pub fn get_sensor_state(&self, words: &[u32]) -> (Status, EntitySense) {
@@ -84,8 +85,8 @@ impl Tracker {
         }
     }
 
-    /// Begins a series of `ibm,configure-connector` calls. Unless the status is 0, the connector cannot be configured, and the
-    /// status is what the call returns.
+    /// Begins a series of `ibm,configure-connector` calls. Unless the status is 0, the connector cannot be configured,
+    /// and the status is what the call returns.
     pub fn configure(&mut self, index: DrcIndex, events: &mut impl Events) -> Status {
         self.transition(index, Input::Configure, events).status
     }
@@ -128,8 +129,8 @@ impl Tracker {
         Answer { status: after.status, change: (change.from != change.to).then_some(change) }
     }
 
-    /// Keeps a hint with the oldest request that the guest was asked for, if that is promised, and else ends it (PUE-V-040,
-    /// PUE-V-041).
+    /// Keeps a hint with the oldest request that the guest was asked for, if that is promised, and else ends it
+    /// (PUE-V-040, PUE-V-041).
     fn hint(&mut self, device: Device, connector: DrcIndex, events: &mut impl Events) {
         let Some(request) = self.ledger.oldest_asked(device.connectors.first()) else { return };
         if request.promised {

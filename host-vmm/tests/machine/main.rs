@@ -161,8 +161,8 @@ prop_state_machine! {
     #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// PUE-V-020 to PUE-V-026, PUE-V-030 to PUE-V-043, PUE-V-050 to PUE-V-057, PUE-V-060 to PUE-V-067, PUE-V-070 to
-    /// PUE-V-072, PUE-V-080 to PUE-V-083, PUE-V-086 to PUE-V-088, PUE-V-090, PUE-V-100, PUE-V-104, PUE-V-105: histories with
-    /// resets, migrations, imports and loads anywhere.
+    /// PUE-V-072, PUE-V-080 to PUE-V-083, PUE-V-086 to PUE-V-088, PUE-V-090, PUE-V-100, PUE-V-104, PUE-V-105: histories
+    /// with resets, migrations, imports and loads anywhere.
     #[test]
     fn any_history_is_answered_as_the_text_says(sequential 1..100 => Test);
 }

@@ -138,8 +138,8 @@ fn truncated_stream_is_cut_off_wherever_it_ends() {
     assert_eq!(machine.save(), before);
 }
 
-/// Checks that a machine that waits takes the bytes only if they are a state, and that a machine that runs is not changed if they
-/// are none.
+/// Checks that a machine that waits takes the bytes only if they are a state, and that a machine that runs is not
+/// changed if they are none.
 fn is_taken_as_what_it_is(machine: &Tracker, bytes: &[u8]) {
     let (before, mut after, mut fresh) = (machine.save(), machine.clone(), waiting());
     let is_taken = fresh.restore(bytes, &mut ()).is_ok();
@@ -322,8 +322,8 @@ fn open(machine: &Tracker) -> Vec<u64> {
     machine.requests().iter().map(|request| request.id.0).collect()
 }
 
-/// PUE-V-086, PUE-V-087: `loadvm` in the VMM that made the snapshot, while the request is open, and after it has ended. No device
-/// is deleted, and no id is used for two requests.
+/// PUE-V-086, PUE-V-087: `loadvm` in the VMM that made the snapshot, while the request is open, and after it has ended.
+/// No device is deleted, and no id is used for two requests.
 #[test]
 fn snapshot_with_an_open_request_is_loaded_into_the_machine_that_made_it() {
     let mut machine = lived();

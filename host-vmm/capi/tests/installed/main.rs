@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `cargo xtask install` installs, as a VMM's build and its users find it.
+//! Installation by `cargo xtask install`, as a VMM's build and its users find it.
 
 mod prefix;
 

@@ -56,7 +56,7 @@ pub(crate) fn tool(program: &str, package: &str) -> Command {
     Command::new(program)
 }
 
-/// What a program prints, which succeeds.
+/// Returns what a program prints, which has to succeed.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -63,7 +63,7 @@ fn nothing_is_taken_cleanly_by_every_function() {
     assert_eq!(run(&mut Command::new(prefix.compile(NOTHING, &SANITIZERS))), "");
 }
 
-/// What watches the others does watch them.
+/// The leak checkers of the other tests find a leak.
 #[test]
 fn machine_that_is_not_freed_is_found_by_valgrind_and_by_sanitizers() {
     let prefix = Prefix::install();

@@ -5,8 +5,8 @@
 use crate::prefix::{Prefix, run, tool};
 use std::collections::BTreeSet;
 
-/// Exported functions, with their versions. A program that was linked against one of them finds it as long as the library is called
-/// [`SONAME`].
+/// Exported functions, with their versions. A program that was linked against one of them finds it as long as the
+/// library is called [`SONAME`].
 const EXPORTED: &[&str] = &[
     "papr_unplug_add@@PAPR_UNPLUG_0.1",
     "papr_unplug_armed@@PAPR_UNPLUG_0.1",
