@@ -143,7 +143,7 @@ impl InProcess {
     }
 }
 
-/// What QEMU does around the crate when devices come and go.
+/// QEMU's part when devices come and go.
 impl InProcess {
     /// Requests the removal of a device: of a function other than 0, withheld; of function 0, with the others of its slot.
     fn remove(&mut self, device: Device) -> Response {

@@ -39,7 +39,7 @@ const BUFFER_SIZE: u16 = 32;
 
 /// The address of the vectors of client architecture support.
 const VECTORS: u64 = 0x28_0000;
-/// Where the device tree of client architecture support is written, and the room for it.
+/// The address and the size in bytes of the buffer for the device tree of client architecture support.
 const TREE: u64 = 0x40_0000;
 const TREE_SIZE: u64 = 0x10_0000;
 
