@@ -414,16 +414,17 @@ mod tests {
     proptest! {
         #[test]
         fn event_with_any_data_is_formatted_as_one_line(
-            kind in prop_oneof![Just(Kind::Released), Just(Kind::Refused), Just(Kind::ClosedByReset)],
-            values in prop::collection::vec(anything(), 11),
+            kind in prop_oneof![Just(Kind::Released), Just(Kind::Refused), Just(Kind::ClosedByReset), Just(Kind::Ended)],
+            values in prop::collection::vec(anything(), 14),
         ) {
-            const MEMBERS: [&str; 11] = ["device", "path", "request", "source", "reason-code", "reason", "errno", "drc",
-                "address", "seconds", "microseconds"];
+            const MEMBERS: [&str; 14] = ["device", "path", "request", "source", "reason-code", "reason", "errno", "drc",
+                "address", "seconds", "microseconds", "requests", "cause", "outcome"];
             let members: Map<String, Value> = MEMBERS.map(str::to_owned).into_iter().zip(values).collect();
             let event = json!({ "event": "X", "data": members, "timestamp": members });
             let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
             let outcome = Outcome { kind, data: EventData::of(event.object().get("data")), event: Some(event), charge: None };
-            prop_assert!(!outcome.line().contains(char::is_control));
+            let line = outcome.line();
+            prop_assert_eq!(escaped(&line), line);
             let object: Value = serde_json::from_str(&outcome.json().unwrap()).unwrap();
             prop_assert_eq!(object["event"].as_object(), outcome.event.as_ref().map(Event::object));
         }
