@@ -3,6 +3,7 @@
 //! Tests of the program with a real QEMU, with and without a guest.
 
 mod booted;
+mod identities;
 mod ours;
 mod program;
 mod unbooted;

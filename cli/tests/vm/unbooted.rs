@@ -20,27 +20,39 @@ use std::{
         linux::net::SocketAddrExt as _,
         unix::net::{SocketAddr, UnixStream},
     },
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 /// CPU core that can be unplugged.
 const CORE: &str = "power9_v2.2-spapr-cpu-core,core-id=1,id=cpu1";
 
-struct Unbooted {
+pub(crate) struct Unbooted {
     child: Child,
-    qmp: Qmp,
+    pub(crate) qmp: Qmp,
     /// Abstract socket for the program.
-    monitor: String,
+    pub(crate) monitor: String,
 }
 
 impl Unbooted {
+    /// Starts a stock QEMU.
     fn start(test: &str) -> Result<Self> {
         let artifacts = Artifacts::find()?;
+        Self::start_qemu(test, &artifacts.qemu_stock, &artifacts)
+    }
+
+    /// Starts QEMU with the patches.
+    pub(crate) fn start_ours(test: &str) -> Result<Self> {
+        let artifacts = Artifacts::find()?;
+        Self::start_qemu(test, artifacts.qemu.as_ref().context("no QEMU with the patches")?, &artifacts)
+    }
+
+    fn start_qemu(test: &str, qemu: &Path, artifacts: &Artifacts) -> Result<Self> {
         let logs = vm::logs(&format!("cli.{test}"));
         fs::create_dir_all(&logs)?;
         let (plug, monitor) = (UnixSocket::new("monitor")?, socket::name("spare-monitor"));
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.qemu_stock).arg("-L").arg(artifacts.qemu_data);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(qemu).arg("-L").arg(&artifacts.qemu_data);
         command.args([
             "-M",
             "pseries",
