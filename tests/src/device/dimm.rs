@@ -66,8 +66,8 @@ impl Vm {
         Ok(dimm)
     }
 
-    /// Adds a DIMM of `size` bytes and requests it at once, and waits for its deletion. The guest may not have taken the hot
-    /// plug events by then.
+    /// Adds a DIMM of `size` bytes and requests it at once, and waits for its deletion. The guest may not have taken
+    /// the hot plug events by then.
     pub fn add_and_delete_dimm(&mut self, size: u64) -> Result<()> {
         let id = self.add_dimm_unconfigured(size)?;
         let removal = self.remove_untraced(&id)?;

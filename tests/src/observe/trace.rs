@@ -141,7 +141,8 @@ impl Trace {
         }
     }
 
-    /// Waits for the end of the kernel's work on the hypervisor's next request. Unlike [`Trace::attempt`] it needs no probe.
+    /// Waits for the end of the kernel's work on the hypervisor's next request. Unlike [`Trace::attempt`] it needs no
+    /// probe.
     pub fn work(&mut self, guest: &mut Shell) -> Result<()> {
         while self.next(guest).context("waiting for the kernel to end its work")? != TraceEvent::Done {}
         Ok(())

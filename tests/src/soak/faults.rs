@@ -183,8 +183,8 @@ fn end_fault(vm: &mut Vm, fault: Fault) -> Result<()> {
     }
 }
 
-/// Requests a device while all atomic allocations fail, until the module has counted a dropped request. Returns the events
-/// about the request.
+/// Requests a device while all atomic allocations fail, until the module has counted a dropped request. Returns the
+/// events about the request.
 pub fn lose_request(vm: &mut Vm, device: &impl Device) -> Result<Vec<Event>> {
     let dropped = vm.counters()?.get("dropped") + 1;
     let has_dropped = format!("grep -q '^dropped {dropped}$' /sys/kernel/debug/papr_unplug/counters");

@@ -67,6 +67,8 @@ const STEPS: &[Step] = &[
     ("pages of a DIMM are held", 6, Session::hold),
     ("CPUs go offline and online meanwhile", 8, Session::toggle_cpus),
     ("the administrator removes DIMMs meanwhile", 8, Session::write_dlpar),
+    ("the probes are off for a while", 6, Session::switch_probes),
+    ("an addition fails", 6, Session::fail_addition),
     ("the guest is reset", 1, Session::reset),
 ];
 
@@ -278,6 +280,32 @@ impl Session {
         self.vm.guest.finish(&write)?;
         self.settle()?;
         self.vm.allow_offlining()
+    }
+
+    /// Requests devices while no probe of the kernel sees the removals.
+    fn switch_probes(&mut self) -> Result<()> {
+        self.vm.switch_probes_off()?;
+        let rounds = 1 + self.dice.below(8);
+        self.request_repeatedly(rounds)?;
+        if self.dice.one_in(2) {
+            self.vm.guest.sh(RELOAD)?;
+        }
+        if self.dice.one_in(2) {
+            self.settle()?;
+        }
+        self.vm.switch_probes_on()
+    }
+
+    /// Adds a DIMM that the guest cannot put online.
+    fn fail_addition(&mut self) -> Result<()> {
+        if self.dimms.len() < DIMMS {
+            let size = u64::from(1 + self.dice.below(3)) * LMB;
+            self.vm.veto_onlining()?;
+            let dimm = self.vm.plug_dimm_that_fails(size)?;
+            self.dimms.push(dimm);
+            self.vm.allow_onlining()?;
+        }
+        Ok(())
     }
 
     fn reset(&mut self) -> Result<()> {

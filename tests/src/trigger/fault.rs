@@ -67,8 +67,8 @@ impl Vm {
         self.load_module()
     }
 
-    /// Makes a CPU of the guest call `set-indicator` for each (indicator, connector, state). Does not wait: the CPU may remove
-    /// itself.
+    /// Makes a CPU of the guest call `set-indicator` for each (indicator, connector, state). Does not wait: the CPU may
+    /// remove itself.
     pub fn begin_set_indicator(&mut self, cpu: u32, calls: &[(Indicator, DrcIndex, u32)]) -> Result<()> {
         let words: Vec<String> =
             calls.iter().map(|(indicator, drc, state)| format!("{},{},{state}", indicator.0, drc.0)).collect();

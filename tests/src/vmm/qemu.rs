@@ -20,8 +20,8 @@ use std::{
 /// Options of every machine. With `-no-reboot` a panic or a reset of the guest ends QEMU, and with it every wait.
 const OPTIONS: [&str; 3] = ["-nodefaults", "-nographic", "-no-reboot"];
 
-/// Kernel arguments of every guest: the kernel log on the first console, a panic at the first oops, and no lockup detectors,
-/// which report on guests of a busy host.
+/// Kernel arguments of every guest: the kernel log on the first console, a panic at the first oops, and no lockup
+/// detectors, which report on guests of a busy host.
 const KERNEL_ARGUMENTS: &str = "console=hvc0 oops=panic panic=-1 nowatchdog";
 
 /// Options of QEMU that differ between tests.
@@ -47,8 +47,8 @@ pub enum Threads {
     Multi,
     /// One thread for all CPUs.
     Single,
-    /// One thread for all CPUs, with instructions counted (`-icount`). Each takes a nanosecond of the guest's time, and no
-    /// time passes while the guest waits.
+    /// One thread for all CPUs, with instructions counted (`-icount`). Each takes a nanosecond of the guest's time, and
+    /// no time passes while the guest waits.
     Counting,
 }
 

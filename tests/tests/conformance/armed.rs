@@ -147,13 +147,13 @@ fn promise_is_withdrawn_while_probes_are_off_and_made_again_when_they_are_on() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;
-        vm.guest.sh("echo 0 > /sys/kernel/debug/kprobes/enabled")?;
-        vm.request_untraced(&dimm)?;
+        vm.switch_probes_off()?;
+        let _unseen = vm.request_untraced(&dimm)?;
         vm.await_armed(&[])?;
         assert_eq!(vm.pending()?[0]["promised"], json!(false));
         assert!(vm.probes()?.iter().all(|probe| !probe.state.starts_with("active")));
 
-        vm.guest.sh("echo 1 > /sys/kernel/debug/kprobes/enabled")?;
+        vm.switch_probes_on()?;
         vm.await_armed(&["cpu", "memory"])?;
         let seen = vm.request_untraced(&dimm)?;
         vm.await_outcome(&seen)?;
@@ -171,10 +171,10 @@ fn promise_is_withdrawn_while_probes_are_off_and_made_again_when_they_are_on() {
 fn module_that_is_loaded_while_probes_are_off_promises_nothing_until_they_are_on() {
     story(Pairing::OURS, |vm| {
         vm.unload_module()?;
-        vm.guest.sh("echo 0 > /sys/kernel/debug/kprobes/enabled")?;
+        vm.switch_probes_off()?;
         vm.load_module()?;
         assert_eq!(vm.armed()?, json!([]));
-        vm.guest.sh("echo 1 > /sys/kernel/debug/kprobes/enabled")?;
+        vm.switch_probes_on()?;
         vm.await_armed(&["cpu", "memory"])
     });
 }

@@ -15,7 +15,7 @@ use papr_unplug_tests::{
 use papr_unplug_wire::wire::{drc::DrcIndex, rtas::Indicator};
 use serde_json::json;
 
-/// PUE-V-090: the removal was refused before, and is still wanted.
+/// PUE-V-090, PUE-V-092: the removal was refused before, and is still wanted.
 #[test]
 fn core_that_gives_itself_back_after_a_refusal_is_deleted() {
     story_on(Pairing::OURS, Machine::Pseries, &start(Threads::Multi), |vm| {
@@ -25,7 +25,7 @@ fn core_that_gives_itself_back_after_a_refusal_is_deleted() {
     });
 }
 
-/// PUE-V-090
+/// PUE-V-090, PUE-V-092
 #[test]
 fn core_that_gives_itself_back_after_a_refusal_is_deleted_where_all_cpus_share_a_thread() {
     story_on(Pairing::OURS, Machine::Pseries, &start(Threads::Single), |vm| {
@@ -35,7 +35,7 @@ fn core_that_gives_itself_back_after_a_refusal_is_deleted_where_all_cpus_share_a
     });
 }
 
-/// PUE-V-090: there, the CPU that calls set-indicator runs in the thread of the core that it gives back.
+/// PUE-V-090, PUE-V-092: there, the CPU that calls set-indicator runs in the thread of the core that it gives back.
 #[test]
 fn core_is_released_where_all_cpus_share_a_thread() {
     let start = Start::with_threads(Threads::Single);

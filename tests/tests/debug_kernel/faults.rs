@@ -5,11 +5,12 @@
 use anyhow::Result;
 use papr_unplug_tests::{
     pairing::Pairing,
+    removal::Outcome,
     soak::{
-        faults::{FAULTS, Rounds, lose_requests_in_bursts},
+        faults::{FAULTS, Rounds, lose_request, lose_requests_in_bursts},
         ledger::Class,
     },
-    story::story_on,
+    story::{story, story_on},
     vm::Vm,
     vmm::{machine::Machine, qemu::Start},
 };
@@ -54,6 +55,22 @@ fn requests_that_are_lost_in_bursts_are_each_answered_by_name() {
 fn requests_that_are_lost_in_bursts_are_each_answered_by_name_where_interrupts_have_threads() {
     let start = Start::with_kernel_arguments("threadirqs");
     story_on(Pairing::OURS, Machine::PseriesForLong, &start, |vm| lost_in_bursts(vm, 30));
+}
+
+/// PUE-G-031, PUE-G-035: answers are in order for each device only.
+#[test]
+#[ignore = "boots a kernel whose allocations fail on demand: cargo xtask test --kernel debug"]
+fn lost_request_is_answered_while_the_removal_of_another_device_hangs() {
+    story(Pairing::OURS, |vm| {
+        let cpu = vm.plug_cpu(1)?;
+        let (_dimm, pages, removal) = vm.removal_under_way()?;
+        let lost = lose_request(vm, &cpu)?;
+        let [event] = lost.as_slice() else { panic!("{lost:?}") };
+        assert_eq!(event.body.data("reason"), Some(&json!("dropped")));
+        vm.release_pages(pages)?;
+        assert_eq!(vm.watch(removal)?.outcome, Outcome::Released);
+        Ok(())
+    });
 }
 
 /// Loses requests in bursts, and checks that each refusal is reported by its token.
