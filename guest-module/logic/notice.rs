@@ -29,6 +29,8 @@ pub struct Notice {
     pub disarm: bool,
     /// Whether ARM is to be sent.
     pub arm: bool,
+    /// Whether the hypervisor did not know of the promise. It has not given the tokens, either.
+    pub is_unknown: bool,
     /// Whether the result of the removal was not seen. It may have been a release: then the request
     /// has ended, or the connector is not the guest's any more.
     pub unseen: bool,
@@ -49,6 +51,7 @@ impl Notice {
         hint: None,
         disarm: false,
         arm: false,
+        is_unknown: false,
         unseen: false,
         connector: None,
         token: Token::NONE,
@@ -66,7 +69,10 @@ impl Notice {
                     Answer::Ended => self.reported(Delivery::Reported),
                     Answer::Gone => {}
                     // STARTED is followed by the answer, which meets the same: ARM comes after it.
-                    Answer::NotArmed => self.arm = word.opcode() != Opcode::STARTED,
+                    Answer::NotArmed => {
+                        self.arm = word.opcode() != Opcode::STARTED;
+                        self.is_unknown = self.arm;
+                    }
                 }
             }
             let told = self.delivery != Delivery::Unnamed;
@@ -84,6 +90,14 @@ impl Notice {
             self.disarm = false;
         }
         Ok(())
+    }
+
+    /// Makes a report about a request one without a token.
+    pub fn forget_token(&mut self) {
+        self.token = Token::NONE;
+        if let Some((word, _)) = &mut self.report {
+            *word = word.report().map_or(*word, |report| report.without_token().word());
+        }
     }
 
     fn reported(&mut self, delivery: Delivery) {

@@ -68,6 +68,14 @@ pub enum Queued {
 }
 
 impl RequestQueue {
+    /// Makes every request one without a token.
+    pub fn forget_tokens(&mut self) {
+        self.waiting.change_all(|waiting| waiting.token = Token::NONE);
+        if let Some(arriving) = &mut self.arriving {
+            arriving.token = Token::NONE;
+        }
+    }
+
     /// Returns a queue without room.
     pub const fn new() -> Self {
         Self { arriving: None, waiting: Ring::new() }

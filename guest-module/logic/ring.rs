@@ -70,6 +70,14 @@ impl<T: Copy> Ring<T> {
         (self.length != 0).then(|| &mut self.slots[self.first])
     }
 
+    /// Changes every item.
+    pub fn change_all(&mut self, change: impl Fn(&mut T)) {
+        for nth in 0..self.length {
+            let slot = self.slot(nth);
+            change(&mut self.slots[slot]);
+        }
+    }
+
     /// Returns the items, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         (0..self.length).map(|nth| &self.slots[self.slot(nth)])

@@ -352,7 +352,12 @@ impl Tracker {
         self.post_what_is_due();
         let Some(notice) = self.notices.first_mut() else { return Ok(Progress::Nothing) };
         notice.tell(&mut self.arming, rtas)?;
-        if notice.arm && self.is_complete {
+        let is_armed_anew = notice.arm;
+        if notice.is_unknown {
+            notice.is_unknown = false;
+            self.forget_tokens();
+        }
+        if is_armed_anew && self.is_complete {
             match self.canary.take() {
                 None => return Ok(Progress::CheckProbes),
                 Some(true) => self.arming.arm(rtas)?,
@@ -364,6 +369,16 @@ impl Tracker {
             self.delivered(&told);
         }
         Ok(Progress::Told)
+    }
+
+    /// Makes every request that was taken one without a token (PUE-G-041): the hypervisor that gave the
+    /// tokens is gone, and the next one counts anew.
+    fn forget_tokens(&mut self) {
+        self.requests.forget_tokens();
+        if let Some(removal) = &mut self.removal {
+            removal.token = Token::NONE;
+        }
+        self.notices.change_all(Notice::forget_token);
     }
 
     /// Returns whether the module's worker has something to do: to tell what firmware was too busy

@@ -436,6 +436,21 @@ fn hypervisor_that_has_forgotten_gets_the_hint_and_then_the_promise_again() {
     assert_eq!(hypervisor.armed().0, COVERED);
 }
 
+/// PUE-G-041: its tokens are those of another hypervisor's requests.
+#[test]
+fn hypervisor_that_has_forgotten_gets_no_token_of_the_one_before() {
+    let hypervisor = Hypervisor::new();
+    let mut guest = Guest::load(&hypervisor);
+    for _ in 0..2 {
+        hypervisor.device_del(OTHER_DIMM);
+        guest.interrupt(&hypervisor, Arrival::Queued);
+    }
+    hypervisor.forget_what_is_armed();
+    guest.work(&hypervisor, REFUSE);
+    guest.work(&hypervisor, REFUSE);
+    assert_eq!(hypervisor.reports().last().map(|word| word & 0xFFFF), Some(0));
+}
+
 /// PUE-G-040, PUE-G-050
 #[test]
 fn hypervisor_that_takes_no_reports_any_more_gets_hints_from_then_on() {

@@ -115,6 +115,17 @@ impl Word {
 }
 
 impl Report {
+    /// Returns the same report about a request without a token.
+    pub const fn without_token(self) -> Self {
+        let token = Token::NONE;
+        match self {
+            Self::Started { .. } => Self::Started { token },
+            Self::Refused { reason, errno, .. } => Self::Refused { token, reason, errno },
+            Self::Done { .. } => Self::Done { token },
+            Self::Arm { .. } | Self::Disarm => self,
+        }
+    }
+
     /// Returns the word.
     pub const fn word(self) -> Word {
         match self {
