@@ -179,7 +179,7 @@ fn module_that_is_loaded_while_probes_are_off_promises_nothing_until_they_are_on
     });
 }
 
-/// PUE-G-011: without an event source, no request reaches the kernel.
+/// PUE-G-011, PUE-G-017: without an event source, no request reaches the kernel.
 #[test]
 fn nothing_is_promised_where_hot_plug_events_have_no_source() {
     let machine = Machine::PseriesWithoutHotplugEvents;
