@@ -49,7 +49,7 @@ fn watch_shows_each_outcome_once() {
         let line = watch.line()?;
         assert!(line.contains(" dimm1 request 1 refused: memory-veto, "), "{line}");
         let line = watch.line()?;
-        assert!(line.ends_with(" dimm1 released\n"), "{line}");
+        assert!(line.ends_with(" dimm1 request 2 released\n"), "{line}");
         watch.interrupt()?;
         let ended = watch.end()?;
         assert_eq!((ended.status, ended.text.as_str(), ended.notes.as_str()), (Some(130), "", ""));
