@@ -28,7 +28,7 @@ const REFUSED: PaprUnplugEffect = PaprUnplugEffect {
 #[test]
 fn effect_is_explained_as_the_header_shows() {
     let text = explain(&REFUSED);
-    let header = include_str!("../../include/papr_unplug.h");
+    let header = include_str!("../../include/papr_unplug.h").replace("\n * ", " ");
     let (shown, _) = header.split_once("\"request 7").unwrap().1.split_once(" ...\"").unwrap();
     assert!(text.starts_with(&format!("request 7{shown}")), "{text}");
 }
