@@ -23,7 +23,7 @@ fn refusal_of_an_attempt_that_began_in_another_vmm_is_reported_by_its_token() ->
     let (dimm, pages, request) = vm.removal_under_way()?;
     let expected = json!([{
         "request": 1, "device": dimm.id(), "path": format!("/machine/peripheral/{}", dimm.id()), "class": "memory",
-        "promised": true, "started": true, "hint": false,
+        "promised": true, "started": true, "withheld": false, "hint": false,
     }]);
     assert_eq!(vm.pending()?, expected);
 

@@ -32,7 +32,7 @@ fn dimm_that_a_stock_guest_keeps_silent_about_is_listed_and_can_be_asked_for_aga
         assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Silent);
         let expected = json!([{
             "request": 1, "device": dimm.id(), "path": format!("/machine/peripheral/{}", dimm.id()), "class": "memory",
-            "promised": false, "started": false, "hint": false,
+            "promised": false, "started": false, "withheld": false, "hint": false,
         }]);
         assert_eq!(vm.pending()?, expected);
         Scenario::DimmFirstLmbBusy.relieve(vm)?;
