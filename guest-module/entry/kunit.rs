@@ -37,7 +37,7 @@ mod tests {
     const TASK: Task = Task(0x1000);
 
     /// Calls a test with memory for two items, which is freed after that.
-    fn with_room<T: Copy>(item: T, test: impl FnOnce(&'static mut [T])) -> Result {
+    fn with_room<T: Copy + 'static>(item: T, test: impl FnOnce(&'static mut [T])) -> Result {
         let room = KBox::into_raw(KBox::new([item; 2], GFP_KERNEL)?);
         // SAFETY: The memory was allocated above, and the test uses it only until it returns.
         test(unsafe { &mut *room });
