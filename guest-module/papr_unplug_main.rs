@@ -48,7 +48,9 @@ use crate::{
     late_init::LateInit,
     lock::IrqLock,
     logic::{
+        history,
         notice::Notice,
+        refusal::Refusal,
         request_queue::{self, WaitingRequest},
         retry_queue,
         tracker::Tracker,
@@ -72,8 +74,8 @@ static TRACKER: IrqLock<Tracker> = unsafe { IrqLock::new(Tracker::new()) };
 /// The probes, from load to unload.
 static PROBES: LateInit<Probes> = LateInit::new();
 
-/// The memory of the tracker's queues, from load to unload.
-static ROOM: LateInit<(Room<WaitingRequest>, Room<Notice>)> = LateInit::new();
+/// The memory of the tracker's queues and history, from load to unload.
+static ROOM: LateInit<(Room<WaitingRequest>, Room<Notice>, Room<Refusal>)> = LateInit::new();
 
 /// Loads the module, or logs why not.
 ///
@@ -111,11 +113,14 @@ unsafe fn load() -> Result<(), Error> {
     let worker = unsafe { Worker::start::<Report>() }?;
     let requests = Room::allocate(request_queue::CAPACITY, WaitingRequest::EMPTY)?;
     let notices = Room::allocate(retry_queue::CAPACITY, Notice::EMPTY)?;
+    let refusals = Room::allocate(history::CAPACITY, Refusal::EMPTY)?;
     // SAFETY: The queue is not used after this function has failed, or after `unload`.
     let requests_room = unsafe { requests.items() };
     // SAFETY: As above.
     let notices_room = unsafe { notices.items() };
-    TRACKER.with(|tracker| tracker.make_room(requests_room, notices_room));
+    // SAFETY: As above.
+    let refusals_room = unsafe { refusals.items() };
+    TRACKER.with(|tracker| tracker.make_room(requests_room, notices_room, refusals_room));
     let mut property = [0; Offer::SIZE];
     let property = Firmware::offer(&mut property);
     TRACKER.with(|tracker| tracker.arming.discover(property));
@@ -125,7 +130,7 @@ unsafe fn load() -> Result<(), Error> {
     TRACKER.with(|tracker| tracker.promise(set, complete));
     report::tell_all();
     // SAFETY: Only `unload` uses the room.
-    unsafe { ROOM.fill((requests, notices)) };
+    unsafe { ROOM.fill((requests, notices, refusals)) };
     // SAFETY: Only the files and the reboot notifier use the room, and there are none yet.
     unsafe { PROBES.fill(probes) };
     reboot::watch();

@@ -34,6 +34,7 @@ pub(crate) fn are_probes_off() -> bool {
 
 /// Tells the hypervisor everything that was decided, one notice at a time. Leaves it to the worker
 /// if firmware is busy. For probes.
+#[inline(never)]
 pub(crate) fn tell() {
     loop {
         match TRACKER.with(|tracker| tracker.tell_now(&Firmware)) {

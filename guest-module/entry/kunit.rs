@@ -8,11 +8,10 @@ use kernel::prelude::*;
 #[kunit_tests(papr_unplug)]
 mod tests {
     use crate::{
-        lock::IrqLock,
         logic::{
             cause::{Cause, Location},
             event_log,
-            history::{self, History},
+            history::History,
             notice::Notice,
             observations::{LmbFlags, ProbeSet},
             outcome::{classify, Hint, Outcome},
@@ -110,9 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn history_keeps_the_last_refusals_as_they_were() {
-        // SAFETY: The test takes the lock only to change this value.
-        static HISTORY: IrqLock<History> = unsafe { IrqLock::new(History::new()) };
+    fn history_keeps_the_last_refusals_as_they_were() -> Result {
         let nth = |n: u32| Refusal {
             resource: Resource::MEMORY,
             connector: Some(DrcIndex(n)),
@@ -121,16 +118,16 @@ mod tests {
             token: Token(n as u16),
             ..Refusal::EMPTY
         };
-        let count = history::CAPACITY as u32 + 2;
-        let kept = HISTORY.with(|history| {
-            for n in 1..=count {
+        with_room(Refusal::EMPTY, |room| {
+            let mut history = History::with(room);
+            for n in 1..=3 {
                 history.add(&nth(n));
             }
-            history.deliver(count.into(), Delivery::Reported);
-            [2, 3, count.into()].map(|number| history.get(number).copied())
-        });
-        let last = Refusal { delivery: Delivery::Reported, ..nth(count) };
-        assert!(kept == [None, Some(nth(3)), Some(last)]);
+            history.deliver(3, Delivery::Reported);
+            let kept = [1, 2, 3].map(|number| history.get(number).copied());
+            let last = Refusal { delivery: Delivery::Reported, ..nth(3) };
+            assert!(kept == [None, Some(nth(2)), Some(last)]);
+        })
     }
 
     #[test]

@@ -64,10 +64,20 @@ counters! {
     log_overruns,
 }
 
+/// Adds 1 to a counter.
+pub fn count(counter: &mut u64) {
+    raise_by(counter, 1);
+}
+
+/// Adds to a counter.
+pub fn raise_by(counter: &mut u64, more: u64) {
+    *counter = counter.wrapping_add(more);
+}
+
 /// Raises a counter to `total`. Returns by how much it grew.
 pub fn raise(counter: &mut u64, total: u64) -> u64 {
     let more = total.saturating_sub(*counter);
-    *counter += more;
+    raise_by(counter, more);
     more
 }
 

@@ -7,18 +7,22 @@ use super::refusal::{Delivery, Refusal};
 /// The number of refusals that are kept.
 pub const CAPACITY: usize = 64;
 
-/// The last [`CAPACITY`] refusals, numbered from 1.
+/// The last refusals, as many as there is room for, numbered from 1.
 #[derive(Debug)]
 pub struct History {
     newest: u64,
-    refusals: [Refusal; CAPACITY],
+    refusals: &'static mut [Refusal],
 }
 
 impl History {
-    /// Returns an empty history. Call it in a constant: it is large for a kernel's stack.
-    #[inline]
+    /// Returns a history without room.
     pub const fn new() -> Self {
-        Self { newest: 0, refusals: [Refusal::EMPTY; CAPACITY] }
+        Self { newest: 0, refusals: &mut [] }
+    }
+
+    /// Returns an empty history.
+    pub fn with(refusals: &'static mut [Refusal]) -> Self {
+        Self { refusals, ..Self::new() }
     }
 
     /// Returns the number of the newest refusal, 0 if there is none.
@@ -28,35 +32,41 @@ impl History {
 
     /// Returns the number of the oldest refusal that is kept.
     pub fn oldest(&self) -> u64 {
-        self.newest.saturating_sub(CAPACITY as u64).saturating_add(1)
+        self.newest.saturating_sub(self.refusals.len() as u64).saturating_add(1)
     }
 
     /// Adds a refusal. Returns its number.
     pub fn add(&mut self, refusal: &Refusal) -> u64 {
         self.newest = self.newest.wrapping_add(1);
-        self.refusals[slot(self.newest)] = *refusal;
+        if let Some(slot) = self.slot(self.newest) {
+            *slot = *refusal;
+        }
         self.newest
     }
 
     /// Returns refusal `number` if it is kept.
     pub fn get(&self, number: u64) -> Option<&Refusal> {
-        self.is_kept(number).then(|| &self.refusals[slot(number)])
+        let nth = self.is_kept(number).then(|| number.checked_rem(self.refusals.len() as u64));
+        self.refusals.get(nth?? as usize)
     }
 
     /// Stores how refusal `number` was delivered. Does nothing if it is not kept.
     pub fn deliver(&mut self, number: u64, delivery: Delivery) {
         if self.is_kept(number) {
-            self.refusals[slot(number)].delivery = delivery;
+            if let Some(refusal) = self.slot(number) {
+                refusal.delivery = delivery;
+            }
         }
+    }
+
+    fn slot(&mut self, number: u64) -> Option<&mut Refusal> {
+        let nth = number.checked_rem(self.refusals.len() as u64)?;
+        self.refusals.get_mut(nth as usize)
     }
 
     fn is_kept(&self, number: u64) -> bool {
         (self.oldest()..=self.newest).contains(&number)
     }
-}
-
-fn slot(number: u64) -> usize {
-    (number % CAPACITY as u64) as usize
 }
 
 #[cfg(test)]
@@ -66,7 +76,11 @@ mod tests {
         logic::cause::Location,
         wire::{drc::DrcIndex, reason::Reason, token::Token},
     };
-    use std::vec::Vec;
+    use std::{vec, vec::Vec};
+
+    fn history() -> History {
+        History::with(Vec::leak(vec![Refusal::EMPTY; CAPACITY]))
+    }
 
     fn nth(n: u32) -> Refusal {
         Refusal {
@@ -82,14 +96,14 @@ mod tests {
 
     #[test]
     fn empty_history_has_nothing() {
-        let history = History::new();
+        let history = history();
         assert_eq!((history.newest(), history.oldest()), (0, 1));
         assert_eq!((history.get(0), history.get(1)), (None, None));
     }
 
     #[test]
     fn only_the_last_refusals_are_kept() {
-        let mut history = History::new();
+        let mut history = history();
         for n in 1..=CAPACITY as u32 + 2 {
             assert_eq!(history.add(&nth(n)), n.into());
         }
@@ -101,7 +115,7 @@ mod tests {
 
     #[test]
     fn delivery_is_stored_for_the_refusal_that_is_meant_and_for_no_other() {
-        let mut history = History::new();
+        let mut history = history();
         let gone = history.add(&nth(1));
         history.deliver(gone, Delivery::ByModule);
         let told = Refusal { delivery: Delivery::ByModule, ..nth(1) };

@@ -37,7 +37,7 @@ impl<T: Copy> Ring<T> {
         }
         let slot = self.slot(self.length);
         self.slots[slot] = item;
-        self.length += 1;
+        self.length = self.length.wrapping_add(1);
         true
     }
 
@@ -45,18 +45,18 @@ impl<T: Copy> Ring<T> {
     pub fn pop(&mut self) -> Option<T> {
         let item = *self.get(0)?;
         self.first = self.slot(1);
-        self.length -= 1;
+        self.length = self.length.wrapping_sub(1);
         Some(item)
     }
 
     /// Removes item `nth`, counted from the oldest. Those after it move up.
     pub fn remove(&mut self, nth: usize) -> Option<T> {
         let item = *self.get(nth)?;
-        for next in nth + 1..self.length {
-            let (from, to) = (self.slot(next), self.slot(next - 1));
+        for next in nth.wrapping_add(1)..self.length {
+            let (from, to) = (self.slot(next), self.slot(next.wrapping_sub(1)));
             self.slots[to] = self.slots[from];
         }
-        self.length -= 1;
+        self.length = self.length.wrapping_sub(1);
         Some(item)
     }
 
@@ -84,7 +84,7 @@ impl<T: Copy> Ring<T> {
     }
 
     fn slot(&self, nth: usize) -> usize {
-        (self.first + nth) % self.slots.len()
+        self.first.wrapping_add(nth).checked_rem(self.slots.len()).unwrap_or_default()
     }
 }
 

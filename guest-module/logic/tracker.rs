@@ -5,7 +5,7 @@
 use super::{
     arming::Arming,
     cause::Cause,
-    counters::{raise, Counters},
+    counters::{count, raise, raise_by, Counters},
     errno,
     history::History,
     notice::Notice,
@@ -139,12 +139,14 @@ impl Tracker {
         }
     }
 
-    /// Gives the queues their room. Before this, nothing is told.
+    /// Gives the queues and the history their room. Before this, nothing is told.
     pub fn make_room(
         &mut self,
         requests: &'static mut [WaitingRequest],
         notices: &'static mut [Notice],
+        refusals: &'static mut [Refusal],
     ) {
+        self.history = History::with(refusals);
         self.requests = RequestQueue::with(requests);
         self.notices = RetryQueue::with(notices);
     }
@@ -235,7 +237,7 @@ impl Tracker {
             Some(Queued::NoToken) => self.renew(),
             // So will all that come until the queue is empty.
             Some(Queued::NoRoom) if !self.arm_when_idle => {
-                self.counters.withdrawn += 1;
+                count(&mut self.counters.withdrawn);
                 self.arm_when_idle = true;
                 self.post(Notice { disarm: true, ..Notice::EMPTY });
             }
@@ -248,7 +250,7 @@ impl Tracker {
     pub fn probes_fire(&mut self, fire: bool) {
         if fire == self.are_probes_off {
             self.are_probes_off = !fire;
-            self.counters.withdrawn += u64::from(!fire);
+            raise_by(&mut self.counters.withdrawn, u64::from(!fire));
             self.post(Notice { disarm: !fire, arm: fire, ..Notice::EMPTY });
         }
     }
@@ -269,7 +271,7 @@ impl Tracker {
     pub fn work_begins(&mut self, task: Task, work: Work, request: HotplugRequest, begin: Begin) {
         self.work_has_begun = true;
         if self.removal.is_some() {
-            self.counters.overlapped += 1;
+            count(&mut self.counters.overlapped);
             return self.renew();
         }
         if let Some(before) = self.requests.before(work) {
@@ -310,7 +312,7 @@ impl Tracker {
     /// administrator requests something.
     pub fn administrator_begins(&mut self, action: Action) {
         if action == Action::REMOVE {
-            self.counters.guest_initiated += 1;
+            count(&mut self.counters.guest_initiated);
         }
     }
 
@@ -400,8 +402,8 @@ impl Tracker {
     pub fn next_to_log(&mut self) -> Option<Refusal> {
         let (oldest, next) = (self.history.oldest(), self.logged.saturating_add(1));
         if next < oldest {
-            self.counters.log_overruns += oldest - next;
-            self.logged = oldest - 1;
+            raise_by(&mut self.counters.log_overruns, oldest.wrapping_sub(next));
+            self.logged = oldest.wrapping_sub(1);
         }
         let next = next.max(oldest);
         let refusal = *self.history.get(next)?;
@@ -427,8 +429,8 @@ impl Tracker {
         };
         match classify(&request, observed) {
             Outcome::Released => {
-                self.counters.requests += 1;
-                self.counters.released += 1;
+                count(&mut self.counters.requests);
+                count(&mut self.counters.released);
                 self.report(&request, Report::Done { token });
             }
             Outcome::Refused { cause, connector, hint } => {
@@ -451,7 +453,7 @@ impl Tracker {
         if work.is_some() {
             return self.answer_unseen(request, *token);
         }
-        self.counters.dropped += 1;
+        count(&mut self.counters.dropped);
         let cause = Cause::of(Reason::DROPPED, errno::ENOMEM);
         let hint = request.target().connector().map_or(Hint::Impossible, Hint::On);
         self.refuse(&Refused::unseen(request, *token, cause, hint));
@@ -460,7 +462,7 @@ impl Tracker {
     /// Answers a request of which it is not known whether it was refused, or whether the kernel
     /// sent a hint. A report does no harm: if the device was given back, the request has ended.
     fn answer_unseen(&mut self, request: &HotplugRequest, token: Token) {
-        self.counters.unseen += 1;
+        count(&mut self.counters.unseen);
         let errno = Errno(0);
         let report = Report::Refused { token, reason: Reason::UNATTRIBUTED, errno };
         self.post(Notice {
@@ -517,7 +519,7 @@ impl Tracker {
 
     /// Makes the promise anew, so that requests before are no longer promised.
     fn renew(&mut self) {
-        self.counters.withdrawn += 1;
+        count(&mut self.counters.withdrawn);
         self.post(Notice { disarm: true, arm: !self.arm_when_idle, ..Notice::EMPTY });
     }
 
@@ -528,7 +530,7 @@ impl Tracker {
         }
         if !self.renewal_due {
             self.renewal_due = true;
-            self.counters.withdrawn += 1;
+            count(&mut self.counters.withdrawn);
         }
         self.delivered(&Notice { delivery: Delivery::Failed(Status::BUSY), ..notice });
     }
@@ -552,8 +554,8 @@ impl Tracker {
 
     /// Stores a refusal. Returns its number.
     fn add(&mut self, refusal: &Refusal) -> u64 {
-        self.counters.requests += 1;
-        self.counters.refused += 1;
+        count(&mut self.counters.requests);
+        count(&mut self.counters.refused);
         self.history.add(refusal)
     }
 
@@ -561,8 +563,8 @@ impl Tracker {
     /// of the refusal, 0 if it was a release.
     fn add_unseen(&mut self, notice: &Notice) -> u64 {
         if notice.delivery == Delivery::Released {
-            self.counters.requests += 1;
-            self.counters.released += 1;
+            count(&mut self.counters.requests);
+            count(&mut self.counters.released);
             return 0;
         }
         self.add(&Refusal {
@@ -581,11 +583,11 @@ impl Tracker {
         }
         self.history.deliver(number, notice.delivery);
         match notice.delivery {
-            Delivery::Reported => self.counters.reported += 1,
-            Delivery::ByKernel => self.counters.told_by_kernel += 1,
-            Delivery::ByModule => self.counters.told_by_module += 1,
+            Delivery::Reported => count(&mut self.counters.reported),
+            Delivery::ByKernel => count(&mut self.counters.told_by_kernel),
+            Delivery::ByModule => count(&mut self.counters.told_by_module),
             Delivery::Unnamed | Delivery::Absent | Delivery::Failed(_) => {
-                self.counters.not_told += 1;
+                count(&mut self.counters.not_told);
             }
             Delivery::Pending | Delivery::Released => {}
         }

@@ -36,6 +36,7 @@ impl Observer for Canary {
 
 /// Calls the function, and returns whether its probe fired. In the handler of another probe it may
 /// not, and then the kernel counts the call as missed. Not under the module's lock.
+#[inline(never)]
 pub(crate) fn probes_fire() -> bool {
     let before = (FIRED.load(Relaxed), calls_missed::<Canary>());
     // SAFETY: The function does nothing.

@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::{
-    logic::{cause::Location, observations::LmbFlags, retry_queue},
+    logic::{cause::Location, history, observations::LmbFlags, retry_queue},
     wire::{
         hotplug::Resource,
         rtas::{EntitySense, Indicator, IsolationState},
@@ -56,6 +56,7 @@ fn tracker() -> Tracker {
     tracker.make_room(
         Vec::leak(vec![WaitingRequest::EMPTY; 8]),
         Vec::leak(vec![Notice::EMPTY; retry_queue::CAPACITY]),
+        Vec::leak(vec![Refusal::EMPTY; history::CAPACITY]),
     );
     tracker
 }

@@ -14,7 +14,7 @@ use papr_unplug::{
     },
 };
 use papr_unplug_guest::logic::{
-    event_log,
+    event_log, history,
     notice::Notice,
     observations::{LmbFlags, ProbeSet},
     refusal::Refusal,
@@ -118,6 +118,7 @@ impl Guest {
         self.tracker.make_room(
             Vec::leak(vec![WaitingRequest::EMPTY; self.room]),
             Vec::leak(vec![Notice::EMPTY; retry_queue::CAPACITY]),
+            Vec::leak(vec![Refusal::EMPTY; history::CAPACITY]),
         );
     }
 
