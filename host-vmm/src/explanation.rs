@@ -13,11 +13,11 @@ pub struct Explanation {
     pub meaning: &'static str,
     /// Advice to the reader.
     pub advice: &'static str,
-    /// How long the reason lasts.
+    /// Persistence of the reason.
     pub persistence: Persistence,
 }
 
-/// How long a reason lasts, for programs that decide whether to ask again.
+/// Persistence of a reason, for programs that decide whether to ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Persistence {
@@ -162,7 +162,7 @@ impl Explanation {
                 Persistence::NeedsAction,
             ),
             25 => (
-                "Nobody in the guest handles this class of resource.",
+                "No software in the guest handles this class of resource.",
                 "Start rtas_errd (package powerpc-utils or ppc64-diag) in the guest and retry.",
                 Persistence::NeedsAction,
             ),

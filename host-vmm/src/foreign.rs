@@ -24,7 +24,7 @@ pub struct Foreign {
     pub index: DrcIndex,
     /// State of the connector, with LoPAR's number.
     pub state: u32,
-    /// Whether a removal was requested and not answered (QEMU: `unplug_requested`).
+    /// True if a removal was requested and not answered (QEMU: `unplug_requested`).
     pub unplug_requested: bool,
 }
 

@@ -62,7 +62,7 @@ typedef enum PaprUnplugError {
      */
     PAPR_UNPLUG_ERROR_ARGUMENT = -1,
     /**
-     * This library had a fault, and the machine can only be freed; see "Faults" at the top.
+     * A fault of this library. The machine can only be freed; see "Faults" at the top.
      */
     PAPR_UNPLUG_ERROR_FAULT = -2,
     /**
@@ -353,19 +353,19 @@ typedef struct PaprUnplugRequest {
      */
     uint32_t token;
     /**
-     * Whether the guest has promised to answer it.
+     * True if the guest has promised to answer the request.
      */
     bool is_promised;
     /**
-     * Whether the guest has reported that it began to handle it.
+     * True if the guest has reported that it began to handle the request.
      */
     bool is_started;
     /**
-     * Whether the guest has not been asked yet, see papr_unplug_withhold().
+     * True if the guest has not been asked yet, see papr_unplug_withhold().
      */
     bool is_withheld;
     /**
-     * Whether it came from a VMM without this library.
+     * True if the request came from a VMM without this library.
      */
     bool is_imported;
 } PaprUnplugRequest;
@@ -859,7 +859,7 @@ bool papr_unplug_has_more(struct PaprUnplug *machine);
  * Returns the text of the last failure of a call with this machine.
  *
  * The text is lower-case and without a full stop. It names the connector or number that is wrong, and says what to do.
- * It is valid until the next call with this machine. Empty if no call has failed; never NULL.
+ * The text is valid until the next call with this machine. Empty if no call has failed; never NULL.
  *
  * # Safety
  * `machine` keeps to the contract at the top.

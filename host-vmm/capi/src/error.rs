@@ -15,7 +15,7 @@ use std::ffi::{CString, c_char, c_int};
 pub enum PaprUnplugError {
     /// NULL where NULL is not allowed, or a number without a meaning.
     Argument = -1,
-    /// This library had a fault, and the machine can only be freed; see "Faults" at the top.
+    /// A fault of this library. The machine can only be freed; see "Faults" at the top.
     Fault = -2,
     /// LoPAR knows no connectors for this resource.
     UnknownResource = -3,
@@ -143,7 +143,7 @@ impl From<LoadError> for Failure {
 /// Returns the text of the last failure of a call with this machine.
 ///
 /// The text is lower-case and without a full stop. It names the connector or number that is wrong, and says what to do.
-/// It is valid until the next call with this machine. Empty if no call has failed; never NULL.
+/// The text is valid until the next call with this machine. Empty if no call has failed; never NULL.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.

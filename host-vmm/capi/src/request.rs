@@ -30,13 +30,13 @@ pub struct PaprUnplugRequest {
     pub hint: u32,
     /// Token that its hot plug event carries; 0 for none.
     pub token: u32,
-    /// Whether the guest has promised to answer it.
+    /// True if the guest has promised to answer the request.
     pub is_promised: bool,
-    /// Whether the guest has reported that it began to handle it.
+    /// True if the guest has reported that it began to handle the request.
     pub is_started: bool,
-    /// Whether the guest has not been asked yet, see papr_unplug_withhold().
+    /// True if the guest has not been asked yet, see papr_unplug_withhold().
     pub is_withheld: bool,
-    /// Whether it came from a VMM without this library.
+    /// True if the request came from a VMM without this library.
     pub is_imported: bool,
 }
 

@@ -20,14 +20,14 @@ pub struct Request {
     pub device: Device,
     /// Token of its hot plug event; [`Token::NONE`] for none.
     pub token: Token,
-    /// Whether the guest has promised to answer it (PUE-V-026).
+    /// True if the guest has promised to answer the request (PUE-V-026).
     pub promised: bool,
-    /// Whether the guest has reported that it began to handle it.
+    /// True if the guest has reported that it began to handle the request.
     pub started: bool,
-    /// Whether the guest has not been asked yet, see [`Tracker::withhold`].
+    /// True if the guest has not been asked yet, see [`Tracker::withhold`].
     pub withheld: bool,
-    /// Whether it came from a VMM without this crate, see [`Tracker::import`]. The guest may know it by a token that
-    /// this VMM does not know.
+    /// True if the request came from a VMM without this crate, see [`Tracker::import`]. The guest may know it by a token
+    /// that this VMM does not know.
     pub imported: bool,
     /// Connector of the hint that the guest sent, while the request is promised (PUE-V-041).
     pub hint: Option<DrcIndex>,

@@ -57,11 +57,11 @@ struct Slot {
 pub(crate) struct Plugged {
     /// Resource and connectors of the device.
     pub(crate) device: Device,
-    /// Whether a report without a token is expected that is about a request which a hint has ended (PUE-V-043).
+    /// True if a report without a token is expected that is about a request which a hint has ended (PUE-V-043).
     pub(crate) echo: bool,
     /// Number of its connectors that are not given back.
     pub(crate) held: u32,
-    /// Whether its removal is wanted (PUE-V-061).
+    /// True if its removal is wanted (PUE-V-061).
     pub(crate) wanted: bool,
     /// Number of open requests for it.
     pub(crate) open: u32,

@@ -12,9 +12,9 @@ impl Indicator {
     /// The numbers that LoPAR leaves to platform vendors ("set-indicator", table "Defined Indicators").
     pub const VENDOR: RangeInclusive<u32> = 9100..=9999;
 
-    /// isolation-state: is the connector's resource cut off from the guest?
+    /// isolation-state: cuts the connector's resource off from the guest.
     pub const ISOLATION_STATE: Self = Self(9001);
-    /// allocation-state: does the connector's resource belong to the guest?
+    /// allocation-state: assigns the connector's resource to the guest.
     pub const ALLOCATION_STATE: Self = Self(9003);
 }
 
