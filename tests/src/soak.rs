@@ -7,7 +7,11 @@ pub mod footprint;
 pub mod ledger;
 pub mod session;
 
-use self::{footprint::Footprint, ledger::Ledger, session::Session};
+use self::{
+    footprint::Footprint,
+    ledger::Ledger,
+    session::{BootCpus, Session},
+};
 use crate::{artifacts::Artifacts, dice::Dice, vm};
 use anyhow::{Context as _, Result, ensure};
 use std::{
@@ -33,8 +37,14 @@ pub struct Summary {
     pub footprints: Vec<(Footprint, Footprint)>,
 }
 
-/// Runs sessions of random steps for `length`. Equal seeds choose equal steps.
-pub fn run(artifacts: &Artifacts, length: Duration, seed: u64, progress: &dyn Fn(&str)) -> Result<Summary> {
+/// Runs sessions of random steps for `length`, in guests with this number of CPUs at boot. Equal seeds choose equal steps.
+pub fn run(
+    artifacts: &Artifacts,
+    cpus: BootCpus,
+    length: Duration,
+    seed: u64,
+    progress: &dyn Fn(&str),
+) -> Result<Summary> {
     let begun = Instant::now();
     let mut dice = Dice::of(seed);
     let mut summary = Summary::default();
@@ -45,7 +55,7 @@ pub fn run(artifacts: &Artifacts, length: Duration, seed: u64, progress: &dyn Fn
         let name = format!("soak.{number}");
         let stage = || format!("session {number} of seed {seed}; logs: {}", vm::logs(&name).display());
         progress(&format!("session {number} begins"));
-        let mut session = Session::begin(artifacts, Dice::of(dice.bits()), &name).with_context(stage)?;
+        let mut session = Session::begin(artifacts, cpus, Dice::of(dice.bits()), &name).with_context(stage)?;
         let mut footprints = Vec::new();
         let mut steps = 0;
         while begun.elapsed() < length && !session.is_spent() {

@@ -110,9 +110,12 @@ enum Command {
         /// The seed of all choices, to repeat a run; by default a random one
         #[arg(long)]
         seed: Option<u64>,
-        /// The kernel
-        #[arg(long, value_enum, default_value_t = Flavour::Debug)]
-        kernel: Flavour,
+        /// The kernel: one that `cargo xtask test` or `cargo xtask kernels` takes
+        #[arg(long, default_value = "debug", value_parser = soak::Kernel::parse)]
+        kernel: soak::Kernel,
+        /// Boot guests with four CPUs, all under load, instead of one
+        #[arg(long)]
+        smp: bool,
     },
     /// Fuzz the host crate, and print the states that it reached
     Fuzz {
@@ -214,9 +217,9 @@ fn run(command: Command) -> Result<()> {
             println!("{:.1}", instructions::per_set_indicator(&store, &Qemu::Stock(release))?);
         }
         Command::Bench { part } => bench::run(&store, part)?,
-        Command::Soak { minutes, seed, kernel } => {
+        Command::Soak { minutes, seed, kernel, smp } => {
             let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(minutes) >> 32);
-            soak::run(&store, kernel, minutes, seed)?;
+            soak::run(&store, kernel, smp, minutes, seed)?;
         }
         Command::Coverage => coverage::run(&store)?,
         Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,

@@ -29,16 +29,54 @@ const DIMMS: usize = 4;
 /// Number of cores that can be added before QEMU has no room for another thread.
 const MAX_ADDED_CORES: u32 = 60;
 
-/// Load: memory that is written and freed all the time, with pauses that leave the guest's only CPU to others.
-const CHURN: &str = "{ while :; do dd if=/dev/zero of=/tmp/churn bs=64k count=64 2>/dev/null; \
-                     cat /tmp/churn > /dev/null; rm /tmp/churn; sleep 1; done & } ; churn=$!";
 /// Unloads the module and loads it again.
 const RELOAD: &str = "rmmod papr_unplug && insmod /lib/modules/papr_unplug.ko unsafe_kprobes=1";
+
+/// CPUs that a guest boots with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootCpus {
+    /// One CPU, under a load that leaves it to others most of the time.
+    One,
+    /// Four CPUs, all under load.
+    Four,
+}
+
+impl BootCpus {
+    fn machine(self) -> Machine {
+        match self {
+            Self::One => Machine::PseriesForLong,
+            Self::Four => Machine::PseriesOfFourCpus,
+        }
+    }
+
+    fn count(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Four => 4,
+        }
+    }
+
+    /// Returns the command that starts the load: memory that is written and freed all the time. `$churn` is set to its
+    /// processes.
+    fn churn(self) -> String {
+        let pause = match self {
+            Self::One => "sleep 1; ",
+            Self::Four => "",
+        };
+        format!(
+            "churn=; for n in $(seq {}); do \
+             {{ while :; do dd if=/dev/zero of=/tmp/churn.$n bs=64k count=64 2>/dev/null; \
+             cat /tmp/churn.$n > /dev/null; rm /tmp/churn.$n; {pause}done & }}; churn=\"$churn $!\"; done",
+            self.count()
+        )
+    }
+}
 
 /// VM of a session.
 #[derive(Debug)]
 pub struct Session {
     vm: Vm,
+    boot_cpus: BootCpus,
     dice: Dice,
     /// Requests and their ends.
     pub ledger: Ledger,
@@ -74,13 +112,14 @@ const STEPS: &[Step] = &[
 
 impl Session {
     /// Boots the VM. Logs go to `target/vm/NAME`.
-    pub fn begin(artifacts: &Artifacts, dice: Dice, name: &str) -> Result<Self> {
+    pub fn begin(artifacts: &Artifacts, boot_cpus: BootCpus, dice: Dice, name: &str) -> Result<Self> {
         let start = Start::with_slof();
-        let mut vm = Vm::launch_as(artifacts, Pairing::OURS, Machine::PseriesForLong, &start, name)?.up()?;
-        vm.guest.sh(CHURN)?;
+        let mut vm = Vm::launch_as(artifacts, Pairing::OURS, boot_cpus.machine(), &start, name)?.up()?;
+        vm.guest.sh(&boot_cpus.churn())?;
         let read = vm.qmp.moment();
         Ok(Self {
             vm,
+            boot_cpus,
             dice,
             ledger: Ledger::default(),
             read,
@@ -131,7 +170,7 @@ impl Session {
             self.added_cores += 1;
             // The lowest core id that is free.
             let taken: Vec<u32> = self.cpus.iter().map(|cpu| cpu.connector().0 & 0xFFFF).collect();
-            self.cores = (1..).find(|core| !taken.contains(core)).unwrap_or(1);
+            self.cores = (self.boot_cpus.count()..).find(|core| !taken.contains(core)).unwrap_or(1);
             let cpu = self.vm.plug_cpu(self.cores)?;
             self.cpus.push(cpu);
         }
@@ -193,7 +232,7 @@ impl Session {
         let Some(last) = self.random_cpu() else { return Ok(()) };
         self.set_cpu(core(&last), true)?;
         let others: Vec<u32> =
-            [0].into_iter().chain(self.cpus.iter().map(core)).filter(|n| *n != core(&last)).collect();
+            (0..self.boot_cpus.count()).chain(self.cpus.iter().map(core)).filter(|n| *n != core(&last)).collect();
         for cpu in &others {
             self.set_cpu(*cpu, false)?;
         }
@@ -326,7 +365,7 @@ impl Session {
         self.is_resetting = false;
         ensure!(self.ledger.open() == 0, "requests outlive a reset: {:?}", self.ledger.requested());
         self.vm.load_module()?;
-        self.vm.guest.sh(CHURN).map(drop)
+        self.vm.guest.sh(&self.boot_cpus.churn()).map(drop)
     }
 
     fn devices(&self) -> Vec<(String, Class)> {

@@ -9,6 +9,8 @@ pub enum Machine {
     Pseries,
     /// pseries in which 63 CPUs can be added in the life of one QEMU.
     PseriesForLong,
+    /// pseries with four CPUs, in which 60 CPUs can be added in the life of one QEMU.
+    PseriesOfFourCpus,
     /// pseries with room for a DIMM of 64 GiB, and with memory for its page structures.
     PseriesWithRoom,
     /// pseries with a SLOF that has no `set-indicator`.
@@ -53,6 +55,11 @@ const PSERIES_FOR_LONG: &str = "\
     -machine pseries -cpu power9 -smp 1,maxcpus=64 -m 2G,slots=4,maxmem=8G \
     -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-63,memdev=ram0 -numa node,nodeid=1";
 
+/// [`PSERIES_FOR_LONG`] with four CPUs.
+const FOUR_CPUS: &str = "\
+    -machine pseries -cpu power9 -smp 4,maxcpus=64 -m 2G,slots=4,maxmem=8G \
+    -object memory-backend-ram,id=ram0,size=2G -numa node,nodeid=0,cpus=0-63,memdev=ram0 -numa node,nodeid=1";
+
 const PSERIES_WITH_ROOM: &str = "-machine pseries -cpu power9 -smp 1,maxcpus=8 -m 4G,slots=4,maxmem=72G";
 
 const WITHOUT_HOTPLUG_EVENTS: &str = "\
@@ -83,6 +90,7 @@ impl Machine {
         let (machine, firmware): (_, &[_]) = match self {
             Self::Pseries => (PSERIES, firmware.options()),
             Self::PseriesForLong => (PSERIES_FOR_LONG, firmware.options()),
+            Self::PseriesOfFourCpus => (FOUR_CPUS, firmware.options()),
             Self::PseriesWithRoom => (PSERIES_WITH_ROOM, firmware.options()),
             Self::PseriesWithoutSetIndicator => (PSERIES, &WITHOUT_SET_INDICATOR),
             Self::PseriesOfTwoThreads => (TWO_THREADS, firmware.options()),
