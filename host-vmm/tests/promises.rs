@@ -144,6 +144,39 @@ fn report_that_repeats_a_hint_is_not_the_answer_to_the_next_request() {
     assert_eq!(conversation.refusals(), expected);
 }
 
+/// PUE-V-043: a module that is loaded again after a hint, and reads no tokens, repeats no refusal of before.
+#[test]
+fn report_after_a_hint_answers_the_next_request_when_the_guest_has_armed_anew() {
+    const WITHOUT_TOKEN: u32 = 0x2000_0006;
+    for anew in [&[WITHOUT_TOKEN][..], &[0x4000_0000, WITHOUT_TOKEN]] {
+        let mut conversation = Conversation::begin();
+        assert_eq!(conversation.say(REPORTS, 0, WITHOUT_TOKEN), Status::SUCCESS);
+        assert_eq!(conversation.device_del(LMB0), Token::NONE);
+        assert_eq!(conversation.hint(LMB0), Status::SUCCESS);
+        assert_eq!(conversation.device_del(LMB0), Token::NONE);
+        for word in anew {
+            assert_eq!(conversation.say(REPORTS, 0, *word), Status::SUCCESS);
+        }
+        assert_eq!(conversation.refuse(LMB1, Token::NONE), Status::SUCCESS);
+        let expected = [(1, Reason::UNATTRIBUTED, Evidence::Inferred), (2, Reason::UNMOVABLE_PAGE, Evidence::Order)];
+        assert_eq!(conversation.refusals(), expected);
+    }
+}
+
+/// PUE-V-043: "an armed guest's STARTED comes between": the attempt that hinted was one that no report follows.
+#[test]
+fn report_after_a_hint_answers_the_next_request_when_the_guest_has_begun_with_it() {
+    let mut conversation = Conversation::begin();
+    assert_eq!(conversation.say(REPORTS, 0, 0x2000_0006), Status::SUCCESS);
+    for _ in 0..2 {
+        assert_eq!(conversation.device_del(LMB0), Token::NONE);
+    }
+    assert_eq!(conversation.hint(LMB0), Status::SUCCESS);
+    assert_eq!(conversation.say(REPORTS, LMB0.0, 0x6000_0000), Status::SUCCESS);
+    assert_eq!(conversation.refuse(LMB1, Token::NONE), Status::SUCCESS);
+    assert_eq!(conversation.open(), [0_u64; 0]);
+}
+
 /// PUE-V-052: "1024 silent retries of one core and device_del fails for every device of the VM until a reset".
 #[test]
 fn device_that_never_answers_stops_no_other() {

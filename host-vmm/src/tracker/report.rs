@@ -43,13 +43,14 @@ impl Tracker {
         }
     }
 
-    /// Replaces the armed classes and features. Ends the promises of classes that are no longer armed, and all promises
+    /// Replaces the armed classes and features; no report about an earlier attempt follows (PUE-V-043). Ends the promises of classes that are no longer armed, and all promises
     /// if the feature TOKEN is no longer armed, because no report could answer them (PUE-V-015, PUE-V-016).
     pub(super) fn arm(&mut self, classes: Classes, features: Features, events: &mut impl Events) -> Status {
         let kept = if features.contains(Features::TOKEN) { classes } else { Classes::empty() };
         let withdrawn = self.armed.difference(kept);
         (self.armed, self.features) = (classes, features);
         self.ledger.withdraw_promises(withdrawn);
+        self.topology.forget_echoes();
         while let Some(request) = self.ledger.take(|request| !request.promised && request.hint.is_some()) {
             let connector = request.hint.unwrap_or(request.device.connectors.first());
             self.end(&request, inferred(connector), events);

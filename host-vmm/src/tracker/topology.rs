@@ -176,6 +176,11 @@ impl Topology {
         }
     }
 
+    /// Expects no report that repeats a hint (PUE-V-043).
+    pub(crate) fn forget_echoes(&mut self) {
+        self.devices.values_mut().for_each(|plugged| plugged.echo = false);
+    }
+
     /// Returns the device with this first connector.
     pub(crate) fn device(&self, first: DrcIndex) -> Option<&Plugged> {
         self.devices.get(&first)

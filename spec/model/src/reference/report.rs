@@ -47,7 +47,7 @@ impl Reference {
         }
     }
 
-    /// PUE-V-015, PUE-V-016
+    /// PUE-V-015, PUE-V-016, PUE-V-043
     pub(super) fn arm(&mut self, classes: Classes, features: Features) -> Effects {
         let mut effects = Effects::status(Status::SUCCESS);
         let lost_token = self.features.difference(features).contains(Features::TOKEN);
@@ -57,6 +57,7 @@ impl Reference {
             self.armed.difference(classes)
         };
         (self.armed, self.features) = (classes, features);
+        self.plugged.iter_mut().for_each(|plugged| plugged.report_follows = false);
         if self.breaks(Mutant::KeepHintOnDisarm) {
             return effects;
         }
