@@ -279,6 +279,28 @@ typedef enum PaprUnplugEvidence {
 } PaprUnplugEvidence;
 
 /**
+ * How long a reason lasts, for programs that decide whether to request the removal again.
+ */
+typedef enum PaprUnplugPersistence {
+    /**
+     * The reason alone does not say, or this library does not know it.
+     */
+    PAPR_UNPLUG_PERSISTENCE_UNKNOWN = 0,
+    /**
+     * Another request later can succeed, without anything else.
+     */
+    PAPR_UNPLUG_PERSISTENCE_TRANSIENT = 1,
+    /**
+     * Another request can succeed only after somebody has followed the advice.
+     */
+    PAPR_UNPLUG_PERSISTENCE_NEEDS_ACTION = 2,
+    /**
+     * No request succeeds until the guest boots again.
+     */
+    PAPR_UNPLUG_PERSISTENCE_PERMANENT = 3,
+} PaprUnplugPersistence;
+
+/**
  * All DR connectors of one machine, the devices behind them, and the open removal requests.
  */
 typedef struct PaprUnplug PaprUnplug;
@@ -755,6 +777,11 @@ const char *papr_unplug_reason_meaning(uint32_t reason);
  * Returns an advice about a reason, in sentences; NULL for a reason that this library does not know. Never freed.
  */
 const char *papr_unplug_reason_advice(uint32_t reason);
+
+/**
+ * Returns how long a reason lasts, a PaprUnplugPersistence.
+ */
+uint32_t papr_unplug_reason_persistence(uint32_t reason);
 
 /**
  * Saves everything that a later answer depends on, the last outcomes, and which ids were given.

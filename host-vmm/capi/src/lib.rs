@@ -101,7 +101,10 @@ pub use migration::{
     papr_unplug_pending, papr_unplug_restore, papr_unplug_save,
 };
 pub use poll::{papr_unplug_explain, papr_unplug_has_effect, papr_unplug_next_effect, papr_unplug_outcomes};
-pub use reason::{papr_unplug_reason_advice, papr_unplug_reason_meaning, papr_unplug_reason_name};
+pub use reason::{
+    PaprUnplugPersistence, papr_unplug_reason_advice, papr_unplug_reason_meaning, papr_unplug_reason_name,
+    papr_unplug_reason_persistence,
+};
 pub use request::{
     PaprUnplugRequest, PaprUnplugRequested, papr_unplug_open_requests, papr_unplug_request,
     papr_unplug_request_together, papr_unplug_withdraw, papr_unplug_withhold,

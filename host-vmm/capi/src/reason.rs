@@ -3,12 +3,29 @@
 //! Reasons of refusals, as text.
 
 use crate::handle::shielded;
-use papr_unplug::{explanation::Explanation, wire::reason::Reason};
+use papr_unplug::{
+    explanation::{Explanation, Persistence},
+    wire::reason::Reason,
+};
 use std::{
     ffi::{CString, c_char},
     ptr,
     sync::LazyLock,
 };
+
+/// How long a reason lasts, for programs that decide whether to request the removal again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum PaprUnplugPersistence {
+    /// The reason alone does not say, or this library does not know it.
+    Unknown = 0,
+    /// Another request later can succeed, without anything else.
+    Transient = 1,
+    /// Another request can succeed only after somebody has followed the advice.
+    NeedsAction = 2,
+    /// No request succeeds until the guest boots again.
+    Permanent = 3,
+}
 
 /// Texts of one reason, for C.
 struct Words {
@@ -53,6 +70,19 @@ pub extern "C" fn papr_unplug_reason_advice(reason: u32) -> *const c_char {
     find(reason, |words| &words.advice)
 }
 
+/// Returns how long a reason lasts, a PaprUnplugPersistence.
+#[unsafe(no_mangle)]
+pub extern "C" fn papr_unplug_reason_persistence(reason: u32) -> u32 {
+    let reason = u8::try_from(reason).ok().map(Reason);
+    let persistence = match reason.and_then(Explanation::of).map(|explanation| explanation.persistence) {
+        Some(Persistence::Transient) => PaprUnplugPersistence::Transient,
+        Some(Persistence::NeedsAction) => PaprUnplugPersistence::NeedsAction,
+        Some(Persistence::Permanent) => PaprUnplugPersistence::Permanent,
+        _ => PaprUnplugPersistence::Unknown,
+    };
+    persistence as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +94,12 @@ mod tests {
         assert!(named.eq(Reason::ALL.iter().map(|reason| u32::from(reason.0))));
         assert!(papr_unplug_reason_meaning(28).is_null());
         assert!(papr_unplug_reason_advice(u32::MAX).is_null());
+    }
+
+    #[test]
+    fn persistence_of_a_reason_is_that_of_the_protocol() {
+        let named = [(6, 1), (1, 2), (9, 3), (0, 0), (28, 0), (0x106, 0), (u32::MAX, 0)];
+        assert_eq!(named.map(|(reason, _)| papr_unplug_reason_persistence(reason)), named.map(|(_, lasts)| lasts));
     }
 
     #[test]

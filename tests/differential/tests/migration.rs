@@ -75,6 +75,7 @@ fn promised_request_goes_from_ours_to_ours_and_is_answered_there() -> Result<()>
                        "promised": true, "started": true, "withheld": false, "hint": false }],
         "outcomes": [{ "request": 1, "device": "core1", "path": "/machine/peripheral/core1", "class": "cpu",
                        "outcome": "refused", "source": "reported-by-token", "reason": "last-cpu", "reason-code": 1,
+                       "persistence": "needs-action",
                        "errno": 16, "drc": CORE }],
     });
     assert_eq!(pending(&mut source)?, expected);

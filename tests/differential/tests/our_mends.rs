@@ -28,7 +28,7 @@ fn ours_one_refused_dimm_is_told_once() -> Result<()> {
     let [event] = vmm.events() else { panic!("{:?}", vmm.events()) };
     let expected = json!({
         "device": "dimm1", "path": "/machine/peripheral/dimm1", "request": 1, "source": "inferred",
-        "reason": "unattributed", "reason-code": 0, "drc": Dimm1.first(), "address": 1 << 30,
+        "reason": "unattributed", "reason-code": 0, "persistence": "unknown", "drc": Dimm1.first(), "address": 1 << 30,
     });
     assert_eq!(event.object()["data"], expected);
     Ok(())
