@@ -74,6 +74,7 @@ extern "C" {
     pub(crate) fn papr_in_interrupt() -> bool;
 
     pub(crate) fn papr_has_event_source() -> bool;
+    pub(crate) fn papr_lmb_table(size: &mut usize, sequences: &mut bool) -> *const u8;
     pub(crate) fn papr_rtas_property(name: *const c_char, to: *mut c_void, size: usize) -> usize;
     pub(crate) fn papr_get_sensor_state(sensor: u32, index: u32, state: *mut u32) -> c_int;
     pub(crate) fn papr_set_indicator(indicator: u32, index: u32, state: u32) -> c_int;

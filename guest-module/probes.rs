@@ -16,7 +16,7 @@ use self::{
     event::Event,
     handler::Handlers,
     observation::ObservationProbes,
-    step::{Lmb, Release, Unisolate},
+    step::{Lmb, Release, TableWritten, Unisolate},
     work::Traces,
 };
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
 };
 use core::{
     ffi::CStr,
-    fmt, ptr,
+    fmt, ptr, str,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -56,6 +56,7 @@ pub(crate) struct Probes {
     lmb: Option<Probe<Lmb>>,
     release: Option<Probe<Release>>,
     unisolate: Option<Probe<Unisolate>>,
+    table_written: Option<Probe<TableWritten>>,
     observations: ObservationProbes,
     worker: Worker,
 }
@@ -64,17 +65,26 @@ impl Probes {
     /// Registers the probes.
     pub(crate) fn register(worker: Worker) -> Result<Self, Error> {
         let observations = ObservationProbes::register();
+        let table_written = Probe::register().ok();
         let unisolate = optional(Probe::register(), "this kernel sends no hint by itself")?;
         let release = optional(Probe::register(), "a release that firmware refuses is not seen")?;
         let lmb = optional(Probe::register(), "the LMB that was busy is not named")?;
         let handlers = Handlers::register()?;
-        let canary = Probe::register().inspect_err(|err| {
-            let errno = err.to_errno();
-            log::error(format_args!("cannot probe {}: error {errno}", name::<Canary>()));
-        })?;
+        let canary = Probe::register().inspect_err(|err| log_failure(name::<Canary>(), err, ""))?;
         let traces = Traces::attach()?;
         let event = optional(Probe::register(), "no answer can be promised")?;
-        Ok(Self { event, canary, traces, handlers, lmb, release, unisolate, observations, worker })
+        Ok(Self {
+            event,
+            canary,
+            traces,
+            handlers,
+            lmb,
+            release,
+            unisolate,
+            table_written,
+            observations,
+            worker,
+        })
     }
 
     /// Returns the probes whose silence means something.
@@ -116,6 +126,7 @@ impl Probes {
                 lmb,
                 release,
                 unisolate,
+                table_written,
                 observations,
                 worker,
             } = self;
@@ -123,7 +134,7 @@ impl Probes {
             drop(traces);
             drop(canary);
             drop(handlers);
-            drop((lmb, release, unisolate, observations));
+            drop((lmb, release, unisolate, table_written, observations));
             worker
         };
         FOLLOWED.store(0, Relaxed);
@@ -141,6 +152,7 @@ impl Probes {
         write_line(to, self.lmb.as_ref())?;
         write_line(to, self.release.as_ref())?;
         write_line(to, self.unisolate.as_ref())?;
+        write_line(to, self.table_written.as_ref())?;
         write_line(to, self.event.as_ref())?;
         self.observations.write(to)
     }
@@ -181,9 +193,9 @@ fn name<O: Observer>() -> &'static str {
     text(O::SYMBOL)
 }
 
-#[inline(never)]
 fn text(symbol: &CStr) -> &str {
-    symbol.to_str().unwrap_or_default()
+    // SAFETY: The names of functions are ASCII. To check that would be large in the module.
+    unsafe { str::from_utf8_unchecked(symbol.to_bytes()) }
 }
 
 /// Allows a kernel to lack the function that is probed.
@@ -194,14 +206,25 @@ fn optional<O: Observer>(
     match registered {
         Ok(probe) => Ok(Some(probe)),
         Err(err) if err == ENOENT => {
-            log::notice(format_args!("this kernel has no {}: {without}", name::<O>()));
+            log_absent(name::<O>(), without);
             Ok(None)
         }
         Err(err) => {
-            log::error(format_args!("cannot probe {}: error {}", name::<O>(), err.to_errno()));
+            log_failure(name::<O>(), &err, "");
             Err(err)
         }
     }
+}
+
+#[inline(never)]
+fn log_absent(function: &str, without: &str) {
+    log::notice(format_args!("this kernel has no {function}: {without}"));
+}
+
+/// Logs that a function cannot be probed, and what follows from that.
+#[inline(never)]
+fn log_failure(function: &str, err: &Error, without: &str) {
+    log::error(format_args!("cannot probe {function}: error {}{without}", err.to_errno()));
 }
 
 fn current_task() -> Task {
@@ -229,7 +252,7 @@ fn followed<R>(call: impl FnOnce(&mut Removal, ProbeSet) -> R) -> Option<R> {
 /// [`step_ends`], because every probe calls it.
 #[inline(never)]
 pub(crate) fn step_begins(function: &'static CStr) {
-    followed(|removal, _| removal.step_begins(function));
+    followed(|removal, _| removal.step_begins(text(function)));
 }
 
 /// Stores that such a function has returned.

@@ -81,6 +81,11 @@ pub(crate) fn write() {
         Some(false) => log::notice(format_args!("probes are switched on again")),
         None => {}
     }
+    if TRACKER.with(|tracker| tracker.next_doubt_to_log()) {
+        log::warn(format_args!(
+            "this kernel handles hot plug events otherwise: no answer is promised"
+        ));
+    }
     while let Some(refusal) = TRACKER.with(|tracker| tracker.next_to_log()) {
         // SAFETY: The function may be called in any context.
         if unsafe { bindings::papr_may_log() } {

@@ -107,26 +107,58 @@ pub(crate) struct Probe<O: Observer> {
 impl<O: Observer> Probe<O> {
     /// Puts a probe on the function. Fails with `ENOENT` if the kernel has no such function.
     pub(crate) fn register() -> Result<Self, Error> {
-        let registered = match (Self::register_on(O::SYMBOL), O::OTHER_SYMBOL) {
-            (Err(err), Some(other)) if err == ENOENT => Self::register_on(other),
-            (registered, _) => registered,
-        }?;
+        let registered = Handlers::of::<O>().register()?;
         Ok(Self { registered, _observer: PhantomData })
-    }
-
-    fn register_on(symbol: &'static CStr) -> Result<Registered, Error> {
-        let mut raw = ptr::null_mut();
-        let (name, enter, leave) = (symbol.as_ptr(), enter::<O>, leave::<O>);
-        // SAFETY: The name and the handlers are static, and `raw` has room for a pointer.
-        let err = unsafe { bindings::papr_probe_register(name, enter, leave, &mut raw) };
-        to_result(err)?;
-        // INVARIANT: It was registered above, with a name that is a static C string.
-        NonNull::new(raw).map(Registered).ok_or(ENOENT)
     }
 
     /// Returns the probe without its observer.
     pub(crate) fn registered(&self) -> &Registered {
         &self.registered
+    }
+}
+
+/// An observer without its type, so that the module has the code for all of them once.
+pub(crate) struct Handlers {
+    symbol: &'static CStr,
+    other_symbol: Option<&'static CStr>,
+    enter: unsafe extern "C" fn(*mut bindings::Registers) -> bool,
+    leave: unsafe extern "C" fn(c_ulong),
+}
+
+impl Handlers {
+    /// Returns the handlers of an observer.
+    pub(crate) const fn of<O: Observer>() -> Self {
+        Self {
+            symbol: O::SYMBOL,
+            other_symbol: O::OTHER_SYMBOL,
+            enter: enter::<O>,
+            leave: leave::<O>,
+        }
+    }
+
+    /// Returns the name of the function.
+    pub(crate) fn symbol(&self) -> &'static CStr {
+        self.symbol
+    }
+
+    /// Puts a probe on the function. Fails with `ENOENT` if the kernel has no such function.
+    #[inline(never)]
+    pub(crate) fn register(&self) -> Result<Registered, Error> {
+        match (self.register_on(self.symbol), self.other_symbol) {
+            (Err(err), Some(other)) if err == ENOENT => self.register_on(other),
+            (registered, _) => registered,
+        }
+    }
+
+    #[inline(never)]
+    fn register_on(&self, symbol: &'static CStr) -> Result<Registered, Error> {
+        let mut raw = ptr::null_mut();
+        let name = symbol.as_ptr();
+        // SAFETY: The name and the handlers are static, and `raw` has room for a pointer.
+        let err = unsafe { bindings::papr_probe_register(name, self.enter, self.leave, &mut raw) };
+        to_result(err)?;
+        // INVARIANT: It was registered above, with a name that is a static C string.
+        NonNull::new(raw).map(Registered).ok_or(ENOENT)
     }
 }
 

@@ -8,6 +8,7 @@
 #include <linux/cpumask.h>
 #include <linux/device.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/kprobes.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
@@ -15,6 +16,7 @@
 #include <linux/node.h>
 #include <linux/notifier.h>
 #include <linux/of.h>
+#include <linux/of_irq.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
@@ -27,6 +29,7 @@
 #include <linux/timekeeping.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
+#include <linux/version.h>
 #include <linux/workqueue.h>
 
 #include <asm/drmem.h>
@@ -36,6 +39,14 @@
 
 #include "older.h"
 #include "shim.h"
+
+/*
+ * Up to 4.19 the kernel gives its worker the removals of the guest's administrator as well, with
+ * queue_hotplug_event(), and nothing tells them from those of the hypervisor.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(4, 20, 0)
+#error "papr_unplug needs Linux 4.20 or newer"
+#endif
 
 /* An argument of a tracepoint. Not every kernel declares it in the headers above. */
 struct pool_workqueue;
@@ -247,10 +258,15 @@ static int find_work_function(void)
 	return 0;
 }
 
-static void trace_interrupted(void *unused, int irq, struct irqaction *action, int ret)
+static bool is_hotplug(const struct irqaction *action)
 {
 	/* The name in ras.c. The first letter differs for most interrupts. */
-	if (action->name && !strcmp(action->name, "RAS_HOTPLUG"))
+	return action && action->name && !strcmp(action->name, "RAS_HOTPLUG");
+}
+
+static void trace_interrupted(void *unused, int irq, struct irqaction *action, int ret)
+{
+	if (is_hotplug(action))
 		traces->interrupted();
 }
 
@@ -373,11 +389,34 @@ NOKPROBE_SYMBOL(papr_in_interrupt);
 bool papr_has_event_source(void)
 {
 	struct device_node *source;
+	struct irq_data *data;
+	int irq;
 
 	source = of_find_node_by_path("/event-sources/hot-plug-events");
+	/* The kernel has mapped the interrupt, and this finds the mapping. */
+	irq = source ? of_irq_get(source, 0) : 0;
 	of_node_put(source);
-	return source;
+	data = irq > 0 ? irq_get_irq_data(irq) : NULL;
+	return data && is_hotplug(irq_data_to_desc(data)->action);
 }
+
+const void *papr_lmb_table(size_t *size, bool *sequences)
+{
+	struct device_node *memory;
+	const void *table;
+	int length = 0;
+
+	memory = of_find_node_by_path("/ibm,dynamic-reconfiguration-memory");
+	/* The kernel writes the first one if it is there. */
+	table = of_get_property(memory, "ibm,dynamic-memory", &length);
+	*sequences = !table;
+	if (!table)
+		table = of_get_property(memory, "ibm,dynamic-memory-v2", &length);
+	of_node_put(memory);
+	*size = table ? length : 0;
+	return table;
+}
+NOKPROBE_SYMBOL(papr_lmb_table);
 
 size_t papr_rtas_property(const char *name, void *to, size_t size)
 {

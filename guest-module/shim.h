@@ -129,8 +129,17 @@ unsigned long papr_current(void);
 bool papr_current_is_worker(void);
 bool papr_in_interrupt(void);
 
-/* Whether hot plug events have a source; without one, no request reaches the kernel. */
+/*
+ * Whether hot plug events have a source, and the kernel handles its interrupt. Else no request
+ * reaches the kernel.
+ */
 bool papr_has_event_source(void);
+/*
+ * Returns the kernel's table of LMBs as it is in the device tree, and its size; NULL if there is
+ * none. @sequences is whether an entry is for several LMBs (ibm,dynamic-memory-v2). The memory stays
+ * as it is when the kernel writes another table. In any context but NMI.
+ */
+const void *papr_lmb_table(size_t *size, bool *sequences);
 /* Copies at most @size bytes of a property of the /rtas node. Returns the number of bytes. */
 size_t papr_rtas_property(const char *name, void *to, size_t size);
 /*

@@ -58,6 +58,8 @@ counters! {
     dropped,
     /// Removals whose result no probe saw.
     unseen,
+    /// LMBs that the guest had lost, and that the module gave back.
+    recovered,
     /// Times that the promise was withdrawn because it could not be kept.
     withdrawn,
     /// Refusals that left the history before they were written to the kernel log.
@@ -95,7 +97,7 @@ mod tests {
             counters.to_string(),
             "requests 0\nreleased 0\nrefused 1\nreported 0\ntold_by_module 0\ntold_by_kernel 0\n\
              not_told 0\nguest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\n\
-             unseen 0\nwithdrawn 0\nlog_overruns 7\n"
+             unseen 0\nrecovered 0\nwithdrawn 0\nlog_overruns 7\n"
         );
     }
 

@@ -26,6 +26,8 @@ pub const SIZE: usize = 256;
 
 /// The end of the header of a log in IBM's format.
 const COMPANY: [u8; 4] = *b"IBM\0";
+/// The identifier of a hot plug section.
+const HOT_PLUG: [u8; 2] = *b"HP";
 /// The length of the shortest section: its header.
 const SHORTEST: usize = 8;
 
@@ -35,7 +37,10 @@ const SHORTEST: usize = 8;
 pub fn request(around: &[u8; SIZE]) -> Option<(HotplugRequest, Token)> {
     let section = around.get(BEFORE..)?;
     let length = length(section)?;
-    if length < HotplugSection::SIZE || BEFORE.wrapping_add(length) > end(around)? {
+    if !section.starts_with(&HOT_PLUG)
+        || length < HotplugSection::SIZE
+        || BEFORE.wrapping_add(length) > end(around)?
+    {
         return None;
     }
     let head: &[u8; HotplugSection::SIZE] = section.first_chunk()?;
@@ -160,7 +165,10 @@ mod tests {
         astray[27] = 52;
         endless[27] = 0;
         foreign[20] = b'X';
-        assert_eq!([astray, endless, foreign].map(|log| request(&around(&log))), [None; 3]);
+        let mut other = log();
+        other[SECTION] = b'X';
+        let foreign = [astray, endless, foreign, other];
+        assert_eq!(foreign.map(|log| request(&around(&log))), [None; 4]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod counters;
 pub mod errno;
 pub mod event_log;
 pub mod history;
+pub mod lmb_table;
 pub mod notice;
 pub mod observations;
 pub mod outcome;

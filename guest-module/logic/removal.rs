@@ -6,15 +6,15 @@ use super::{
     cause::Cause,
     errno,
     observations::{CpusLeft, LmbFlags, Observations, ProbeSet},
-    outcome::{Failure, Observed, Range},
+    outcome::{self, Failure, Observed},
 };
 use crate::wire::{
     drc::DrcIndex,
-    hotplug::{HotplugRequest, Resource},
+    hotplug::{HotplugRequest, Resource, Target},
     reason::Reason,
     token::Token,
 };
-use core::{ffi::CStr, fmt};
+use core::{fmt, ops::Range};
 
 /// The number of functions that can be known to run, each called by the one before.
 const STEPS: usize = 8;
@@ -39,7 +39,7 @@ pub struct State {
     connector: Option<DrcIndex>,
     token: Token,
     lmb: Option<DrcIndex>,
-    step: Option<&'static CStr>,
+    step: Option<&'static str>,
     seconds: u64,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for State {
         if let Some(lmb) = self.lmb {
             write!(f, " lmb={lmb}")?;
         }
-        if let Some(step) = self.step.and_then(|step| step.to_str().ok()) {
+        if let Some(step) = self.step {
             write!(f, " step={step}")?;
         }
         write!(f, " seconds={}", self.seconds)
@@ -78,7 +78,7 @@ pub struct Removal {
     /// When the removal began, in seconds since the kernel was booted.
     since: u64,
     /// The probed functions that run, the innermost last, as far as there is room.
-    steps: [&'static CStr; STEPS],
+    steps: [&'static str; STEPS],
     depth: usize,
     /// What the handler of the resource returned: `dlpar_memory`, `dlpar_cpu` or `dlpar_hp_pmem`.
     handled: Option<i32>,
@@ -107,7 +107,7 @@ impl Removal {
             observations: Observations::new(),
             observed: Observed::default(),
             since: now,
-            steps: [c""; STEPS],
+            steps: [""; STEPS],
             depth: 0,
             handled: None,
             missed_before: missed,
@@ -118,7 +118,7 @@ impl Removal {
     }
 
     /// Stores that a probed function was entered.
-    pub fn step_begins(&mut self, function: &'static CStr) {
+    pub fn step_begins(&mut self, function: &'static str) {
         if let Some(step) = self.steps.get_mut(self.depth) {
             *step = function;
         }
@@ -190,6 +190,15 @@ impl Removal {
         }
     }
 
+    /// Returns the connectors of the request, if the kernel has not tried to give all of them back.
+    /// In a removal that succeeds, the kernel skips LMBs that it lost before.
+    pub fn untried(&self) -> Option<Range<u32>> {
+        let Target::IndexedCount { count, first } = self.request.target() else { return None };
+        let is_whole = self.observed.released >= count || self.observed.unreleased.is_some();
+        (self.request.resource == Resource::MEMORY && !is_whole)
+            .then(|| first.0..first.0.saturating_add(count))
+    }
+
     /// Stores that the kernel begins to take an LMB offline.
     pub fn lmb_begins(&mut self, lmb: DrcIndex, flags: LmbFlags) {
         self.observed.lmbs_tried = true;
@@ -255,7 +264,8 @@ impl Removal {
 
     /// Stores whether the kernel found the LMBs of a request by index and count.
     pub fn range_ends(&mut self, returned: i32) {
-        self.observed.range = if returned == 0 { Range::Found } else { Range::Missing };
+        self.observed.range =
+            if returned == 0 { outcome::Range::Found } else { outcome::Range::Missing };
     }
 
     /// Stores whether the kernel unisolated a connector, by which it signals a refusal.
@@ -317,10 +327,10 @@ mod tests {
         let mut removal = Removal::new(WORKER, dimm(), Token(7), Begin { missed: 0, now: 100 });
         let request = "resource=memory connector=0x80000008 token=0x0007";
         assert_eq!(removal.state(100).to_string(), format!("{request} seconds=0"));
-        removal.step_begins(c"dlpar_memory");
+        removal.step_begins("dlpar_memory");
         removal.lmb_begins(LMB, ASSIGNED);
         for _ in 0..=STEPS {
-            removal.step_begins(c"offline_pages");
+            removal.step_begins("offline_pages");
         }
         let step = format!("{request} lmb=0x80000009 step=offline_pages seconds=12");
         assert_eq!(removal.state(112).to_string(), step);
@@ -366,7 +376,7 @@ mod tests {
             undetached: true,
             unisolated: true,
             lmbs_tried: true,
-            range: Range::Found,
+            range: outcome::Range::Found,
             ..Observed::default()
         };
         assert_eq!(observed(&mut removal, -22), expected);
@@ -431,5 +441,20 @@ mod tests {
         let mut removal = begun();
         removal.unisolate_ends(-1);
         assert!(!observed(&mut removal, -22).unisolated);
+    }
+
+    #[test]
+    fn lmbs_that_the_kernel_did_not_try_to_give_back_may_be_lost() {
+        let mut removal = begun();
+        assert_eq!(removal.untried(), Some(0x8000_0008..0x8000_000A));
+        removal.release_ends(0);
+        assert_eq!(removal.untried(), Some(0x8000_0008..0x8000_000A));
+        removal.release_ends(0);
+        assert_eq!(removal.untried(), None);
+        let mut refused = begun();
+        refused.release_ends(-1);
+        let core = HotplugRequest { resource: Resource::CPU, ..dimm() };
+        let core = Removal::new(WORKER, core, Token(7), Begin::default());
+        assert_eq!([refused.untried(), core.untried()], [None, None]);
     }
 }

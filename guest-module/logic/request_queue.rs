@@ -117,6 +117,16 @@ impl RequestQueue {
         }
     }
 
+    /// Returns the request that a task takes.
+    pub fn arriving(&self, task: Task) -> Option<&HotplugRequest> {
+        self.arriving.as_ref().filter(|one| one.task == task).map(|one| &one.request)
+    }
+
+    /// Forgets the request that the kernel is taking.
+    pub fn forget_arriving(&mut self) {
+        self.arriving = None;
+    }
+
     /// Returns whether the kernel is taking a request.
     pub fn is_arriving(&self) -> bool {
         self.arriving.is_some()

@@ -93,6 +93,10 @@ pub struct Tracker {
     logged: u64,
     /// What the kernel log says of `are_probes_off`.
     logged_off: bool,
+    /// Whether the kernel's structures do not look as they should.
+    is_kernel_strange: bool,
+    /// Whether the kernel log says so.
+    logged_strange: bool,
 }
 
 /// A refusal that has been decided.
@@ -136,6 +140,8 @@ impl Tracker {
             arm_when_idle: false,
             logged: 0,
             logged_off: false,
+            is_kernel_strange: false,
+            logged_strange: false,
         }
     }
 
@@ -191,6 +197,19 @@ impl Tracker {
         Follow::Return
     }
 
+    /// An event or a work item of the kernel does not look as it should, so nothing that is read
+    /// there is believed, and nothing is promised any more (PUE-G-011).
+    pub fn distrust(&mut self) {
+        self.requests.forget_arriving();
+        if mem::replace(&mut self.is_kernel_strange, true) {
+            return;
+        }
+        if mem::replace(&mut self.is_complete, false) {
+            count(&mut self.counters.withdrawn);
+            self.post(Notice { disarm: true, ..Notice::EMPTY });
+        }
+    }
+
     /// A task has queued a work item for the request `copied`, with which no worker can have begun.
     /// `logged` is the request in the event log.
     pub fn work_is_queued(
@@ -200,6 +219,11 @@ impl Tracker {
         copied: HotplugRequest,
         logged: Option<(HotplugRequest, Token)>,
     ) {
+        let is_logged = logged.is_some_and(|(request, _)| request == copied);
+        let arriving = self.requests.arriving(task);
+        if !is_logged && !arriving.map_or(is_plausible(&copied), |arriving| *arriving == copied) {
+            return self.distrust();
+        }
         self.requests.queues(task, work, copied, logged);
     }
 
@@ -236,7 +260,7 @@ impl Tracker {
             // The request will be answered without its token, so it must not be promised.
             Some(Queued::NoToken) => self.renew(),
             // So will all that come until the queue is empty.
-            Some(Queued::NoRoom) if !self.arm_when_idle => {
+            Some(Queued::NoRoom) if !self.arm_when_idle && !self.is_kernel_strange => {
                 count(&mut self.counters.withdrawn);
                 self.arm_when_idle = true;
                 self.post(Notice { disarm: true, ..Notice::EMPTY });
@@ -281,6 +305,8 @@ impl Tracker {
             if let Some(WaitingRequest { request, token, .. }) = self.requests.take() {
                 self.removal_begins(task, request, token, begin);
             }
+        } else if !is_plausible(&request) {
+            self.distrust();
         } else if request.action == Action::REMOVE {
             // It was queued before the module was loaded, or its arrival was not seen. If an answer
             // was promised, none without its token could be that answer (PUE-G-012).
@@ -389,6 +415,12 @@ impl Tracker {
         self.is_deferred
             || self.logged != self.history.newest()
             || self.logged_off != self.are_probes_off
+            || self.logged_strange != self.is_kernel_strange
+    }
+
+    /// Returns whether the kernel log has to say that the kernel's structures look otherwise.
+    pub fn next_doubt_to_log(&mut self) -> bool {
+        mem::replace(&mut self.logged_strange, self.is_kernel_strange) != self.is_kernel_strange
     }
 
     /// Returns whether probes are off, if the kernel log does not say so.
@@ -519,6 +551,9 @@ impl Tracker {
 
     /// Makes the promise anew, so that requests before are no longer promised.
     fn renew(&mut self) {
+        if self.is_kernel_strange {
+            return;
+        }
         count(&mut self.counters.withdrawn);
         self.post(Notice { disarm: true, arm: !self.arm_when_idle, ..Notice::EMPTY });
     }
@@ -592,6 +627,14 @@ impl Tracker {
             Delivery::Pending | Delivery::Released => {}
         }
     }
+}
+
+/// Returns whether this may be a request: the kernel was given it by firmware.
+fn is_plausible(request: &HotplugRequest) -> bool {
+    let HotplugRequest { resource, action, identifier_type, .. } = *request;
+    (1..=6).contains(&resource.0)
+        && (1..=2).contains(&action.0)
+        && (1..=4).contains(&identifier_type.0)
 }
 
 /// Returns the lowest connector that a request names (PUE-G-032), 0 if it names none.

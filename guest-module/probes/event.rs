@@ -43,8 +43,8 @@ impl Observer for Event {
     fn enter(call: &Call<'_>) -> Follow {
         let address = call.argument(0);
         LAST_SECTION.store(address, Relaxed);
-        let unlogged = || Some((HotplugRequest::from(read(address)?), Token::NONE));
-        let Some((request, token)) = logged_at(address).or_else(unlogged) else {
+        let Some((request, token)) = logged_at(address) else {
+            TRACKER.with(|tracker| tracker.distrust());
             return Follow::Nothing;
         };
         let follow = TRACKER.with(|tracker| tracker.event_begins(current_task(), &request, token));

@@ -6,11 +6,10 @@
 //! what it returned, and a compiler may inline that function but not these, which are in other
 //! files.
 
-use super::{followed, is_followed, is_last_cpu, name, write_line};
+use super::{followed, is_followed, is_last_cpu, log_failure, name, write_line};
 use crate::{
     bindings,
     entry::Error,
-    log,
     logic::{observations::ProbeSet, tracker::Follow},
     return_probe::{read, Call, Observer, Probe},
     wire::hotplug::Action,
@@ -55,11 +54,7 @@ impl fmt::Display for Handlers {
 
 fn required<O: Observer>() -> Result<Probe<O>, Error> {
     Probe::register().inspect_err(|err| {
-        log::error(format_args!(
-            "cannot probe {}: error {}; without it no refusal can be seen",
-            name::<O>(),
-            err.to_errno()
-        ));
+        log_failure(name::<O>(), err, "; without it no refusal can be seen");
     })
 }
 

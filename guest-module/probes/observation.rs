@@ -3,7 +3,7 @@
 //! Probes on the functions that show why a resource stays. A kernel may lack any of them, and then
 //! the reason is less exact.
 
-use super::{followed, is_last_cpu, step::lmb_index, write_line, FOLLOWED};
+use super::{followed, is_last_cpu, step::lmb_index, write_state, FOLLOWED};
 use crate::{
     bindings,
     logic::{
@@ -11,7 +11,7 @@ use crate::{
         removal::Removal,
         tracker::Follow,
     },
-    return_probe::{Call, Observer, Probe},
+    return_probe::{Call, Handlers, Observer, Registered},
     TRACKER,
 };
 use core::{
@@ -23,40 +23,14 @@ use core::{
 /// Defines the probes. For each: the function (and its name in other kernels), what its entry and
 /// what its return show of the removal that the current task makes.
 macro_rules! observations {
-    ($($field:ident: $observer:ident on $symbol:literal $(or $other:literal)? $(for $flag:ident)?,
+    ($($observer:ident on $symbol:literal $(or $other:literal)? $(for $flag:ident)?,
         |$removal:ident, $call:pat_param| $enter:expr,
         |$left:pat_param, $returned:pat_param, $probes:pat_param| $leave:expr;)*) => {
-        /// The probes that this kernel allows.
-        pub(super) struct ObservationProbes {
-            $($field: Option<Probe<$observer>>,)*
-            cpu_down: Option<Probe<CpuDown>>,
-        }
-
-        impl ObservationProbes {
-            /// Registers the probes.
-            pub(super) fn register() -> Self {
-                Self {
-                    $($field: Probe::register().ok(),)*
-                    cpu_down: Probe::register().ok(),
-                }
-            }
-
-            /// Returns the probes whose silence means something.
-            pub(super) fn set(&self) -> ProbeSet {
-                let mut probes = ProbeSet::default();
-                $($(if self.$field.is_some() { probes |= ProbeSet::$flag; })?)*
-                if self.cpu_down.is_some() {
-                    probes |= ProbeSet::CPU_DOWN;
-                }
-                probes
-            }
-
-            /// Writes a line for each probe.
-            pub(super) fn write(&self, to: &mut dyn fmt::Write) -> fmt::Result {
-                $(write_line(to, self.$field.as_ref())?;)*
-                write_line(to, self.cpu_down.as_ref())
-            }
-        }
+        /// What the probes are put on, and what their silence means.
+        static OBSERVERS: [(Handlers, ProbeSet); COUNT] = [
+            $((Handlers::of::<$observer>(), ProbeSet::empty()$(.union(ProbeSet::$flag))?),)*
+            (Handlers::of::<CpuDown>(), ProbeSet::CPU_DOWN),
+        ];
 
         $(
             struct $observer;
@@ -84,26 +58,29 @@ macro_rules! observations {
     };
 }
 
+/// The number of observers.
+const COUNT: usize = 13;
+
 observations! {
-    range: Range on c"get_lmb_range" for LMB_RANGE,
+    Range on c"get_lmb_range" for LMB_RANGE,
         |_removal, _| Follow::Return,
         |removal, returned, _| removal.range_ends(returned);
-    restoring: Restoring on c"dlpar_add_lmb",
+    Restoring on c"dlpar_add_lmb",
         |removal, call| lmb_index(call).map_or(Follow::Nothing, |lmb| {
             removal.restoring_begins(lmb);
             Follow::Return
         }),
         |removal, returned, _| removal.restoring_ends(returned);
-    returning: Returning on c"dlpar_online_cpu",
+    Returning on c"dlpar_online_cpu",
         |_removal, _| Follow::Return,
         |removal, returned, _| removal.cpus_return(returned);
-    detaching: Detaching on c"dlpar_detach_node",
+    Detaching on c"dlpar_detach_node",
         |_removal, _| Follow::Return,
         |removal, returned, _| if returned != 0 { removal.is_undetached() };
-    fadump: Fadump on c"is_fadump_memory_area",
+    Fadump on c"is_fadump_memory_area",
         |_removal, _| Follow::Return,
         |removal, returned, _| removal.observations.fadump_ends(returned != 0);
-    device: Device on c"device_offline" for DEVICE,
+    Device on c"device_offline" for DEVICE,
         |removal, call| {
             match cpu_of(call.argument(0)) {
                 Some(cpu) => removal.observations.cpu_begins(cpu),
@@ -114,19 +91,19 @@ observations! {
         |removal, returned, probes| {
             removal.device_ends(returned, cpus_left(removal), probes);
         };
-    pages: Pages on c"offline_pages" for PAGES,
+    Pages on c"offline_pages" for PAGES,
         |removal, _| {
             removal.observations.pages_begin();
             Follow::Return
         },
         |removal, returned, probes| removal.observations.pages_end(returned, probes);
-    isolation: Isolation on c"start_isolate_page_range" for ISOLATION,
+    Isolation on c"start_isolate_page_range" for ISOLATION,
         |removal, _| {
             removal.observations.isolation_begins();
             Follow::Return
         },
         |removal, returned, _| removal.observations.isolation_ends(returned);
-    page: PageNamed on c"dump_page",
+    PageNamed on c"dump_page",
         |removal, call| {
             // SAFETY: The kernel passes a page, of which only the address is used.
             let address = unsafe { bindings::papr_page_address(call.argument(0) as c_ulong) };
@@ -134,14 +111,14 @@ observations! {
             Follow::Nothing
         },
         |_, _, _| ();
-    notifiers: Notifiers on c"memory_notify" for NOTIFIERS,
+    Notifiers on c"memory_notify" for NOTIFIERS,
         |_removal, call| {
             // SAFETY: The function only compares.
             let going = unsafe { bindings::papr_memory_is_going(call.argument(0) as c_ulong) };
             Follow::if_true(going)
         },
         |removal, returned, _| removal.observations.notifiers_end(errno_of(returned));
-    node_notifiers: NodeNotifiers on c"node_notify",
+    NodeNotifiers on c"node_notify",
         |_removal, call| {
             // SAFETY: The function only compares.
             let going = unsafe { bindings::papr_node_is_going(call.argument(0) as c_ulong) };
@@ -150,9 +127,40 @@ observations! {
         |removal, returned, _| if errno_of(returned) != 0 {
             removal.observations.notifiers_end(errno_of(returned));
         };
-    huge_pages: HugePages on c"dissolve_free_hugetlb_folios" or c"dissolve_free_huge_pages",
+    HugePages on c"dissolve_free_hugetlb_folios" or c"dissolve_free_huge_pages",
         |_removal, _| Follow::Return,
         |removal, returned, _| removal.observations.huge_pages_end(returned);
+}
+
+/// The probes that this kernel allows, in the order of [`OBSERVERS`].
+pub(super) struct ObservationProbes([Option<Registered>; COUNT]);
+
+impl ObservationProbes {
+    /// Registers the probes.
+    pub(super) fn register() -> Self {
+        let mut probes = [const { None }; COUNT];
+        for (probe, (observer, _)) in probes.iter_mut().zip(&OBSERVERS) {
+            *probe = observer.register().ok();
+        }
+        Self(probes)
+    }
+
+    /// Returns the probes whose silence means something.
+    pub(super) fn set(&self) -> ProbeSet {
+        let mut probes = ProbeSet::default();
+        for (_, (_, set)) in self.0.iter().zip(&OBSERVERS).filter(|(probe, _)| probe.is_some()) {
+            probes |= *set;
+        }
+        probes
+    }
+
+    /// Writes a line for each probe.
+    pub(super) fn write(&self, to: &mut dyn fmt::Write) -> fmt::Result {
+        for (probe, (observer, _)) in self.0.iter().zip(&OBSERVERS) {
+            write_state(to, observer.symbol(), probe.as_ref())?;
+        }
+        Ok(())
+    }
 }
 
 /// Taking a CPU down, which kernels from 6.5 to 7.2 leave to a worker of their own.

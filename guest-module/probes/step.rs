@@ -5,11 +5,13 @@
 use super::{followed, is_followed};
 use crate::{
     bindings,
-    logic::{observations::LmbFlags, tracker::Follow},
+    firmware::Firmware,
+    logic::{counters::count, lmb_table::LmbTable, observations::LmbFlags, rtas, tracker::Follow},
     return_probe::{read, Call, Observer},
     wire::drc::DrcIndex,
+    TRACKER,
 };
-use core::ffi::CStr;
+use core::{ffi::CStr, slice};
 
 /// Taking one LMB offline and removing it.
 pub(super) struct Lmb;
@@ -70,5 +72,41 @@ impl Observer for Unisolate {
 
     fn leave(returned: i32) {
         followed(|removal, _| removal.unisolate_ends(returned));
+    }
+}
+
+/// The last step of a removal of memory that succeeds: the kernel writes its table of LMBs to the
+/// device tree, under its lock around hotplug.
+///
+/// LMBs that the kernel lost before, in an addition that failed or in a removal that could not be
+/// undone, it has skipped. They are given back here, where no other task can be adding them.
+pub(super) struct TableWritten;
+
+impl Observer for TableWritten {
+    const SYMBOL: &'static CStr = c"drmem_update_dt";
+
+    /// `int drmem_update_dt(void)`
+    fn enter(_call: &Call<'_>) -> Follow {
+        Follow::if_true(followed(|removal, _| removal.untried()).flatten().is_some())
+    }
+
+    fn leave(returned: i32) {
+        let Some(untried) = followed(|removal, _| removal.untried()).flatten() else { return };
+        if returned != 0 {
+            return;
+        }
+        let (mut size, mut sequences) = (0, false);
+        // SAFETY: There is room for both answers.
+        let table = unsafe { bindings::papr_lmb_table(&mut size, &mut sequences) };
+        if table.is_null() {
+            return;
+        }
+        // SAFETY: The table has this size, and its memory is not changed.
+        let table = LmbTable::new(unsafe { slice::from_raw_parts(table, size) }, sequences);
+        for connector in untried.map(DrcIndex) {
+            if table.has_unassigned(connector) && rtas::give_back(&Firmware, connector) {
+                TRACKER.with(|tracker| count(&mut tracker.counters.recovered));
+            }
+        }
     }
 }

@@ -91,10 +91,11 @@ unsafe extern "C" fn interrupted() {
 /// Runs under a lock of the workqueue: nothing is told or queued here.
 unsafe extern "C" fn queued(item: c_ulong) {
     let Some(work) = work_at(item) else { return };
-    if let Some(copied) = request_of(work) {
-        let (task, logged) = (current_task(), logged());
-        TRACKER.with(|tracker| tracker.work_is_queued(task, work, copied, logged));
-    }
+    let (task, copied, logged) = (current_task(), request_of(work), logged());
+    TRACKER.with(|tracker| match copied {
+        Some(copied) => tracker.work_is_queued(task, work, copied, logged),
+        None => tracker.distrust(),
+    });
 }
 
 unsafe extern "C" fn begins(item: c_ulong) {

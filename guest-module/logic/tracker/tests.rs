@@ -328,3 +328,61 @@ fn every_refusal_is_told_or_known_as_not_told_even_when_more_wait_than_there_is_
     assert_eq!(logged + counters.log_overruns, room + more);
     assert_eq!(counters.withdrawn, 1);
 }
+
+/// Returns a tracker that would promise an answer.
+fn promising(firmware: &Firmware) -> Tracker {
+    let mut tracker = tracker();
+    tracker.promise(ProbeSet::default(), true);
+    tell(&mut tracker, firmware);
+    tracker
+}
+
+/// PUE-G-011
+#[test]
+fn work_item_that_looks_otherwise_withdraws_the_promise_once_and_answers_nothing() {
+    let firmware = Firmware::answering(&[0]);
+    let mut tracker = promising(&firmware);
+    let pointer = HotplugRequest::from([0xC0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0]);
+    for _ in 0..3 {
+        tracker.event_begins(INTERRUPTED, &dimm(), Token(7));
+        tracker.work_is_queued(INTERRUPTED, work(0x5000), pointer, Some((dimm(), Token(7))));
+        tracker.interrupt_ends(INTERRUPTED, 0, Some((dimm(), Token(7))));
+        tell(&mut tracker, &firmware);
+        begin(&mut tracker, pointer);
+        assert!(tracker.removal().is_none());
+        tracker.request_ends();
+        tell(&mut tracker, &firmware);
+    }
+    let Counters { withdrawn, dropped, requests, .. } = tracker.counters;
+    assert_eq!((withdrawn, dropped, requests), (1, 0, 0));
+    assert_eq!([(); 2].map(|()| tracker.next_doubt_to_log()), [true, false]);
+}
+
+/// PUE-G-011: the work item says what is asked, and only the token is not known.
+#[test]
+fn event_that_looks_otherwise_leaves_the_removal_to_be_followed_without_a_promise() {
+    let firmware = Firmware::answering(&[0]);
+    let mut tracker = promising(&firmware);
+    for requests in 1..=3 {
+        tracker.distrust();
+        tracker.work_is_queued(INTERRUPTED, work(0x5000), dimm(), None);
+        tracker.interrupt_ends(INTERRUPTED, 0, None);
+        tell(&mut tracker, &firmware);
+        refuse(&mut tracker, &firmware);
+        assert_eq!((tracker.counters.refused, tracker.counters.withdrawn), (requests, 1));
+    }
+    assert_eq!(*firmware.signals.borrow(), [FIRST; 3]);
+}
+
+#[test]
+fn odd_request_in_a_log_is_the_hypervisors() {
+    let firmware = Firmware::answering(&[0]);
+    let mut tracker = promising(&firmware);
+    let odd = HotplugRequest::from([9, 2, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
+    tracker.event_begins(INTERRUPTED, &odd, Token(7));
+    tracker.work_is_queued(INTERRUPTED, work(0x5000), odd, None);
+    tracker.interrupt_ends(INTERRUPTED, 0, None);
+    tracker.work_begins(WORKER, work(0x5000), odd, Begin::default());
+    assert!(tracker.removal().is_some_and(|removal| removal.token == Token(7)));
+    assert!(!tracker.next_doubt_to_log());
+}

@@ -240,6 +240,7 @@ impl Guest {
         }
         let logged = std::iter::from_fn(|| self.tracker.next_to_log()).collect();
         self.tracker.next_switch_to_log();
+        self.tracker.next_doubt_to_log();
         assert!(!self.tracker.is_unsettled());
         logged
     }
