@@ -12,6 +12,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/device.h>
 #include <linux/hex.h>
+#include <linux/interrupt.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/sched.h>
@@ -90,6 +91,17 @@ static int caller;
 module_param(caller, int, 0444);
 static int statuses[MAX_CALLS];
 module_param_array(statuses, int, NULL, 0444);
+
+/*
+ * The address of queue_hotplug_event() in /proc/kallsyms, which is called at load with a request
+ * that is in no event log: to remove an LMB that is not there.
+ */
+static unsigned long event;
+module_param(event, ulong, 0444);
+
+/* The interrupt for hot plug events, which is not handled any more. */
+static uint interrupt_of_events;
+module_param(interrupt_of_events, uint, 0444);
 
 static bool in_worker(void)
 {
@@ -318,6 +330,37 @@ static void end_calls(void)
 {
 }
 
+static int begin_event(void)
+{
+	void (*queue)(struct pseries_hp_errorlog *request) = (void *)event;
+	static struct pseries_hp_errorlog stray = {
+		.resource = PSERIES_HP_ELOG_RESOURCE_MEM,
+		.action = PSERIES_HP_ELOG_ACTION_REMOVE,
+		.id_type = PSERIES_HP_ELOG_ID_DRC_INDEX,
+	};
+
+	stray._drc_u.drc_index = cpu_to_be32(0x8fffffff);
+	if (event)
+		queue(&stray);
+	return 0;
+}
+
+static void end_event(void)
+{
+}
+
+static int begin_interrupt_of_events(void)
+{
+	if (interrupt_of_events)
+		free_irq(interrupt_of_events, NULL);
+	return 0;
+}
+
+static void end_interrupt_of_events(void)
+{
+	/* The kernel's handler is not known here. */
+}
+
 static const struct fault {
 	int (*begin)(void);
 	void (*end)(void);
@@ -330,6 +373,8 @@ static const struct fault {
 	{ begin_interrupt, end_interrupt },
 	{ begin_lmb, end_lmb },
 	{ begin_calls, end_calls },
+	{ begin_event, end_event },
+	{ begin_interrupt_of_events, end_interrupt_of_events },
 };
 
 static int __init papr_fault_init(void)

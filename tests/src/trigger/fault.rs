@@ -54,6 +54,18 @@ impl Vm {
         Ok(format!("lmbs={} lmb={} flags={flags}", table.trim(), lmb.0))
     }
 
+    /// Has the guest's kernel take a hot plug event that is in no event log, and loads `papr_fault.ko` for it.
+    pub fn begin_stray_event(&mut self) -> Result<()> {
+        let event = self.guest.sh(r"sed -n 's/^\([0-9a-f]*\) . queue_hotplug_event$/0x\1/p' /proc/kallsyms")?;
+        self.begin_fault(&format!("event={}", event.trim()))
+    }
+
+    /// Has the guest's kernel handle hot plug events no more, and loads `papr_fault.ko` for it.
+    pub fn end_hotplug_events(&mut self) -> Result<()> {
+        let interrupt = self.guest.sh(r"sed -n 's/^ *\([0-9]*\):.* RAS_HOTPLUG$/\1/p' /proc/interrupts")?;
+        self.begin_fault(&format!("interrupt_of_events={}", interrupt.trim()))
+    }
+
     /// Loads `papr_fault.ko` with these parameters.
     pub fn begin_fault(&mut self, parameters: &str) -> Result<()> {
         self.guest.sh(&format!("insmod /lib/modules/papr_fault.ko {parameters}")).map(drop)

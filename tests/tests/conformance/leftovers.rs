@@ -48,6 +48,22 @@ fn dimm_whose_addition_failed_is_released() {
     });
 }
 
+/// Stock firmware lets no guest give back an LMB for which no removal is pending, and stock Linux skips such an LMB in
+/// every removal. The module gives it back once a removal is pending. The kernel tries one LMB only.
+#[test]
+fn dimm_whose_addition_failed_is_released_by_stock_firmware() {
+    for size in [ONE_LMB, TWO_LMBS] {
+        story(Pairing::OURS_ON_STOCK, |vm| {
+            vm.veto_onlining()?;
+            let dimm = vm.plug_dimm_that_fails(size)?;
+            vm.allow_onlining()?;
+            assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Released);
+            assert_eq!(vm.counters()?.get("recovered"), 1);
+            Ok(())
+        });
+    }
+}
+
 /// PUE-V-074, PUE-V-076: Launchpad bug 1718118. The guest is interrupted for events about DIMMs that are gone. (It does
 /// not run while DIMMs come and go: QEMU 10.0.13 may then fail in `iotlb_to_section()`.)
 #[test]

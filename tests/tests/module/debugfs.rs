@@ -43,6 +43,7 @@ fn counters_and_probes_are_there_from_the_start_and_gone_at_the_end() {
             "dlpar_remove_lmb",
             "dlpar_release_drc",
             "dlpar_unisolate_drc",
+            "drmem_update_dt",
             "queue_hotplug_event",
         ];
         let active = |symbol: &str| Probe { symbol: symbol.into(), state: "active missed=0".into() };
@@ -51,7 +52,8 @@ fn counters_and_probes_are_there_from_the_start_and_gone_at_the_end() {
         assert_eq!(
             vm.guest.sh("cat /sys/kernel/debug/papr_unplug/counters")?,
             "requests 0\nreleased 0\nrefused 0\nreported 0\ntold_by_module 0\ntold_by_kernel 0\nnot_told 0\n\
-             guest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\nunseen 0\nwithdrawn 0\nlog_overruns 0\n"
+             guest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\nunseen 0\nrecovered 0\nwithdrawn 0\n\
+             log_overruns 0\n"
         );
         vm.unload_module()?;
         assert_eq!(vm.guest.run("ls /sys/kernel/debug/papr_unplug")?.status, 1);
