@@ -16,8 +16,8 @@ use std::{path::PathBuf, time::Duration};
 /// may refuse. papr-unplug connects to the guest's QEMU over QMP. It asks for a device, shows the guest's answer, and
 /// explains what can be done about a refusal.
 ///
-/// How much can be known depends on the QEMU and on the guest. If both implement the papr-unplug protocol, every
-/// request is answered once, with a reason. Otherwise a refusal arrives without a reason, possibly twice, or not at all;
+/// The QEMU and the guest determine how much can be known. If both implement the papr-unplug protocol, every request
+/// is answered once, with a reason. Otherwise a refusal arrives without a reason, possibly twice, or not at all;
 /// papr-unplug says so.
 #[derive(Debug, Parser)]
 #[command(name = "papr-unplug", version, max_term_width = 100)]
@@ -32,8 +32,8 @@ pub struct Arguments {
 pub enum Command {
     /// Follow a VM: print one line for each removal that ends
     ///
-    /// Runs until it is interrupted or the VM ends. Shows the outcomes of all requests, also of those that other programs
-    /// made. A note on standard error marks the moment from which on no outcome is missed.
+    /// Runs until it is interrupted or the VM ends. Shows the outcomes of all requests, also of those that other
+    /// programs made. A note on standard error marks the moment from which on no outcome is missed.
     Watch {
         /// The VM.
         #[command(flatten)]
@@ -44,9 +44,9 @@ pub enum Command {
     },
     /// Ask the guest for devices, and wait for the outcomes
     ///
-    /// Waits as long as the guest takes, because waiting cannot tell a slow guest from a stuck one. Ctrl-C or --timeout end
-    /// the wait but not the request: the guest may still give the device back later, or refuse. With several devices, the
-    /// exit status is that of the first one that was not released.
+    /// Waits as long as the guest takes, because waiting cannot tell a slow guest from a stuck one. Ctrl-C or --timeout
+    /// end the wait but not the request: the guest may still give the device back later, or refuse. With several
+    /// devices, the exit status is that of the first one that was not released.
     Unplug {
         /// The VM.
         #[command(flatten)]
@@ -82,8 +82,8 @@ pub enum Command {
     },
     /// Withdraw a pending request
     ///
-    /// The request ends as withdrawn. The guest may have been asked already: if it gives the device back later, the device is
-    /// deleted all the same.
+    /// The request ends as withdrawn. The guest may have been asked already: if it gives the device back later, the
+    /// device is deleted all the same.
     Withdraw {
         /// The VM.
         #[command(flatten)]
@@ -133,14 +133,15 @@ pub enum Command {
 pub struct Vm {
     /// The VM's QMP socket: a path, @NAME for an abstract one, or tcp:HOST:PORT
     ///
-    /// QEMU opens one with `-qmp unix:PATH,server=on,wait=off`. A socket serves one program at a time. libvirt keeps the
-    /// socket that it opened, so give such a VM a second one (<qemu:commandline> in the domain's XML).
+    /// QEMU opens one with `-qmp unix:PATH,server=on,wait=off`. A socket serves one program at a time. libvirt keeps
+    /// the socket that it opened, so give such a VM a second one (<qemu:commandline> in the domain's XML).
     #[arg(long, env = "PAPR_UNPLUG_QMP", hide_env_values = true, value_name = "SOCKET",
         value_parser = OsStringValueParser::new().try_map(Endpoint::try_from))]
     pub qmp: Endpoint,
 }
 
-/// Returns a parser for the names and numbers of reasons. Clap completes the names and suggests one for a misspelt name.
+/// Returns a parser for the names and numbers of reasons. Clap completes the names and suggests one for a misspelt
+/// name.
 fn reasons() -> PossibleValuesParser {
     use clap::builder::PossibleValue;
     let value = |reason: &'static reason::Reason| PossibleValue::new(&*reason.name).alias(reason.number());

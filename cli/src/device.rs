@@ -16,8 +16,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Resolves a name as QEMU does: a path is relative to the devices that were added with an id unless it begins with a
-    /// slash, and empty components do not count.
+    /// Resolves a name as QEMU does: a path is relative to the devices that were added with an id unless it begins with
+    /// a slash, and empty components do not count.
     pub fn new(name: &str) -> Self {
         let parent = if name.starts_with('/') { "/" } else { PERIPHERAL };
         let components: Vec<&str> = name.split('/').filter(|component| !component.is_empty()).collect();

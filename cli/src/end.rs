@@ -29,9 +29,9 @@ pub enum End {
     Pending {
         /// The number of the request, if QEMU says it.
         request: Option<u64>,
-        /// Whether this QEMU lists pending requests.
+        /// True if this QEMU lists pending requests.
         is_listed: bool,
-        /// Why the wait ended.
+        /// The reason for the end of the wait.
         why: Interruption,
     },
     /// The connection was lost.
@@ -98,7 +98,8 @@ impl End {
             Self::Lost(lost) => {
                 let lost = escaped(&causes(lost));
                 format!(
-                    "{device}: unknown: the connection to the VM is lost ({lost})\n  what to do: check whether the VM runs\n"
+                    "{device}: unknown: the connection to the VM is lost ({lost})\n  what to do: check whether the VM \
+                     runs\n"
                 )
             }
         }

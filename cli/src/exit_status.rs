@@ -20,7 +20,7 @@ pub enum ExitStatus {
     Unknown,
     /// The VM rejected the request.
     Rejected,
-    /// This VM's QEMU does not have the command.
+    /// The VM's QEMU does not have the command.
     CannotTell,
     /// The device is deleted, and the guest is not known to have given it back.
     Deleted,

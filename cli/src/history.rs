@@ -16,11 +16,11 @@ use papr_unplug_qmp::message::Event;
 /// because the deletion waits for an RCU grace period. A release next to an unrelated reset looks the same.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Whether the guest may have run since the beginning.
+    /// True if the guest may have run since the beginning.
     has_run: bool,
-    /// Whether the machine was reset.
+    /// True if the machine was reset.
     was_reset: bool,
-    /// Whether events after the deletion may be missing, because the connection was lost.
+    /// True if events after the deletion may be missing, because the connection was lost.
     is_cut: bool,
 }
 

@@ -60,7 +60,7 @@ pub struct Charge {
     /// The program's own request, if QEMU says which one that is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_request: Option<u64>,
-    /// Whether the program has withdrawn its own request.
+    /// True if the program has withdrawn its own request.
     pub withdrawn: bool,
 }
 
@@ -104,8 +104,8 @@ struct Object<'a> {
 }
 
 impl Outcome {
-    /// Returns the outcome in an event, if there is one. What took a deleted device is inferred from `history` only where
-    /// the VM does not say it.
+    /// Returns the outcome in an event, if there is one. What took a deleted device is inferred from `history` only
+    /// where the VM does not say it.
     pub fn of(event: Event, history: &History) -> Option<Self> {
         let data = EventData::of(event.object().get("data"));
         let kind = match event.name() {
@@ -414,7 +414,7 @@ mod tests {
     proptest! {
         #[test]
         fn event_with_any_data_is_formatted_as_one_line(
-            kind in prop_oneof![Just(Kind::Released), Just(Kind::Refused), Just(Kind::ClosedByReset), Just(Kind::Ended)],
+            kind in prop::sample::select(vec![Kind::Released, Kind::Refused, Kind::ClosedByReset, Kind::Ended]),
             values in prop::collection::vec(anything(), 14),
         ) {
             const MEMBERS: [&str; 14] = ["device", "path", "request", "source", "reason-code", "reason", "errno", "drc",
@@ -422,7 +422,8 @@ mod tests {
             let members: Map<String, Value> = MEMBERS.map(str::to_owned).into_iter().zip(values).collect();
             let event = json!({ "event": "X", "data": members, "timestamp": members });
             let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
-            let outcome = Outcome { kind, data: EventData::of(event.object().get("data")), event: Some(event), charge: None };
+            let data = EventData::of(event.object().get("data"));
+            let outcome = Outcome { kind, data, event: Some(event), charge: None };
             let line = outcome.line();
             prop_assert_eq!(escaped(&line), line);
             let object: Value = serde_json::from_str(&outcome.json().unwrap()).unwrap();

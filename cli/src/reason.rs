@@ -22,11 +22,11 @@ pub struct Reason {
     pub seen: Vec<String>,
     /// Action by which an administrator can help.
     pub advice: String,
-    /// How long the reason lasts.
+    /// Persistence of the reason.
     pub persistence: Persistence,
 }
 
-/// How long a reason lasts, for programs that decide whether to ask again.
+/// Persistence of a reason, for programs that decide whether to ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Persistence {

@@ -24,11 +24,12 @@ pub struct Removal {
     request: Option<u64>,
     /// The number of the latest request before this one, if QEMU numbers requests.
     earlier: Option<u64>,
-    /// Whether the request was made by this program, which then may withdraw it.
+    /// True if this program made the request, and so may withdraw it.
     is_own: bool,
     is_withheld: bool,
-    /// How many events preceded `device_del`, and its answer.
+    /// Number of events before `device_del`.
     asked_at: u64,
+    /// Number of events before the answer to `device_del`.
     accepted_at: u64,
     history: History,
 }
@@ -58,8 +59,8 @@ impl Removal {
         }))
     }
 
-    /// Finds the number of this request in the VM's list, where `device_del` did not return it: it is the only new request for
-    /// the device.
+    /// Finds the number of this request in the VM's list, where `device_del` did not return it: it is the only new
+    /// request for the device.
     pub fn identify(&mut self, monitor: &mut Monitor) -> Result<(), Stop> {
         if self.request.is_some() || self.earlier.is_none() {
             return Ok(());
@@ -112,7 +113,8 @@ impl Removal {
         status.requests_for(&self.device).filter(|request| self.may_be(request)).last().map(list::state)
     }
 
-    /// Returns the outcome of this removal if `event` has it. The event is the latest one that was taken from `monitor`.
+    /// Returns the outcome of this removal if `event` has it. The event is the latest one that was taken from
+    /// `monitor`.
     pub fn answer(&mut self, event: &Event, monitor: &mut Monitor) -> Result<Option<Outcome>, Stop> {
         let position = monitor.taken() - 1;
         if position >= self.accepted_at {
@@ -140,8 +142,9 @@ impl Removal {
         }
     }
 
-    /// Returns an inferred refusal of an earlier request as an answer to this one, if this one is open and not promised: the
-    /// guest refused something, QEMU charges hints to the oldest request, and no more certain answer will come.
+    /// Returns an inferred refusal of an earlier request as an answer to this one, if this one is open and not
+    /// promised: the guest refused something, QEMU charges hints to the oldest request, and no more certain answer will
+    /// come.
     fn charged(&self, outcome: Outcome, monitor: &mut Monitor) -> Result<Option<Outcome>, Stop> {
         let Some(charged_to) = outcome.inferred() else { return Ok(None) };
         let status = match list::ask(monitor) {

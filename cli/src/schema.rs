@@ -38,13 +38,14 @@ pub struct EventData {
     /// The requests that ended with the deletion of the device.
     #[serde(deserialize_with = "if_fit")]
     pub requests: Option<Vec<u64>>,
-    /// What took a deleted device: `guest`, `reset`, `cas`, or `vmm` with the bus that it was on. A newer QEMU may have others.
+    /// The cause of a deletion: `guest`, `reset`, `cas`, or `vmm` if the bus of the device went. A newer QEMU may have
+    /// others.
     #[serde(deserialize_with = "if_fit")]
     pub cause: Option<String>,
-    /// How the request ended. A newer QEMU may have other words.
+    /// The end of the request. A newer QEMU may have other words.
     #[serde(deserialize_with = "if_fit")]
     pub outcome: Option<String>,
-    /// How QEMU knows that the refusal is about this request.
+    /// The source of QEMU's knowledge that the refusal is about this request.
     #[serde(deserialize_with = "if_fit")]
     pub source: Option<Source>,
     /// The reason's code.
@@ -71,7 +72,7 @@ pub struct Requested {
     /// The number of the request.
     #[serde(deserialize_with = "if_fit")]
     pub request: Option<u64>,
-    /// Whether the guest is not asked until another device is.
+    /// True if the guest is not asked until another device is asked for.
     #[serde(deserialize_with = "if_fit")]
     pub withheld: Option<bool>,
 }
@@ -125,16 +126,16 @@ pub struct Request {
     /// The resource class.
     #[serde(deserialize_with = "if_fit")]
     pub class: Option<String>,
-    /// Whether the guest has promised to answer this request.
+    /// True if the guest has promised to answer this request.
     #[serde(deserialize_with = "if_fit")]
     pub promised: Option<bool>,
-    /// Whether the guest has reported that it began.
+    /// True if the guest has reported that it began.
     #[serde(deserialize_with = "if_fit")]
     pub started: Option<bool>,
-    /// Whether the guest has sent a hint of a refusal, and its report is still to come.
+    /// True if the guest has sent a hint of a refusal, and its report is still to come.
     #[serde(deserialize_with = "if_fit")]
     pub hint: Option<bool>,
-    /// Whether the guest is not asked until another device is.
+    /// True if the guest is not asked until another device is asked for.
     #[serde(deserialize_with = "if_fit")]
     pub withheld: Option<bool>,
 }

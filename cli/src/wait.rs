@@ -29,7 +29,7 @@ pub const PANICKED: &str = "the guest has panicked: this is not a refusal, and t
 /// Interval at which a terminal shows the state of a request.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// How long the user wants to wait.
+/// Longest time that the user wants to wait.
 #[derive(Clone, Copy, Debug)]
 pub enum Patience {
     /// Until there is an outcome.
@@ -53,7 +53,7 @@ pub struct Wait<'a> {
     pub monitor: &'a mut Monitor,
     /// Standard error.
     pub notes: &'a Notes,
-    /// Whether this QEMU lists pending requests.
+    /// True if this QEMU lists pending requests.
     pub is_listed: bool,
     /// The removals without an outcome, each with a number of the caller's.
     pub removals: Vec<(usize, Removal)>,
@@ -96,8 +96,8 @@ pub fn run(
 }
 
 impl Wait<'_> {
-    /// Waits until each removal has an outcome or the wait ends, and prints each end as it comes. Returns the exit status of
-    /// each removal with its number.
+    /// Waits until each removal has an outcome or the wait ends, and prints each end as it comes. Returns the exit
+    /// status of each removal with its number.
     pub fn until_all_end(
         mut self,
         patience: Patience,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! QEMU Machine Protocol (QMP) for clients: bytes to [lines](mod@line), lines to [`message`]s, and messages to the answers
-//! that a [`session`] waits for.
+//! QEMU Machine Protocol (QMP) for clients: bytes to [lines](mod@line), lines to [`message`]s, and messages to the
+//! answers that a [`session`] waits for.
 //!
 //! The crate does no I/O of its own except reading a line from a stream that the caller opened. Unknown members and
 //! events are kept: QMP requires it of a client (QEMU `docs/interop/qmp-spec.rst`), and the members that this project

@@ -26,8 +26,8 @@ pub struct Request {
     pub started: bool,
     /// True if the guest has not been asked yet, see [`Tracker::withhold`].
     pub withheld: bool,
-    /// True if the request came from a VMM without this crate, see [`Tracker::import`]. The guest may know it by a token
-    /// that this VMM does not know.
+    /// True if the request came from a VMM without this crate, see [`Tracker::import`]. The guest may know it by a
+    /// token that this VMM does not know.
     pub imported: bool,
     /// Connector of the hint that the guest sent, while the request is promised (PUE-V-041).
     pub hint: Option<DrcIndex>,

@@ -139,8 +139,8 @@ fn citations(checkout: &Path) -> Citations {
     citations
 }
 
-/// Returns the part of a file that is evidence: all of a test, a vector or the model's properties, and of other sources what
-/// follows the first test module.
+/// Returns the part of a file that is evidence: all of a test, a vector or the model's properties, and of other sources
+/// what follows the first test module.
 fn tests_of<'a>(place: &str, text: &'a str) -> &'a str {
     let whole = place.split('/').any(|part| part == "tests" || part == "vectors" || part == "examples")
         || place == "spec/model/src/property.rs";

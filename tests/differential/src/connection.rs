@@ -3,9 +3,9 @@
 //! Connection to a VMM, which wakes the VMM if it hangs in the removal of a core.
 //!
 //! QEMU 11.1 can hang under `-accel qtest`. It joins the thread of a core that is removed, and that thread sleeps in
-//! `sigwait()` until SIG_IPI comes (`dummy_cpu_thread_fn`, accel/dummy-cpus.c). QEMU sends no signal while an earlier one
-//! counts as unnoticed (`thread_kicked`), and two signals in quick succession are noticed as one. The connection sends the
-//! same signal to the process whenever the VMM is silent.
+//! `sigwait()` until SIG_IPI comes (`dummy_cpu_thread_fn`, accel/dummy-cpus.c). QEMU sends no signal while an earlier
+//! one counts as unnoticed (`thread_kicked`), and two signals in quick succession are noticed as one. The connection
+//! sends the same signal to the process whenever the VMM is silent.
 
 use papr_unplug_tests::deadline::{Deadline, PATIENCE};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Flattened device trees, as the monitor's `dumpdtb` writes them (Devicetree Specification, "Flattened Devicetree Format").
+//! Flattened device trees, as the monitor's `dumpdtb` writes them (Devicetree Specification, "Flattened Devicetree
+//! Format").
 
 use crate::{
     monitor::{Monitor, Reply},

@@ -145,7 +145,8 @@ impl InProcess {
 
 /// QEMU's part when devices come and go.
 impl InProcess {
-    /// Requests the removal of a device: of a function other than 0, withheld; of function 0, with the others of its slot.
+    /// Requests the removal of a device: of a function other than 0, withheld; of function 0, with the others of its
+    /// slot.
     fn remove(&mut self, device: Device) -> Response {
         let first = DrcIndex(device.first());
         let Self { tracker, events, .. } = self;

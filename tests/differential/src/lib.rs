@@ -2,8 +2,8 @@
 
 //! Comparison of two VMMs: plays the same calls to both, without a guest, and explains every difference.
 //!
-//! QEMU's qtest makes an RTAS call in 50 microseconds. A [`sequence`] of random calls is played to two [`party`]s, and their
-//! responses and events are compared step by step:
+//! QEMU's qtest makes an RTAS call in 50 microseconds. A [`sequence`] of random calls is played to two [`party`]s, and
+//! their responses and events are compared step by step:
 //!
 //! ```no_run
 //! use papr_unplug_differential::{party::Party as _, program::Program, step::Step, vmm::Vmm};
@@ -14,8 +14,8 @@
 //! # anyhow::Ok(())
 //! ```
 //!
-//! The modules are in the order in which data flows: the machine and its steps, sequences of steps, parties and their answers,
-//! QEMU and the crate as parties, and the comparison.
+//! The modules are in the order in which data flows: the machine and its steps, sequences of steps, parties and their
+//! answers, QEMU and the crate as parties, and the comparison.
 
 #![forbid(unsafe_code)]
 

@@ -2,8 +2,8 @@
 
 //! QMP connection beside a qtest connection.
 //!
-//! QEMU's main thread makes qtest's RTAS calls and writes QMP events, and writes the events before it answers the call. So
-//! the events of a call can be read without waiting once the call has been answered.
+//! QEMU's main thread makes qtest's RTAS calls and writes QMP events, and writes the events before it answers the call.
+//! So the events of a call can be read without waiting once the call has been answered.
 
 use crate::connection::Connection;
 use anyhow::{Context as _, Result, bail, ensure};

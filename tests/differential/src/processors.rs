@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! CPUs that make hypervisor calls, each its own and all at the same time. They run a few instructions of machine code and no
-//! kernel.
+//! CPUs that make hypervisor calls, each its own and all at the same time. They run a few instructions of machine code
+//! and no kernel.
 
 use crate::{
     device_tree,
@@ -198,8 +198,8 @@ fn cells(values: &[u32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_be_bytes()).collect()
 }
 
-/// Returns vectors for ibm,client-architecture-support: any POWER9, then option vectors 1 to 5, each of one byte that asks for
-/// nothing (LoPAR, "Root Node Methods").
+/// Returns vectors for ibm,client-architecture-support: any POWER9, then option vectors 1 to 5, each of one byte that
+/// asks for nothing (LoPAR, "Root Node Methods").
 fn architecture_vectors() -> Vec<u8> {
     let mut vectors = cells(&[0xFFFF_0000, 0x004E_0000, 0, 0xFFFF_FFFF]);
     vectors.push(5 - 1);
@@ -209,7 +209,8 @@ fn architecture_vectors() -> Vec<u8> {
 
 /// Returns the code that is loaded as firmware.
 ///
-/// Registers: r31 is the address of the CPU's memory, r30 the sum, r29 the address of the call, r28 the number of rounds left.
+/// Registers: r31 is the address of the CPU's memory, r30 the sum, r29 the address of the call, r28 the number of
+/// rounds left.
 fn image() -> Vec<u8> {
     let code = [
         lis(3, (OWN >> 16) as u16), // ENTRY

@@ -42,7 +42,8 @@ impl Qtest {
         Ok((status as i32, state))
     }
 
-    /// Calls `ibm,configure-connector` until the node ends, at most `calls` times. Returns the last status, or [`MORE`].
+    /// Calls `ibm,configure-connector` until the node ends, at most `calls` times. Returns the last status, or
+    /// [`MORE`].
     pub fn configure_connector(&mut self, index: u32, calls: u32) -> Result<i32, QtestError> {
         // Firmware reads only the DRC index from the work area.
         self.ask(&[&qtest::write(WORK_AREA, &index.to_be_bytes())])?;

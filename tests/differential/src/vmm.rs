@@ -172,8 +172,8 @@ impl Vmm {
         Ok(device_events)
     }
 
-    /// Removes a device and plugs another in its place, so that nothing is left of earlier steps. Returns false if the VMM
-    /// does not answer as expected.
+    /// Removes a device and plugs another in its place, so that nothing is left of earlier steps. Returns false if the
+    /// VMM does not answer as expected.
     ///
     /// A reset would do the same, but takes a thousand times as long as a call.
     fn replace(&mut self, group: &[Device]) -> Result<bool> {
@@ -212,7 +212,8 @@ impl Vmm {
         Ok(done)
     }
 
-    /// Configures the connector of a device that stays, whatever its state. Returns false if the VMM does not answer as expected.
+    /// Configures the connector of a device that stays, whatever its state. Returns false if the VMM does not answer as
+    /// expected.
     fn take_anew(&mut self, index: u32) -> Result<bool> {
         // Only a configured connector can be isolated; isolating it restarts its node.
         self.read_node(index)?;
@@ -380,8 +381,8 @@ fn device_event(event: &Event) -> Option<DeviceEvent> {
 
 /// Returns the body of the hot plug section of an event.
 ///
-/// LoPAR, "Platform Event Log Format, Version 6": the sections begin after the 8 bytes of the RTAS log and 16 bytes of the
-/// extended log. Each begins with its ID and its length, big endian, 16 bits each.
+/// LoPAR, "Platform Event Log Format, Version 6": the sections begin after the 8 bytes of the RTAS log and 16 bytes of
+/// the extended log. Each begins with its ID and its length, big endian, 16 bits each.
 fn hot_plug(event: &[u8]) -> Response {
     let mut rest = event.get(24..).unwrap_or_default();
     while let [a, b, high, low, ..] = *rest {

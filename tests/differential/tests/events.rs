@@ -29,8 +29,8 @@ fn ours(scene: &[(Step, &str)]) -> Result<Vmm> {
     Ok(vmm)
 }
 
-/// PUE-V-074: the event of a removal that the guest completed before it fetched the event. It stays, because Linux crashes if an
-/// interrupt finds no event, and asks for nothing.
+/// PUE-V-074: the event of a removal that the guest completed before it fetched the event. It stays, because Linux
+/// crashes if an interrupt finds no event, and asks for nothing.
 #[test]
 fn event_of_a_removal_does_not_meet_the_next_device() -> Result<()> {
     ours(&[

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 const CORE: u32 = Core.first();
 const LMB: u32 = Dimm2.first();
 
-/// Selects the newest machine type that both QEMUs have, which may differ in age, and leaves out the virtio device: QEMU 11.1
-/// rejects the state that QEMU 10.0 sends of it.
+/// Selects the newest machine type that both QEMUs have, which may differ in age, and leaves out the virtio device:
+/// QEMU 11.1 rejects the state that QEMU 10.0 sends of it.
 fn common(program: Program) -> Program {
     let program = program.with(&["-machine", "pseries-10.0"]);
     Device::ALL.into_iter().filter(|device| device.is_pci()).fold(program, Program::without)

@@ -50,7 +50,8 @@ fn phb_with_a_bridge_goes_at_a_reset() -> Result<()> {
     proceed(&mut vmm, &[(Remove(Phb), "accepted"), (Reset, GONE), (Reset, "accepted")])
 }
 
-/// PUE-V-090: a function behind the bridge was asked for too, and is given back before the PHB's memory regions are gone.
+/// PUE-V-090: a function behind the bridge was asked for too, and is given back before the PHB's memory regions are
+/// gone.
 #[test]
 fn phb_with_a_bridge_goes_before_a_function_behind_it() -> Result<()> {
     let mut vmm = machine()?;

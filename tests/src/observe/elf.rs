@@ -7,9 +7,9 @@
 pub struct Section<'a> {
     /// Name.
     pub name: &'a [u8],
-    /// Whether it holds instructions (`SHF_EXECINSTR`).
+    /// True if the section holds instructions (`SHF_EXECINSTR`).
     pub is_code: bool,
-    /// Whether it is loaded (`SHF_ALLOC`).
+    /// True if the section is loaded (`SHF_ALLOC`).
     pub is_loaded: bool,
     /// Size in memory, in bytes.
     pub size: u64,

@@ -19,7 +19,7 @@ pub struct Survey {
     pub release: String,
     /// Page size, in KiB.
     pub page_kib: u32,
-    /// Whether the kernel has a tracepoint for RTAS calls.
+    /// True if the kernel has a tracepoint for RTAS calls.
     pub traces_rtas: bool,
     /// Build of the module.
     pub build: String,

@@ -31,7 +31,7 @@ pub struct Start {
     pub kernel_arguments: &'static str,
     /// Firmware that starts the kernel.
     pub firmware: Firmware,
-    /// Whether the guest has its kernel and its initramfs in `/boot`, for kexec.
+    /// True if the guest has its kernel and its initramfs in `/boot`, for kexec.
     pub has_boot_files: bool,
     /// Options of QEMU besides the common ones.
     pub options: Vec<String>,

@@ -449,7 +449,8 @@ mod tests {
         let early = |content| Toy { parts: vec![shared(content)], ..Toy::new("early", "x") };
         store.ensure(&early("1")).unwrap();
         remove(&store.dir_of(&shared("1")).unwrap()).unwrap();
-        // As the module is made from the kernel's source and from the kernel, and the initramfs from both kernel and module.
+        // As the module is made from the kernel's source and from the kernel, and the initramfs from both kernel and
+        // module.
         let late = Toy { parts: vec![shared("2"), early("2")], ..Toy::new("late", "x") };
         let whole = Toy { parts: vec![early("2"), late], ..Toy::new("whole", "x") };
         store.ensure(&whole).unwrap();

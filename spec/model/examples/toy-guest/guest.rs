@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Guest half of the protocol, written from `spec/protocol.md` and `spec/guest-conformance.md` alone: it uses no code of
-//! this project, only numbers of the text.
+//! Guest half of the protocol, written from `spec/protocol.md` and `spec/guest-conformance.md` alone: it uses no code
+//! of this project, only numbers of the text.
 
 /// The calls that a guest makes to its platform.
 pub(crate) trait Platform {
@@ -36,7 +36,8 @@ pub(crate) struct Request {
     pub(crate) lowest: u32,
     /// The token, 0 for none.
     pub(crate) token: u16,
-    /// The number of platforms that the guest has lost before it took the request: another one's token is worth nothing.
+    /// The number of platforms that the guest has lost before it took the request: another one's token is worth
+    /// nothing.
     pub(crate) platform: u32,
 }
 

@@ -112,7 +112,7 @@ pub(crate) struct Packages {
     pub(crate) dir: PathBuf,
     /// The DKMS package, and the same of a higher version.
     pub(crate) dkms: [String; 2],
-    /// Those for hosts.
+    /// Packages for hosts.
     pub(crate) hosts: Vec<String>,
 }
 
