@@ -88,5 +88,8 @@ extern "C" {
     pub(crate) fn papr_reboot_watch(down: unsafe extern "C" fn()) -> c_int;
     pub(crate) fn papr_reboot_unwatch();
 
+    pub(crate) fn papr_offer_watch(name: *const c_char, changed: unsafe extern "C" fn()) -> c_int;
+    pub(crate) fn papr_offer_unwatch();
+
     pub(crate) fn papr_may_log() -> bool;
 }

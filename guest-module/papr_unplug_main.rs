@@ -34,6 +34,7 @@ mod log;
 mod probes;
 mod reboot;
 mod report;
+mod resume;
 mod return_probe;
 mod room;
 mod worker;
@@ -134,6 +135,7 @@ unsafe fn load() -> Result<(), Error> {
     // SAFETY: Only the files and the reboot notifier use the room, and there are none yet.
     unsafe { PROBES.fill(probes) };
     reboot::watch();
+    resume::watch();
     if TRACKER.with(|tracker| tracker.arming.armed().0.is_empty()) {
         log::info(format_args!(
             "watching removals; refusals are signalled by a null transition (level 0)"
@@ -153,6 +155,7 @@ unsafe fn load() -> Result<(), Error> {
 /// It is called once, after [`load`] has succeeded, and nothing else of this module at the same
 /// time.
 unsafe fn unload() {
+    resume::unwatch();
     reboot::unwatch();
     // SAFETY: Only the files and the reboot notifier use the room, and there are none any more.
     if let Some(probes) = unsafe { PROBES.take() } {

@@ -518,6 +518,39 @@ void papr_reboot_unwatch(void)
 	unregister_reboot_notifier(&reboot_block);
 }
 
+static struct {
+	const char *name;
+	void (*changed)(void);
+} offer;
+
+static int offer_notify(struct notifier_block *block, unsigned long action, void *data)
+{
+	const struct of_reconfig_data *change = data;
+
+	switch (action) {
+	case OF_RECONFIG_ADD_PROPERTY:
+	case OF_RECONFIG_REMOVE_PROPERTY:
+	case OF_RECONFIG_UPDATE_PROPERTY:
+		if (!strcmp(change->prop->name, offer.name))
+			offer.changed();
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block offer_block = { .notifier_call = offer_notify };
+
+int papr_offer_watch(const char *name, void (*changed)(void))
+{
+	offer.name = name;
+	offer.changed = changed;
+	return of_reconfig_notifier_register(&offer_block);
+}
+
+void papr_offer_unwatch(void)
+{
+	of_reconfig_notifier_unregister(&offer_block);
+}
+
 bool papr_may_log(void)
 {
 	static DEFINE_RATELIMIT_STATE(refusals, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);

@@ -164,6 +164,10 @@ void papr_worker_stop(void);
 int papr_reboot_watch(void (*down)(void));
 void papr_reboot_unwatch(void);
 
+/* Has @changed called, which may sleep, when a property of this name in the device tree changes. */
+int papr_offer_watch(const char *name, void (*changed)(void));
+void papr_offer_unwatch(void);
+
 /* Whether another line may go to the kernel log now. */
 bool papr_may_log(void);
 

@@ -165,6 +165,14 @@ impl Tracker {
         self.post(Notice { disarm: true, arm: true, ..Notice::EMPTY });
     }
 
+    /// The hypervisor's offer has another value: the guest was suspended, and may have resumed on
+    /// another platform, which knows neither what was armed nor the tokens (PUE-G-041).
+    pub fn offer_changes(&mut self, property: &[u8]) {
+        self.arming.discover(property);
+        self.forget_tokens();
+        self.renew();
+    }
+
     /// Decides about one request that has ended or will never begin, when no probe runs any more.
     /// Returns whether there may be another one.
     pub fn close(&mut self) -> bool {

@@ -543,3 +543,24 @@ fn request_that_hangs_is_seen_to_have_started_and_those_behind_it_not() {
     assert_eq!(hypervisor.started(), [begun]);
     assert_eq!(hypervisor.open().len(), 2);
 }
+
+/// PUE-G-041: the guest is suspended, and resumes where other classes are offered, or nothing.
+#[test]
+fn offer_of_another_platform_is_armed_anew_and_no_token_of_the_one_before_is_used() {
+    let old = Hypervisor::new();
+    let mut guest = Guest::load(&old);
+    old.device_del(DIMM).unwrap();
+    assert!(guest.interrupt(&old, Arrival::Queued));
+    let new = Hypervisor::offering(Classes::MEMORY, Features::TOKEN);
+    guest.tracker.offer_changes(&new.property());
+    guest.settle(&new);
+    assert_eq!(new.armed(), (Classes::MEMORY, Features::TOKEN));
+    let request = new.device_del(DIMM).unwrap();
+    guest.work(&new, Plan::Refuse(Reason::UNATTRIBUTED, Errno(16)));
+    assert_eq!(new.reports().last().map(|word| word & 0xFFFF), Some(0));
+    assert_eq!(new.open(), [request]);
+
+    guest.tracker.offer_changes(&[]);
+    guest.settle(&new);
+    assert_eq!(guest.tracker.arming.armed(), (Classes::empty(), Features::empty()));
+}

@@ -15,6 +15,7 @@
 #include <linux/interrupt.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/of.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -98,6 +99,10 @@ module_param_array(statuses, int, NULL, 0444);
  */
 static unsigned long event;
 module_param(event, ulong, 0444);
+
+/* A property of /rtas that is removed and added again, as if the guest had moved. */
+static char *property;
+module_param(property, charp, 0444);
 
 /* The interrupt for hot plug events, which is not handled any more. */
 static uint interrupt_of_events;
@@ -349,6 +354,29 @@ static void end_event(void)
 {
 }
 
+static int begin_property(void)
+{
+	struct device_node *rtas;
+	struct property *found;
+	int err = -ENODEV;
+
+	if (!property)
+		return 0;
+
+	rtas = of_find_node_by_path("/rtas");
+	found = of_find_property(rtas, property, NULL);
+	if (found)
+		err = of_remove_property(rtas, found);
+	if (!err)
+		err = of_add_property(rtas, found);
+	of_node_put(rtas);
+	return err;
+}
+
+static void end_property(void)
+{
+}
+
 static int begin_interrupt_of_events(void)
 {
 	if (interrupt_of_events)
@@ -374,6 +402,7 @@ static const struct fault {
 	{ begin_lmb, end_lmb },
 	{ begin_calls, end_calls },
 	{ begin_event, end_event },
+	{ begin_property, end_property },
 	{ begin_interrupt_of_events, end_interrupt_of_events },
 };
 

@@ -226,3 +226,17 @@ fn event_that_looks_otherwise_withdraws_the_promise_for_good_and_is_logged_once(
         Ok(())
     });
 }
+
+/// PUE-G-041: a guest that resumes on another platform is told by its device tree.
+#[test]
+fn offer_that_changes_is_read_again_and_armed_anew() {
+    story(Pairing::OURS, |vm| {
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.begin_fault("property=papr-unplug,unplug-status")?;
+        vm.await_armed(&["cpu", "memory"])?;
+        assert_eq!(vm.counters()?.get("withdrawn"), 2);
+        vm.veto_offlining()?;
+        assert_eq!(vm.remove(&dimm)?.refusal(["source"])?, [json!(BY_TOKEN)]);
+        Ok(())
+    });
+}
