@@ -34,7 +34,8 @@ pub(crate) fn counters(to: &mut dyn Write) -> Result {
     write!(to, "{counters}")
 }
 
-/// Writes a line for each of the last refusals, oldest first: `name=value` members, `seq` the first.
+/// Writes a line for each of the last refusals, oldest first, of `name=value` members with `seq`
+/// first.
 pub(crate) fn refusals(mut to: &mut dyn Write) -> Result {
     let (oldest, newest) =
         TRACKER.with(|tracker| (tracker.history.oldest(), tracker.history.newest()));

@@ -2,10 +2,12 @@
 
 //! Sets of flags without a crate: the kernel has no bitflags.
 //!
-//! The wire is compiled into the module and into crates of the host. It lists its flags once, in `flags!`, which is
+//! The wire is compiled into the module and into crates of the host. It lists its flags once, in
+//! `flags!`, which is
 //! `bitflags!` there and the macro below here.
 
-/// Implements a set of flags over a tuple struct of one unsigned integer. Bits without a name are kept.
+/// Implements a set of flags over a tuple struct of one unsigned integer. Bits without a name are
+/// kept.
 macro_rules! flags {
     (impl $set:ident: $bits:ty { $($(#[$doc:meta])* const $flag:ident = $value:expr;)* }) => {
         impl $set {

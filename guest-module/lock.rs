@@ -20,7 +20,7 @@ impl<T> IrqLock<T> {
     ///
     /// # Safety
     ///
-    /// There is no other `IrqLock`, because there is one lock.
+    /// No other `IrqLock` exists, because there is one lock.
     pub(crate) const unsafe fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }

@@ -82,7 +82,7 @@ static ROOM: LateInit<(Room<WaitingRequest>, Room<Notice>, Room<Refusal>)> = Lat
 ///
 /// # Safety
 ///
-/// It is called once, and nothing else of this module at the same time.
+/// The function is called once, and nothing else of this module at the same time.
 unsafe fn load() -> Result<(), Error> {
     // SAFETY: The function only reads what the kernel found at boot.
     if unsafe { !bindings::papr_is_pseries() } {
@@ -152,8 +152,8 @@ unsafe fn load() -> Result<(), Error> {
 ///
 /// # Safety
 ///
-/// It is called once, after [`load`] has succeeded, and nothing else of this module at the same
-/// time.
+/// The function is called once, after [`load`] has succeeded, and nothing else of this module at
+/// the same time.
 unsafe fn unload() {
     resume::unwatch();
     reboot::unwatch();

@@ -23,7 +23,7 @@ impl Job for Report {
     }
 }
 
-/// Whether probes are off, as far as the tracker knows. The end of every work item of the kernel
+/// True if probes are off, as far as the tracker knows. The end of every work item of the kernel
 /// looks here, without the lock.
 static PROBES_OFF: AtomicBool = AtomicBool::new(false);
 
@@ -76,7 +76,8 @@ fn check_probes() {
 pub(crate) fn write() {
     match TRACKER.with(|tracker| tracker.next_switch_to_log()) {
         Some(true) => log::warn(format_args!(
-            "probes are switched off (kernel.ftrace_enabled, kprobes/enabled): no answer is promised"
+            "probes are switched off (kernel.ftrace_enabled, kprobes/enabled): no answer is \
+             promised"
         )),
         Some(false) => log::notice(format_args!("probes are switched on again")),
         None => {}

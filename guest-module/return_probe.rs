@@ -67,7 +67,7 @@ pub(crate) fn calls_missed<O: Observer>() -> u64 {
 ///
 /// # Invariants
 ///
-/// It is registered, with a name that is a static C string.
+/// The probe is registered, with a name that is a static C string.
 pub(crate) struct Registered(NonNull<bindings::Probe>);
 
 // SAFETY: A registered probe belongs to no task.

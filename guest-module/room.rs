@@ -44,7 +44,7 @@ impl<T: Copy> Room<T> {
     ///
     /// # Safety
     ///
-    /// This is called once, and the items are not used after `self` is dropped.
+    /// The function is called once, and the items are not used after `self` is dropped.
     pub(crate) unsafe fn items(&self) -> &'static mut [T] {
         // SAFETY: By the type invariant the items are initialised, and by the contract of this
         // function there is no other reference to them.

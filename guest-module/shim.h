@@ -105,9 +105,9 @@ bool papr_is_housekeeper_but(u32 cpu);
  * Tracepoints. @interrupted runs when the interrupt for hot plug events has been handled. @queued
  * runs when the kernel has queued a work item for a request, before a worker can take it, and under
  * a lock of the workqueue; @begins in the worker that takes it; @ends in every worker that has done
- * any work item, which may have been freed, with whether that was for a request as far as the kernel
- * says so. @cpu_state runs when a state of CPU hotplug has ended,
- * with the state that the CPU had reached. None may sleep or allocate. Without one of the first
+ * any work item, which may have been freed, with whether that was for a request as far as the
+ * kernel says so. @cpu_state runs when a state of CPU hotplug has ended, with the state that the CPU
+ * had reached. None may sleep or allocate. Without one of the first
  * four or without the kernel's function for that work, requests cannot be followed: -ENOENT.
  * @cpu_state may be missing.
  */
@@ -136,8 +136,8 @@ bool papr_in_interrupt(void);
 bool papr_has_event_source(void);
 /*
  * Returns the kernel's table of LMBs as it is in the device tree, and its size; NULL if there is
- * none. @sequences is whether an entry is for several LMBs (ibm,dynamic-memory-v2). The memory stays
- * as it is when the kernel writes another table. In any context but NMI.
+ * none. @sequences is whether an entry is for several LMBs (ibm,dynamic-memory-v2). The memory
+ * stays as it is when the kernel writes another table. In any context but NMI.
  */
 const void *papr_lmb_table(size_t *size, bool *sequences);
 /* Copies at most @size bytes of a property of the /rtas node. Returns the number of bytes. */

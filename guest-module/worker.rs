@@ -10,7 +10,7 @@ use crate::{
     entry::{to_result, Error},
 };
 
-/// What the worker does each time it is woken.
+/// Job of the worker, done each time it is woken.
 pub(crate) trait Job: 'static {
     /// Does the job, in a task that may sleep, and never twice at the same time.
     fn run();
@@ -20,7 +20,7 @@ pub(crate) trait Job: 'static {
 ///
 /// # Invariants
 ///
-/// It was started, and there is no other one.
+/// The worker was started, and there is no other one.
 pub(crate) struct Worker(());
 
 impl Worker {
@@ -28,7 +28,7 @@ impl Worker {
     ///
     /// # Safety
     ///
-    /// There is no other worker.
+    /// No other worker exists.
     pub(crate) unsafe fn start<J: Job>() -> Result<Self, Error> {
         // SAFETY: By the contract of this function there is no other worker, and `run` is static.
         to_result(unsafe { bindings::papr_worker_start(run::<J>) })?;

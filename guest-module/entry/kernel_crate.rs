@@ -31,7 +31,7 @@ struct PaprUnplug {
     files: Option<Pin<KBox<Scope<Files>>>>,
 }
 
-/// What the files show is static, so they own nothing.
+/// The files. Their contents are static, so they own nothing.
 struct Files;
 
 impl Files {

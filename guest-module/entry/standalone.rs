@@ -3,7 +3,7 @@
 //! Entry points of the standalone build, for kernels without `CONFIG_RUST`: two functions that
 //! `standalone.c` calls. What the kernel crate offers to the other build is made up for here.
 //!
-//! This object reaches the kernel through the C part only, so it is compiled once for all kernels.
+//! The object reaches the kernel through the C part only, so it is compiled once for all kernels.
 
 #[path = "standalone_error.rs"]
 mod error;

@@ -13,9 +13,9 @@ pub(crate) struct Error(c_int);
 pub(crate) const ENOENT: Error = Error(-2);
 /// Out of memory.
 pub(crate) const ENOMEM: Error = Error(errno::ENOMEM);
-/// This machine lacks what the module is for.
+/// A machine that lacks what the module is for.
 pub(crate) const ENODEV: Error = Error(errno::ENODEV);
-/// This kernel lacks what the module needs.
+/// A kernel that lacks what the module needs.
 pub(crate) const EOPNOTSUPP: Error = Error(errno::EOPNOTSUPP);
 
 impl Error {

@@ -18,7 +18,7 @@ const HANDLED: Classes = Classes::IN_KERNEL;
 /// The features that this guest has.
 const FEATURES: Features = Features::TOKEN.union(Features::STARTED);
 
-/// How the hypervisor took a report about a request.
+/// Answer of the hypervisor to a report about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The report is delivered (PUE-G-042).
@@ -31,7 +31,7 @@ pub enum Answer {
     NotArmed,
 }
 
-/// What the hypervisor offers, and what is armed there.
+/// Offer of the hypervisor, and what of it is armed.
 ///
 /// `armed` changes when ARM or DISARM has been sent, so that it is what the hypervisor knows.
 #[derive(Clone, Copy, Debug)]

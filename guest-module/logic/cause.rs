@@ -12,9 +12,9 @@ pub struct Cause {
     pub reason: Reason,
     /// The error that the condition led to: a negative errno, or 0.
     pub errno: i32,
-    /// Where the condition was found.
+    /// The place where the condition was found.
     pub location: Location,
-    /// Whether the reason follows from a call that was not seen. Such a reason counts only if the
+    /// True if the reason follows from a call that was not seen. Such a reason counts only if the
     /// probes missed no call.
     pub by_exclusion: bool,
 }

@@ -14,7 +14,7 @@ use crate::wire::{
     token::Token,
 };
 
-/// What the hypervisor is to be told, in the order of the members.
+/// Message for the hypervisor, told in the order of the members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// The number of the refusal in the history; 0 if the notice is not about a refusal.
@@ -25,20 +25,20 @@ pub struct Notice {
     pub report: Option<(Word, DrcIndex)>,
     /// The connector to unisolate if no report was taken (PUE-G-040, PUE-G-041, PUE-G-050).
     pub hint: Option<DrcIndex>,
-    /// Whether DISARM is to be sent.
+    /// True if DISARM is due.
     pub disarm: bool,
-    /// Whether ARM is to be sent.
+    /// True if ARM is due.
     pub arm: bool,
-    /// Whether the hypervisor did not know of the promise. It has not given the tokens, either.
+    /// True if the hypervisor did not know of the promise. It has not given the tokens, either.
     pub is_unknown: bool,
-    /// Whether the result of the removal was not seen. It may have been a release: then the request
+    /// True if the result of the removal was not seen. It may have been a release: then the request
     /// has ended, or the connector is not the guest's any more.
     pub unseen: bool,
     /// The connector that the request names, if the result was not seen.
     pub connector: Option<DrcIndex>,
     /// The token of the request, if the result was not seen.
     pub token: Token,
-    /// How the refusal was delivered, if nothing more is sent.
+    /// The delivery of the refusal, if nothing more is sent.
     pub delivery: Delivery,
 }
 

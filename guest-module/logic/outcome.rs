@@ -9,10 +9,10 @@ use crate::wire::{
     reason::Reason,
 };
 
-/// What was seen of one removal from its beginning to its end.
+/// Observations of one removal from its beginning to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// What the removal returned: 0 or a negative errno.
+    /// The result of the removal: 0 or a negative errno.
     pub returned: i32,
     /// The number of connectors that were given back to the hypervisor.
     pub released: u32,
@@ -26,19 +26,19 @@ pub struct Observed {
     pub stuck_cpu: Option<Cause>,
     /// The number of CPUs that were taken offline.
     pub cpus_offline: u32,
-    /// Whether a device node could not be detached.
+    /// True if a device node could not be detached.
     pub undetached: bool,
-    /// Whether the kernel unisolated a connector to signal the refusal.
+    /// True if the kernel unisolated a connector to signal the refusal.
     pub unisolated: bool,
-    /// Whether the kernel tried an LMB at all.
+    /// True if the kernel tried an LMB at all.
     pub lmbs_tried: bool,
-    /// Whether the kernel found the LMBs.
+    /// The result of the kernel's look for the LMBs.
     pub range: Range,
-    /// Whether only one CPU is online.
+    /// True if only one CPU is online.
     pub last_online: bool,
     /// The probes that are in force.
     pub probes: ProbeSet,
-    /// Whether a probe missed a call, so that silence means nothing.
+    /// True if a probe missed a call, so that silence means nothing.
     pub blind: bool,
 }
 
@@ -79,7 +79,7 @@ pub enum Outcome {
     },
 }
 
-/// How a hypervisor that takes no reports learns of a refusal.
+/// Hint by which a hypervisor that takes no reports learns of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// The kernel has sent the hint. A second one could cancel the hypervisor's next request.

@@ -19,15 +19,15 @@ pub struct Refusal {
     pub reason: Reason,
     /// The error, a negative errno.
     pub errno: i32,
-    /// Where the cause was found, below the connector.
+    /// The place where the cause was found, below the connector.
     pub location: Location,
     /// The token of the request.
     pub token: Token,
-    /// Whether the hypervisor knows of the refusal.
+    /// The delivery to the hypervisor.
     pub delivery: Delivery,
 }
 
-/// How the hypervisor learned of a refusal, or why it did not.
+/// Delivery of a refusal to the hypervisor, or the cause that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// The module has not told it yet.

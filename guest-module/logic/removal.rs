@@ -23,7 +23,7 @@ const STEPS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task(pub usize);
 
-/// What is known when a removal begins.
+/// Facts that are known when a removal begins.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Begin {
     /// The number of calls that probes have missed.
@@ -75,12 +75,12 @@ pub struct Removal {
     /// Observations of the LMB or CPU that is being taken offline.
     pub observations: Observations,
     observed: Observed,
-    /// When the removal began, in seconds since the kernel was booted.
+    /// The time at which the removal began, in seconds since the kernel was booted.
     since: u64,
     /// The probed functions that run, the innermost last, as far as there is room.
     steps: [&'static str; STEPS],
     depth: usize,
-    /// What the handler of the resource returned: `dlpar_memory`, `dlpar_cpu` or `dlpar_hp_pmem`.
+    /// The result of the handler of the resource: `dlpar_memory`, `dlpar_cpu` or `dlpar_hp_pmem`.
     handled: Option<i32>,
     /// The number of calls that probes had missed when the removal began.
     missed_before: u64,

@@ -27,7 +27,7 @@ use crate::wire::{
 };
 use core::mem;
 
-/// Whether a probe is to see the return of the function that was entered.
+/// Choice whether a probe sees the return of the function that was entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
     /// The return is to be seen.
@@ -75,13 +75,13 @@ pub struct Tracker {
     removal: Option<Removal>,
     notices: RetryQueue,
     probes: ProbeSet,
-    /// Whether the probes see every request and its end.
+    /// True if the probes see every request and its end.
     is_complete: bool,
-    /// Whether probes do not fire, although they are in force.
+    /// True if probes do not fire, although they are in force.
     are_probes_off: bool,
-    /// What the canary showed for the ARM that is next.
+    /// The canary's answer for the ARM that is next.
     canary: Option<bool>,
-    /// Whether the kernel's work on a request was seen to begin.
+    /// True if the kernel's work on a request was seen to begin.
     work_has_begun: bool,
     /// Firmware was busy: [`Self::tell`] is left to the module's worker.
     is_deferred: bool,
@@ -91,11 +91,11 @@ pub struct Tracker {
     arm_when_idle: bool,
     /// The number of the last refusal that was written to the kernel log.
     logged: u64,
-    /// What the kernel log says of `are_probes_off`.
+    /// The value of `are_probes_off` that the kernel log gives.
     logged_off: bool,
-    /// Whether the kernel's structures do not look as they should.
+    /// True if the kernel's structures do not look as they should.
     is_kernel_strange: bool,
-    /// Whether the kernel log says so.
+    /// True if the kernel log says so.
     logged_strange: bool,
 }
 
@@ -277,8 +277,8 @@ impl Tracker {
         }
     }
 
-    /// Stores whether probes fire, as a canary showed: a function of the module with a probe. If they
-    /// do not, nothing is promised until they do again (PUE-G-012).
+    /// Stores whether probes fire, as a canary showed: a function of the module with a probe. If
+    /// they do not, nothing is promised until they do again (PUE-G-012).
     pub fn probes_fire(&mut self, fire: bool) {
         if fire == self.are_probes_off {
             self.are_probes_off = !fire;
@@ -333,9 +333,9 @@ impl Tracker {
         }
     }
 
-    /// A worker has done a work item for a request. If it was not seen to begin, it had begun before
-    /// the module was loaded. A hint that the kernel sent for it is no outcome while the class is
-    /// armed, so the promise is made anew.
+    /// A worker has done a work item for a request. If it was not seen to begin, it had begun
+    /// before the module was loaded. A hint that the kernel sent for it is no outcome while the
+    /// class is armed, so the promise is made anew.
     pub fn request_ends(&mut self) {
         if !mem::replace(&mut self.work_has_begun, false) && !self.arming.armed().0.is_empty() {
             self.renew();
@@ -370,8 +370,8 @@ impl Tracker {
         self.probes
     }
 
-    /// Tells the hypervisor the oldest notice. If firmware is busy, the rest is left to the module's
-    /// worker.
+    /// Tells the hypervisor the oldest notice. If firmware is busy, the rest is left to the
+    /// module's worker.
     pub fn tell_now(&mut self, rtas: &impl Rtas) -> Progress {
         if self.is_deferred {
             return Progress::Nothing;
@@ -382,8 +382,8 @@ impl Tracker {
         })
     }
 
-    /// Tells the hypervisor the oldest notice. If firmware is busy, what is left of the notice stays
-    /// the oldest.
+    /// Tells the hypervisor the oldest notice. If firmware is busy, what is left of the notice
+    /// stays the oldest.
     pub fn tell(&mut self, rtas: &impl Rtas) -> Result<Progress, Busy> {
         self.post_what_is_due();
         let Some(notice) = self.notices.first_mut() else { return Ok(Progress::Nothing) };
@@ -407,8 +407,8 @@ impl Tracker {
         Ok(Progress::Told)
     }
 
-    /// Makes every request that was taken one without a token (PUE-G-041): the hypervisor that gave the
-    /// tokens is gone, and the next one counts anew.
+    /// Makes every request that was taken one without a token (PUE-G-041): the hypervisor that gave
+    /// the tokens is gone, and the next one counts anew.
     fn forget_tokens(&mut self) {
         self.requests.forget_tokens();
         if let Some(removal) = &mut self.removal {
@@ -602,8 +602,8 @@ impl Tracker {
         self.history.add(refusal)
     }
 
-    /// Stores that the hypervisor was told of a removal whose result was not seen. Returns the number
-    /// of the refusal, 0 if it was a release.
+    /// Stores that the hypervisor was told of a removal whose result was not seen. Returns the
+    /// number of the refusal, 0 if it was a release.
     fn add_unseen(&mut self, notice: &Notice) -> u64 {
         if notice.delivery == Delivery::Released {
             count(&mut self.counters.requests);

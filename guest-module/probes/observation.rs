@@ -26,7 +26,7 @@ macro_rules! observations {
     ($($observer:ident on $symbol:literal $(or $other:literal)? $(for $flag:ident)?,
         |$removal:ident, $call:pat_param| $enter:expr,
         |$left:pat_param, $returned:pat_param, $probes:pat_param| $leave:expr;)*) => {
-        /// What the probes are put on, and what their silence means.
+        /// The observers, and what the silence of each means.
         static OBSERVERS: [(Handlers, ProbeSet); COUNT] = [
             $((Handlers::of::<$observer>(), ProbeSet::empty()$(.union(ProbeSet::$flag))?),)*
             (Handlers::of::<CpuDown>(), ProbeSet::CPU_DOWN),

@@ -74,11 +74,11 @@ pub(crate) struct Guest {
     lost: HashSet<DrcIndex>,
     next: usize,
     arrivals_unseen: u64,
-    /// Whether probes fire.
+    /// True if probes fire.
     pub(crate) fires: bool,
     /// The number of requests for which the module has room.
     pub(crate) room: usize,
-    /// Whether the module knows where the kernel reads the log of an event.
+    /// True if the module knows where the kernel reads the log of an event.
     pub(crate) knows_the_log: bool,
 }
 

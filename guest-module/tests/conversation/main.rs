@@ -266,7 +266,8 @@ fn probes_that_are_off_withdraw_the_promise_at_the_next_event_until_they_are_on(
     assert_eq!(hypervisor.open(), []);
 }
 
-/// PUE-G-036, PUE-G-045: the request has ended when the module comes to say that nothing is known of it.
+/// PUE-G-036, PUE-G-045: the request has ended when the module comes to say that nothing is known
+/// of it.
 #[test]
 fn release_that_no_probe_saw_is_counted_as_one_armed_or_not() {
     for armed in [true, false] {
