@@ -9,6 +9,7 @@ pub(crate) mod coverage;
 pub(crate) mod differential;
 pub(crate) mod drill;
 pub(crate) mod fuzz;
+pub(crate) mod histories;
 pub(crate) mod install;
 pub(crate) mod instructions;
 pub(crate) mod kernels;

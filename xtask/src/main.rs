@@ -48,7 +48,9 @@ use crate::{
     command::{
         bench, bisect, clean, coverage,
         differential::{self, Differential},
-        drill, fuzz, install, instructions, kernels, libvirt, object, package, reasons, soak, test, wire_targets,
+        drill, fuzz,
+        histories::{self, Histories},
+        install, instructions, kernels, libvirt, object, package, reasons, soak, test, wire_targets,
     },
     settings::Settings,
 };
@@ -131,6 +133,8 @@ enum Command {
     Install(Install),
     /// Play the same calls to stock QEMU and to ours, without a guest, and compare the answers
     Differential(Differential),
+    /// Play long random histories with loads in the middle to the crate and to our QEMU, and account for every request
+    Histories(Histories),
     /// Run tests on Debian's kernels, or on the one in PAPR_UNPLUG_KERNEL_TREE, and compare with what stock guests do
     /// there; writes target/kernels.json
     Kernels {
@@ -208,6 +212,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test { kernel, nextest } => test::run(&store, kernel, &nextest)?,
         Command::Differential(Differential { accept: true, .. }) => differences::accept(&store.settings.checkout)?,
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
+        Command::Histories(arguments) => histories::run(&store, &arguments)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
         Command::Qemu { release, ours, instructions: false, .. } => {
             let qemu = store.ensure(&if ours { Qemu::Ours(release) } else { Qemu::Stock(release) })?;

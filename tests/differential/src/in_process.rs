@@ -2,8 +2,11 @@
 
 //! The crate `papr-unplug` as a party, in this process, with the glue that a VMM has around it.
 
+mod keeper;
+
 use crate::{
     answer::{Answer, DeviceEvent, EventKind, MORE, Response},
+    history::Told,
     machine::{BOOT_CORE, Device, OTHERS},
     party::Party,
     step::{Step, indicator::REPORTS},
@@ -24,7 +27,7 @@ use papr_unplug::{
 use std::collections::{BTreeSet, VecDeque};
 
 /// A hot plug event that the guest has not fetched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Queued {
     /// The connectors that it names.
     connectors: Span,
@@ -49,6 +52,11 @@ pub struct InProcess {
     events: Vec<Event>,
     /// Connectors whose node the guest has read in part.
     begun: BTreeSet<u32>,
+    /// The request that the last `device_del` made.
+    made: Option<u64>,
+    /// What was told in the last step.
+    told: Vec<Told>,
+    saved: Option<keeper::Saved>,
 }
 
 impl InProcess {
@@ -68,7 +76,8 @@ impl InProcess {
         }
         tracker.plug(span(BOOT_CORE, 1)?)?;
         tracker.boot(DrcIndex(BOOT_CORE));
-        Ok(Self { tracker, queue: VecDeque::new(), events: Vec::new(), begun: BTreeSet::new() })
+        let (queue, events, begun) = (VecDeque::new(), Vec::new(), BTreeSet::new());
+        Ok(Self { tracker, queue, events, begun, made: None, told: Vec::new(), saved: None })
     }
 
     /// Lets events ask for nothing. They stay in the queue, because their interrupts may be on the way.
@@ -163,6 +172,7 @@ impl InProcess {
             Ok(requested) => requested,
             Err(error) => return Response::Rejected(error.to_string()),
         };
+        self.made = requested.last().map(|requested| requested.id().0);
         for requested in requested {
             if let Requested::Ask(Ask { device, token, request, .. }) = requested {
                 self.queue.push_back(Queued::new(device.connectors, 2, token, Some(request)));
@@ -215,6 +225,10 @@ impl InProcess {
         for child in device.children() {
             let connectors = span(child.first(), child.count())?;
             if self.tracker.unplug(connectors.first(), &mut self.events) {
+                for event in std::mem::take(&mut self.events) {
+                    self.told.extend(keeper::told(&event)?);
+                }
+                self.told.push(Told::Deleted(*child));
                 gone.push(DeviceEvent { device: *child, kind: EventKind::Deleted });
             }
             if self.tracker.state(connectors.first()).is_some() {
@@ -244,19 +258,22 @@ impl Party for InProcess {
     }
 
     fn play(&mut self, step: &Step) -> Result<Answer> {
+        (self.made, self.told) = (None, Vec::new());
         let response = self.take(step)?;
         let mut device_events = Vec::new();
         for event in std::mem::take(&mut self.events) {
+            self.told.extend(keeper::told(&event)?);
             match event {
                 Event::Ended(outcome) => {
                     self.void(|queued| queued.request == Some(outcome.request));
-                    let device = Device::at(outcome.device.connectors.first().0).context("an unknown device")?;
+                    let device = keeper::device(outcome.device)?;
                     let refused = DeviceEvent { device, kind: EventKind::Refused };
                     device_events.extend(matches!(outcome.end, End::Refused(_)).then_some(refused));
                 }
                 Event::Deleted(gone) => {
                     self.void(|queued| queued.connectors == gone.device.connectors);
-                    let device = Device::at(gone.device.connectors.first().0).context("an unknown device")?;
+                    let device = keeper::device(gone.device)?;
+                    self.told.push(Told::Deleted(device));
                     device_events.push(DeviceEvent { device, kind: EventKind::Deleted });
                     device_events.extend(self.take_children(device)?);
                 }

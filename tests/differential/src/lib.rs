@@ -41,6 +41,9 @@ pub mod large_dimm;
 pub mod play;
 pub mod processors;
 
+pub mod account;
+pub mod history;
+
 pub mod clause;
 pub mod compare;
 pub mod tally;

@@ -2,7 +2,7 @@
 
 //! Devices of the machine that sequences are played on, and their connectors.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 /// The size of an LMB in bytes.
 const LMB: u64 = 256 << 20;
@@ -241,21 +241,29 @@ fn on_bus(bus: &str, address: &str) -> Vec<(&'static str, String)> {
 /// The accelerator that runs no guest.
 pub const QTEST: &str = "qtest";
 
-/// Returns the arguments that start the machine without the devices in `absent`.
+/// Returns the arguments that start the machine without the devices in `absent`, and with its memory in files in the directory
+/// `memory`, if there is one.
 ///
 /// The machine is stopped (`-S`), so that the threads of its CPUs do not take the signals of [`Connection`].
 ///
 /// [`Connection`]: crate::connection::Connection
-pub fn arguments(accelerator: &str, absent: &[Device]) -> Vec<String> {
+pub fn arguments(accelerator: &str, absent: &[Device], memory: Option<&Path>) -> Vec<String> {
     let fixed = format!(
         "-S -machine pseries -accel {accelerator} -cpu power9 -smp 1,maxcpus=4 -nodefaults -nographic -no-shutdown"
     );
     let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
     words.extend(["-m".to_owned(), format!("size={}M,slots=8,maxmem=4096M", BASE >> 20)]);
+    let backend = |id: &str, size: u64| {
+        let kind = memory.map_or("ram".to_owned(), |dir| format!("file,share=on,mem-path={}", dir.join(id).display()));
+        ["-object".to_owned(), format!("memory-backend-{kind},id={id},size={size}")]
+    };
+    if memory.is_some() {
+        words.extend(backend("base", BASE));
+        words.extend(["-machine", "memory-backend=base"].map(str::to_owned));
+    }
     for device in Device::ALL {
         if let Some(size) = device.memory() {
-            words.push("-object".to_owned());
-            words.push(format!("memory-backend-ram,id={},size={size}", device.backend()));
+            words.extend(backend(&device.backend(), size));
         }
         // A device goes with what it is attached to.
         if absent.iter().any(|absent| *absent == device || absent.children().contains(&device)) {

@@ -24,6 +24,7 @@ pub struct Program {
     accelerator: &'static str,
     more: Vec<String>,
     absent: Vec<Device>,
+    pub(crate) leaves_memory_out: bool,
 }
 
 /// The threads of TCG that run the CPUs.
@@ -63,7 +64,7 @@ impl Program {
     /// Makes a program from QEMU's path and its firmware directory.
     pub fn new(qemu: &Path, data: &Path) -> Self {
         let (qemu, data) = (qemu.to_path_buf(), data.to_path_buf());
-        Self { qemu, data, accelerator: machine::QTEST, more: Vec::new(), absent: Vec::new() }
+        Self { qemu, data, accelerator: machine::QTEST, more: Vec::new(), absent: Vec::new(), leaves_memory_out: false }
     }
 
     /// Adds arguments.
@@ -78,6 +79,12 @@ impl Program {
     pub fn without(mut self, device: Device) -> Self {
         self.absent.push(device);
         self
+    }
+
+    /// Leaves the memory out of snapshots and migrations: it takes seconds, and no guest has written to it.
+    #[must_use]
+    pub fn leaving_memory_out(self) -> Self {
+        Self { leaves_memory_out: true, ..self }
     }
 
     /// Runs the CPUs, with this file as the firmware, instead of qtest's accelerator.
@@ -97,11 +104,12 @@ impl Program {
         let name = format!("papr-unplug-differential-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let memory = self.leaves_memory_out.then_some(dir.as_path());
         let listen = |role: &str| UnixListener::bind(dir.join(role)).context("cannot listen for the VMM");
         let (qtest, monitor) = (listen("qtest")?, listen("monitor")?);
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&self.qemu).arg("-L").arg(&self.data);
-        command.args(machine::arguments(self.accelerator, &self.absent)).args(&self.more);
+        command.args(machine::arguments(self.accelerator, &self.absent, memory)).args(&self.more);
         command.arg("-qtest").arg(format!("unix:{}", dir.join("qtest").display()));
         command.args(["-qtest-log", "none", "-qmp"]).arg(format!("unix:{}", dir.join("monitor").display()));
         let output = fs::File::create(dir.join("output"))?;

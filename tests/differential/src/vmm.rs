@@ -2,6 +2,8 @@
 
 //! QEMU as a party, over qtest and QMP.
 
+mod keeper;
+
 use crate::{
     answer::{Answer, DeviceEvent, EventKind, Response},
     device_tree,
@@ -32,6 +34,10 @@ pub struct Vmm {
     nodes: BTreeMap<Device, usize>,
     /// The QMP events of the last step.
     events: Vec<Event>,
+    /// The number of the request that the last `device_del` made.
+    made: Option<u64>,
+    has_disk: bool,
+    has_snapshot: bool,
 }
 
 /// The number of `check-exception` calls sent together to empty the queue of hot plug events.
@@ -56,11 +62,18 @@ impl Vmm {
             has_moved_boot_core: false,
             nodes: BTreeMap::new(),
             events: Vec::new(),
+            made: None,
+            has_disk: false,
+            has_snapshot: false,
         })
     }
 
     /// Migrates to another QEMU, started with the same devices plugged, and ends this one.
     pub fn migrate(mut self, to: &Program) -> Result<Self> {
+        self.migrate_to(to)
+    }
+
+    fn migrate_to(&mut self, to: &Program) -> Result<Self> {
         let stream = self.running.as_ref().context("the VMM is gone")?.process.dir().join("stream");
         let stream = format!("file:{}", stream.display());
         let unplugged = Device::ALL.into_iter().filter(|device| !self.plugged.contains(device));
@@ -135,7 +148,13 @@ impl Vmm {
             }
             Step::Configure(index, calls) => response(qtest.configure_connector(index, calls), Response::Status)?,
             Step::TakeEvent => response(qtest.take_event(), |event| event.map_or(Response::NoEvent, |e| hot_plug(&e)))?,
-            Step::Remove(device) => reply(monitor.execute("device_del", json!({ "id": device.id() }))?),
+            Step::Remove(device) => {
+                let answer = monitor.execute("device_del", json!({ "id": device.id() }))?;
+                if let Reply::Done(value) = &answer {
+                    self.made = value["request"].as_u64();
+                }
+                reply(answer)
+            }
             Step::Add(device) => reply(monitor.execute("device_add", added(device))?),
             Step::Reset => match monitor.execute("system_reset", json!({}))? {
                 Reply::Done(_) if monitor.wait_for("RESET", |_| true)? => Some(Response::Accepted),
@@ -309,6 +328,7 @@ impl Party for Vmm {
     }
 
     fn play(&mut self, step: &Step) -> Result<Answer> {
+        self.made = None;
         let response = self.take(step)?;
         self.await_deletion(step)?;
         let events = self.take_device_events()?;
@@ -333,7 +353,12 @@ impl Running {
     fn start(program: &Program) -> Result<Self> {
         let process = program.start()?;
         let qtest = Qtest::on(process.connection(&process.qtest)?);
-        let monitor = Monitor::greet(process.connection(&process.monitor)?)?;
+        let mut monitor = Monitor::greet(process.connection(&process.monitor)?)?;
+        if program.leaves_memory_out {
+            let capabilities = json!([{ "capability": "x-ignore-shared", "state": true }]);
+            let reply = monitor.execute("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
+            ensure!(matches!(reply, Reply::Done(_)), "the VMM does not leave its memory out: {reply:?}");
+        }
         Ok(Self { qtest, monitor, process })
     }
 }

@@ -5,60 +5,25 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use papr_unplug_differential::{
     machine::Device::{self, Core},
-    monitor::Reply,
     party::Party as _,
     program::Program,
     step::Step,
     vmm::Vmm,
 };
 use papr_unplug_tests::deadline::Deadline;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 
 const CORE: u32 = Core.first();
 
-fn execute(vmm: &mut Vmm, command: &str, arguments: Value) -> Result<Value> {
-    match vmm.execute(command, arguments)? {
-        Reply::Done(value) => Ok(value),
-        other => bail!("{command}: {other:?}"),
-    }
-}
-
-/// Runs a job to its end.
-fn job(vmm: &mut Vmm, command: &str, mut arguments: Value) -> Result<()> {
-    arguments["job-id"] = json!("job");
-    execute(vmm, command, arguments)?;
-    let deadline = Deadline::start();
-    loop {
-        let jobs = execute(vmm, "query-jobs", json!({}))?;
-        let Some(job) = jobs.as_array().and_then(|jobs| jobs.first()) else { bail!("{command}: the job is gone") };
-        if job["status"] == "concluded" {
-            ensure!(job["error"].is_null(), "{command}: {job}");
-            return execute(vmm, "job-dismiss", json!({ "id": "job" })).map(drop);
-        }
-        ensure!(!deadline.left().is_zero(), "{command}: {job}");
-        std::thread::yield_now();
-    }
-}
-
-/// A machine with a disk that snapshots are written to, and without what would have to be in them.
-fn machine(dir: &tempfile::TempDir) -> Result<Vmm> {
+/// Starts a machine without PCI devices.
+fn machine() -> Result<Vmm> {
     let absent = Device::ALL.into_iter().filter(|device| device.is_pci());
-    let mut vmm = Vmm::start(&absent.fold(Program::ours()?, Program::without))?;
-    let file = dir.path().join("disk");
-    job(&mut vmm, "blockdev-create", json!({ "options": { "driver": "file", "filename": file, "size": 0 } }))?;
-    execute(&mut vmm, "blockdev-add", json!({ "driver": "file", "node-name": "file", "filename": file }))?;
-    job(&mut vmm, "blockdev-create", json!({ "options": { "driver": "qcow2", "file": "file", "size": 1 << 20 } }))?;
-    execute(&mut vmm, "blockdev-add", json!({ "driver": "qcow2", "node-name": "disk", "file": "file" }))?;
-    Ok(vmm)
-}
-
-fn snapshot(vmm: &mut Vmm, command: &str) -> Result<()> {
-    job(vmm, command, json!({ "tag": "state", "vmstate": "disk", "devices": ["disk"] }))
+    Vmm::start(&absent.fold(Program::ours()?, Program::without))
 }
 
 fn open(vmm: &mut Vmm) -> Result<Vec<u64>> {
-    let answer = execute(vmm, "query-device-unplug-requests", json!({}))?;
+    let answer = vmm.done("query-device-unplug-requests", json!({}))?;
     let requests = answer["requests"].as_array().context("no list")?;
     Ok(requests.iter().filter_map(|request| request["request"].as_u64()).collect())
 }
@@ -66,29 +31,27 @@ fn open(vmm: &mut Vmm) -> Result<Vec<u64>> {
 /// PUE-V-087: a load replaces what was, and deletes nothing.
 #[test]
 fn load_with_a_removal_pending_deletes_nothing() -> Result<()> {
-    let dir = tempfile::tempdir()?;
-    let mut vmm = machine(&dir)?;
-    snapshot(&mut vmm, "snapshot-save")?;
+    let mut vmm = machine()?;
+    vmm.save_snapshot()?;
     assert_eq!(vmm.play(&Step::Remove(Core))?.to_string(), "accepted");
-    snapshot(&mut vmm, "snapshot-load")?;
-    assert_eq!(open(&mut vmm)?, [0_u64; 0]);
-    assert_eq!(vmm.play(&Step::Sense(9003, CORE))?.to_string(), "0, state 1");
+    vmm.load_snapshot()?;
     let ended: Vec<_> = vmm.events().iter().filter(|e| e.name() == "DEVICE_UNPLUG_REQUEST_ENDED").collect();
     let [ended] = ended[..] else { bail!("{:?}", vmm.events()) };
     assert_eq!((ended.data("request"), ended.data("outcome")), (Some(&json!(1)), Some(&json!("load"))));
+    assert_eq!(open(&mut vmm)?, [0_u64; 0]);
+    assert_eq!(vmm.play(&Step::Sense(9003, CORE))?.to_string(), "0, state 1");
     // The core is there, and can be asked for.
-    assert_eq!(execute(&mut vmm, "device_del", json!({ "id": "core1" }))?, json!({ "request": 2 }));
+    assert_eq!(vmm.done("device_del", json!({ "id": "core1" }))?, json!({ "request": 2 }));
     Ok(())
 }
 
 /// PUE-V-080, PUE-V-087: a state with an open request goes into the machine that made it.
 #[test]
 fn state_with_an_open_request_is_loaded_and_answered() -> Result<()> {
-    let dir = tempfile::tempdir()?;
-    let mut vmm = machine(&dir)?;
+    let mut vmm = machine()?;
     assert_eq!(vmm.play(&Step::Remove(Core))?.to_string(), "accepted");
-    snapshot(&mut vmm, "snapshot-save")?;
-    snapshot(&mut vmm, "snapshot-load")?;
+    vmm.save_snapshot()?;
+    vmm.load_snapshot()?;
     assert_eq!(open(&mut vmm)?, [1]);
     assert_eq!(vmm.play(&Step::Isolate(CORE))?.to_string(), "0");
     assert_eq!(vmm.play(&Step::Unusable(CORE))?.to_string(), "0, core1 deleted");
@@ -105,7 +68,7 @@ fn size_in_a_stream_is_checked_before_memory_is_taken() -> Result<()> {
     let program = absent.fold(Program::ours()?, Program::without);
     let mut source = Vmm::start(&program)?;
     assert_eq!(source.play(&Step::Remove(Core))?.to_string(), "accepted");
-    execute(&mut source, "migrate", json!({ "uri": uri }))?;
+    source.done("migrate", json!({ "uri": uri }))?;
     wait_for_migration(&mut source, "completed")?;
 
     let mut bytes = fs::read(&stream)?;
@@ -118,7 +81,7 @@ fn size_in_a_stream_is_checked_before_memory_is_taken() -> Result<()> {
         fs::write(&stream, &bytes)?;
         let mut vmm = Vmm::start(&program.clone().with(&["-incoming", "defer"]))?;
         let (before, _) = vmm.footprint()?;
-        execute(&mut vmm, "migrate-incoming", json!({ "uri": uri, "exit-on-error": false }))?;
+        vmm.done("migrate-incoming", json!({ "uri": uri, "exit-on-error": false }))?;
         wait_for_migration(&mut vmm, "failed")?;
         let (after, _) = vmm.footprint()?;
         assert!(after < before + (256 << 10), "{before} KiB became {after} KiB");
@@ -130,7 +93,7 @@ fn size_in_a_stream_is_checked_before_memory_is_taken() -> Result<()> {
 fn wait_for_migration(vmm: &mut Vmm, expected: &str) -> Result<()> {
     let deadline = Deadline::start();
     loop {
-        let state = execute(vmm, "query-migrate", json!({}))?;
+        let state = vmm.done("query-migrate", json!({}))?;
         match state["status"].as_str() {
             Some(status) if status == expected => return Ok(()),
             Some("completed" | "failed") => bail!("the migration has ended as {state}"),

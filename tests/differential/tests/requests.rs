@@ -2,7 +2,7 @@
 
 //! Unplug requests as a QMP client sees them: numbers, what ends them, withdrawal, and bounds.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use papr_unplug_differential::{
     machine::Device::{self, Core, Core2, Function0, Function1},
     monitor::Reply,
@@ -16,15 +16,8 @@ use serde_json::{Value, json};
 
 const CORE: u32 = Core.first();
 
-fn execute(vmm: &mut Vmm, command: &str, arguments: Value) -> Result<Value> {
-    match vmm.execute(command, arguments)? {
-        Reply::Done(value) => Ok(value),
-        other => bail!("{command}: {other:?}"),
-    }
-}
-
 fn remove(vmm: &mut Vmm, device: Device) -> Result<Value> {
-    execute(vmm, "device_del", json!({ "id": device.id() }))
+    vmm.done("device_del", json!({ "id": device.id() }))
 }
 
 fn give_back(vmm: &mut Vmm, index: u32) -> Result<Vec<Event>> {
@@ -68,10 +61,10 @@ fn function_1_is_withheld_until_function_0_is_asked_for() -> Result<()> {
         let requests = answer["requests"].as_array().cloned().unwrap_or_default();
         requests.iter().map(|request| request["withheld"].clone()).collect::<Vec<_>>()
     };
-    let answer = execute(&mut vmm, "query-device-unplug-requests", json!({}))?;
+    let answer = vmm.done("query-device-unplug-requests", json!({}))?;
     assert_eq!(withheld(&answer), [json!(true)]);
     assert_eq!(remove(&mut vmm, Function0)?, json!({ "request": 2 }));
-    let answer = execute(&mut vmm, "query-device-unplug-requests", json!({}))?;
+    let answer = vmm.done("query-device-unplug-requests", json!({}))?;
     assert_eq!(withheld(&answer), [json!(false), json!(false)]);
     Ok(())
 }
@@ -81,7 +74,7 @@ fn function_1_is_withheld_until_function_0_is_asked_for() -> Result<()> {
 fn withdrawn_request_ends_and_a_late_release_is_honoured() -> Result<()> {
     let mut vmm = Vmm::start(&Program::ours()?)?;
     remove(&mut vmm, Core)?;
-    execute(&mut vmm, "device-unplug-withdraw", json!({ "request": 1 }))?;
+    vmm.done("device-unplug-withdraw", json!({ "request": 1 }))?;
     let answer = vmm.play(&Step::TakeEvent)?.to_string();
     assert_eq!(answer, "event [00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00]");
     let events = vmm.events().to_vec();

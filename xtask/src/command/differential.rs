@@ -19,8 +19,8 @@ use std::{
     thread,
 };
 
-/// The number of sequences that a pair takes at a time.
-const SHARE: u64 = 100;
+/// The number of seeds that a thread takes at a time.
+const SHARE: u64 = 20;
 /// Pairs of VMMs for each processor, because each VMM waits for the other half of the time; and the most pairs, of 0.2
 /// GB each.
 const PAIRS: usize = 2;
@@ -49,50 +49,60 @@ pub(crate) fn run(store: &Store, arguments: &Differential) -> Result<()> {
     let [stock, ours] = store.ensure_all([&stock, &Qemu::Ours(Release::Stable)])?;
     let (first, sequences) = (arguments.first, arguments.sequences);
     store.progress.say(format!("==> {sequences} sequences on stock QEMU and on ours, from seed {first} on"));
-    let tally = spread(store, first..first + sequences, || {
-        Ok((Vmm::start(&bundle::program(&stock))?, Vmm::start(&bundle::program(&ours))?))
+    let begin = || Ok((Vmm::start(&bundle::program(&stock))?, Vmm::start(&bundle::program(&ours))?));
+    let play = |(stock, ours): &mut (Vmm, Vmm), seeds| Tally::of(seeds, stock, ours);
+    let mut sum = Tally::default();
+    spread(store, first..first + sequences, begin, play, |tally| {
+        sum = std::mem::take(&mut sum).with(tally);
+        format!("{} of {sequences}", sum.sequences)
     })?;
-    differences::finish(&store.settings.checkout, &tally, first, stock.fact("version"), ours.fact("version"))
+    differences::finish(&store.settings.checkout, &sum, first, stock.fact("version"), ours.fact("version"))
 }
 
-/// Distributes the sequences over pairs of VMMs that run at the same time.
-fn spread(store: &Store, seeds: Range<u64>, pair: impl Fn() -> Result<(Vmm, Vmm)> + Sync) -> Result<Tally> {
+/// Distributes the seeds over threads, each with VMMs of its own, and hands what they have played to `add`, which says how far
+/// that is.
+pub(crate) fn spread<W, T: Send>(
+    store: &Store,
+    seeds: Range<u64>,
+    begin: impl Fn() -> Result<W> + Sync,
+    play: impl Fn(&mut W, Range<u64>) -> Result<T> + Sync,
+    mut add: impl FnMut(T) -> String,
+) -> Result<()> {
     let next = AtomicU64::new(seeds.start);
-    let (sender, tallies) = mpsc::channel();
-    let mut sum = Tally::default();
+    let (sender, played) = mpsc::channel();
     let mut task = store.progress.task("playing");
     thread::scope(|scope| {
         for _ in 0..(PAIRS * machine::jobs()).min(MOST) {
-            let (sender, seeds, next, pair) = (sender.clone(), &seeds, &next, &pair);
+            let (sender, next, begin, play) = (sender.clone(), &next, &begin, &play);
+            let end = seeds.end;
             scope.spawn(move || {
-                let played = play(seeds, next, pair, &sender);
-                // The receiver is gone if another pair has failed.
+                let played = play_shares(next, end, begin, play, &sender);
+                // The receiver is gone if another thread has failed.
                 let _ = played.or_else(|error| sender.send(Err(error)));
             });
         }
         drop(sender);
-        for tally in tallies {
-            sum = std::mem::take(&mut sum).with(tally.inspect_err(|_| next.store(seeds.end, Relaxed))?);
-            task.at(&format!("{} of {}", sum.sequences, seeds.end - seeds.start));
+        for result in played {
+            task.at(&add(result.inspect_err(|_| next.store(seeds.end, Relaxed))?));
         }
-        Ok(sum)
+        Ok(())
     })
 }
 
-fn play(
-    seeds: &Range<u64>,
+fn play_shares<W, T>(
     next: &AtomicU64,
-    pair: impl Fn() -> Result<(Vmm, Vmm)>,
-    sender: &Sender<Result<Tally>>,
+    end: u64,
+    begin: impl Fn() -> Result<W>,
+    play: impl Fn(&mut W, Range<u64>) -> Result<T>,
+    sender: &Sender<Result<T>>,
 ) -> Result<()> {
-    let (mut stock, mut ours) = pair()?;
+    let mut vmms = begin()?;
     loop {
-        let begin = next.fetch_add(SHARE, Relaxed);
-        if begin >= seeds.end {
+        let from = next.fetch_add(SHARE, Relaxed);
+        if from >= end {
             return Ok(());
         }
-        let share = begin..(begin + SHARE).min(seeds.end);
-        if sender.send(Tally::of(share, &mut stock, &mut ours)).is_err() {
+        if sender.send(play(&mut vmms, from..(from + SHARE).min(end))).is_err() {
             return Ok(());
         }
     }

@@ -48,7 +48,7 @@ pub(crate) fn per_set_indicator(store: &Store, qemu: &Qemu) -> Result<f64> {
     let mut command = sandbox.command(["valgrind", "--tool=callgrind", "--collect-atstart=no"]);
     command.arg(format!("--toggle-collect={HANDLER}")).arg(format!("--callgrind-out-file={WORK}/counted"));
     command.arg(format!("{BUILD}/{}", bundle::BINARY)).arg("-L").arg(format!("{BUILD}/{}", bundle::DATA));
-    command.args(machine::arguments(machine::QTEST, &[]));
+    command.args(machine::arguments(machine::QTEST, &[], None));
     command.args(["-qtest", &format!("unix:{WORK}/qtest"), "-qtest-log", "none"]);
     command.args(["-qmp", &format!("unix:{WORK}/monitor")]);
     let output = fs::File::create(dir.path().join("output"))?;

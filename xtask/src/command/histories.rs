@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `cargo xtask histories`: plays long random histories with loads in the middle to the crate and to our QEMU, and accounts for
+//! every request.
+
+use crate::{
+    artifacts::qemu::{Qemu, bundle, source::Release},
+    cache::store::Store,
+    command::differential::spread,
+};
+use anyhow::{Result, ensure};
+use papr_unplug_differential::{
+    account::{Account, Census},
+    history::{self, Keeper, Middle},
+    in_process::InProcess,
+    vmm::Vmm,
+};
+use std::{fmt, ops::Range};
+
+/// The number of failures that are shown in full.
+const SHOWN: usize = 3;
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Histories {
+    /// The number of histories
+    #[arg(long, default_value_t = 1000)]
+    histories: u64,
+    /// The number of steps of a history
+    #[arg(long, default_value_t = 500)]
+    steps: usize,
+    /// The seed of the first history
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// On QEMU, load or migrate in one of this many histories, because that takes as long as hundreds of steps
+    #[arg(long, default_value_t = 8)]
+    loads: u64,
+    /// The number of histories on QEMU, if it is another
+    #[arg(long)]
+    on_qemu: Option<u64>,
+}
+
+/// Histories that were played.
+#[derive(Default)]
+struct Played {
+    histories: u64,
+    census: Census,
+    failed: u64,
+    failures: Vec<(u64, String)>,
+}
+
+/// Plays the histories.
+pub(crate) fn run(store: &Store, arguments: &Histories) -> Result<()> {
+    let ours = store.ensure(&Qemu::Ours(Release::Stable))?;
+    let program = bundle::program(&ours).leaving_memory_out();
+    let Histories { histories, first, loads, on_qemu, .. } = *arguments;
+    let on_qemu = on_qemu.unwrap_or(histories);
+    let middle = |seed: u64| if seed.is_multiple_of(2) { Middle::Load } else { Middle::Migration };
+    let in_process = account_for(store, arguments, first..first + histories, InProcess::new, middle)?;
+    println!("the crate:\n{in_process}");
+    let middle = |seed: u64| match seed % (2 * loads) {
+        0 => Middle::Load,
+        half if half == loads => Middle::Migration,
+        _ => Middle::Nothing,
+    };
+    let in_qemu = account_for(store, arguments, first..first + on_qemu, || Vmm::start(&program), middle)?;
+    println!("{}:\n{in_qemu}", ours.fact("version"));
+    let failed = in_process.failed + in_qemu.failed;
+    ensure!(
+        failed == 0,
+        "{failed} histories broke a rule; repeat one with --first SEED --histories 1 and the same --steps"
+    );
+    Ok(())
+}
+
+fn account_for<K: Keeper>(
+    store: &Store,
+    arguments: &Histories,
+    seeds: Range<u64>,
+    begin: impl Fn() -> Result<K> + Sync,
+    middle: impl Fn(u64) -> Middle + Sync,
+) -> Result<Played> {
+    let count = seeds.end - seeds.start;
+    let play = |keeper: &mut Option<K>, seeds: Range<u64>| {
+        let mut played = Played::default();
+        for seed in seeds {
+            let mut machine = keeper.take().map_or_else(&begin, Ok)?;
+            machine.renew()?;
+            let mut account = Account::begin(&machine.list()?);
+            let turns = history::of_seed(seed, arguments.steps, middle(seed));
+            // A machine that is silent, or gone, is a failure too.
+            let failure = history::play(&mut machine, &mut account, &turns);
+            let failure = failure
+                .map_or_else(|error| Some(format!("{error:#}")), |failure| failure.map(|failure| failure.to_string()));
+            *keeper = failure.is_none().then_some(machine);
+            played.count(seed, account.census(), failure);
+        }
+        Ok(played)
+    };
+    let mut sum = Played::default();
+    spread(
+        store,
+        seeds,
+        || Ok(None),
+        play,
+        |played| {
+            sum.add(played);
+            format!("{} of {count} histories", sum.histories)
+        },
+    )?;
+    Ok(sum)
+}
+
+impl Played {
+    fn count(&mut self, seed: u64, census: Census, failure: Option<String>) {
+        self.histories += 1;
+        self.census = self.census.with(census);
+        self.failed += u64::from(failure.is_some());
+        self.failures.extend(failure.map(|failure| (seed, failure)));
+        self.failures.truncate(SHOWN);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.histories += other.histories;
+        self.census = self.census.with(other.census);
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+        self.failures.truncate(SHOWN);
+    }
+}
+
+impl fmt::Display for Played {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>9}  histories\n{}{:>9}  broke a rule\n", self.histories, self.census, self.failed)?;
+        self.failures.iter().try_for_each(|(seed, failure)| writeln!(f, "\nhistory {seed}:\n{failure}"))
+    }
+}
