@@ -16,3 +16,4 @@ mod migration;
 mod our_vmm;
 mod refusals;
 mod self_removal;
+mod unexpected;
