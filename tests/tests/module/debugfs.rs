@@ -14,6 +14,8 @@ use papr_unplug_tests::{
 
 /// Number of refusals that the module keeps.
 const REMEMBERED: usize = 64;
+/// Command that prints the removal that runs.
+const REMOVAL: &str = "cat /sys/kernel/debug/papr_unplug/removal";
 
 #[test]
 fn module_file_says_what_it_is() {
@@ -127,5 +129,35 @@ fn refusals_without_end_fill_neither_the_log_nor_the_memory_and_are_all_counted(
         let logged = vm.kernel_log()?.iter().filter(|line| line.contains("papr_unplug: refused: ")).count() as u64;
         assert!((1..REFUSALS).contains(&logged), "{logged} lines in the kernel log");
         Ok(())
+    });
+}
+
+#[test]
+fn removal_that_hangs_is_shown_with_its_request_its_lmb_and_its_step() {
+    story(Pairing::OURS, |vm| {
+        let (dimm, pages, request) = vm.removal_under_way()?;
+        let shown = vm.guest.sh(REMOVAL)?;
+        let lmb = dimm.connector(0);
+        assert!(shown.starts_with(&format!("resource=memory connector={lmb} token=0x")), "{shown}");
+        assert!(shown.contains(&format!(" lmb={lmb} step=offline_pages seconds=")), "{shown}");
+        vm.release_pages(pages)?;
+        assert_eq!(vm.watch(request)?.outcome, Outcome::Released);
+        assert_eq!(vm.guest.sh(REMOVAL)?, "none\n");
+        Ok(())
+    });
+}
+
+/// The hypervisor knows the outcome of a removal that the module has not seen.
+#[test]
+fn release_that_no_probe_sees_counts_as_a_release() {
+    story(Pairing::OURS, |vm| {
+        let dimm = vm.plug_dimm(ONE_LMB)?;
+        vm.switch_probes_off()?;
+        assert_eq!(vm.remove_untraced(&dimm)?.outcome, Outcome::Released);
+        vm.guest.sh("until grep -q '^unseen 1$' /sys/kernel/debug/papr_unplug/counters; do :; done")?;
+        let counters = vm.counters()?;
+        assert_eq!(["requests", "released", "refused"].map(|name| counters.get(name)), [1, 1, 0]);
+        vm.switch_probes_on()?;
+        vm.await_armed(&["cpu", "memory"])
     });
 }
