@@ -98,6 +98,7 @@ static void give_a_machine_nothing(void)
     EXPECT(papr_unplug_explain(&effect, sizeof(effect), &byte, 1) == size && byte == '\0');
     EXPECT(papr_unplug_explain(&effect, 0, &byte, 1) == 0);
     EXPECT(papr_unplug_reason_name(UINT32_MAX) == NULL);
+    EXPECT(papr_unplug_reason_persistence(UINT32_MAX) == PAPR_UNPLUG_PERSISTENCE_UNKNOWN);
     papr_unplug_free(machine);
 }
 
