@@ -2,7 +2,6 @@
 
 //! Observations of a guest's kernel: its trace, its log, its checkers, and the files of its modules.
 
-pub mod elf;
 pub mod frames;
 pub mod inspection;
 pub mod kernel_log;

@@ -5,17 +5,21 @@
 //! The C compiler warns of large frames (`CONFIG_FRAME_WARN`), and rustc does not, although a value may be built on the
 //! stack before it moves to the heap.
 
-use crate::observe::elf;
 use anyhow::{Context as _, Result};
+use object::{LittleEndian, Object as _, ObjectSection as _, SectionKind, read::elf::ElfFile64};
 use std::{fs, path::Path};
 
 /// Returns the size of the largest frame in a module's file, in bytes.
 pub fn largest(module: &Path) -> Result<u32> {
     let file = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-    let sections = elf::sections(&file).with_context(|| format!("{} is no module for ppc64le", module.display()))?;
-    let code = sections.iter().filter(|section| section.is_code);
-    let instructions = code.flat_map(|section| section.contents.as_chunks::<4>().0);
-    Ok(instructions.filter_map(|bytes| frame(u32::from_le_bytes(*bytes))).max().unwrap_or_default())
+    let elf = ElfFile64::<LittleEndian>::parse(&*file)
+        .with_context(|| format!("{} is no module for ppc64le", module.display()))?;
+    let mut largest = 0;
+    for section in elf.sections().filter(|section| section.kind() == SectionKind::Text) {
+        let instructions = section.data()?.as_chunks::<4>().0.iter();
+        largest = instructions.filter_map(|bytes| frame(u32::from_le_bytes(*bytes))).fold(largest, u32::max);
+    }
+    Ok(largest)
 }
 
 /// Returns the size of the frame that an instruction makes, in bytes, if it makes one (Power ISA, `stdu` and `stdux`

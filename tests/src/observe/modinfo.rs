@@ -2,8 +2,8 @@
 
 //! `.modinfo` section of a kernel module's file.
 
-use crate::observe::elf;
 use anyhow::{Context as _, Result};
+use object::{LittleEndian, Object as _, ObjectSection as _, read::elf::ElfFile64};
 use std::{fs, path::Path};
 
 /// `name=value` strings of a module.
@@ -22,22 +22,30 @@ impl Modinfo {
         self.0.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_str())
     }
 
-    fn parse(file: &[u8]) -> Option<Self> {
-        let sections = elf::sections(file)?;
-        let modinfo = sections.iter().find(|section| section.name == b".modinfo")?;
-        let text = String::from_utf8_lossy(modinfo.contents);
+    fn parse(file: &[u8]) -> Result<Self> {
+        let elf = ElfFile64::<LittleEndian>::parse(file)?;
+        let modinfo = elf.section_by_name(".modinfo").context("there is no section .modinfo")?;
+        let text = String::from_utf8_lossy(modinfo.data()?);
         let pairs = text.split('\0').filter_map(|entry| entry.split_once('='));
-        Some(Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+        Ok(Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object::{Architecture, BinaryFormat, Endianness, SectionKind, write};
+
+    fn elf(name: &str, contents: &[u8]) -> Vec<u8> {
+        let mut elf = write::Object::new(BinaryFormat::Elf, Architecture::PowerPc64, Endianness::Little);
+        let section = elf.add_section(Vec::new(), name.into(), SectionKind::ReadOnlyData);
+        elf.append_section_data(section, contents, 1);
+        elf.write().unwrap()
+    }
 
     #[test]
     fn fields_are_found_by_name() {
-        let file = elf::tests::elf(".modinfo", false, b"license=GPL\0author=A\0author=B\0\0description=a=b\0");
+        let file = elf(".modinfo", b"license=GPL\0author=A\0author=B\0\0description=a=b\0");
         let modinfo = Modinfo::parse(&file).unwrap();
         assert_eq!(modinfo.get("license"), Some("GPL"));
         assert_eq!(modinfo.get("author"), Some("A"));
@@ -47,6 +55,14 @@ mod tests {
 
     #[test]
     fn file_without_modinfo_is_no_module() {
-        assert_eq!(Modinfo::parse(&elf::tests::elf(".text", true, b"")), None);
+        assert!(Modinfo::parse(&elf(".text", b"")).is_err());
+    }
+
+    #[test]
+    fn file_cut_anywhere_is_no_module_and_no_panic() {
+        let whole = elf(".modinfo", b"license=GPL\0");
+        for length in 0..whole.len() {
+            assert!(Modinfo::parse(&whole[..length]).is_err(), "{length} bytes");
+        }
     }
 }

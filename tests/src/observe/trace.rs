@@ -8,6 +8,7 @@ use crate::guest::shell::Shell;
 use anyhow::{Context as _, Result};
 use papr_unplug_wire::wire::{
     drc::DrcIndex,
+    hotplug::Action,
     rtas::{Indicator, IsolationState},
 };
 use std::collections::VecDeque;
@@ -79,15 +80,6 @@ pub struct SetIndicator {
     pub connector: DrcIndex,
     /// State.
     pub state: u32,
-}
-
-/// Action of a hot plug event, as in LoPAR; tests need no other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Action(pub u8);
-
-impl Action {
-    /// Addition (`PSERIES_HP_ELOG_ACTION_ADD`).
-    pub const ADD: Self = Self(1);
 }
 
 /// Attempt to add or remove a device that has ended.

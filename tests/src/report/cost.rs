@@ -8,7 +8,6 @@
 use crate::{
     artifacts::Artifacts,
     device::{Device, dimm::LMB},
-    observe::elf::{self, Section},
     pairing::Pairing,
     removal::Outcome,
     story::scenario::{Scenario, ScenarioDevice},
@@ -19,6 +18,7 @@ use crate::{
     },
 };
 use anyhow::{Context as _, Result, ensure};
+use object::{LittleEndian, Object as _, ObjectSection as _, SectionFlags, elf::SHF_ALLOC, read::elf::ElfFile64};
 use serde_json::json;
 use std::{fs, time::Duration};
 
@@ -80,18 +80,18 @@ pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
         let loaded = vm.guest.sh("cat /sys/module/papr_unplug/coresize")?.trim().parse()?;
         vm.unload_module()?;
         let file = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-        let sections =
-            elf::sections(&file).with_context(|| format!("{} is no module for ppc64le", module.display()))?;
-        let size = |is_it: &dyn Fn(&Section<'_>) -> bool| {
-            sections.iter().filter(|section| section.is_loaded && is_it(section)).map(|section| section.size).sum()
-        };
-        sizes.push(Size {
-            build,
-            content: size(&|section| !section.name.starts_with(b".init")),
-            empty: size(&|section| section.contents.is_empty()),
-            loaded,
-            file: file.len() as u64,
-        });
+        let elf = ElfFile64::<LittleEndian>::parse(&*file)
+            .with_context(|| format!("{} is no module for ppc64le", module.display()))?;
+        let mut size = Size { build, content: 0, empty: 0, loaded, file: file.len() as u64 };
+        for section in elf.sections() {
+            let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+            if !sh_flags.contains(SHF_ALLOC) {
+                continue;
+            }
+            size.content += if section.name()?.starts_with(".init") { 0 } else { section.size() };
+            size.empty += if section.data()?.is_empty() { section.size() } else { 0 };
+        }
+        sizes.push(size);
     }
     vm.inspect()?;
     Ok(sizes)
