@@ -16,7 +16,7 @@ use std::{io::Write, sync::Arc};
 
 /// End of the wait for one device.
 #[derive(Clone, Debug)]
-pub enum End {
+pub enum WaitEnd {
     /// The request has an outcome.
     Outcome(Box<Outcome>),
     /// The VM rejected the request.
@@ -49,7 +49,7 @@ pub enum Interruption {
     NoWait,
 }
 
-impl End {
+impl WaitEnd {
     /// Returns the exit status.
     pub fn exit_status(&self) -> ExitStatus {
         match self {

@@ -4,7 +4,7 @@
 
 use crate::{
     monitor::{Monitor, Stop},
-    outcome::Kind,
+    outcome_kind::OutcomeKind,
     schema::{DELETED, EventData},
 };
 use papr_unplug_qmp::message::Event;
@@ -52,11 +52,11 @@ impl History {
     }
 
     /// Returns what is known of a deletion whose cause the VM does not say.
-    pub fn deletion(&self) -> Kind {
+    pub fn deletion(&self) -> OutcomeKind {
         match (self.was_reset, self.has_run) {
-            (true, false) => Kind::ClosedByReset,
-            (false, true) if !self.is_cut => Kind::Released,
-            _ => Kind::Deleted,
+            (true, false) => OutcomeKind::ClosedByReset,
+            (false, true) if !self.is_cut => OutcomeKind::Released,
+            _ => OutcomeKind::Deleted,
         }
     }
 }
@@ -65,7 +65,7 @@ impl History {
 mod tests {
     use super::*;
 
-    fn deletion(runs: bool, events: &[&str]) -> Kind {
+    fn deletion(runs: bool, events: &[&str]) -> OutcomeKind {
         let mut history = History::new(runs);
         events.iter().for_each(|event| history.note(event));
         history.deletion()
@@ -73,15 +73,15 @@ mod tests {
 
     #[test]
     fn deletion_is_a_release_only_if_the_guest_ran_and_nothing_was_reset() {
-        assert_eq!(deletion(true, &[]), Kind::Released);
-        assert_eq!(deletion(false, &["RESUME"]), Kind::Released);
-        assert_eq!(deletion(false, &[]), Kind::Deleted);
+        assert_eq!(deletion(true, &[]), OutcomeKind::Released);
+        assert_eq!(deletion(false, &["RESUME"]), OutcomeKind::Released);
+        assert_eq!(deletion(false, &[]), OutcomeKind::Deleted);
     }
 
     #[test]
     fn deletion_is_a_resets_only_if_the_guest_did_not_run() {
-        assert_eq!(deletion(false, &["RESET"]), Kind::ClosedByReset);
-        assert_eq!(deletion(true, &["RESET"]), Kind::Deleted);
-        assert_eq!(deletion(false, &["RESET", "RESUME"]), Kind::Deleted);
+        assert_eq!(deletion(false, &["RESET"]), OutcomeKind::ClosedByReset);
+        assert_eq!(deletion(true, &["RESET"]), OutcomeKind::Deleted);
+        assert_eq!(deletion(false, &["RESET", "RESUME"]), OutcomeKind::Deleted);
     }
 }

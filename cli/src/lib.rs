@@ -23,6 +23,7 @@ pub mod schema;
 pub mod end;
 pub mod history;
 pub mod outcome;
+pub mod outcome_kind;
 pub mod removal;
 
 pub mod explain;

@@ -6,6 +6,7 @@ use crate::{
     escape::{escaped, escaped_json},
     exit_status::ExitStatus,
     history::History,
+    outcome_kind::OutcomeKind,
     reason::{self, Persistence, Reason},
     schema::{DELETED, ENDED, EventData, REFUSED, Source},
 };
@@ -20,35 +21,11 @@ use std::{
 /// Outcome of a removal.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    kind: Kind,
+    kind: OutcomeKind,
     data: EventData,
     /// The event, unless the outcome is from the VM's list of past outcomes.
     event: Option<Event>,
     charge: Option<Charge>,
-}
-
-/// Kind of an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The guest gave the device back.
-    Released,
-    /// The device is deleted, and the VM does not say what took it.
-    Deleted,
-    /// The VM took the device, because the bus that it was on is gone.
-    Removed,
-    /// The guest refused.
-    Refused,
-    /// A reset removed the device before the guest had answered.
-    ClosedByReset,
-    /// CAS removed the device before the guest had answered.
-    ClosedByCas,
-    /// The load of a snapshot replaced the requests of the VM.
-    ClosedByLoad,
-    /// A user withdrew the request.
-    Withdrawn,
-    /// The request ended in a way that is newer than this program.
-    Ended,
 }
 
 /// Inferred refusal that QEMU charged to an earlier request for the device, where the guest may have meant this one.
@@ -67,10 +44,10 @@ pub struct Charge {
 /// JSON object of an outcome.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Object<'a> {
+struct JsonOutcome<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
-    outcome: Kind,
+    outcome: OutcomeKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,15 +86,15 @@ impl Outcome {
     pub fn of(event: Event, history: &History) -> Option<Self> {
         let data = EventData::of(event.object().get("data"));
         let kind = match event.name() {
-            REFUSED => Kind::Refused,
-            ENDED => data.outcome.as_deref().map_or(Kind::Ended, Kind::named),
+            REFUSED => OutcomeKind::Refused,
+            ENDED => data.outcome.as_deref().map_or(OutcomeKind::Ended, OutcomeKind::named),
             DELETED if data.is_whole_device() => match data.cause.as_deref() {
                 None => history.deletion(),
-                Some("guest") => Kind::Released,
-                Some("reset") => Kind::ClosedByReset,
-                Some("cas") => Kind::ClosedByCas,
-                Some("vmm") => Kind::Removed,
-                Some(_) => Kind::Deleted,
+                Some("guest") => OutcomeKind::Released,
+                Some("reset") => OutcomeKind::ClosedByReset,
+                Some("cas") => OutcomeKind::ClosedByCas,
+                Some("vmm") => OutcomeKind::Removed,
+                Some(_) => OutcomeKind::Deleted,
             },
             _ => return None,
         };
@@ -127,12 +104,12 @@ impl Outcome {
     /// Returns the outcome in an entry of the VM's list of past outcomes.
     pub fn listed(entry: &Value) -> Self {
         let data = EventData::of(Some(entry));
-        let kind = data.outcome.as_deref().map_or(Kind::Ended, Kind::named);
+        let kind = data.outcome.as_deref().map_or(OutcomeKind::Ended, OutcomeKind::named);
         Self { kind, data, event: None, charge: None }
     }
 
     /// Returns the kind.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> OutcomeKind {
         self.kind
     }
 
@@ -148,17 +125,17 @@ impl Outcome {
 
     /// Returns the request that QEMU charges an inferred refusal to.
     pub fn inferred(&self) -> Option<u64> {
-        self.data.request.filter(|_| self.kind == Kind::Refused && self.data.source == Some(Source::Inferred))
+        self.data.request.filter(|_| self.kind == OutcomeKind::Refused && self.data.source == Some(Source::Inferred))
     }
 
     /// Returns the exit status.
     pub fn exit_status(&self) -> ExitStatus {
         match self.kind {
-            Kind::Released => ExitStatus::Done,
-            Kind::Refused => ExitStatus::Refused,
-            Kind::ClosedByReset | Kind::ClosedByCas => ExitStatus::ClosedByReset,
-            Kind::Deleted | Kind::Removed => ExitStatus::Deleted,
-            Kind::ClosedByLoad | Kind::Withdrawn | Kind::Ended => ExitStatus::Ended,
+            OutcomeKind::Released => ExitStatus::Done,
+            OutcomeKind::Refused => ExitStatus::Refused,
+            OutcomeKind::ClosedByReset | OutcomeKind::ClosedByCas => ExitStatus::ClosedByReset,
+            OutcomeKind::Deleted | OutcomeKind::Removed => ExitStatus::Deleted,
+            OutcomeKind::ClosedByLoad | OutcomeKind::Withdrawn | OutcomeKind::Ended => ExitStatus::Ended,
         }
     }
 
@@ -187,11 +164,11 @@ impl Outcome {
         let mut text = format!("{}: {}\n", self.data.name(), self.summary());
         let mut add = |title: &str, content: &str| text += &format!("  {title}: {content}\n");
         match (self.kind, self.reason()) {
-            (Kind::Refused, Some(reason)) => {
+            (OutcomeKind::Refused, Some(reason)) => {
                 add("meaning", &reason.meaning);
                 add("what to do", &reason.advice);
             }
-            (Kind::Refused, None) => add("what to do", "look at the guest's kernel log"),
+            (OutcomeKind::Refused, None) => add("what to do", "look at the guest's kernel log"),
             (kind, _) => kind.meaning().into_iter().for_each(|meaning| add("meaning", meaning)),
         }
         if let Some(charge) = &self.charge {
@@ -204,7 +181,7 @@ impl Outcome {
     pub fn json(&self) -> serde_json::Result<String> {
         let EventData { device, path, request, requests, source, errno, drc, address, .. } = &self.data;
         let reason = self.reason();
-        let object = serde_json::to_string(&Object {
+        let object = serde_json::to_string(&JsonOutcome {
             time: self.event.as_ref().map(|_| humantime::format_rfc3339_micros(self.time()).to_string()),
             outcome: self.kind,
             device: device.as_deref(),
@@ -228,17 +205,17 @@ impl Outcome {
 
     fn summary(&self) -> String {
         match self.kind {
-            Kind::Released => "released".to_owned(),
-            Kind::Deleted => "deleted".to_owned(),
-            Kind::Removed => "removed by the VM".to_owned(),
-            Kind::ClosedByReset => "closed by reset".to_owned(),
-            Kind::ClosedByCas => "closed by CAS".to_owned(),
-            Kind::ClosedByLoad => "closed by the load of a snapshot".to_owned(),
-            Kind::Withdrawn => "withdrawn".to_owned(),
-            Kind::Ended => {
+            OutcomeKind::Released => "released".to_owned(),
+            OutcomeKind::Deleted => "deleted".to_owned(),
+            OutcomeKind::Removed => "removed by the VM".to_owned(),
+            OutcomeKind::ClosedByReset => "closed by reset".to_owned(),
+            OutcomeKind::ClosedByCas => "closed by CAS".to_owned(),
+            OutcomeKind::ClosedByLoad => "closed by the load of a snapshot".to_owned(),
+            OutcomeKind::Withdrawn => "withdrawn".to_owned(),
+            OutcomeKind::Ended => {
                 format!("ended: {}", escaped(self.data.outcome.as_deref().unwrap_or("this VM does not say how")))
             }
-            Kind::Refused => format!("refused{}", self.data.why()),
+            OutcomeKind::Refused => format!("refused{}", self.data.why()),
         }
     }
 
@@ -257,39 +234,6 @@ impl Outcome {
         // humantime formats years up to 9999.
         let sane = |time: &SystemTime| *time < UNIX_EPOCH + Duration::from_secs(253_402_300_800);
         time.flatten().filter(sane).unwrap_or_else(SystemTime::now)
-    }
-}
-
-impl Kind {
-    /// Returns the kind that QEMU names.
-    fn named(outcome: &str) -> Self {
-        match outcome {
-            "released" => Self::Released,
-            "refused" => Self::Refused,
-            "reset" => Self::ClosedByReset,
-            "cas" => Self::ClosedByCas,
-            "load" => Self::ClosedByLoad,
-            "removed" => Self::Removed,
-            "withdrawn" => Self::Withdrawn,
-            _ => Self::Ended,
-        }
-    }
-
-    /// Returns what the outcome means, for outcomes without a reason.
-    pub fn meaning(self) -> Option<&'static str> {
-        match self {
-            Self::Released | Self::Refused | Self::Ended => None,
-            Self::Deleted => {
-                Some("the device is gone; this VM does not say whether the guest gave it back or a reset took it")
-            }
-            Self::Removed => Some("the device is gone, because the bus that it was on is gone"),
-            Self::ClosedByReset => Some("the machine was reset before the guest had given the device back"),
-            Self::ClosedByCas => Some("the guest started anew before it had given the device back"),
-            Self::ClosedByLoad => Some("the snapshot that was loaded does not have this request; ask again"),
-            Self::Withdrawn => {
-                Some("the request is over; the device is deleted all the same if the guest gives it back later")
-            }
-        }
     }
 }
 
@@ -367,7 +311,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn outcome(kind: Kind, data: Value) -> Outcome {
+    fn outcome(kind: OutcomeKind, data: Value) -> Outcome {
         let event = json!({ "event": "X", "data": data, "timestamp": { "seconds": 1, "microseconds": 2 } });
         let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
         Outcome { kind, data: EventData::of(event.object().get("data")), event: Some(event), charge: None }
@@ -379,7 +323,7 @@ mod tests {
             "reason": "unmovable-page", "errno": 16, "drc": 0x8000_0009u32, "address": 0x9000_0000u32,
             "source": "reported-by-token" });
         assert_eq!(
-            outcome(Kind::Refused, told).line(),
+            outcome(OutcomeKind::Refused, told).line(),
             "1970-01-01T00:00:01.000002Z dimm1 request 7 refused: unmovable-page, errno 16 (Device or resource busy), \
              DRC 0x80000009, guest address 0x90000000, reported"
         );
@@ -387,7 +331,8 @@ mod tests {
 
     #[test]
     fn reason_is_found_by_its_code_and_an_unknown_code_is_shown() {
-        let summary = |code: u64| outcome(Kind::Refused, json!({ "device": "d", "reason-code": code })).summary();
+        let summary =
+            |code: u64| outcome(OutcomeKind::Refused, json!({ "device": "d", "reason-code": code })).summary();
         assert_eq!(summary(1), "refused: last-cpu");
         assert_eq!(summary(200), "refused: reason 200, which is newer than this program");
     }
@@ -395,7 +340,7 @@ mod tests {
     #[test]
     fn control_characters_in_names_are_escaped() {
         let told = json!({ "device": "\u{1b}[2J", "reason": "\u{7}" });
-        assert_eq!(outcome(Kind::Refused, told).text().matches(char::is_control).collect::<String>(), "\n\n");
+        assert_eq!(outcome(OutcomeKind::Refused, told).text().matches(char::is_control).collect::<String>(), "\n\n");
     }
 
     /// Generates JSON values of any type.
@@ -414,7 +359,7 @@ mod tests {
     proptest! {
         #[test]
         fn event_with_any_data_is_formatted_as_one_line(
-            kind in prop::sample::select(vec![Kind::Released, Kind::Refused, Kind::ClosedByReset, Kind::Ended]),
+            kind in prop::sample::select(vec![OutcomeKind::Released, OutcomeKind::Refused, OutcomeKind::ClosedByReset, OutcomeKind::Ended]),
             values in prop::collection::vec(anything(), 14),
         ) {
             const MEMBERS: [&str; 14] = ["device", "path", "request", "source", "reason-code", "reason", "errno", "drc",
@@ -434,7 +379,7 @@ mod tests {
     #[test]
     fn json_keeps_the_whole_event() {
         let told = json!({ "device": "d", "reason": "last-cpu", "__com.example_new": [1] });
-        let object: Value = serde_json::from_str(&outcome(Kind::Refused, told.clone()).json().unwrap()).unwrap();
+        let object: Value = serde_json::from_str(&outcome(OutcomeKind::Refused, told.clone()).json().unwrap()).unwrap();
         assert_eq!(object["event"]["data"], told);
         assert_eq!(object["reason-code"], 1);
         assert_eq!(object["outcome"], "refused");
@@ -451,7 +396,8 @@ mod tests {
     fn time_out_of_range_is_replaced() {
         let event = r#"{"event":"X","timestamp":{"seconds":18446744073709551615,"microseconds":18446744073709551615}}"#;
         let Ok(Message::Event(event)) = Message::parse(event) else { panic!() };
-        let outcome = Outcome { kind: Kind::Released, data: EventData::default(), event: Some(event), charge: None };
+        let outcome =
+            Outcome { kind: OutcomeKind::Released, data: EventData::default(), event: Some(event), charge: None };
         assert!(outcome.line().starts_with("20"), "{}", outcome.line());
     }
 }

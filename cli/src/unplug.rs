@@ -4,7 +4,7 @@
 
 use crate::{
     device::Device,
-    end::{End, Interruption},
+    end::{Interruption, WaitEnd},
     endpoint::Endpoint,
     exit_status::ExitStatus,
     list,
@@ -34,7 +34,7 @@ pub fn run(
         Ok(prepared) => prepared,
         Err(Stop::Interrupted(signal)) => {
             drop(notes);
-            let end = End::NotAsked(Interruption::Signal(signal));
+            let end = WaitEnd::NotAsked(Interruption::Signal(signal));
             devices.iter().try_for_each(|device| end.print(device, as_json, out))?;
             return Ok(end.exit_status());
         }
@@ -45,7 +45,7 @@ pub fn run(
     let mut stopped: Option<Interruption> = None;
     for (number, device) in devices.iter().enumerate() {
         let end = match stopped {
-            Some(why) => End::NotAsked(why),
+            Some(why) => WaitEnd::NotAsked(why),
             None => match Removal::ask(&mut monitor, device.clone(), before.as_ref(), runs) {
                 Ok(Ok(mut removal)) => {
                     limits.drain(..).for_each(|limit| notes.say(&limit));
@@ -56,12 +56,12 @@ pub fn run(
                     removals.push((number, removal));
                     continue;
                 }
-                Ok(Err(error)) => End::Rejected(error),
+                Ok(Err(error)) => WaitEnd::Rejected(error),
                 Err(Stop::Interrupted(signal)) => {
                     stopped = Some(Interruption::Signal(signal));
-                    End::MaybeAsked(Interruption::Signal(signal))
+                    WaitEnd::MaybeAsked(Interruption::Signal(signal))
                 }
-                Err(Stop::Lost(lost)) => End::Lost(Arc::new(lost)),
+                Err(Stop::Lost(lost)) => WaitEnd::Lost(Arc::new(lost)),
             },
         };
         others.push((number, end));

@@ -4,7 +4,7 @@
 
 use crate::{
     device::Device,
-    end::{End, Interruption},
+    end::{Interruption, WaitEnd},
     endpoint::Endpoint,
     escape::escaped,
     exit_status::ExitStatus,
@@ -85,7 +85,7 @@ pub fn run(
     if let Some(entry) = status.outcomes.iter().flatten().rfind(is_it) {
         let outcome = Outcome::listed(entry);
         let exit_status = outcome.exit_status();
-        End::Outcome(Box::new(outcome)).print(&Device::new(&format!("request {number}")), as_json, out)?;
+        WaitEnd::Outcome(Box::new(outcome)).print(&Device::new(&format!("request {number}")), as_json, out)?;
         return Ok(exit_status);
     }
     if status.last_request.is_some_and(|last| number > last) {
@@ -105,7 +105,7 @@ impl Wait<'_> {
         out: &mut dyn Write,
     ) -> impl Iterator<Item = (usize, ExitStatus)> {
         let mut ends = Vec::new();
-        let mut report = |notes: &Notes, number, device: &Device, end: &End| {
+        let mut report = |notes: &Notes, number, device: &Device, end: &WaitEnd| {
             // The exit status is the outcome's also when standard output is closed.
             if let Err(error) = notes.paused(|| end.print(device, as_json, out)) {
                 notes.say(&format!("cannot print the outcome: {error}"));
@@ -126,7 +126,7 @@ impl Wait<'_> {
             match self.step(deadline) {
                 Ok(ended) => {
                     for (number, removal, outcome) in ended {
-                        report(self.notes, number, removal.device(), &End::Outcome(Box::new(outcome)));
+                        report(self.notes, number, removal.device(), &WaitEnd::Outcome(Box::new(outcome)));
                     }
                 }
                 Err(over) => break over,
@@ -135,9 +135,9 @@ impl Wait<'_> {
         for (number, removal) in &self.removals {
             let end = match &over {
                 Over::Interrupted(why) => {
-                    End::Pending { request: removal.request(), is_listed: self.is_listed, why: *why }
+                    WaitEnd::Pending { request: removal.request(), is_listed: self.is_listed, why: *why }
                 }
-                Over::Lost(lost) => End::Lost(Arc::clone(lost)),
+                Over::Lost(lost) => WaitEnd::Lost(Arc::clone(lost)),
             };
             report(self.notes, *number, removal.device(), &end);
         }

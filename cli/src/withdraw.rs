@@ -8,7 +8,7 @@ use crate::{
     exit_status::ExitStatus,
     monitor::Monitor,
     notes::Notes,
-    outcome::Kind,
+    outcome_kind::OutcomeKind,
     removal::withdraw,
     schema::WITHDRAW,
 };
@@ -24,7 +24,7 @@ pub fn run(endpoint: &Endpoint, as_json: bool, request: u64, out: &mut dyn Write
     let (object, text, status) = match withdraw(&mut monitor, request)? {
         Ok(_) => (
             json!({ "outcome": "withdrawn", "request": request }),
-            format!("withdrawn\n  meaning: {}", Kind::Withdrawn.meaning().unwrap_or_default()),
+            format!("withdrawn\n  meaning: {}", OutcomeKind::Withdrawn.meaning().unwrap_or_default()),
             ExitStatus::Done,
         ),
         Err(error) if error.is_unknown_command() => {

@@ -3,7 +3,7 @@
 //! Connection and greeting.
 
 use crate::{
-    program::{Running, papr_unplug},
+    program::{RunningProgram, papr_unplug},
     server::{GREETING, Server},
 };
 use rustix::process::Signal;
@@ -17,7 +17,7 @@ use std::{
 #[test]
 fn socket_that_another_program_holds_is_waited_for_with_a_note() {
     let server = Server::play(|mut vm| vm.expects_no_more());
-    let mut running = Running::start(&server, &["unplug", "dimm1"]);
+    let mut running = RunningProgram::start(&server, &["unplug", "dimm1"]);
     assert!(running.note().contains("another program, such as libvirt, may hold it"));
     running.signal(Signal::INT);
     assert_eq!(running.end(), (Some(130), String::new()));

@@ -22,12 +22,12 @@ pub(crate) fn papr_unplug(server: &Server, words: &[&str]) -> OutputAssert {
 }
 
 /// Running command.
-pub(crate) struct Running {
+pub(crate) struct RunningProgram {
     child: Child,
     notes: BufReader<Box<dyn Read>>,
 }
 
-impl Running {
+impl RunningProgram {
     pub(crate) fn start(server: &Server, words: &[&str]) -> Self {
         let mut command = process::Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
         command.args(words).arg("--qmp").arg(server.socket());

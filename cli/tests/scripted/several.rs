@@ -3,7 +3,7 @@
 //! `unplug` of several devices, and waits that the user limits.
 
 use crate::{
-    program::{Running, papr_unplug},
+    program::{RunningProgram, papr_unplug},
     server::{Connection, Server},
 };
 use rustix::process::Signal;
@@ -55,7 +55,7 @@ fn signal_ends_the_wait_for_each_device_without_an_outcome() {
         vm.emits("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1" }));
         vm.expects_no_more();
     });
-    let mut running = Running::start(&server, &["unplug", "--json", "dimm1", "dimm2"]);
+    let mut running = RunningProgram::start(&server, &["unplug", "--json", "dimm1", "dimm2"]);
     assert!(running.line().contains(r#""outcome":"refused""#));
     running.signal(Signal::INT);
     assert_eq!(running.end(), (Some(3), "{\"device\":\"dimm2\",\"outcome\":\"pending\"}\n".to_owned()));

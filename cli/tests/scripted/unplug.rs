@@ -3,7 +3,7 @@
 //! `unplug`: each outcome of a removal.
 
 use crate::{
-    program::{Running, papr_unplug},
+    program::{RunningProgram, papr_unplug},
     server::Server,
 };
 use rustix::process::Signal;
@@ -199,7 +199,7 @@ fn terminal_shows_the_state_of_the_request() {
         vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1" }));
         vm.answers_all();
     });
-    let (running, mut terminal) = Running::start_on_terminal(&server, &["unplug", "dimm1"]);
+    let (running, mut terminal) = RunningProgram::start_on_terminal(&server, &["unplug", "dimm1"]);
     shows(&mut terminal, "dimm1: the guest has begun, an answer is promised");
     seen.send(()).unwrap();
     assert_eq!(running.end(), (Some(0), "dimm1: released\n".to_owned()));
@@ -212,7 +212,7 @@ fn outcome_that_precedes_the_loss_of_the_connection_is_printed() {
         vm.expects("query-device-unplug-requests");
         vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1" }));
     });
-    let (running, mut terminal) = Running::start_on_terminal(&server, &["unplug", "dimm1"]);
+    let (running, mut terminal) = RunningProgram::start_on_terminal(&server, &["unplug", "dimm1"]);
     shows(&mut terminal, "waiting for the guest");
     let (code, text) = running.end();
     assert_eq!(code, Some(8));
@@ -223,7 +223,7 @@ fn outcome_that_precedes_the_loss_of_the_connection_is_printed() {
 #[test]
 fn signal_leaves_the_request_pending_and_says_so() {
     let server = Server::stock_asked(|vm| vm.expects_no_more());
-    let mut running = Running::start(&server, &["unplug", "dimm1"]);
+    let mut running = RunningProgram::start(&server, &["unplug", "dimm1"]);
     assert!(running.note().contains("waiting until there is an answer"));
     running.signal(Signal::INT);
     let (code, text) = running.end();
@@ -235,7 +235,7 @@ fn signal_leaves_the_request_pending_and_says_so() {
 #[test]
 fn termination_has_its_own_status() {
     let server = Server::stock_asked(|vm| vm.expects_no_more());
-    let mut running = Running::start(&server, &["unplug", "--json", "dimm1"]);
+    let mut running = RunningProgram::start(&server, &["unplug", "--json", "dimm1"]);
     running.note();
     running.signal(Signal::TERM);
     assert_eq!(running.end(), (Some(143), "{\"device\":\"dimm1\",\"outcome\":\"pending\"}\n".to_owned()));
@@ -249,7 +249,7 @@ fn status_is_the_outcome_also_when_output_is_closed() {
         is_hung_up.recv().unwrap();
         vm.emits("DEVICE_UNPLUG_GUEST_ERROR", &json!({ "device": "dimm1" }));
     });
-    let mut running = Running::start(&server, &["unplug", "dimm1"]);
+    let mut running = RunningProgram::start(&server, &["unplug", "dimm1"]);
     running.hang_up();
     hung_up.send(()).unwrap();
     assert_eq!(running.end().0, Some(3));
@@ -284,7 +284,7 @@ fn signal_before_the_request_leaves_nothing_pending() {
         asked.send(()).unwrap();
         vm.expects_no_more();
     });
-    let running = Running::start(&server, &["unplug", "dimm1"]);
+    let running = RunningProgram::start(&server, &["unplug", "dimm1"]);
     is_asked.recv().unwrap();
     running.signal(Signal::INT);
     assert_eq!(running.end(), (Some(130), "dimm1: not asked for; the program was interrupted before\n".to_owned()));
@@ -302,7 +302,7 @@ fn signal_before_the_vm_has_answered_leaves_it_open_whether_a_request_is_pending
         asked.send(()).unwrap();
         vm.expects_no_more();
     });
-    let running = Running::start(&server, &["unplug", "dimm1"]);
+    let running = RunningProgram::start(&server, &["unplug", "dimm1"]);
     is_asked.recv().unwrap();
     running.signal(Signal::INT);
     let (code, text) = running.end();

@@ -3,7 +3,7 @@
 //! `watch`: one line for each outcome.
 
 use crate::{
-    program::{Running, papr_unplug},
+    program::{RunningProgram, papr_unplug},
     server::{Connection, Server},
 };
 use rustix::process::Signal;
@@ -83,7 +83,7 @@ fn signal_ends_it() {
         vm.lacks("query-device-unplug-requests");
         vm.expects_no_more();
     });
-    let mut running = Running::start(&server, &["watch"]);
+    let mut running = RunningProgram::start(&server, &["watch"]);
     running.note();
     running.signal(Signal::INT);
     assert_eq!(running.end(), (Some(130), String::new()));
@@ -101,7 +101,7 @@ fn closed_output_ends_it() {
         vm.answers("query-status", &json!({}));
         vm.expects_no_more();
     });
-    let mut running = Running::start(&server, &["watch"]);
+    let mut running = RunningProgram::start(&server, &["watch"]);
     running.hang_up();
     hung_up.send(()).unwrap();
     assert_eq!(running.end(), (Some(0), String::new()));
