@@ -182,7 +182,7 @@ fn dimm_whose_later_lmb_is_busy_is_told_once() {
 }
 
 /// PUE-V-003, PUE-V-030, PUE-V-033: "PCI, PHB, PMEM refusal: no signal exists". The model has no such devices, and
-/// nothing with which a stock VMM could be told about them; here each of them has its say.
+/// nothing with which a stock VMM could be told about them; here each of them is refused with a report.
 #[test]
 fn refusal_of_any_other_class_is_told() {
     let word = Report::Refused { token: Token::NONE, reason: Reason::IN_USE, errno: Errno(16) }.word().0;

@@ -7,7 +7,7 @@
 pub mod oracle;
 
 use oracle::{
-    action::{Action, Input, Name, Report},
+    action::{Action, Input, Report, TokenChoice},
     expected::Oracle,
     machine::{DEVICES, OFFERS, UNKNOWN, VACANT, index, indexes, plan},
     subject::Subject,
@@ -127,7 +127,14 @@ fn check(before: &Reference, actions: &[Action]) {
 /// Returns reports of every class: each opcode, with no token, each open one, an ended one and one that was never
 /// given.
 fn reports() -> Vec<Action> {
-    let names = [Name::None, Name::Open(0), Name::Open(1), Name::Open(2), Name::Past(200), Name::Never];
+    let names = [
+        TokenChoice::None,
+        TokenChoice::Open(0),
+        TokenChoice::Open(1),
+        TokenChoice::Open(2),
+        TokenChoice::Past(200),
+        TokenChoice::Never,
+    ];
     let about =
         names.into_iter().flat_map(|name| [Report::Started(name), Report::Refused(name, 6, 16), Report::Done(name)]);
     let arms = ARMED

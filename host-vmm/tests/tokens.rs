@@ -7,9 +7,8 @@ pub mod oracle;
 
 use oracle::{
     host::offer,
-    machine::{DEVICES, OFFERS, config},
+    machine::{DEVICES, OFFERS, config, span},
     stream::stream,
-    subject::span,
 };
 use papr_unplug::{
     Config, RequestError, Tracker,

@@ -100,7 +100,7 @@ struct Machine {
     is_loading: bool,
 }
 
-/// Lives it.
+/// Plays the life.
 pub fn live(life: Life) {
     let [indicator, classes, features] = if life.offers { [9100, 0x7E, 3] } else { [0; 3] };
     let max_open = life.max_open.into();
@@ -241,7 +241,7 @@ impl Machine {
         }
     }
 
-    /// A negative number is an error, and not a fault; it is said in words.
+    /// Checks that a negative result is an error with a text, and no fault of the library.
     fn result(&self, code: i32) {
         const FAULT: i32 = -2;
         assert_ne!(code, FAULT);
@@ -331,7 +331,7 @@ impl Machine {
             Bytes::None => Vec::new(),
         };
         let start = if bytes.is_empty() { ptr::null() } else { bytes.as_ptr() };
-        // SAFETY: the handle is that of a machine; so many bytes can be read.
+        // SAFETY: the handle is that of a machine; the bytes are a slice's.
         let code = unsafe { papr_unplug_restore(self.handle, start, bytes.len()) };
         self.result(code);
         self.is_loading |= code == 0;
@@ -367,7 +367,7 @@ impl Machine {
         let room = list.capacity();
         // SAFETY: the handle is that of a machine; there is room for as many as it says.
         assert_eq!(unsafe { papr_unplug_open_requests(self.handle, list.as_mut_ptr(), SIZE, room) }, number);
-        // SAFETY: so many were written.
+        // SAFETY: this number of requests was written.
         unsafe { list.set_len(number.min(room)) };
         list
     }

@@ -43,8 +43,9 @@ impl Tracker {
         }
     }
 
-    /// Replaces the armed classes and features; no report about an earlier attempt follows (PUE-V-043). Ends the promises of classes that are no longer armed, and all promises
-    /// if the feature TOKEN is no longer armed, because no report could answer them (PUE-V-015, PUE-V-016).
+    /// Replaces the armed classes and features; no report about an earlier attempt follows (PUE-V-043). Ends the
+    /// promises of classes that are no longer armed, and all promises if the feature TOKEN is no longer armed, because
+    /// no report could answer them (PUE-V-015, PUE-V-016).
     pub(super) fn arm(&mut self, classes: Classes, features: Features, events: &mut impl Events) -> Status {
         let kept = if features.contains(Features::TOKEN) { classes } else { Classes::empty() };
         let withdrawn = self.armed.difference(kept);

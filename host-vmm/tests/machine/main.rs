@@ -6,7 +6,7 @@
 pub mod oracle;
 
 use oracle::{
-    action::{Action, Input, Name, Report},
+    action::{Action, Input, Report, TokenChoice},
     expected::Oracle,
     machine::{DEVICES, OFFERS, indexes},
     subject::Subject,
@@ -42,12 +42,12 @@ fn place() -> impl Strategy<Value = u8> {
     0..indexes().len() as u8
 }
 
-fn name() -> impl Strategy<Value = Name> {
+fn name() -> impl Strategy<Value = TokenChoice> {
     prop_oneof![
-        6 => (0_u8..5).prop_map(Name::Open),
-        2 => Just(Name::None),
-        1 => (0_u8..8).prop_map(Name::Past),
-        1 => Just(Name::Never),
+        6 => (0_u8..5).prop_map(TokenChoice::Open),
+        2 => Just(TokenChoice::None),
+        1 => (0_u8..8).prop_map(TokenChoice::Past),
+        1 => Just(TokenChoice::Never),
     ]
 }
 
@@ -154,7 +154,7 @@ impl StateMachineTest for Test {
     }
 }
 
-/// Under miri a few histories are what there is time for.
+/// Number of histories: few under Miri, which is slow.
 const CASES: u32 = if cfg!(miri) { 2 } else { 400 };
 
 prop_state_machine! {

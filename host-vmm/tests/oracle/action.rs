@@ -66,15 +66,15 @@ pub enum Input {
 pub enum Report {
     Arm { classes: u16, features: u8 },
     Disarm,
-    Started(Name),
-    Refused(Name, u8, u8),
-    Done(Name),
+    Started(TokenChoice),
+    Refused(TokenChoice, u8, u8),
+    Done(TokenChoice),
 }
 
 /// Choice of the token of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
-pub enum Name {
+pub enum TokenChoice {
     /// No token.
     None,
     /// Token of an open request.

@@ -3,7 +3,7 @@
 //! Answer that the reference VMM of `spec/model` gives to an action.
 
 use super::{
-    action::{Action, Name, Report},
+    action::{Action, Report, TokenChoice},
     machine::{DEVICES, OFFERS, VACANT, config, index, plan},
 };
 use papr_unplug::wire::{
@@ -205,15 +205,15 @@ impl Oracle {
         self.expect(effects);
     }
 
-    fn named(&self, name: Name) -> Token {
+    fn named(&self, name: TokenChoice) -> Token {
         let requests = &self.reference.requests;
         let given = |id: RequestId| self.given.get(&id).copied().unwrap_or(NEVER);
         match name {
-            Name::None => Token::NONE,
-            Name::Never => NEVER,
-            Name::Open(place) if requests.is_empty() => given(u64::from(place)),
-            Name::Open(place) => given(requests[usize::from(place) % requests.len()].id),
-            Name::Past(ago) => given(self.reference.last.saturating_sub(u64::from(ago))),
+            TokenChoice::None => Token::NONE,
+            TokenChoice::Never => NEVER,
+            TokenChoice::Open(place) if requests.is_empty() => given(u64::from(place)),
+            TokenChoice::Open(place) => given(requests[usize::from(place) % requests.len()].id),
+            TokenChoice::Past(ago) => given(self.reference.last.saturating_sub(u64::from(ago))),
         }
     }
 }

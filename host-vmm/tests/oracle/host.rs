@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! VMM that is the crate and nothing else, plugged into the model.
+//! VMM of the model that consists of the crate alone.
 
-use super::subject::span;
+use super::machine::span;
 use papr_unplug::{
     Config, Tracker,
     event::{self, Cause, End, Evidence, RequestId, Requested},
@@ -180,7 +180,7 @@ impl Vmm for Host {
     }
 }
 
-/// Two are equal if all that a later answer depends on is.
+/// Two VMMs are equal if they answer every later call alike.
 impl PartialEq for Host {
     fn eq(&self, other: &Self) -> bool {
         (self.tracker.save(), &self.known, self.asked) == (other.tracker.save(), &other.known, other.asked)

@@ -2,11 +2,14 @@
 
 //! Machine under test, with devices of every resource, of one and of several connectors.
 
-use papr_unplug::wire::{
-    drc::DrcIndex,
-    hotplug::Resource,
-    offer::{Classes, Features, Offer},
-    rtas::Indicator,
+use papr_unplug::{
+    Span,
+    wire::{
+        drc::DrcIndex,
+        hotplug::Resource,
+        offer::{Classes, Features, Offer},
+        rtas::Indicator,
+    },
 };
 use papr_unplug_model::{machine::Device, reference::Config};
 
@@ -64,4 +67,9 @@ pub fn plan(place: u8) -> Device {
 pub fn index(place: u8) -> DrcIndex {
     let all = indexes();
     DrcIndex(all[usize::from(place) % all.len()])
+}
+
+/// Returns the connectors of a device.
+pub fn span(device: Device) -> Span {
+    Span::new(device.first, device.count).expect("a device has connectors")
 }

@@ -6,7 +6,7 @@ use papr_unplug_model::reference::Reference;
 
 /// Returns the stream that a VMM in this state saves if it keeps no outcomes.
 pub fn stream(reference: &Reference) -> Vec<u8> {
-    let mut bytes = Bytes(b"PUES".to_vec());
+    let mut bytes = StreamWriter(b"PUES".to_vec());
     let terms = reference.offered.map(|offer| [offer.indicator, offer.classes, offer.features].map(|cell| cell.get()));
     let mut plugged = reference.plugged.clone();
     plugged.sort_by_key(|plugged| plugged.device.first);
@@ -49,9 +49,9 @@ pub fn stream(reference: &Reference) -> Vec<u8> {
     bytes.0
 }
 
-struct Bytes(Vec<u8>);
+struct StreamWriter(Vec<u8>);
 
-impl Bytes {
+impl StreamWriter {
     fn u16(&mut self, number: u16) {
         self.0.extend(number.to_be_bytes());
     }

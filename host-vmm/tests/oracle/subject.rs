@@ -6,11 +6,11 @@ use super::{
     action::{Action, Input},
     expected::{Expected, Oracle},
     host::{self, offer},
-    machine::{BOUND, BOUND_OF_DEVICE, DEVICES, VACANT, index, plan},
+    machine::{BOUND, BOUND_OF_DEVICE, DEVICES, VACANT, index, plan, span},
     stream::stream,
 };
 use papr_unplug::{
-    Config, Span, Tracker,
+    Config, Tracker,
     event::{self, Outcome, RequestId, Requested},
     foreign::Foreign,
     wire::{
@@ -297,9 +297,4 @@ pub fn plugged(reference: &Reference) -> Vec<Device> {
 /// Returns the first connector of the device that a number chooses.
 fn first(device: u8) -> DrcIndex {
     plan(device).first
-}
-
-/// Returns the connectors of a device.
-pub fn span(device: Device) -> Span {
-    Span::new(device.first, device.count).expect("a device has connectors")
 }

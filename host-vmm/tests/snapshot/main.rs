@@ -6,9 +6,9 @@
 pub mod oracle;
 
 use oracle::{
-    machine::{DEVICES, OFFERS, config},
+    machine::{DEVICES, OFFERS, config, span},
     stream::stream,
-    subject::{self, span},
+    subject,
 };
 use papr_unplug::{
     Config, Span, Tracker,

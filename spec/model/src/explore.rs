@@ -34,7 +34,7 @@ pub enum Until {
 }
 
 /// A step to a new world.
-struct Step {
+struct Edge {
     from: u32,
     by: Action,
 }
@@ -46,7 +46,7 @@ struct Step {
 pub fn explore<V: Vmm>(start: World<V>, depth: usize, until: Until) -> Findings {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let mut seen = HashSet::<u64, BuildHasherDefault<Identity>>::default();
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<Edge> = Vec::new();
     let mut findings = Findings { states: 1, ..Findings::default() };
     seen.insert(hasher.hash_one(&start));
     let mut frontier = vec![(u32::MAX, start)];
@@ -69,7 +69,7 @@ pub fn explore<V: Vmm>(start: World<V>, depth: usize, until: Until) -> Findings 
                     continue;
                 }
                 findings.states += 1;
-                steps.push(Step { from: *from, by });
+                steps.push(Edge { from: *from, by });
                 next.push((steps.len() as u32 - 1, after));
             }
         }
@@ -80,7 +80,7 @@ pub fn explore<V: Vmm>(start: World<V>, depth: usize, until: Until) -> Findings 
     findings
 }
 
-fn path(steps: &[Step], mut from: u32, last: Action) -> Vec<Action> {
+fn path(steps: &[Edge], mut from: u32, last: Action) -> Vec<Action> {
     let mut path = vec![last];
     while let Some(step) = steps.get(from as usize) {
         path.push(step.by);

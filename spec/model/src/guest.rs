@@ -33,11 +33,11 @@ pub struct Guest {
     /// The connectors that were isolated and not configured since.
     pub isolated: PerConnector,
     /// Hot plug events that the platform has for the guest.
-    pub events: Vec<Entry>,
+    pub events: Vec<Delivered>,
     /// The DLPAR work queue, in order.
-    pub queue: Vec<Entry>,
+    pub queue: Vec<Delivered>,
     /// The removal that the worker attempts now.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Removal>,
     /// The last report about a request that was taken, in case it is sent again.
     pub last: Option<(Report, DrcIndex)>,
 }
@@ -55,7 +55,7 @@ pub enum Module {
 
 /// A request on its way through the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Entry {
+pub struct Delivered {
     /// The request, which the guest does not know.
     pub request: RequestId,
     /// The device.
@@ -70,9 +70,9 @@ pub struct Entry {
 
 /// A removal that is being attempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Attempt {
+pub struct Removal {
     /// The request; `None` for a removal that the guest's administrator began.
-    pub entry: Option<Entry>,
+    pub entry: Option<Delivered>,
     /// The device.
     pub device: Device,
     /// The course that the removal takes.
@@ -102,7 +102,7 @@ pub enum Plan {
 
 /// A firmware call that a removal makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
+pub enum FirmwareCall {
     /// set-indicator isolation-state, ISOLATE.
     Isolate(DrcIndex),
     /// set-indicator isolation-state, UNISOLATE.
@@ -164,8 +164,8 @@ impl Plan {
     }
 
     /// Returns the calls that the kernel makes, in order.
-    pub fn calls(self, device: Device) -> &'static [Call] {
-        use Call::{Configure, Isolate, SetUnusable, Unisolate};
+    pub fn calls(self, device: Device) -> &'static [FirmwareCall] {
+        use FirmwareCall::{Configure, Isolate, SetUnusable, Unisolate};
         match (self, device) {
             (Self::Release, CPU) => &[Isolate(CPU0), SetUnusable(CPU0)],
             (Self::Release, DIMM) => &[Isolate(LMB0), SetUnusable(LMB0), Isolate(LMB1), SetUnusable(LMB1)],
@@ -178,7 +178,7 @@ impl Plan {
     }
 }
 
-impl Call {
+impl FirmwareCall {
     /// Returns the connector that it is about.
     pub fn connector(self) -> DrcIndex {
         match self {

@@ -8,7 +8,7 @@
 //! shortest one.
 //!
 //! Two VMMs come with the model: [`mod@reference`] does what `spec/vmm-conformance.md` asks, and [`stock`] follows the
-//! rules of QEMU as it is; the checks can fail, because they find the known defects of the latter. Any other
+//! rules of stock QEMU; the checks can fail, because they find the known defects of the latter. Any other
 //! implementation plugs in through [`vmm::Vmm`], as the host crate does in its tests; [`conversation`] runs the vectors
 //! against it. [`mutant`] breaks one rule at a time.
 

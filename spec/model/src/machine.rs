@@ -88,9 +88,9 @@ impl fmt::Display for Device {
 }
 
 /// Writes a connector for people.
-pub struct Name(pub DrcIndex);
+pub struct ConnectorName(pub DrcIndex);
 
-impl fmt::Display for Name {
+impl fmt::Display for ConnectorName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             CPU0 => f.write_str("the CPU core"),

@@ -41,7 +41,7 @@ pub enum Mutant {
     KeepRequestsOverReset,
     /// VMM: a guest stays armed over a reset.
     StayArmedOverReset,
-    /// VMM: while a class is armed, no hint is an outcome, not even for a request that nobody has promised to answer.
+    /// VMM: while a class is armed, no hint is an outcome, not even for a request that is not promised.
     SwallowHint,
     /// VMM: the token of a request that has ended is taken for one that is unknown.
     ChargeStaleToken,
@@ -128,7 +128,7 @@ pub const ALL: &[(Mutant, &str)] = &[
     (Mutant::ForgetOnMigration, "vmm: forgets open requests on migration"),
     (Mutant::KeepRequestsOverReset, "vmm: keeps requests open over a reset"),
     (Mutant::StayArmedOverReset, "vmm: keeps the guest armed over a reset"),
-    (Mutant::SwallowHint, "vmm: keeps the hint of an armed guest for a request that nobody has promised to answer"),
+    (Mutant::SwallowHint, "vmm: keeps the hint of an armed guest for a request that is not promised"),
     (Mutant::ChargeStaleToken, "vmm: charges the token of an ended request to another one"),
     (Mutant::KeepPromiseWithoutToken, "vmm: keeps promises when the guest arms without tokens"),
     (Mutant::RejectIsolateOfKept, "vmm: takes no LMB of a DIMM that is to stay"),
@@ -140,7 +140,7 @@ pub const ALL: &[(Mutant, &str)] = &[
     (Mutant::SilentWithKernel, "guest: reports only what its kernel signals too"),
     (Mutant::UnloadArmed, "guest: unloads without DISARM"),
     (Mutant::LoadWithoutDisarm, "guest: loads without withdrawing an earlier kernel's promise"),
-    (Mutant::ReportGuestInitiated, "guest: reports removals that nobody outside asked for"),
+    (Mutant::ReportGuestInitiated, "guest: reports removals that its administrator began"),
     (Mutant::NewestToken, "guest: answers with the newest token instead of the request's"),
     (Mutant::IgnoreNotArmed, "guest: does not arm again when told that it is not armed"),
     (Mutant::IgnoreNoSuchIndicator, "guest: does not fall back to level 0 when the indicator is gone"),

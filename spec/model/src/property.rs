@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Properties of the world: what must never be seen.
+//! Properties of the world, which no sequence of actions may violate.
 
 use crate::{
     guest::Module,
     machine::{DEVICES, Device, slot},
     violation::{Property, Violation},
     vmm::{Event, Input, Outcome, RequestId, Source, Vmm},
-    world::{Case, Truth, World, place},
+    world::{Knowledge, Truth, World, place},
 };
 use papr_unplug_wire::wire::{
     drc::DrcIndex,
@@ -68,7 +68,7 @@ pub const ALL: &[(Property, &str, &[&str])] = &[
         "a promise is shown only where one was made",
         &["PUE-V-016", "PUE-V-026", "PUE-V-071", "PUE-G-010", "PUE-G-016", "PUE-G-018", "PUE-G-060"],
     ),
-    (Property::NoStale, "nobody is asked for what nobody wants", &["PUE-V-074", "PUE-V-075"]),
+    (Property::NoStale, "the guest is asked only for devices whose removal is wanted", &["PUE-V-074", "PUE-V-075"]),
 ];
 
 /// Violations that the exploration of the stock rules must find.
@@ -90,8 +90,8 @@ pub const STOCK_DEFECTS: &[(&str, Violation)] = &[
         Violation::new(Property::NoAbort, "spapr_memory_unplug_rollback: assertion failed: (ds)"),
     ),
     (
-        "silent first LMB: the guest refuses and nobody is told",
-        Violation::new(Property::NoSilence, "the guest has refused and nobody is told"),
+        "silent first LMB: the guest refuses and no outcome is told",
+        Violation::new(Property::NoSilence, "the guest has refused and no outcome is told"),
     ),
     (
         "misattributed refusal: charged to a request that was not refused",
@@ -169,7 +169,7 @@ impl<V: Vmm> World<V> {
         let promise = |id: RequestId| self.cases.get(place(id)).is_some_and(|case| case.promised);
         let excused = self.guest.promise_orphaned;
         if !excused && self.vmm.open().iter().any(|open| open.promised && !promise(open.request)) {
-            return Err(Violation::new(Property::TruePromise, "an answer is promised that nobody will give"));
+            return Err(Violation::new(Property::TruePromise, "an answer is promised that will not come"));
         }
         Ok(())
     }
@@ -189,12 +189,12 @@ impl<V: Vmm> World<V> {
         Ok(())
     }
 
-    fn check_answered(&self, id: usize, case: &Case) -> Result<(), Violation> {
+    fn check_answered(&self, id: usize, case: &Knowledge) -> Result<(), Violation> {
         let silence = |how| Err(Violation::new(Property::NoSilence, how));
         if case.promised {
             return silence("a promised answer never comes");
         }
-        let answered = |other: &Case| {
+        let answered = |other: &Knowledge| {
             let by_token = |outcome| matches!(outcome, Outcome::Refused { source: Source::Token, .. });
             other.device == case.device && other.outcome.is_some_and(by_token)
         };
@@ -204,14 +204,14 @@ impl<V: Vmm> World<V> {
         let refused = matches!(case.truth, Truth::Refused(_));
         // A VMM that names no requests is measured by every promise, although it made none.
         if !V::NAMES_REQUESTS && refused {
-            return silence("the guest has refused and nobody is told");
+            return silence("the guest has refused and no outcome is told");
         }
         let alone = self.cases.iter().filter(|other| other.device == case.device).count() == 1;
         if alone && case.hinted && !self.guest.promise_orphaned {
-            return silence("a hint about a request that nobody has promised to answer is swallowed");
+            return silence("a hint about a request that is not promised is swallowed");
         }
         if alone && refused && case.observed && self.guest.module != Module::Absent {
-            return silence("the module saw a refusal and nobody is told");
+            return silence("the module saw a refusal and no outcome is told");
         }
         Ok(())
     }
@@ -233,7 +233,7 @@ impl<V: Vmm> World<V> {
         if let Some(site) = effects.abort {
             return Err(Violation::new(Property::NoAbort, site));
         }
-        let decided = |case: &Case| case.device != device || case.outcome.is_some() || case.truth != Truth::Open;
+        let decided = |case: &Knowledge| case.device != device || case.outcome.is_some() || case.truth != Truth::Open;
         if matches!(effects.asked, Some(Err(_))) && self.cases.iter().all(decided) {
             return Err(Violation::new(Property::NoWedge, "a retry is turned away"));
         }
@@ -257,7 +257,7 @@ impl<V: Vmm> World<V> {
     }
 }
 
-fn check_refusal(case: &Case, connector: DrcIndex, source: Source, unnamed: bool) -> Result<(), Violation> {
+fn check_refusal(case: &Knowledge, connector: DrcIndex, source: Source, unnamed: bool) -> Result<(), Violation> {
     let wrong = |how| Err(Violation::new(Property::Attribution, how));
     let refused = matches!(case.truth, Truth::Refused(_) | Truth::Dropped);
     if unnamed && !refused {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Reference VMM: what `spec/vmm-conformance.md` says, clause by clause, and nothing to be fast.
+//! Reference VMM: `spec/vmm-conformance.md`, clause by clause, without regard to speed.
 //!
 //! The machine may have any devices. [`Config`] says what it offers and how many requests it takes, [`Mutants`] which
 //! rules it breaks. Each call notes the clauses that decided something, in [`Reference::clauses`].
@@ -89,7 +89,7 @@ pub struct Plugged {
 pub struct Request {
     /// The identity.
     pub id: RequestId,
-    /// The device that is to be removed.
+    /// The device to remove.
     pub device: Device,
     /// The token; [`Token::NONE`] for none.
     pub token: Token,

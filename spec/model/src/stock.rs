@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Stock VMM: the rules of QEMU as it is (`hw/ppc/spapr_drc.c` and `hw/ppc/spapr.c`, 10.0 to 11.1).
+//! Stock VMM: the rules of QEMU without patches (`hw/ppc/spapr_drc.c` and `hw/ppc/spapr.c`, 10.0 to 11.1).
 
 use crate::{
     machine::{CONNECTORS, CPU, DIMM, Device, LMB0, LMB1, slot},

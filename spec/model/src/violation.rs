@@ -25,7 +25,7 @@ pub enum Property {
     NoAbort,
     /// The VMM shows a promise only where the guest made one, and the guest makes one only where it can keep it.
     TruePromise,
-    /// The guest is not asked for what nobody wants any more.
+    /// The guest is asked only for devices whose removal is wanted.
     NoStale,
 }
 

@@ -2,7 +2,7 @@
 
 //! Interface of a VMM: inputs and effects. An implementation plugs into the model by it.
 
-use crate::machine::{Device, Name, UNPLUG_STATUS};
+use crate::machine::{ConnectorName, Device, UNPLUG_STATUS};
 use papr_unplug_wire::wire::{
     drc::DrcIndex,
     reason::Reason,
@@ -83,7 +83,7 @@ pub enum Event {
     Hotplug(RequestId, Device, Token),
     /// To the user: a request has ended. `None` if the VMM does not say which.
     Outcome(Option<RequestId>, Device, Outcome),
-    /// To the user: the device is gone, and so many requests ended with it.
+    /// To the user: the device is gone, and with it ended this number of requests.
     Deleted(Device, Taker, u32),
 }
 
@@ -142,7 +142,7 @@ pub enum Taker {
 pub struct Open {
     /// The identity.
     pub request: RequestId,
-    /// The device that is to be removed.
+    /// The device to remove.
     pub device: Device,
     /// True if the guest has promised to answer.
     pub promised: bool,
@@ -170,15 +170,19 @@ impl fmt::Display for Input {
             Self::Withhold(device) => write!(f, "device_del {device}, withheld"),
             Self::Together([one, other]) => write!(f, "device_del {other}, with {one}"),
             Self::Withdraw(request) => write!(f, "withdraw request {request}"),
-            Self::SetIndicator(Indicator::ISOLATION_STATE, index, 0) => write!(f, "isolate {}", Name(index)),
-            Self::SetIndicator(Indicator::ISOLATION_STATE, index, 1) => write!(f, "unisolate {}", Name(index)),
-            Self::SetIndicator(Indicator::ALLOCATION_STATE, index, 0) => write!(f, "set unusable {}", Name(index)),
-            Self::SetIndicator(UNPLUG_STATUS, DrcIndex(0), word) => write!(f, "report {}", Word(word)),
-            Self::SetIndicator(UNPLUG_STATUS, index, word) => write!(f, "report {} on {}", Word(word), Name(index)),
-            Self::SetIndicator(indicator, index, value) => {
-                write!(f, "set-indicator {} {} {value}", indicator.0, Name(index))
+            Self::SetIndicator(Indicator::ISOLATION_STATE, index, 0) => write!(f, "isolate {}", ConnectorName(index)),
+            Self::SetIndicator(Indicator::ISOLATION_STATE, index, 1) => write!(f, "unisolate {}", ConnectorName(index)),
+            Self::SetIndicator(Indicator::ALLOCATION_STATE, index, 0) => {
+                write!(f, "set unusable {}", ConnectorName(index))
             }
-            Self::Configure(index) => write!(f, "configure-connector {}", Name(index)),
+            Self::SetIndicator(UNPLUG_STATUS, DrcIndex(0), word) => write!(f, "report {}", Word(word)),
+            Self::SetIndicator(UNPLUG_STATUS, index, word) => {
+                write!(f, "report {} on {}", Word(word), ConnectorName(index))
+            }
+            Self::SetIndicator(indicator, index, value) => {
+                write!(f, "set-indicator {} {} {value}", indicator.0, ConnectorName(index))
+            }
+            Self::Configure(index) => write!(f, "configure-connector {}", ConnectorName(index)),
             Self::Reset => f.write_str("reset"),
             Self::Cas => f.write_str("CAS"),
             Self::Migrate => f.write_str("save and restore"),
@@ -210,11 +214,11 @@ impl fmt::Display for Outcome {
             Self::Withdrawn => f.write_str("withdrawn"),
             Self::Load => f.write_str("closed by load"),
             Self::Refused { connector, source: Source::Inferred, .. } => {
-                write!(f, "refused by {} (inferred)", Name(connector))
+                write!(f, "refused by {} (inferred)", ConnectorName(connector))
             }
             Self::Refused { connector, reason, source, .. } => {
                 let by = if source == Source::Token { "token" } else { "order" };
-                write!(f, "refused by {}, {reason} (reported, by {by})", Name(connector))
+                write!(f, "refused by {}, {reason} (reported, by {by})", ConnectorName(connector))
             }
         }
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! World: a user, a VMM and a guest, and everything that can happen to them.
+//! World of the model: a user, a VMM and a guest, and the actions on them.
 
 use crate::{
     action::{Action, Budget},
-    guest::{Attempt, Call, Entry, Guest, Module, Plan, arm, refused, sent},
+    guest::{Delivered, FirmwareCall, Guest, Module, Plan, Removal, arm, refused, sent},
     machine::{CONNECTORS, DEVICES, Device, slot},
     mutant::Mutant,
     violation::{Property, Violation},
@@ -26,7 +26,7 @@ pub struct World<V> {
     /// The guest.
     pub guest: Guest,
     /// The requests, the oldest first.
-    pub cases: Vec<Case>,
+    pub cases: Vec<Knowledge>,
     /// The actions that may still happen.
     pub left: Budget,
     /// True if the guest has armed with tokens.
@@ -38,7 +38,7 @@ pub struct World<V> {
 
 /// The knowledge of an observer about one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Case {
+pub struct Knowledge {
     /// The device.
     pub device: Device,
     /// True if the guest has promised to answer, and the promise stands.
@@ -264,14 +264,21 @@ impl<V: Vmm> World<V> {
 
     fn ask(&mut self, device: Device, said: &mut Vec<String>) -> Result<(), Violation> {
         let before = self.cases.len();
-        // A guest that hangs has promised all the same: nobody outside can know.
+        // A guest that hangs has promised all the same: no observer outside can know.
         let promised = self.armed && self.vmm.offers();
-        self.cases.push(Case { device, promised, observed: false, hinted: false, truth: Truth::Open, outcome: None });
+        self.cases.push(Knowledge {
+            device,
+            promised,
+            observed: false,
+            hinted: false,
+            truth: Truth::Open,
+            outcome: None,
+        });
         let effects = self.vmm(Input::DeviceDel(device), said)?;
         match effects.asked {
             Some(Ok(id)) if place(id) == before => Ok(()),
             Some(Err(_)) => {
-                // Told at once; the user knows where they stand. Whether it was right is asked of idle guests.
+                // The user is told at once. Properties of idle guests check that the answer was right.
                 self.cases.pop();
                 self.left.requests += 1;
                 Ok(())
@@ -280,9 +287,9 @@ impl<V: Vmm> World<V> {
         }
     }
 
-    fn begin(&mut self, entry: Option<Entry>, device: Device, plan: Plan) {
+    fn begin(&mut self, entry: Option<Delivered>, device: Device, plan: Plan) {
         let observed = self.sees();
-        self.guest.attempt = Some(Attempt { entry, device, plan, made: 0, observed, signalled: false });
+        self.guest.attempt = Some(Removal { entry, device, plan, made: 0, observed, signalled: false });
     }
 
     fn call(&mut self, said: &mut Vec<String>) -> Result<(), Violation> {
@@ -293,35 +300,35 @@ impl<V: Vmm> World<V> {
         attempt.made += 1;
         // Linux asks dr-entity-sense before it unisolates, and leaves alone what it does not hold.
         let makes = match call {
-            Call::Unisolate(_) => self.vmm.usable(connector),
+            FirmwareCall::Unisolate(_) => self.vmm.usable(connector),
             _ => self.guest.held[slot(connector)],
         };
-        attempt.signalled |= makes && matches!(call, Call::Unisolate(_) | Call::Configure(_));
+        attempt.signalled |= makes && matches!(call, FirmwareCall::Unisolate(_) | FirmwareCall::Configure(_));
         self.guest.attempt = Some(attempt);
         if !makes {
             return Ok(());
         }
-        if let (Call::Unisolate(_) | Call::Configure(_), Some(entry)) = (call, attempt.entry) {
+        if let (FirmwareCall::Unisolate(_) | FirmwareCall::Configure(_), Some(entry)) = (call, attempt.entry) {
             let case = &mut self.cases[place(entry.request)];
             let is_hint = !self.guest.isolated[slot(connector)];
             case.hinted |= is_hint && !case.promised && case.outcome.is_none();
         }
         match call {
-            Call::Isolate(_) => {
+            FirmwareCall::Isolate(_) => {
                 let isolate = Input::SetIndicator(Indicator::ISOLATION_STATE, index, IsolationState::ISOLATE.0);
                 let effects = self.vmm(isolate, said)?;
                 self.guest.isolated[slot(connector)] |= effects.status == Some(Status::SUCCESS);
-                // Linux has let the memory go and does not look at what the platform says.
+                // Linux has put the memory offline, and ignores the status of this call.
                 self.guest.held[slot(connector)] &= effects.status == Some(Status::SUCCESS);
             }
-            Call::SetUnusable(_) => {
+            FirmwareCall::SetUnusable(_) => {
                 self.guest.held[slot(connector)] = false;
                 self.vmm(Input::SetIndicator(Indicator::ALLOCATION_STATE, index, 0), said)?;
             }
-            Call::Unisolate(_) => {
+            FirmwareCall::Unisolate(_) => {
                 self.vmm(Input::SetIndicator(Indicator::ISOLATION_STATE, index, IsolationState::UNISOLATE.0), said)?;
             }
-            Call::Configure(_) => {
+            FirmwareCall::Configure(_) => {
                 self.guest.isolated[slot(connector)] = false;
                 self.vmm(Input::Configure(index), said)?;
             }
@@ -334,7 +341,7 @@ impl<V: Vmm> World<V> {
         let entry = match attempt.entry {
             Some(entry) => entry,
             None if self.mutant == Mutant::ReportGuestInitiated => {
-                Entry { request: 1, device: attempt.device, token: Token(1), seen: true, dropped: false }
+                Delivered { request: 1, device: attempt.device, token: Token(1), seen: true, dropped: false }
             }
             None => return Ok(()),
         };
@@ -356,7 +363,7 @@ impl<V: Vmm> World<V> {
         }
     }
 
-    /// PUE-G-030 to PUE-G-034, PUE-G-050: reports a refusal, or signals it where nobody takes reports.
+    /// PUE-G-030 to PUE-G-034, PUE-G-050: reports a refusal, or signals it where the VMM takes no reports.
     fn refuse(
         &mut self,
         token: Token,
@@ -406,9 +413,10 @@ impl<V: Vmm> World<V> {
     /// PUE-V-074, PUE-V-075: what the guest takes from the queue is about a request that is open.
     fn check_taken(&self, request: RequestId) -> Result<(), Violation> {
         match self.cases.get(place(request)) {
-            Some(case) if case.outcome.is_some() && V::NAMES_REQUESTS => {
-                Err(Violation::new(Property::NoStale, "the guest is asked for what nobody wants any more"))
-            }
+            Some(case) if case.outcome.is_some() && V::NAMES_REQUESTS => Err(Violation::new(
+                Property::NoStale,
+                "the guest is asked for a device whose removal is not wanted any more",
+            )),
             _ => Ok(()),
         }
     }
@@ -472,7 +480,7 @@ impl<V: Vmm> World<V> {
         }
     }
 
-    fn observe(&mut self, entry: Entry) {
+    fn observe(&mut self, entry: Delivered) {
         self.cases[place(entry.request)].observed = true;
     }
 
@@ -489,7 +497,7 @@ impl<V: Vmm> World<V> {
             said.push(event.to_string());
             match *event {
                 Event::Hotplug(request, device, token) => {
-                    self.guest.events.push(Entry { request, device, token, seen: false, dropped: false });
+                    self.guest.events.push(Delivered { request, device, token, seen: false, dropped: false });
                 }
                 Event::Outcome(request, device, outcome) => {
                     self.tell(request, device, outcome)?;

@@ -7,7 +7,7 @@ mod guest;
 
 use guest::{Guest, Platform, Request};
 
-/// A platform that answers as it is told, and remembers what it was asked.
+/// A platform that gives the answers of the test, and remembers the calls.
 #[derive(Default)]
 struct Script {
     statuses: Vec<i32>,

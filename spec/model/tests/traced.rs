@@ -20,7 +20,7 @@ const LENGTH: usize = "PUE-G-000".len();
 
 /// The requirements, in the order of their documents.
 #[derive(Debug, Deserialize)]
-struct Clauses {
+struct ClauseFile {
     clause: Vec<Clause>,
 }
 
@@ -45,7 +45,7 @@ fn every_requirement_is_cited_by_a_test_or_says_why_not() {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let spec = checkout.join("spec");
     let read = |name: &str| fs::read_to_string(spec.join(name)).unwrap();
-    let clauses: Clauses = toml::from_str(&read("clauses.toml")).unwrap();
+    let clauses: ClauseFile = toml::from_str(&read("clauses.toml")).unwrap();
     let sentences = sentences(&(read("guest-conformance.md") + &read("vmm-conformance.md")));
     let citations = citations(checkout);
     let table = checkout.join("target/clauses.md");
@@ -53,6 +53,27 @@ fn every_requirement_is_cited_by_a_test_or_says_why_not() {
     fs::write(&table, self::table(&clauses, &sentences, &citations)).unwrap();
     let problems = problems(&clauses, &sentences, &citations);
     assert!(problems.is_empty(), "the requirements are not traced, see {}:\n{}", table.display(), problems.join("\n"));
+}
+
+#[test]
+fn every_test_of_conformance_cites_a_clause() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("tests/tests/conformance");
+    let mut without = Vec::new();
+    for file in WalkDir::new(tests).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file()) {
+        let mut cites = false;
+        for line in fs::read_to_string(file.path()).unwrap().lines().map(str::trim_start) {
+            match line {
+                comment if comment.starts_with("///") => cites |= comment.contains(PREFIX),
+                attribute if attribute.starts_with("#[") => {
+                    if attribute == "#[test]" && !cites {
+                        without.push(file.path().display().to_string());
+                    }
+                }
+                _ => cites = false,
+            }
+        }
+    }
+    assert!(without.is_empty(), "tests that cite no clause belong to tests/tests/module or harness: {without:?}");
 }
 
 /// Returns the name of each clause in the documents, with its paragraph in one line.
@@ -69,7 +90,7 @@ fn sentences(documents: &str) -> Vec<(String, String)> {
     found
 }
 
-fn problems(clauses: &Clauses, sentences: &[(String, String)], citations: &Citations) -> Vec<String> {
+fn problems(clauses: &ClauseFile, sentences: &[(String, String)], citations: &Citations) -> Vec<String> {
     let mut problems = Vec::new();
     let listed = clauses.clause.iter().map(|clause| clause.id.as_str());
     if !listed.eq(sentences.iter().map(|(id, _)| id.as_str())) {
@@ -93,7 +114,7 @@ fn problems(clauses: &Clauses, sentences: &[(String, String)], citations: &Citat
     problems
 }
 
-fn table(clauses: &Clauses, sentences: &[(String, String)], citations: &Citations) -> String {
+fn table(clauses: &ClauseFile, sentences: &[(String, String)], citations: &Citations) -> String {
     let mut text = "# Requirements and their evidence\n\n| clause | says | evidence |\n|---|---|---|\n".to_owned();
     let (mut shown, mut pending) = (0, 0);
     for (clause, (_, sentence)) in clauses.clause.iter().zip(sentences) {
@@ -171,7 +192,7 @@ fn cites(ids: &[&str]) -> Citations {
 fn found(clauses: Vec<Clause>, citations: &Citations) -> Vec<String> {
     let sentences: Vec<_> =
         clauses.iter().map(|clause| (clause.id.clone(), "A guest MUST answer.".to_owned())).collect();
-    problems(&Clauses { clause: clauses }, &sentences, citations)
+    problems(&ClauseFile { clause: clauses }, &sentences, citations)
 }
 
 #[test]
@@ -201,7 +222,7 @@ fn citation_of_no_clause_is_a_problem_that_names_the_place() {
 #[test]
 fn document_that_differs_from_the_list_is_a_problem() {
     let sentences = [("PUE-G-002".to_owned(), "A guest MUST answer.".to_owned())];
-    let clauses = Clauses { clause: vec![clause("PUE-G-001", None)] };
+    let clauses = ClauseFile { clause: vec![clause("PUE-G-001", None)] };
     assert!(problems(&clauses, &sentences, &cites(&["PUE-G-001"]))[0].contains("differ"));
 }
 

@@ -57,7 +57,7 @@ fn marks_have_no_effect_until_the_load_ends() {
     import(&machine, &HALF_RELEASED[1..]);
     assert_eq!(machine.load_end(), 0);
     assert_eq!((states(&machine), machine.open_requests().len()), (vec![4, 1, 2, 4], 1));
-    // It has ended: that it ends again changes nothing.
+    // The load has ended. To end it again changes nothing.
     assert_eq!((machine.load_end(), machine.open_requests().len()), (0, 1));
 }
 
