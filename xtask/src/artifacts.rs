@@ -35,7 +35,7 @@ use crate::{
         artifact::Artifact,
         store::{Recipe, Store},
     },
-    roots::{big_endian::BigEndian, installed::InstalledRoot, root::LIBVIRT_ROOT},
+    roots::{big_endian::BigEndian, installed::InstalledRoot, libvirt::LIBVIRT_ROOT},
     run::machine,
     settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings},
 };

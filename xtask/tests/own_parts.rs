@@ -13,11 +13,11 @@ use tempfile::TempDir;
 
 /// The user's files: a built kernel tree, a `make` that records its arguments and makes a module, an `apt-get` without
 /// a network, and a QEMU.
-struct User {
+struct UserFiles {
     dir: TempDir,
 }
 
-impl User {
+impl UserFiles {
     fn new() -> Self {
         let user = Self { dir: TempDir::new().unwrap() };
         for file in ["tree/vmlinux", "tree/Module.symvers", "tree/include/config/kernel.release", "firmware/slof.bin"] {
@@ -72,7 +72,7 @@ impl User {
 
 #[test]
 fn module_is_built_in_the_users_tree_and_only_busybox_is_fetched() {
-    let user = User::new();
+    let user = UserFiles::new();
     let said =
         user.artifacts(&[("PAPR_UNPLUG_KERNEL_TREE", &user.path("tree")), ("PAPR_UNPLUG_QEMU", &user.path("qemu"))]);
     let made = user.made();
@@ -85,7 +85,7 @@ fn module_is_built_in_the_users_tree_and_only_busybox_is_fetched() {
 
 #[test]
 fn module_is_built_again_when_the_tree_was() {
-    let user = User::new();
+    let user = UserFiles::new();
     let tree = user.path("tree");
     let artifacts = || user.artifacts(&[("PAPR_UNPLUG_KERNEL_TREE", &tree), ("PAPR_UNPLUG_QEMU", &user.path("qemu"))]);
     artifacts();
@@ -98,7 +98,7 @@ fn module_is_built_again_when_the_tree_was() {
 
 #[test]
 fn tree_that_was_not_built_is_said_before_any_work() {
-    let user = User::new();
+    let user = UserFiles::new();
     fs::remove_file(user.path("tree/vmlinux")).unwrap();
     let said = user.artifacts(&[("PAPR_UNPLUG_KERNEL_TREE", &user.path("tree"))]);
     let expected = format!("PAPR_UNPLUG_KERNEL_TREE names {}, which has no vmlinux in it", user.path("tree").display());
@@ -107,7 +107,7 @@ fn tree_that_was_not_built_is_said_before_any_work() {
 
 #[test]
 fn tree_without_rust_takes_the_object_that_such_kernels_link() {
-    let user = User::new();
+    let user = UserFiles::new();
     user.write("tree/.config", "CONFIG_KPROBES=y\n");
     let said =
         user.artifacts(&[("PAPR_UNPLUG_KERNEL_TREE", &user.path("tree")), ("PAPR_UNPLUG_QEMU", &user.path("qemu"))]);
@@ -119,7 +119,7 @@ fn tree_without_rust_takes_the_object_that_such_kernels_link() {
 
 #[test]
 fn qemu_that_is_not_there_is_said_before_any_work() {
-    let user = User::new();
+    let user = UserFiles::new();
     let nowhere = user.path("nowhere");
     let said = user.artifacts(&[("PAPR_UNPLUG_KERNEL_TREE", &user.path("tree")), ("PAPR_UNPLUG_QEMU", &nowhere)]);
     let expected = format!("PAPR_UNPLUG_QEMU names {}, which is no file", nowhere.display());
@@ -128,7 +128,7 @@ fn qemu_that_is_not_there_is_said_before_any_work() {
 
 #[test]
 fn qemu_without_firmware_names_the_variable_for_it() {
-    let user = User::new();
+    let user = UserFiles::new();
     fs::remove_file(user.path("firmware/slof.bin")).unwrap();
     let said = user.artifacts(&[("PAPR_UNPLUG_QEMU", &user.path("qemu"))]);
     assert!(said.contains("knows no directory with slof.bin: set PAPR_UNPLUG_QEMU_DATA to one"), "{said}");

@@ -168,7 +168,7 @@ pub(crate) fn gcc(config: &str) -> Option<u32> {
 }
 
 /// Packages that were fetched.
-struct Packages {
+struct KernelPackages {
     /// The part of the packages' names that stands for the kernel, such as `6.1.0-50`.
     abi: String,
     version: String,
@@ -177,7 +177,7 @@ struct Packages {
 
 impl DebianKernel {
     /// Fetches the newest kernel of which the mirror has all packages.
-    fn fetch(self, settings: &Settings, log: &mut Log, state: &Path, dir: &Path) -> Result<Packages> {
+    fn fetch(self, settings: &Settings, log: &mut Log, state: &Path, dir: &Path) -> Result<KernelPackages> {
         let native = machine::arch()?.debian;
         let sources: Vec<(&str, &str)> =
             self.suites().iter().flat_map(|suite| [(*suite, native), (*suite, ARCH)]).collect();
@@ -201,7 +201,7 @@ impl DebianKernel {
     }
 
     /// Fetches this kernel's packages.
-    fn fetch_one(self, log: &mut Log, apt: &Apt, image: &str, version: &str, dir: &Path) -> Result<Packages> {
+    fn fetch_one(self, log: &mut Log, apt: &Apt, image: &str, version: &str, dir: &Path) -> Result<KernelPackages> {
         let native = machine::arch()?.debian;
         let flavour = self.flavour();
         let image = image.split(':').next().unwrap_or_default();
@@ -231,7 +231,7 @@ impl DebianKernel {
             }
         }
         apt.fetch_only(log, &more, dir)?;
-        Ok(Packages { abi, version: version.to_owned(), debs: debs(dir)? })
+        Ok(KernelPackages { abi, version: version.to_owned(), debs: debs(dir)? })
     }
 }
 

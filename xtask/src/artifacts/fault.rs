@@ -24,9 +24,9 @@ const SOURCES: [&str; 2] = ["Kbuild", "papr_fault.c"];
 
 /// The module for one kernel.
 #[derive(Debug, Clone)]
-pub(crate) struct Fault(GuestKernel);
+pub(crate) struct FaultModule(GuestKernel);
 
-impl Fault {
+impl FaultModule {
     /// Returns `None` for kernels without probes, which the module stands on, and for kernels that are older than what
     /// it is written for. Those with `CONFIG_RUST` are not.
     pub(crate) fn new(kernel: &GuestKernel) -> Option<Self> {
@@ -39,7 +39,7 @@ impl Fault {
     }
 }
 
-impl Recipe for Fault {
+impl Recipe for FaultModule {
     fn kind(&self) -> &'static str {
         self.0.kind(["fault", "debian-fault", "own-fault"])
     }

@@ -5,7 +5,7 @@
 use crate::{
     artifacts::{
         busybox::Busybox,
-        fault::{self, Fault},
+        fault::{self, FaultModule},
         flavour::Flavour,
         guest_kernel::GuestKernel,
         kexec::Kexec,
@@ -71,7 +71,7 @@ impl Recipe for Initramfs {
         parts.extend(self.0.recipe());
         parts.push(Box::new(Module::new(&self.0)));
         parts.extend(Module::standalone(&self.0).map(|module| Box::new(module) as Box<dyn Recipe>));
-        parts.extend(Fault::new(&self.0).map(|fault| Box::new(fault) as Box<dyn Recipe>));
+        parts.extend(FaultModule::new(&self.0).map(|fault| Box::new(fault) as Box<dyn Recipe>));
         parts.extend(self.kexec().map(|kexec| Box::new(kexec) as Box<dyn Recipe>));
         parts
     }
@@ -98,7 +98,7 @@ impl Recipe for Initramfs {
         files.push(program(parts.of(&Busybox).path(Busybox::PROGRAM)));
         files.extend(self.kexec().map(|kexec| program(parts.of(&kexec).path(Kexec::PROGRAM))));
         files.extend([module.clone()].into_iter().chain(self.0.modules(parts)).map(kernel_module));
-        files.extend(Fault::new(&self.0).map(|fault| kernel_module(parts.of(&fault).path(fault::FILE))));
+        files.extend(FaultModule::new(&self.0).map(|fault| kernel_module(parts.of(&fault).path(fault::FILE))));
         if matches!(self.0, GuestKernel::Ours(_)) {
             let other = Module::standalone(&self.0).map(|standalone| parts.of(&standalone).path(module::FILE));
             files.push((format!("{STANDALONE}/{}", module::FILE), 0o644, other.unwrap_or(module)));
@@ -114,13 +114,13 @@ fn init(settings: &Settings) -> PathBuf {
 }
 
 /// A file of the archive: its path there, its mode, and the file with its content.
-type Entry = (String, u32, PathBuf);
+type Member = (String, u32, PathBuf);
 
-fn program(from: PathBuf) -> Entry {
+fn program(from: PathBuf) -> Member {
     (format!("bin/{}", name(&from)), 0o755, from)
 }
 
-fn kernel_module(from: PathBuf) -> Entry {
+fn kernel_module(from: PathBuf) -> Member {
     (format!("lib/modules/{}", name(&from)), 0o644, from)
 }
 
@@ -128,7 +128,7 @@ fn name(path: &Path) -> Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
-fn pack(files: &[Entry], path: &Path) -> Result<()> {
+fn pack(files: &[Member], path: &Path) -> Result<()> {
     let mut archive = Archive::new(BufWriter::new(File::create(path)?));
     for name in DIRECTORIES {
         archive.directory(name)?;

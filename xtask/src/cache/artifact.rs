@@ -2,10 +2,7 @@
 
 //! Artifacts that are in use.
 
-use crate::cache::{
-    manifest::{Manifest, Part},
-    store::Recipe,
-};
+use crate::cache::manifest::{Manifest, Part};
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -45,11 +42,3 @@ impl Artifact {
 /// The artifacts that a recipe has named as its parts.
 #[derive(Debug)]
 pub(crate) struct Parts(pub(super) Vec<Artifact>);
-
-impl Parts {
-    /// Returns the artifact of `recipe`. Panics if the recipe at work does not name it among its parts.
-    pub(crate) fn of(&self, recipe: &dyn Recipe) -> &Artifact {
-        let part = self.0.iter().find(|part| part.manifest.kind == recipe.kind());
-        part.unwrap_or_else(|| panic!("{} is not among the parts", recipe.kind()))
-    }
-}

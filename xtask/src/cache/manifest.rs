@@ -147,7 +147,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Returns a hash of everything that later steps depend on. Modification times are not among that.
+    /// Returns a hash of everything that later steps depend on, which modification times are not.
     pub(crate) fn identity(&self) -> String {
         let mut hash = Sha256::new();
         for part in [

@@ -58,6 +58,14 @@ pub(crate) trait Recipe {
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made>;
 }
 
+impl Parts {
+    /// Returns the artifact of `recipe`. Panics if the recipe at work does not name it among its parts.
+    pub(crate) fn of(&self, recipe: &dyn Recipe) -> &Artifact {
+        let part = self.0.iter().find(|part| part.manifest.kind == recipe.kind());
+        part.unwrap_or_else(|| panic!("{} is not among the parts", recipe.kind()))
+    }
+}
+
 /// The artifacts of one user.
 #[derive(Debug)]
 pub(crate) struct Store {

@@ -25,12 +25,12 @@ const PERCENT: f64 = 95.0;
 
 /// The numbers of lines of one file, or of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Lines {
+struct LineCounts {
     all: u64,
     run: u64,
 }
 
-impl Lines {
+impl LineCounts {
     fn percent(self) -> f64 {
         if self.all == 0 { 100.0 } else { 100.0 * self.run as f64 / self.all as f64 }
     }
@@ -91,21 +91,21 @@ fn executable(message: &str) -> Option<PathBuf> {
 }
 
 /// Reads the lines of each file of the crate from the output of `llvm-cov export`.
-fn files(summary: &Value) -> Vec<(String, Lines)> {
+fn files(summary: &Value) -> Vec<(String, LineCounts)> {
     let lines = |file: &Value| {
         let (_, name) = file["filename"].as_str()?.split_once(SOURCES)?;
         let count = |key: &str| file["summary"]["lines"][key].as_u64();
-        Some((name.to_owned(), Lines { all: count("count")?, run: count("covered")? }))
+        Some((name.to_owned(), LineCounts { all: count("count")?, run: count("covered")? }))
     };
     summary["data"][0]["files"].as_array().into_iter().flatten().filter_map(lines).collect()
 }
 
 /// Prints the lines of each file.
 fn print(summary: &Value) -> Result<()> {
-    let mut all = Lines::default();
+    let mut all = LineCounts::default();
     for (name, lines) in files(summary) {
         println!("{name:<24} {:>5} of {:>5} lines  {:>5.1} %", lines.run, lines.all, lines.percent());
-        all = Lines { all: all.all + lines.all, run: all.run + lines.run };
+        all = LineCounts { all: all.all + lines.all, run: all.run + lines.run };
     }
     println!("{:<24} {:>5} of {:>5} lines  {:>5.1} %", "all", all.run, all.all, all.percent());
     ensure!(all.all > 0, "no line of {SOURCES} was seen");
@@ -123,7 +123,7 @@ mod tests {
         let of = |name: &str| json!({"filename": name, "summary": {"lines": {"count": 10, "covered": 9}}});
         let summary =
             json!({"data": [{"files": [of("/a/host-vmm/src/tracker/ledger.rs"), of("/a/host-vmm/tests/x.rs")]}]});
-        assert_eq!(files(&summary), [("tracker/ledger.rs".to_owned(), Lines { all: 10, run: 9 })]);
+        assert_eq!(files(&summary), [("tracker/ledger.rs".to_owned(), LineCounts { all: 10, run: 9 })]);
         assert!(print(&summary).is_err());
     }
 

@@ -67,7 +67,7 @@ pub(crate) fn run(store: &Store, minutes: u32, targets: &[Target]) -> Result<()>
     // The crate of libFuzzer brings its source, which is C++.
     machine::require_fuzz_tools(&store.progress)?;
     let targets = if targets.is_empty() { Target::value_variants() } else { targets };
-    let work = &Work::at(store)?;
+    let work = &Directories::at(store)?;
     targets.iter().try_for_each(|target| work.build(store, *target))?;
     let mut results = Vec::new();
     for batch in targets.chunks(machine::jobs()) {
@@ -91,13 +91,13 @@ pub(crate) fn run(store: &Store, minutes: u32, targets: &[Target]) -> Result<()>
 
 /// The directories that targets are built in and write to.
 #[derive(Debug)]
-struct Work {
+struct Directories {
     manifest: PathBuf,
     directory: PathBuf,
     machine: String,
 }
 
-impl Work {
+impl Directories {
     fn at(store: &Store) -> Result<Self> {
         let rustc = output_of(Command::new("rustc").arg("-vV"))?;
         let machine = rustc.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;

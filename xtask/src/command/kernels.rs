@@ -28,13 +28,13 @@ use std::{fs, path::Path, process::Command};
 
 /// A kernel that is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Subject<'a> {
+enum TestedKernel<'a> {
     Debian(DebianKernel),
     /// The user's, in this build directory.
     Own(&'a Path),
 }
 
-impl Subject<'_> {
+impl TestedKernel<'_> {
     /// Returns the name in paths and results.
     fn name(self) -> String {
         match self {
@@ -47,13 +47,13 @@ impl Subject<'_> {
 /// Tests the user's kernel, if there is one, and otherwise these of Debian's, or all of them if none is named. The
 /// results of other kernels are kept.
 pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
-    let subjects: Vec<Subject<'_>> = match &store.settings.kernel_tree {
+    let subjects: Vec<TestedKernel<'_>> = match &store.settings.kernel_tree {
         Some(tree) => {
             anyhow::ensure!(only.is_empty(), "{KERNEL_TREE} is set, so none of Debian's kernels is tested");
-            vec![Subject::Own(tree)]
+            vec![TestedKernel::Own(tree)]
         }
-        None if only.is_empty() => DebianKernel::value_variants().iter().copied().map(Subject::Debian).collect(),
-        None => only.iter().copied().map(Subject::Debian).collect(),
+        None if only.is_empty() => DebianKernel::value_variants().iter().copied().map(TestedKernel::Debian).collect(),
+        None => only.iter().copied().map(TestedKernel::Debian).collect(),
     };
     let mut failed = Vec::new();
     for subject in subjects {
@@ -69,15 +69,15 @@ pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
 }
 
 /// Tests one kernel and writes its results. Returns what failed.
-fn try_one(store: &Store, subject: Subject<'_>) -> Result<Vec<&'static str>> {
+fn try_one(store: &Store, subject: TestedKernel<'_>) -> Result<Vec<&'static str>> {
     let (artifacts, version, gcc) = match subject {
-        Subject::Debian(kernel) => {
+        TestedKernel::Debian(kernel) => {
             let artifacts = Artifacts::with(store, &GuestKernel::Debian(kernel))?;
             let made = artifacts.of(&kernel).context("the kernel is not among the artifacts")?;
             let (version, gcc) = (made.fact("version").to_owned(), made.fact("gcc").to_owned());
             (artifacts, version, gcc)
         }
-        Subject::Own(tree) => {
+        TestedKernel::Own(tree) => {
             let read = |name: &str| {
                 fs::read_to_string(tree.join(name)).with_context(|| format!("cannot read {name} in {}", tree.display()))
             };
@@ -103,9 +103,9 @@ fn try_one(store: &Store, subject: Subject<'_>) -> Result<Vec<&'static str>> {
     let suite = Suite::read(&fs::read_to_string(&junit)?).context("nextest's report is not as expected")?;
     let record = Record {
         kernel: match subject {
-            Subject::Debian(kernel) => kernel.name(),
+            TestedKernel::Debian(kernel) => kernel.name(),
             // Results of several releases are kept.
-            Subject::Own(_) => format!("own {}", survey.release),
+            TestedKernel::Own(_) => format!("own {}", survey.release),
         },
         version,
         gcc,

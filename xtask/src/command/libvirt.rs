@@ -6,7 +6,7 @@ use crate::{
     artifacts::{Artifacts, flavour::Flavour},
     cache::store::Store,
     command::test,
-    roots::{libvirt, root::LIBVIRT_ROOT},
+    roots::libvirt::{self, LIBVIRT_ROOT},
 };
 use anyhow::Result;
 

@@ -81,44 +81,22 @@ fn write(store: &Store, artifacts: &Artifacts) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Returns the arguments that select the tests for which the kernel matters. `--run-ignored` adds the tests that only
-/// this kernel can pass.
-fn scope(flavour: Flavour) -> &'static [&'static str] {
-    match flavour {
-        Flavour::Default => &["--workspace"],
-        Flavour::Debug => &[
-            "--package",
-            VM_TESTS,
-            "--test",
-            "conformance",
-            "--test",
-            "module",
-            "--test",
-            "harness",
-            "--test",
-            "reasons",
-            "--test",
-            "debug_kernel",
-            "--run-ignored",
-            "all",
-        ],
-        Flavour::Kasan => &[
-            "--package",
-            VM_TESTS,
-            "--test",
-            "conformance",
-            "--test",
-            "module",
-            "--test",
-            "harness",
-            "--test",
-            "kasan_kernel",
-            "--run-ignored",
-            "all",
-        ],
-        Flavour::Preempt => &["--package", VM_TESTS, "--test", "conformance", "--test", "module"],
-        Flavour::Bare => &["--package", VM_TESTS, "--test", "bare_kernel", "--run-ignored", "all"],
+/// Returns the arguments that select the tests for which the kernel matters.
+fn scope(flavour: Flavour) -> Vec<&'static str> {
+    let binaries: &[&str] = match flavour {
+        Flavour::Default => return vec!["--workspace"],
+        Flavour::Debug => &["conformance", "module", "harness", "reasons", "debug_kernel"],
+        Flavour::Kasan => &["conformance", "module", "harness", "kasan_kernel"],
+        Flavour::Preempt => &["conformance", "module"],
+        Flavour::Bare => &["bare_kernel"],
+    };
+    let mut arguments = vec!["--package", VM_TESTS];
+    arguments.extend(binaries.iter().flat_map(|binary| ["--test", binary]));
+    if flavour != Flavour::Preempt {
+        // Also the tests that only this kernel can pass.
+        arguments.extend(["--run-ignored", "all"]);
     }
+    arguments
 }
 
 /// The tests for kernels that take only one build of the module: all but those that compare builds.

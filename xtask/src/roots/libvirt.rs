@@ -11,12 +11,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The root that libvirt runs in.
+pub(crate) const LIBVIRT_ROOT: Root = Root {
+    kind: "libvirt",
+    title: "libvirt",
+    packages: &["?essential", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu"],
+    needs: 400,
+    fitted: &[("enter", ENTER_SCRIPT), ("fitted", "1")],
+    fit,
+};
+
 /// The program in the artifact that runs a command in the root.
 pub(crate) const ENTER: &str = "enter";
 
 /// The text of [`ENTER`]. libvirt's session daemon runs as an ordinary user, but it needs a user that has a name, and
 /// /sys.
-pub(super) const ENTER_SCRIPT: &str = r#"#!/bin/sh
+const ENTER_SCRIPT: &str = r#"#!/bin/sh
 # Runs a command beside libvirt, made by `cargo xtask libvirt`: enter STATE COMMAND [ARGUMENT...]
 # The host's files are below /host. Only STATE can be written to; it is at /state, and everybody's home.
 here=$(dirname -- "$(readlink -f -- "$0")")
@@ -31,7 +41,7 @@ exec bwrap --die-with-parent --unshare-all --unshare-user --uid 1000 --gid 1000 
 "#;
 
 /// Adds what [`ENTER`] relies on, and removes the QEMU that Debian's libvirt depends on: tests bring their own.
-pub(super) fn fit(dir: &Path) -> Result<Vec<PathBuf>> {
+fn fit(dir: &Path) -> Result<Vec<PathBuf>> {
     fit_tree(&Root::tree_in(dir)).context("cannot prepare the root for libvirt")?;
     let enter = dir.join(ENTER);
     fs::write(&enter, ENTER_SCRIPT)?;

@@ -11,7 +11,6 @@ use crate::{
         store::{Recipe, Store},
     },
     roots::{
-        libvirt,
         packages::{EXCLUDED, unpack},
         untar,
     },
@@ -39,15 +38,15 @@ const TREE: &str = "tree";
 /// One root.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Root {
-    kind: &'static str,
-    title: &'static str,
-    packages: &'static [&'static str],
+    pub(super) kind: &'static str,
+    pub(super) title: &'static str,
+    pub(super) packages: &'static [&'static str],
     /// In MiB.
-    needs: u64,
+    pub(super) needs: u64,
     /// Names and values that stand for [`Root::fit`] in the key.
-    fitted: &'static [(&'static str, &'static str)],
+    pub(super) fitted: &'static [(&'static str, &'static str)],
     /// Changes the artifact in this directory after unpacking, and returns the files that are handed out.
-    fit: fn(&Path) -> Result<Vec<PathBuf>>,
+    pub(super) fit: fn(&Path) -> Result<Vec<PathBuf>>,
 }
 
 /// The root with the kernel's tool chain and QEMU.
@@ -134,16 +133,6 @@ pub(crate) const DEBIAN_ROOT: Root = Root {
     needs: 900,
     fitted: &[],
     fit: |_| Ok(Vec::new()),
-};
-
-/// The root that libvirt runs in.
-pub(crate) const LIBVIRT_ROOT: Root = Root {
-    kind: "libvirt",
-    title: "libvirt",
-    packages: &["?essential", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu"],
-    needs: 400,
-    fitted: &[("enter", libvirt::ENTER_SCRIPT), ("fitted", "1")],
-    fit: libvirt::fit,
 };
 
 impl Root {

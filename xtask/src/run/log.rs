@@ -4,7 +4,7 @@
 
 use crate::run::{
     diagnosis,
-    progress::{Progress, Task},
+    progress::{Progress, RunningTask},
 };
 use anyhow::{Context, Result, anyhow};
 use std::{
@@ -70,7 +70,7 @@ impl Log {
     }
 
     /// Shows that `title` is under way until the task is dropped.
-    pub(crate) fn task(&self, title: &str) -> Task {
+    pub(crate) fn task(&self, title: &str) -> RunningTask {
         self.progress.task(title)
     }
 

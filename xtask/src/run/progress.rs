@@ -33,7 +33,7 @@ impl Progress {
     }
 
     /// Shows that `title` is under way until the task is dropped.
-    pub(crate) fn task(&self, title: impl Into<String>) -> Task {
+    pub(crate) fn task(&self, title: impl Into<String>) -> RunningTask {
         let title = title.into();
         let spinner = self.spinners.as_ref().map(|spinners| {
             let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}")
@@ -43,20 +43,20 @@ impl Progress {
             spinner
         });
         let now = Instant::now();
-        Task { title, spinner, began: now, last_line: now }
+        RunningTask { title, spinner, began: now, last_line: now }
     }
 }
 
 /// A task that is under way.
 #[derive(Debug)]
-pub(crate) struct Task {
+pub(crate) struct RunningTask {
     title: String,
     spinner: Option<ProgressBar>,
     began: Instant,
     last_line: Instant,
 }
 
-impl Task {
+impl RunningTask {
     /// Shows `detail` beside the title. Callers need not limit how often they call it.
     pub(crate) fn at(&mut self, detail: &str) {
         if let Some(spinner) = &self.spinner {
@@ -68,7 +68,7 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl Drop for RunningTask {
     fn drop(&mut self) {
         if let Some(spinner) = &self.spinner {
             spinner.finish_and_clear();

@@ -11,7 +11,7 @@ use crate::{
     run::{log::output_of, machine},
 };
 use anyhow::{Context, Result, bail, ensure};
-use papr_unplug_report::bench::table::{self, Row, Target};
+use papr_unplug_report::bench::table::{self, Bound, Row};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -108,7 +108,7 @@ impl Program {
             }
             let spread = spread(counts.iter().map(|(_, count)| *count));
             let what = format!("set-indicator, {what}, dearest over cheapest");
-            rows.push(Row::new(what, spread, "times").with_target(Target::AtMost(1.2)));
+            rows.push(Row::new(what, spread, "times").with_target(Bound::AtMost(1.2)));
         }
         Ok(rows)
     }
@@ -123,7 +123,7 @@ impl Program {
         // With many LMBs the cost of the request itself does not matter.
         let spread = spread(counts.iter().filter(|(size, _)| *size >= 256).map(|(_, count)| *count));
         let what = "request and release of a DIMM, from 256 LMBs on";
-        rows.push(Row::new(what, spread, "times").with_target(Target::AtMost(1.2)));
+        rows.push(Row::new(what, spread, "times").with_target(Bound::AtMost(1.2)));
         Ok(rows)
     }
 
@@ -133,10 +133,10 @@ impl Program {
         for size in [10, 1_000, 917_505, 1_000_000] {
             let measured = self.run("create", size)?;
             let bytes = Row::new(format!("idle connector, of {size}"), measured.bytes / measured.times, "bytes");
-            rows.push(bytes.with_target(Target::AtMost(64.0)));
+            rows.push(bytes.with_target(Bound::AtMost(64.0)));
             if size == 1_000_000 {
                 let made = Row::new(format!("{size} connectors made"), measured.nanoseconds / 1e6, "ms of a processor");
-                rows.push(made.with_target(Target::AtMost(1000.0)));
+                rows.push(made.with_target(Bound::AtMost(1000.0)));
             }
         }
         Ok(rows)
@@ -149,7 +149,7 @@ impl Program {
         Ok(vec![
             Row::new("set-indicator, stock QEMU, the same calls", stock, "instructions"),
             Row::new("set-indicator, this crate, the same calls", ours, "instructions"),
-            times.with_target(Target::AtLeast(10.0)),
+            times.with_target(Bound::AtLeast(10.0)),
         ])
     }
 }
