@@ -67,7 +67,7 @@ pub struct TimedOutcome {
 
 /// Removal request that the VMM has accepted.
 #[derive(Debug)]
-#[must_use = "its outcome is to be watched"]
+#[must_use = "its outcome has to be awaited"]
 pub struct Request {
     id: String,
     sent: Instant,

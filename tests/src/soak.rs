@@ -10,7 +10,7 @@ pub mod session;
 use self::{
     footprint::Footprint,
     ledger::Ledger,
-    session::{BootCpus, Session},
+    session::{BootCpus, SoakSession},
 };
 use crate::{artifacts::Artifacts, dice::Dice, vm};
 use anyhow::{Context as _, Result, ensure};
@@ -37,7 +37,8 @@ pub struct Summary {
     pub footprints: Vec<(Footprint, Footprint)>,
 }
 
-/// Runs sessions of random steps for `length`, in guests with this number of CPUs at boot. Equal seeds choose equal steps.
+/// Runs sessions of random steps for `length`, in guests with this number of CPUs at boot. Equal seeds choose equal
+/// steps.
 pub fn run(
     artifacts: &Artifacts,
     cpus: BootCpus,
@@ -55,7 +56,7 @@ pub fn run(
         let name = format!("soak.{number}");
         let stage = || format!("session {number} of seed {seed}; logs: {}", vm::logs(&name).display());
         progress(&format!("session {number} begins"));
-        let mut session = Session::begin(artifacts, cpus, Dice::of(dice.bits()), &name).with_context(stage)?;
+        let mut session = SoakSession::begin(artifacts, cpus, Dice::of(dice.bits()), &name).with_context(stage)?;
         let mut footprints = Vec::new();
         let mut steps = 0;
         while begun.elapsed() < length && !session.is_spent() {

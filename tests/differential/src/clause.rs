@@ -36,7 +36,7 @@ pub enum Clause {
     KeptWhileWanted,
     /// Stock rejects the release of an LMB after a refusal.
     NotTakenBack,
-    /// Stock rejects the release of an LMB of a DIMM that nobody has asked for.
+    /// Stock rejects the release of an LMB of a DIMM that was not asked for.
     KeptLmb,
     /// Stock detaches an LMB from its DIMM when the guest gives it back.
     LostLmb,
@@ -193,7 +193,7 @@ impl Clause {
             }
             Self::KeptWhileWanted => ("PUE-V-061", "stock keeps a device that was given back after a refusal"),
             Self::NotTakenBack => ("PUE-V-061", "stock takes no LMB back after a refusal"),
-            Self::KeptLmb => ("PUE-V-064", "stock takes no LMB back that nobody has asked for"),
+            Self::KeptLmb => ("PUE-V-064", "stock takes no LMB back that was not asked for"),
             Self::LostLmb => ("PUE-V-063", "stock loses an LMB that was given back from its DIMM"),
             Self::NotConfigured => ("PUE-V-064", "stock lets no connector go that is not configured yet"),
             Self::ForgottenAtReset => {

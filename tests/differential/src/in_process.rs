@@ -28,7 +28,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// A hot plug event that the guest has not fetched.
 #[derive(Clone, Debug)]
-struct Queued {
+struct QueuedEvent {
     /// The connectors that it names.
     connectors: Span,
     /// The request that it is about, if any.
@@ -37,7 +37,7 @@ struct Queued {
     section: Vec<u8>,
 }
 
-impl Queued {
+impl QueuedEvent {
     fn new(connectors: Span, action: u8, token: Token, request: Option<RequestId>) -> Self {
         Self { connectors, request, section: section(connectors, action, token) }
     }
@@ -48,7 +48,7 @@ impl Queued {
 pub struct InProcess {
     tracker: Tracker,
     /// Hot plug events that the guest has not fetched, oldest first.
-    queue: VecDeque<Queued>,
+    queue: VecDeque<QueuedEvent>,
     events: Vec<Event>,
     /// Connectors whose node the guest has read in part.
     begun: BTreeSet<u32>,
@@ -81,7 +81,7 @@ impl InProcess {
     }
 
     /// Lets events ask for nothing. They stay in the queue, because their interrupts may be on the way.
-    fn void(&mut self, is_void: impl Fn(&Queued) -> bool) {
+    fn void(&mut self, is_void: impl Fn(&QueuedEvent) -> bool) {
         self.queue.iter_mut().filter(|queued| is_void(queued)).for_each(|queued| queued.section.fill(0));
     }
 
@@ -152,7 +152,7 @@ impl InProcess {
     }
 }
 
-/// QEMU's part when devices come and go.
+/// Plugging and unplugging of devices, as QEMU does it.
 impl InProcess {
     /// Requests the removal of a device: of a function other than 0, withheld; of function 0, with the others of its
     /// slot.
@@ -175,7 +175,7 @@ impl InProcess {
         self.made = requested.last().map(|requested| requested.id().0);
         for requested in requested {
             if let Requested::Ask(Ask { device, token, request, .. }) = requested {
-                self.queue.push_back(Queued::new(device.connectors, 2, token, Some(request)));
+                self.queue.push_back(QueuedEvent::new(device.connectors, 2, token, Some(request)));
             }
         }
         Response::Accepted
@@ -214,7 +214,7 @@ impl InProcess {
         let announced: Vec<_> = announced.iter().filter(|device| self.has(**device)).collect();
         for device in announced {
             let connectors = span(device.first(), device.count())?;
-            self.queue.push_back(Queued::new(connectors, 1, Token::NONE, None));
+            self.queue.push_back(QueuedEvent::new(connectors, 1, Token::NONE, None));
         }
         Ok(())
     }

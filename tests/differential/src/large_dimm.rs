@@ -7,7 +7,7 @@ use crate::{
     monitor::{Monitor, Reply},
     program::{Process, Program},
     qtest::Qtest,
-    rtas::{self, Call},
+    rtas::{self, RtasCall},
     step::indicator,
 };
 use anyhow::{Context as _, Result, bail, ensure};
@@ -64,8 +64,9 @@ impl LargeDimm {
         let begin = Instant::now();
         self.execute("device_del", json!({ "id": DIMM }))?;
         let asked = Instant::now();
-        let give_back = |index| [Call::Set(indicator::ISOLATION, index, 0), Call::Set(indicator::ALLOCATION, index, 0)];
-        let calls: Vec<Call> = self.connectors().flat_map(give_back).collect();
+        let give_back =
+            |index| [RtasCall::Set(indicator::ISOLATION, index, 0), RtasCall::Set(indicator::ALLOCATION, index, 0)];
+        let calls: Vec<RtasCall> = self.connectors().flat_map(give_back).collect();
         let statuses = self.qtest.call_all(&calls)?;
         ensure!(self.monitor.wait_for("DEVICE_DELETED", |_| true)?, "the VMM is gone");
         let deleted = Instant::now();
@@ -79,8 +80,9 @@ impl LargeDimm {
     fn plug(&mut self) -> Result<()> {
         let address = (u64::from(BASE) * LMB) << 20;
         self.execute("device_add", json!({ "driver": "pc-dimm", "id": DIMM, "memdev": BACKEND, "addr": address }))?;
-        let take = |index| [Call::Set(indicator::ALLOCATION, index, 1), Call::Set(indicator::ISOLATION, index, 1)];
-        let calls: Vec<Call> = self.connectors().flat_map(take).collect();
+        let take =
+            |index| [RtasCall::Set(indicator::ALLOCATION, index, 1), RtasCall::Set(indicator::ISOLATION, index, 1)];
+        let calls: Vec<RtasCall> = self.connectors().flat_map(take).collect();
         let statuses = self.qtest.call_all(&calls)?;
         ensure!(statuses.iter().all(|status| *status == 0), "an LMB could not be taken");
         let mut connectors = self.connectors();
@@ -88,7 +90,7 @@ impl LargeDimm {
             self.node = self.read_node(connectors.next().context("a DIMM of no LMBs")?)?;
         }
         let node = self.node;
-        let calls: Vec<Call> = connectors.flat_map(|index| vec![Call::Configure(index); node]).collect();
+        let calls: Vec<RtasCall> = connectors.flat_map(|index| vec![RtasCall::Configure(index); node]).collect();
         let statuses = self.qtest.call_all(&calls)?;
         ensure!(statuses.chunks(node).all(|calls| calls.last() == Some(&0)), "an LMB could not be configured");
         Ok(())
@@ -98,7 +100,7 @@ impl LargeDimm {
     fn read_node(&mut self, index: u32) -> Result<usize> {
         let mut calls = 1;
         loop {
-            match self.qtest.call_all(&[Call::Configure(index)])?.first() {
+            match self.qtest.call_all(&[RtasCall::Configure(index)])?.first() {
                 Some(0) => return Ok(calls),
                 Some(status) if rtas::is_more(*status) => calls += 1,
                 other => bail!("an LMB could not be configured: {other:?}"),

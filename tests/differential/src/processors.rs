@@ -22,7 +22,7 @@ const GO: u64 = 0x20_0000;
 /// The memory of CPU n, at `OWN + n * OWN_SIZE`.
 const OWN: u64 = 0x30_0000;
 const OWN_SIZE: u64 = 0x1000;
-/// Offsets in a CPU's memory: how often it makes its calls, and how many they are; the sum of the statuses; two flags.
+/// Offsets in a CPU's memory: the number of rounds, the number of calls in a round, the sum of the statuses, two flags.
 const ROUNDS: u16 = 0;
 const COUNT: u16 = 4;
 const SUM: u16 = 64;
@@ -63,7 +63,7 @@ pub struct Processors {
 
 /// A hypervisor call that a CPU makes.
 #[derive(Clone, Copy, Debug)]
-pub enum Call {
+pub enum Hypercall {
     /// RTAS: set-indicator with an indicator, an index and a value.
     Set(u32, u32, u32),
     /// RTAS: stop-self.
@@ -110,22 +110,22 @@ impl Processors {
     }
 
     /// Says which calls a CPU makes, and how often it makes all of them.
-    pub fn prepare(&mut self, cpu: u32, rounds: u32, calls: &[Call]) -> Result<()> {
+    pub fn prepare(&mut self, cpu: u32, rounds: u32, calls: &[Hypercall]) -> Result<()> {
         let own = own(cpu);
         let mut commands = vec![qtest::write(own, &cells(&[rounds, calls.len() as u32]))];
         for (number, call) in (0..).zip(calls) {
             let buffer = own + u64::from(BUFFERS + number * BUFFER_SIZE);
             let zero = own + u64::from(ZERO);
             let (call, status, written) = match *call {
-                Call::Set(indicator, index, value) => {
+                Hypercall::Set(indicator, index, value) => {
                     let arguments = cells(&[self.token("set-indicator")?, 3, 1, indicator, index, value, 0]);
                     ([H_RTAS, buffer as u32, 0, 0], buffer + 24, qtest::write(buffer, &arguments))
                 }
-                Call::Stop => {
+                Hypercall::Stop => {
                     let arguments = cells(&[self.token("stop-self")?, 0, 1, 0]);
                     ([H_RTAS, buffer as u32, 0, 0], buffer + 12, qtest::write(buffer, &arguments))
                 }
-                Call::Cas => (
+                Hypercall::Cas => (
                     [H_CAS, VECTORS as u32, TREE as u32, TREE_SIZE as u32],
                     zero,
                     qtest::write(VECTORS, &architecture_vectors()),

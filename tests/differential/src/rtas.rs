@@ -89,7 +89,7 @@ pub fn is_more(status: i32) -> bool {
 
 /// An RTAS call for [`Qtest::call_all`].
 #[derive(Clone, Copy, Debug)]
-pub enum Call {
+pub enum RtasCall {
     /// `set-indicator` with an indicator, an index and a value.
     Set(u32, u32, u32),
     /// `ibm,configure-connector`, with the work area of an index.
@@ -100,7 +100,7 @@ pub enum Call {
 
 impl Qtest {
     /// Makes the calls in their order, without waiting in between, and returns the status of each.
-    pub fn call_all(&mut self, calls: &[Call]) -> Result<Vec<i32>, QtestError> {
+    pub fn call_all(&mut self, calls: &[RtasCall]) -> Result<Vec<i32>, QtestError> {
         let mut statuses = Vec::with_capacity(calls.len());
         for calls in calls.chunks(MANY) {
             let (mut cells, mut questions) = (Vec::new(), Vec::new());
@@ -108,7 +108,7 @@ impl Qtest {
                 let (name, arguments) = call.name_and_arguments();
                 let at = MANY_ARGUMENTS + cells.len() as u64;
                 let results = MANY_RESULTS + 4 * number as u64;
-                if let Call::Configure(index) = call {
+                if let RtasCall::Configure(index) = call {
                     questions.push(qtest::write(WORK_AREA, &index.to_be_bytes()));
                 }
                 questions.push(format!("rtas {name} {} {at:#x} 1 {results:#x}", arguments.len()));
@@ -124,7 +124,7 @@ impl Qtest {
     }
 }
 
-impl Call {
+impl RtasCall {
     fn name_and_arguments(self) -> (&'static str, Vec<u32>) {
         match self {
             Self::Set(indicator, index, value) => ("set-indicator", vec![indicator, index, value]),

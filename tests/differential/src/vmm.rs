@@ -12,7 +12,7 @@ use crate::{
     party::Party,
     program::{Process, Program},
     qtest::{Qtest, QtestError},
-    rtas::{self, Call},
+    rtas::{self, RtasCall},
     step::{Step, indicator},
 };
 use anyhow::{Context as _, Result, bail, ensure};
@@ -202,7 +202,7 @@ impl Vmm {
             return self.take_anew(device.first());
         }
         let set_all = |device: Device, [first, then]: [(u32, u32); 2]| {
-            let both = move |index| [Call::Set(first.0, index, first.1), Call::Set(then.0, index, then.1)];
+            let both = move |index| [RtasCall::Set(first.0, index, first.1), RtasCall::Set(then.0, index, then.1)];
             device.connectors().flat_map(both).collect::<Vec<_>>()
         };
         // What is attached to a device goes with it, so that the device comes first, and function 0 last.
@@ -242,7 +242,7 @@ impl Vmm {
             (indicator::ALLOCATION, 1),
             (indicator::ISOLATION, 1),
         ];
-        self.call_all(&calls.map(|(indicator, value)| Call::Set(indicator, index, value)))?;
+        self.call_all(&calls.map(|(indicator, value)| RtasCall::Set(indicator, index, value)))?;
         Ok(self.read_node(index)?.is_some())
     }
 
@@ -253,7 +253,7 @@ impl Vmm {
         let mut done = true;
         for index in device.connectors() {
             if let Some(calls) = self.nodes.get(&device) {
-                let statuses = self.call_all(&vec![Call::Configure(index); *calls])?;
+                let statuses = self.call_all(&vec![RtasCall::Configure(index); *calls])?;
                 done &= statuses.last() == Some(&0);
                 continue;
             }
@@ -268,7 +268,7 @@ impl Vmm {
     fn read_node(&mut self, index: u32) -> Result<Option<usize>> {
         let mut calls = 1;
         loop {
-            match self.call_all(&[Call::Configure(index)])?.first() {
+            match self.call_all(&[RtasCall::Configure(index)])?.first() {
                 Some(0) => return Ok(Some(calls)),
                 Some(status) if rtas::is_more(*status) => calls += 1,
                 _ => return Ok(None),
@@ -277,7 +277,7 @@ impl Vmm {
     }
 
     /// Makes calls without waiting in between, and takes their events.
-    fn call_all(&mut self, calls: &[Call]) -> Result<Vec<i32>> {
+    fn call_all(&mut self, calls: &[RtasCall]) -> Result<Vec<i32>> {
         let Some(Running { qtest, .. }) = &mut self.running else { return Ok(Vec::new()) };
         let statuses = match qtest.call_all(calls) {
             Ok(statuses) => statuses,
@@ -322,7 +322,7 @@ impl Party for Vmm {
         if std::mem::take(&mut self.has_moved_boot_core) && !self.take_anew(BOOT_CORE)? {
             return self.restart();
         }
-        while !self.call_all(&[Call::TakeEvent; EVENTS])?.contains(&rtas::NO_EVENT) {}
+        while !self.call_all(&[RtasCall::TakeEvent; EVENTS])?.contains(&rtas::NO_EVENT) {}
         self.touched.clear();
         Ok(())
     }

@@ -7,7 +7,7 @@ use papr_unplug_differential::{
     answer::Response,
     machine::{Device, OTHERS},
     party::Party as _,
-    processors::{Call, Processors},
+    processors::{Hypercall, Processors},
     program::{Program, Threads},
     rtas,
     step::{Step, indicator},
@@ -57,7 +57,7 @@ fn reports_of_all_processors_at_the_same_time_are_each_taken_once() -> Result<()
     dimms.into_iter().try_for_each(|dimm| machine.remove(dimm))?;
     for (cpu, dimm) in (0..).zip(dimms) {
         let word = 0x8600_0000 | 16 << 16 | (cpu + 1);
-        machine.prepare(cpu, CALLS, &[Call::Set(indicator::REPORTS, dimm.first(), word)])?;
+        machine.prepare(cpu, CALLS, &[Hypercall::Set(indicator::REPORTS, dimm.first(), word)])?;
     }
     machine.go(3)?;
 

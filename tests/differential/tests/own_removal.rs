@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
     machine::Device::{self, Core},
-    processors::{Call, Processors},
+    processors::{Hypercall, Processors},
     program::{Program, Threads},
     step::indicator,
 };
@@ -14,7 +14,8 @@ use serde_json::json;
 const CORE: u32 = Core.first();
 
 /// The calls by which a core is given back.
-const GIVE_BACK: [Call; 2] = [Call::Set(indicator::ISOLATION, CORE, 0), Call::Set(indicator::ALLOCATION, CORE, 0)];
+const GIVE_BACK: [Hypercall; 2] =
+    [Hypercall::Set(indicator::ISOLATION, CORE, 0), Hypercall::Set(indicator::ALLOCATION, CORE, 0)];
 
 /// A machine whose CPUs are the boot core's (0) and core1's (1).
 fn machine(threads: Threads) -> Result<Processors> {
@@ -68,8 +69,8 @@ fn core_negotiates_while_it_is_wanted(threads: Threads) -> Result<()> {
     let mut machine = machine(threads)?;
     machine.remove(Core)?;
     // Negotiation is for the last CPU that runs; until then it is an error.
-    machine.prepare(0, 1, &[Call::Stop])?;
-    machine.prepare(1, u32::MAX, &[Call::Cas])?;
+    machine.prepare(0, 1, &[Hypercall::Stop])?;
+    machine.prepare(1, u32::MAX, &[Hypercall::Cas])?;
     machine.go(2)?;
     expect_deleted(machine)
 }

@@ -8,7 +8,7 @@ use papr_unplug_differential::{
     monitor::Reply,
     party::Party as _,
     program::Program,
-    rtas::Call,
+    rtas::RtasCall,
     step::{
         Step::{self, Remove, Reset},
         indicator,
@@ -58,9 +58,9 @@ fn phb_with_a_bridge_goes_before_a_function_behind_it() -> Result<()> {
     execute(&mut vmm, "device_del", json!({ "id": "behind1" }))?;
     execute(&mut vmm, "device_del", json!({ "id": "phb1" }))?;
     let statuses = vmm.qtest()?.call_all(&[
-        Call::Set(indicator::ISOLATION, PHB, 0),
-        Call::Set(indicator::ALLOCATION, PHB, 0),
-        Call::Set(indicator::ISOLATION, BEHIND, 0),
+        RtasCall::Set(indicator::ISOLATION, PHB, 0),
+        RtasCall::Set(indicator::ALLOCATION, PHB, 0),
+        RtasCall::Set(indicator::ISOLATION, BEHIND, 0),
     ])?;
     assert_eq!(statuses, [0, 0, -3]);
     proceed(&mut vmm, &[(Reset, GONE)])

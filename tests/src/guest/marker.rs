@@ -34,11 +34,11 @@ impl Reader {
     /// Takes one line. Returns the number and the output of the command that ends with it.
     pub fn take(&mut self, line: &str) -> Option<(u64, Output)> {
         match (parse(line), &mut self.current) {
-            (Some((number, Mark::Begin)), current) => {
+            (Some((number, MarkKind::Begin)), current) => {
                 *current = Some((number, Vec::new()));
                 None
             }
-            (Some((number, Mark::End(status))), Some((begun, lines))) if *begun == number => {
+            (Some((number, MarkKind::End(status))), Some((begun, lines))) if *begun == number => {
                 // The end mark brings its own line break, so the last line is what the command printed after its last
                 // line break.
                 let text = lines.join("\n");
@@ -54,16 +54,16 @@ impl Reader {
     }
 }
 
-enum Mark {
+enum MarkKind {
     Begin,
     End(u8),
 }
 
-fn parse(line: &str) -> Option<(u64, Mark)> {
+fn parse(line: &str) -> Option<(u64, MarkKind)> {
     let (number, rest) = line.strip_prefix('<')?.strip_suffix('>')?.split_once(':')?;
     let mark = match rest.split_once(':') {
-        None if rest == "begin" => Mark::Begin,
-        Some(("end", status)) => Mark::End(status.parse().ok()?),
+        None if rest == "begin" => MarkKind::Begin,
+        Some(("end", status)) => MarkKind::End(status.parse().ok()?),
         _ => return None,
     };
     Some((number.parse().ok()?, mark))

@@ -15,7 +15,7 @@ pub struct Counters(BTreeMap<String, u64>);
 
 /// Line of the file `refusals`, as its `name=value` members.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(BTreeMap<String, String>);
+pub struct RefusalLine(BTreeMap<String, String>);
 
 /// Line of the file `probes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,14 +57,14 @@ impl FromStr for Counters {
     }
 }
 
-impl Refusal {
+impl RefusalLine {
     /// Returns the value of a member, if the line has it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 }
 
-impl FromStr for Refusal {
+impl FromStr for RefusalLine {
     type Err = anyhow::Error;
 
     fn from_str(line: &str) -> Result<Self> {
@@ -109,7 +109,7 @@ impl Vm {
     }
 
     /// Reads the last refusals, oldest first.
-    pub fn refusals(&mut self) -> Result<Vec<Refusal>> {
+    pub fn refusals(&mut self) -> Result<Vec<RefusalLine>> {
         self.guest.sh(&format!("cat {DIRECTORY}/refusals"))?.lines().map(str::parse).collect()
     }
 
@@ -150,9 +150,9 @@ mod tests {
 
     #[test]
     fn refusal_without_an_lmb_has_none() {
-        let refusal: Refusal = "seq=2 resource=cpu connector=0x10000001 errno=-22 told=kernel".parse().unwrap();
+        let refusal: RefusalLine = "seq=2 resource=cpu connector=0x10000001 errno=-22 told=kernel".parse().unwrap();
         assert_eq!(refusal.get("connector"), Some("0x10000001"));
         assert_eq!(refusal.get("lmb"), None);
-        assert!("seq".parse::<Refusal>().is_err());
+        assert!("seq".parse::<RefusalLine>().is_err());
     }
 }

@@ -29,7 +29,7 @@ pub struct Shell {
 
 /// Command that was started and has not been waited for.
 #[derive(Debug)]
-#[must_use = "it is to be finished"]
+#[must_use = "the command has to be finished"]
 pub struct Started {
     number: u64,
     command: String,

@@ -19,7 +19,7 @@ pub struct Events {
     heard: Vec<LibvirtEvent>,
 }
 
-/// LibvirtEvent, from a line `event NAME for domain 'guest': DETAIL`.
+/// Event, from a line `event NAME for domain 'guest': DETAIL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibvirtEvent {
     /// Name, such as `device-removed` or `DEVICE_DELETED`.

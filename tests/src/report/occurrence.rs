@@ -5,7 +5,7 @@
 use crate::{
     artifacts::target,
     device::Device,
-    guest::module::Refusal,
+    guest::module::RefusalLine,
     removal::{Outcome, Removal},
     vm::Vm,
     vmm::qmp::Event,
@@ -38,7 +38,7 @@ pub enum Means {
 
 /// Cause of a refusal, and the report that is expected.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct Expectation<'a> {
     /// Means.
     pub means: Means,
     /// Description, for people.
@@ -91,7 +91,7 @@ fn written(path: &std::path::Path) -> Option<Occurrence> {
 impl Vm {
     /// Requests a device, which must be refused as the case says, by one event. Records the occurrence and returns the
     /// module's line in `refusals`.
-    pub fn trigger(&mut self, device: &impl Device, case: &Case<'_>) -> Result<Refusal> {
+    pub fn trigger(&mut self, device: &impl Device, case: &Expectation<'_>) -> Result<RefusalLine> {
         let removal = self.remove(device).with_context(|| case.to_string())?;
         self.record_removal(&removal, case)?;
         let refusal = self.refusals()?.pop().with_context(|| format!("{case}: the module lists no refusal"))?;
@@ -100,13 +100,13 @@ impl Vm {
     }
 
     /// Checks a removal that has ended and records the occurrence, without reading the module's `refusals`.
-    pub fn record_removal(&mut self, removal: &Removal, case: &Case<'_>) -> Result<()> {
+    pub fn record_removal(&mut self, removal: &Removal, case: &Expectation<'_>) -> Result<()> {
         ensure!(removal.outcome == Outcome::Refused, "{case}: the outcome is {}", removal.outcome);
         self.record_events(&removal.events, case)
     }
 
     /// Checks all events about a request and records the occurrence.
-    pub fn record_events(&mut self, events: &[Event], case: &Case<'_>) -> Result<()> {
+    pub fn record_events(&mut self, events: &[Event], case: &Expectation<'_>) -> Result<()> {
         let [event] = events else { bail!("{case}: there were {} events", events.len()) };
         let memory = case.drc.0 >> 28 == 8;
         let expected = RefusalEvent {
@@ -123,7 +123,7 @@ impl Vm {
     }
 
     /// Records an occurrence, with the report to the host.
-    pub fn record(&mut self, class: &str, case: &Case<'_>, told: &str) -> Result<()> {
+    pub fn record(&mut self, class: &str, case: &Expectation<'_>, told: &str) -> Result<()> {
         let checks = self.guest.run("[ -e /proc/lockdep_stats ]")?.status == 0;
         let release = self.guest.sh("uname -r")?.trim().to_owned();
         let test = std::thread::current().name().unwrap_or("main").to_owned();
@@ -178,7 +178,7 @@ impl fmt::Display for RefusalEvent {
     }
 }
 
-impl fmt::Display for Case<'_> {
+impl fmt::Display for Expectation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.reason, self.how)
     }

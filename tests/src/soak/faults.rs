@@ -42,7 +42,7 @@ pub enum Fault {
     Atomic,
     /// Memory offlining, by a notifier, and a CPU hotplug state.
     Notifiers,
-    /// As [`Fault::Notifiers`], and also the onlining of memory that is to be put back.
+    /// As [`Fault::Notifiers`], and also the onlining of memory that the kernel puts back.
     Restoring,
 }
 

@@ -74,7 +74,7 @@ impl BootCpus {
 
 /// VM of a session.
 #[derive(Debug)]
-pub struct Session {
+pub struct SoakSession {
     vm: Vm,
     boot_cpus: BootCpus,
     dice: Dice,
@@ -91,26 +91,26 @@ pub struct Session {
 }
 
 /// Step: description, weight, and function.
-type Step = (&'static str, u32, fn(&mut Session) -> Result<()>);
+type Step = (&'static str, u32, fn(&mut SoakSession) -> Result<()>);
 
 /// Steps of a session.
 const STEPS: &[Step] = &[
-    ("a core is added", 12, Session::plug_cpu),
-    ("a DIMM is added", 20, Session::plug_dimm),
-    ("devices are requested", 16, Session::request_some),
-    ("DIMMs are vetoed", 14, Session::veto),
-    ("the last CPU is requested", 10, Session::last_cpu),
-    ("all devices are requested twice", 4, Session::request_all_twice),
-    ("the module is reloaded meanwhile", 10, Session::reload),
-    ("pages of a DIMM are held", 6, Session::hold),
-    ("CPUs go offline and online meanwhile", 8, Session::toggle_cpus),
-    ("the administrator removes DIMMs meanwhile", 8, Session::write_dlpar),
-    ("the probes are off for a while", 6, Session::switch_probes),
-    ("an addition fails", 6, Session::fail_addition),
-    ("the guest is reset", 1, Session::reset),
+    ("a core is added", 12, SoakSession::plug_cpu),
+    ("a DIMM is added", 20, SoakSession::plug_dimm),
+    ("devices are requested", 16, SoakSession::request_some),
+    ("DIMMs are vetoed", 14, SoakSession::veto),
+    ("the last CPU is requested", 10, SoakSession::last_cpu),
+    ("all devices are requested twice", 4, SoakSession::request_all_twice),
+    ("the module is reloaded meanwhile", 10, SoakSession::reload),
+    ("pages of a DIMM are held", 6, SoakSession::hold),
+    ("CPUs go offline and online meanwhile", 8, SoakSession::toggle_cpus),
+    ("the administrator removes DIMMs meanwhile", 8, SoakSession::write_dlpar),
+    ("the probes are off for a while", 6, SoakSession::switch_probes),
+    ("an addition fails", 6, SoakSession::fail_addition),
+    ("the guest is reset", 1, SoakSession::reset),
 ];
 
-impl Session {
+impl SoakSession {
     /// Boots the VM. Logs go to `target/vm/NAME`.
     pub fn begin(artifacts: &Artifacts, boot_cpus: BootCpus, dice: Dice, name: &str) -> Result<Self> {
         let start = Start::with_slof();

@@ -11,6 +11,7 @@ use papr_unplug_tests::{
     vm::Vm,
 };
 
+/// PUE-G-051
 #[test]
 fn failed_removal_of_one_lmb_sends_nothing() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -20,6 +21,7 @@ fn failed_removal_of_one_lmb_sends_nothing() {
     });
 }
 
+/// PUE-G-051
 #[test]
 fn failed_removal_by_indexed_count_sends_nothing() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -29,6 +31,7 @@ fn failed_removal_by_indexed_count_sends_nothing() {
     });
 }
 
+/// PUE-G-051
 #[test]
 fn failed_removal_by_count_sends_nothing() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -38,6 +41,7 @@ fn failed_removal_by_count_sends_nothing() {
     });
 }
 
+/// PUE-G-051
 #[test]
 fn removal_of_the_last_cpu_is_signalled_by_the_kernel_alone() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -50,7 +54,7 @@ fn removal_of_the_last_cpu_is_signalled_by_the_kernel_alone() {
     });
 }
 
-/// The request is open because the guest refused it before the module was loaded.
+/// PUE-G-051: the request is open because the guest refused it before the module was loaded.
 #[test]
 fn failed_removal_ends_no_open_request() {
     story(Pairing::STOCK, |vm| {
@@ -65,6 +69,7 @@ fn failed_removal_ends_no_open_request() {
     });
 }
 
+/// PUE-G-051
 #[test]
 fn failed_removal_leaves_the_next_request_its_own_outcome() {
     story(Pairing::OURS_ON_STOCK, |vm| {

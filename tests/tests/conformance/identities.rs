@@ -56,7 +56,7 @@ fn open_request_of_a_snapshot_is_open_after_the_load() {
     });
 }
 
-/// PUE-V-087: nobody is told a second outcome of the request that has ended since the snapshot.
+/// PUE-V-087: no second outcome is told of the request that has ended since the snapshot.
 #[test]
 fn open_request_of_a_snapshot_that_has_ended_since_has_another_number_after_the_load() {
     story(Pairing::OURS, |vm| {

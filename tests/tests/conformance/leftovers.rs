@@ -48,8 +48,8 @@ fn dimm_whose_addition_failed_is_released() {
     });
 }
 
-/// Stock firmware lets no guest give back an LMB for which no removal is pending, and stock Linux skips such an LMB in
-/// every removal. The module gives it back once a removal is pending. The kernel tries one LMB only.
+/// PUE-G-046: stock firmware lets no guest give back an LMB for which no removal is pending, and stock Linux skips such
+/// an LMB in every removal. The module gives it back once a removal is pending. The kernel tries one LMB only.
 #[test]
 fn dimm_whose_addition_failed_is_released_by_stock_firmware() {
     for size in [ONE_LMB, TWO_LMBS] {

@@ -23,6 +23,7 @@ use papr_unplug_tests::{
 /// Number of events that stock QEMU sends for one signal for a DIMM.
 const EVENTS_OF_A_DIMM: usize = 2;
 
+/// PUE-G-050
 #[test]
 fn cpu_last_online_is_signalled_by_the_kernel_alone() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -40,6 +41,7 @@ fn cpu_last_online_is_signalled_by_the_kernel_alone() {
     });
 }
 
+/// PUE-G-050
 #[test]
 fn dimm_of_one_busy_lmb_is_signalled_by_the_module() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -50,6 +52,7 @@ fn dimm_of_one_busy_lmb_is_signalled_by_the_module() {
     });
 }
 
+/// PUE-G-050
 #[test]
 fn dimm_with_first_lmb_busy_is_signalled_by_the_module() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -60,6 +63,7 @@ fn dimm_with_first_lmb_busy_is_signalled_by_the_module() {
     });
 }
 
+/// PUE-G-050
 #[test]
 fn dimm_with_later_lmb_busy_is_signalled_by_the_kernel_alone() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -85,8 +89,8 @@ fn dimm_whose_first_lmb_was_given_back_is_signalled_on_the_one_that_is_busy() {
     });
 }
 
-/// The page structures of the second LMB are in the first one, because the node has no other memory; they are
-/// unmovable.
+/// PUE-G-050: the page structures of the second LMB are in the first one, because the node has no other memory; they
+/// are unmovable.
 #[test]
 fn dimm_with_unmovable_pages_is_signalled_each_time_it_is_asked_for() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -99,7 +103,8 @@ fn dimm_with_unmovable_pages_is_signalled_each_time_it_is_asked_for() {
     });
 }
 
-/// The page structures of another DIMM are in the second LMB, because the node has no other memory for the kernel.
+/// PUE-G-050: the page structures of another DIMM are in the second LMB, because the node has no other memory for the
+/// kernel.
 #[test]
 fn dimm_with_unmovable_pages_in_later_lmb_is_signalled_by_the_kernel_alone() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -111,6 +116,7 @@ fn dimm_with_unmovable_pages_in_later_lmb_is_signalled_by_the_kernel_alone() {
     });
 }
 
+/// PUE-G-050
 #[test]
 fn dimm_that_can_go_is_released_without_a_signal() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -123,6 +129,7 @@ fn dimm_that_can_go_is_released_without_a_signal() {
     });
 }
 
+/// PUE-G-050
 #[test]
 fn dimm_whose_pages_are_held_is_pending_until_they_are_let_go_of() {
     story(Pairing::OURS_ON_STOCK, |vm| {
@@ -137,6 +144,7 @@ fn dimm_whose_pages_are_held_is_pending_until_they_are_let_go_of() {
     });
 }
 
+/// PUE-G-050
 #[test]
 fn two_dimms_asked_for_together_each_get_their_own_outcome() {
     story(Pairing::OURS_ON_STOCK, |vm| {

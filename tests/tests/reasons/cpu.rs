@@ -7,7 +7,7 @@ use papr_unplug_tests::{
     pairing::Pairing,
     removal::Retry,
     report::occurrence::{
-        Case,
+        Expectation,
         Means::{self, Driver, Fault, Injection, Natural},
     },
     story::{story, story_on},
@@ -155,6 +155,6 @@ fn core_that_stays_for_an_error_that_says_nothing() {
     });
 }
 
-fn case<'a>(means: Means, how: &'a str, reason: Reason, errno: i64, cpu: &Cpu) -> Case<'a> {
-    Case { means, how, reason, errno, drc: cpu.connector() }
+fn case<'a>(means: Means, how: &'a str, reason: Reason, errno: i64, cpu: &Cpu) -> Expectation<'a> {
+    Expectation { means, how, reason, errno, drc: cpu.connector() }
 }

@@ -8,7 +8,7 @@ use papr_unplug_tests::{
     pairing::Pairing,
     removal::Retry,
     report::occurrence::{
-        Case,
+        Expectation,
         Means::{Driver, Fault, Injection, Natural},
     },
     soak::faults::lose_request,
@@ -36,7 +36,7 @@ fn request_that_the_kernel_has_no_memory_for() {
 fn dropped(vm: &mut Vm, device: &impl Device, drc: DrcIndex) -> Result<()> {
     let events = lose_request(vm, device)?;
     let how = "failslab, GFP_ATOMIC in queue_hotplug_event()";
-    vm.record_events(&events, &Case { means: Injection, how, reason: Reason::DROPPED, errno: 12, drc })
+    vm.record_events(&events, &Expectation { means: Injection, how, reason: Reason::DROPPED, errno: 12, drc })
 }
 
 /// PUE-G-036: the free pages of the pool are reserved for a file system, so none can be dissolved.
@@ -50,7 +50,7 @@ fn huge_pages_that_are_promised_to_others() {
         let reserved = 4 * size.trim().parse::<u32>()?;
         vm.guest.sh(&format!("mount -t hugetlbfs -o min_size={reserved}K none /tmp/huge"))?;
         let how = "every free huge page is reserved (hugetlbfs, min_size=)";
-        let case = Case { means: Natural, how, reason: Reason::HUGE_PAGE, errno: 16, drc: dimm.connector(0) };
+        let case = Expectation { means: Natural, how, reason: Reason::HUGE_PAGE, errno: 16, drc: dimm.connector(0) };
         vm.trigger(&dimm, &case)?;
         vm.guest.sh("umount /tmp/huge && echo 0 > /proc/sys/vm/nr_hugepages")?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
@@ -66,7 +66,7 @@ fn lmb_of_firmware_assisted_dump() {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.begin_fault_after_module(&overriding(&[Override::always("is_fadump_memory_area", 1)]))?;
         let how = "is_fadump_memory_area() says that it is";
-        let case = Case { means: Fault, how, reason: Reason::LMB_FADUMP, errno: 22, drc: dimm.connector(0) };
+        let case = Expectation { means: Fault, how, reason: Reason::LMB_FADUMP, errno: 22, drc: dimm.connector(0) };
         vm.trigger(&dimm, &case)?;
         vm.end_fault()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);
@@ -83,7 +83,7 @@ fn reserved_lmb_of_a_range() {
         let parameters = vm.lmb_flags(dimm.connector(0), 0x88)?;
         vm.begin_fault(&parameters)?;
         let how = "by index and count, the LMB is reserved in the kernel's table";
-        let case = Case { means: Driver, how, reason: Reason::LMB_RESERVED, errno: 22, drc: dimm.connector(0) };
+        let case = Expectation { means: Driver, how, reason: Reason::LMB_RESERVED, errno: 22, drc: dimm.connector(0) };
         vm.trigger(&dimm, &case)?;
         vm.end_fault()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);

@@ -8,7 +8,7 @@ use papr_unplug_tests::{
     pairing::Pairing,
     removal::Retry,
     report::occurrence::{
-        Case,
+        Expectation,
         Means::{self, Driver, Fault, Injection, Natural},
     },
     story::{story, story_on},
@@ -142,6 +142,6 @@ fn lmb_that_stays_for_what_a_function_of_the_kernel_returns() {
     });
 }
 
-fn case<'a>(means: Means, how: &'a str, reason: Reason, errno: i64, dimm: &Dimm, lmb: u32) -> Case<'a> {
-    Case { means, how, reason, errno, drc: dimm.connector(lmb) }
+fn case<'a>(means: Means, how: &'a str, reason: Reason, errno: i64, dimm: &Dimm, lmb: u32) -> Expectation<'a> {
+    Expectation { means, how, reason, errno, drc: dimm.connector(lmb) }
 }

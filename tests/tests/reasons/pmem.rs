@@ -9,7 +9,7 @@ use papr_unplug_tests::{
     pairing::Pairing,
     removal::Outcome,
     report::occurrence::{
-        Case,
+        Expectation,
         Means::{Fault, Rewritten},
     },
     story::story_on,
@@ -41,7 +41,7 @@ fn persistent_memory_that_stays() {
             (Fault, "rtas_set_indicator(9001) fails", NVDIMM, Some(NOT_ISOLATED), Reason::FIRMWARE_REFUSED, 5),
         ];
         for (means, how, drc, cut, reason, errno) in cases {
-            trigger(vm, &Case { means, how, reason, errno, drc }, cut)?;
+            trigger(vm, &Expectation { means, how, reason, errno, drc }, cut)?;
         }
         Ok(())
     });
@@ -49,7 +49,7 @@ fn persistent_memory_that_stays() {
 
 /// Adds a DIMM and requests it, with the request rewritten to one for persistent memory. The host gets no report, and
 /// gets its DIMM when it requests it again.
-fn trigger(vm: &mut Vm, case: &Case<'_>, cut: Option<Override<'_>>) -> Result<()> {
+fn trigger(vm: &mut Vm, case: &Expectation<'_>, cut: Option<Override<'_>>) -> Result<()> {
     let dimm = vm.plug_dimm(ONE_LMB)?;
     let [a, b, c, d] = case.drc.0.to_be_bytes();
     let functions = cut.map(|cut| overriding(&[cut])).unwrap_or_default();

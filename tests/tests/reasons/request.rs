@@ -8,7 +8,7 @@ use papr_unplug_tests::{
     pairing::Pairing,
     removal::Retry,
     report::occurrence::{
-        Case,
+        Expectation,
         Means::{Driver, Rewritten},
     },
     story::story,
@@ -31,7 +31,7 @@ fn lmb_that_the_kernels_table_excludes() {
         ] {
             let table = vm.lmb_flags(dimm.connector(0), flags)?;
             vm.begin_fault(&format!("{} {table}", rewritten(by_index(&dimm))))?;
-            let case = Case { means: Driver, how, reason, errno: 22, drc: dimm.connector(0) };
+            let case = Expectation { means: Driver, how, reason, errno: 22, drc: dimm.connector(0) };
             vm.trigger(&dimm, &case)?;
             vm.end_fault()?;
         }
@@ -48,7 +48,8 @@ fn count_of_lmbs_that_is_not_to_be_had() {
         vm.veto_offlining()?;
         vm.begin_fault(&rewritten([2, 2, 3, 0, 0, 0, 0, 1, 0, 0, 0, 0]))?;
         let how = "one LMB by count, the only one is busy";
-        let case = Case { means: Rewritten, how, reason: Reason::NOT_ENOUGH_LMBS, errno: 16, drc: dimm.connector(0) };
+        let case =
+            Expectation { means: Rewritten, how, reason: Reason::NOT_ENOUGH_LMBS, errno: 16, drc: dimm.connector(0) };
         vm.trigger(&dimm, &case)?;
         vm.end_fault()?;
         vm.allow_offlining()?;
@@ -65,7 +66,7 @@ fn count_of_zero_lmbs() {
         let [a, b, c, d] = dimm.connector(0).0.to_be_bytes();
         vm.begin_fault(&rewritten([2, 2, 4, 0, 0, 0, 0, 0, a, b, c, d]))?;
         let how = "zero LMBs by index and count";
-        let case = Case { means: Rewritten, how, reason: Reason::MALFORMED, errno: 22, drc: dimm.connector(0) };
+        let case = Expectation { means: Rewritten, how, reason: Reason::MALFORMED, errno: 22, drc: dimm.connector(0) };
         vm.trigger(&dimm, &case)?;
         vm.end_fault()?;
         assert_eq!(vm.retry(&dimm)?, Retry::Accepted);

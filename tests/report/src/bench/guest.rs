@@ -5,7 +5,7 @@
 //! The time until the host is told of a refusal is measured, in turns with stock parts. The cost of the module's probes
 //! is counted in instructions of the guest.
 
-use crate::bench::table::{self, Row, Target};
+use crate::bench::table::{self, Bound, Row};
 use anyhow::{Context, Result};
 use papr_unplug_tests::{
     artifacts::Artifacts,
@@ -44,7 +44,7 @@ fn sizes(artifacts: &Artifacts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for Size { build, content, empty, loaded, file } in cost::sizes(artifacts)? {
         let row = |what, bytes| Row::new(format!("module, {build}, {what}"), kib(bytes), "KiB");
-        rows.push(row("code and data", content).with_target(Target::AtMost(LARGEST)));
+        rows.push(row("code and data", content).with_target(Bound::AtMost(LARGEST)));
         rows.push(row("of that room for what happens", empty));
         rows.push(row("loaded, with its names, in whole pages", loaded));
         rows.push(row("its file, stripped of debugging information", file));
@@ -74,7 +74,7 @@ fn refusals(latencies: &[Latencies]) -> Result<Vec<Row>> {
     for (what, ours, stock) in against {
         if let (Some(ours), Some(stock)) = (of(ours), of(stock)) {
             let row = Row::new(format!("refusal told, {what}"), ours / stock, "times");
-            rows.push(row.with_target(Target::AtMost(1.2)));
+            rows.push(row.with_target(Bound::AtMost(1.2)));
         }
     }
     Ok(rows)
@@ -101,7 +101,7 @@ fn removals(Removals { dimm, last_cpu, cpu_by_hand }: &Removals) -> Result<Vec<R
     let shares = [("a DIMM of four LMBs", of_dimm / dimm), ("a CPU", (of_cpu + of_request) / cpu)];
     rows.extend(shares.map(|(what, share)| {
         Row::new(format!("the module's share of the removal of {what}"), share * 100.0, "%")
-            .with_target(Target::AtMost(1.0))
+            .with_target(Bound::AtMost(1.0))
     }));
     Ok(rows)
 }

@@ -4,7 +4,7 @@
 //!
 //! Removals with guests are what users wait for. Removals without one show the VMM alone, as a function of the LMBs.
 
-use crate::bench::table::{self, Row, Target};
+use crate::bench::table::{self, Bound, Row};
 use anyhow::{Context, Result};
 use papr_unplug_differential::{
     large_dimm::{LargeDimm, Took},
@@ -60,7 +60,7 @@ fn guests(what: &str, latencies: &[Latencies]) -> Result<Vec<Row>> {
         .map(|(parts, median)| Row::new(format!("{what}, {parts}"), *median, "ms, median"))
         .collect();
     let ratio = |parts, median: f64| Row::new(format!("{what}, {parts} over stock"), median / medians[0], "times");
-    rows.push(ratio("our QEMU", medians[1]).with_target(Target::AtMost(AS_FAST)));
+    rows.push(ratio("our QEMU", medians[1]).with_target(Bound::AtMost(AS_FAST)));
     rows.push(ratio("our QEMU and guest", medians[2]));
     Ok(rows)
 }
@@ -77,7 +77,7 @@ fn curve(stock: &Program, ours: &Program, say: &dyn Fn(&str)) -> Result<Vec<Row>
                 took.push(machine.remove()?);
             }
         }
-        let target = (lmbs >= THOUSANDS).then_some(Target::AtMost(1.0));
+        let target = (lmbs >= THOUSANDS).then_some(Bound::AtMost(1.0));
         let what = format!("DIMM of {lmbs} LMBs, no guest");
         rows.extend(side_by_side(&format!("{what}, device_del answered"), &took, |took| took.asking, target)?);
         rows.extend(side_by_side(&format!("{what}, deleted"), &took, |took| took.asking + took.giving_back, target)?);
@@ -90,7 +90,7 @@ fn side_by_side(
     what: &str,
     took: &[Vec<Took>; 2],
     part: fn(&Took) -> Duration,
-    target: Option<Target>,
+    target: Option<Bound>,
 ) -> Result<[Row; 3]> {
     let of = |took: &[Took]| {
         let milliseconds: Vec<f64> = took.iter().map(|took| part(took).as_secs_f64() * 1e3).collect();
@@ -126,7 +126,7 @@ mod tests {
     fn removals_without_a_guest_are_compared_by_their_medians() {
         let took = |milliseconds| Took { asking: Duration::from_millis(milliseconds), giving_back: Duration::ZERO };
         let all = [vec![took(4), took(1), took(9)], vec![took(2); 3]];
-        let rows = side_by_side("DIMM", &all, |took| took.asking, Some(Target::AtMost(1.0))).unwrap();
+        let rows = side_by_side("DIMM", &all, |took| took.asking, Some(Bound::AtMost(1.0))).unwrap();
         assert!(rows[2].line().contains("0.50 times") && rows[2].is_met(), "{}", rows[2].line());
     }
 }

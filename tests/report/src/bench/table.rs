@@ -13,13 +13,13 @@ pub struct Row {
     value: f64,
     unit: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<Target>,
+    target: Option<Bound>,
 }
 
 /// A limit for the value.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Target {
+pub enum Bound {
     /// The largest permitted value.
     AtMost(f64),
     /// The smallest permitted value.
@@ -33,7 +33,7 @@ impl Row {
     }
 
     /// Sets the target.
-    pub fn with_target(self, target: Target) -> Self {
+    pub fn with_target(self, target: Bound) -> Self {
         Self { target: Some(target), ..self }
     }
 
@@ -41,8 +41,8 @@ impl Row {
     pub fn is_met(&self) -> bool {
         match self.target {
             None => true,
-            Some(Target::AtMost(most)) => self.value <= most,
-            Some(Target::AtLeast(least)) => self.value >= least,
+            Some(Bound::AtMost(most)) => self.value <= most,
+            Some(Bound::AtLeast(least)) => self.value >= least,
         }
     }
 
@@ -51,8 +51,8 @@ impl Row {
         let Self { what, value, unit, target } = self;
         let limit = match target {
             None => String::new(),
-            Some(Target::AtMost(most)) => format!("at most {most}"),
-            Some(Target::AtLeast(least)) => format!("at least {least}"),
+            Some(Bound::AtMost(most)) => format!("at most {most}"),
+            Some(Bound::AtLeast(least)) => format!("at least {least}"),
         };
         let missed = if self.is_met() { "" } else { "  MISSED" };
         let digits = if *value < 10.0 { 2 } else { 1 };
@@ -82,9 +82,9 @@ mod tests {
 
     #[test]
     fn row_that_misses_its_target_says_so() {
-        let row = |value| Row::new("idle connector", value, "bytes").with_target(Target::AtMost(64.0));
+        let row = |value| Row::new("idle connector", value, "bytes").with_target(Bound::AtMost(64.0));
         assert!(row(64.0).is_met() && !row(64.1).is_met());
         assert!(row(64.1).line().ends_with("at most 64  MISSED"));
-        assert!(!Row::new("ratio", 9.9, "times").with_target(Target::AtLeast(10.0)).is_met());
+        assert!(!Row::new("ratio", 9.9, "times").with_target(Bound::AtLeast(10.0)).is_met());
     }
 }

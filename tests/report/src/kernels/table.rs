@@ -118,7 +118,7 @@ fn told(told: &ScenarioOutcome) -> String {
     text
 }
 
-/// Returns the protocol's level from the line that the module logs as it is loaded.
+/// Returns the protocol's level from the line that the module logs when it is loaded.
 fn level(said: &str) -> &str {
     said.split_once("(level ").and_then(|(_, rest)| rest.split(')').next()).unwrap_or("?")
 }
