@@ -224,7 +224,8 @@ impl Account {
         self.saved = Some(self.now.clone());
     }
 
-    /// Returns the devices that were there when the state was saved and are not now, in the order in which they are plugged.
+    /// Returns the devices that were there when the state was saved and are not now, in the order in which they are
+    /// plugged.
     pub(crate) fn missing(&self) -> Vec<Device> {
         let Some(saved) = self.saved.as_ref().filter(|saved| saved.plugged.is_superset(&self.now.plugged)) else {
             return Vec::new();

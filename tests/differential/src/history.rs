@@ -2,8 +2,9 @@
 
 //! Long random histories with a load in the middle, and an account of every request in them.
 //!
-//! The account knows nothing of how requests are decided. It holds that each accepted `device_del` makes one request, that the
-//! request is listed until it ends, that it ends once and with its own device, and that no number is given twice.
+//! The account knows nothing of how requests are decided. It holds that each accepted `device_del` makes one request,
+//! that the request is listed until it ends, that it ends once and with its own device, and that no number is given
+//! twice.
 
 use crate::{
     account::Account,

@@ -241,8 +241,8 @@ fn on_bus(bus: &str, address: &str) -> Vec<(&'static str, String)> {
 /// The accelerator that runs no guest.
 pub const QTEST: &str = "qtest";
 
-/// Returns the arguments that start the machine without the devices in `absent`, and with its memory in files in the directory
-/// `memory`, if there is one.
+/// Returns the arguments that start the machine without the devices in `absent`, and with its memory in files in the
+/// directory `memory`, if there is one.
 ///
 /// The machine is stopped (`-S`), so that the threads of its CPUs do not take the signals of [`Connection`].
 ///

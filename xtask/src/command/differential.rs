@@ -59,8 +59,8 @@ pub(crate) fn run(store: &Store, arguments: &Differential) -> Result<()> {
     differences::finish(&store.settings.checkout, &sum, first, stock.fact("version"), ours.fact("version"))
 }
 
-/// Distributes the seeds over threads, each with VMMs of its own, and hands what they have played to `add`, which says how far
-/// that is.
+/// Distributes the seeds over threads, each with VMMs of its own, and hands what they have played to `add`, which says
+/// how far that is.
 pub(crate) fn spread<W, T: Send>(
     store: &Store,
     seeds: Range<u64>,

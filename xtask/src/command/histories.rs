@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `cargo xtask histories`: plays long random histories with loads in the middle to the crate and to our QEMU, and accounts for
-//! every request.
+//! `cargo xtask histories`: plays long random histories with loads in the middle to the crate and to our QEMU, and
+//! accounts for every request.
 
 use crate::{
     artifacts::qemu::{Qemu, bundle, source::Release},

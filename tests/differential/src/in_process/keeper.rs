@@ -2,7 +2,7 @@
 
 //! States that are saved and loaded, and the list of requests.
 
-use super::{InProcess, Queued, span};
+use super::{InProcess, QueuedEvent, span};
 use crate::{
     history::{How, Keeper, List, Told},
     machine::Device,
@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, VecDeque};
 #[derive(Debug)]
 pub(super) struct Saved {
     bytes: Vec<u8>,
-    queue: VecDeque<Queued>,
+    queue: VecDeque<QueuedEvent>,
     begun: BTreeSet<u32>,
 }
 
