@@ -14,6 +14,8 @@ use std::fmt;
 pub enum Action {
     /// The user asks.
     Ask(Device),
+    /// The user asks for a device that goes only together with another one, which nobody asks for.
+    Withhold(Device),
     /// The kernel takes a hot plug event and queues it.
     Fetch,
     /// The kernel takes a hot plug event and has no memory to queue it.
@@ -79,6 +81,7 @@ impl Budget {
             Action::Withdraw(_) => 12,
             Action::ProbesOff => 13,
             Action::ArmWithoutTokens => 14,
+            Action::Withhold(_) => 15,
             _ => return None,
         })
     }
@@ -98,7 +101,7 @@ impl Budget {
                 self.spent = 0;
             }
         }
-        if matches!(action, Action::Ask(_)) {
+        if matches!(action, Action::Ask(_) | Action::Withhold(_)) {
             self.requests -= 1;
         }
     }
@@ -112,6 +115,7 @@ impl Budget {
             Action::Load,
             Action::Unload,
             Action::Withdraw(0),
+            Action::Withhold(CPU),
             Action::ProbesOff,
             Action::ArmWithoutTokens,
             Action::Migrate(Input::MigrateToLevel1),
@@ -131,6 +135,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Ask(device) => write!(f, "the user asks for {device}"),
+            Self::Withhold(device) => write!(f, "the user asks for {device}, which goes only with another device"),
             Self::Fetch => f.write_str("the guest queues the hot plug event"),
             Self::Drop => f.write_str("the guest drops the hot plug event, out of memory"),
             Self::Start(plan) => write!(f, "the guest begins: {plan}"),

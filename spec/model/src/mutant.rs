@@ -53,6 +53,8 @@ pub enum Mutant {
     KeepWithdrawnDevice,
     /// VMM: hot plug events for a device that is gone stay in the queue.
     KeepEvents,
+    /// VMM: a hint ends a request that the guest was not asked for.
+    ChargeWithheld,
     /// VMM: of devices that go together, some are asked for although there is no room for all.
     HalfTogether,
     /// Guest: it arms without a look whether its probes fire.
@@ -133,6 +135,7 @@ pub const ALL: &[(Mutant, &str)] = &[
     (Mutant::KeepPromiseWithoutToken, "vmm: keeps promises when the guest arms without tokens"),
     (Mutant::RejectIsolateOfKept, "vmm: takes no LMB of a DIMM that is to stay"),
     (Mutant::KeepWithdrawnDevice, "vmm: keeps a device that is given back after its request was withdrawn"),
+    (Mutant::ChargeWithheld, "vmm: charges a hint to a request that is withheld"),
     (Mutant::KeepEvents, "vmm: sends hot plug events for a device that is gone"),
     (Mutant::ArmWithoutCanary, "guest: arms without a look whether its probes fire"),
     (Mutant::PromiseUnseen, "guest: goes on promising although its probes do not see the work on a request"),

@@ -6,7 +6,7 @@ use crate::{
     guest::Module,
     machine::{DEVICES, Device, slot},
     violation::{Property, Violation},
-    vmm::{Event, Input, Outcome, RequestId, Source, Vmm},
+    vmm::{Event, Input, Open, Outcome, RequestId, Source, Vmm},
     world::{Knowledge, Truth, World, place},
 };
 use papr_unplug_wire::wire::{
@@ -31,6 +31,7 @@ pub const ALL: &[(Property, &str, &[&str])] = &[
             "PUE-V-033",
             "PUE-V-034",
             "PUE-V-041",
+            "PUE-V-055",
             "PUE-G-022",
             "PUE-G-032",
             "PUE-G-038",
@@ -130,6 +131,10 @@ impl<V: Vmm> World<V> {
         }
         case.outcome = Some(outcome);
         let case = *case;
+        if case.withheld && matches!(outcome, Outcome::Refused { .. }) {
+            let how = "a refusal is charged to a request that the guest was not asked for";
+            return Err(Violation::new(Property::Attribution, how));
+        }
         let is_reported = matches!(outcome, Outcome::Refused { source: Source::Token | Source::Order, .. });
         if is_reported && self.about.is_some_and(|about| request != Some(about)) {
             return Err(Violation::new(Property::Attribution, "a report with a token is charged to another request"));
@@ -165,6 +170,12 @@ impl<V: Vmm> World<V> {
             if V::NAMES_REQUESTS && !known(case) {
                 return Err(Violation::new(Property::ExactlyOnce, "a request is forgotten without an outcome"));
             }
+        }
+        let is_as_shown =
+            |open: &Open| self.cases.get(place(open.request)).is_none_or(|case| case.withheld == open.withheld);
+        if !self.vmm.open().iter().all(is_as_shown) {
+            let how = "a request is shown as withheld that is not, or not shown as such";
+            return Err(Violation::new(Property::TruePromise, how));
         }
         let promise = |id: RequestId| self.cases.get(place(id)).is_some_and(|case| case.promised);
         let excused = self.guest.promise_orphaned;

@@ -43,6 +43,8 @@ pub struct Knowledge {
     pub device: Device,
     /// True if the guest has promised to answer, and the promise stands.
     pub promised: bool,
+    /// True if the guest is asked only together with another device, which nobody asks for.
+    pub withheld: bool,
     /// True if the module saw the whole removal.
     pub observed: bool,
     /// True if the kernel hinted at it while it was not promised.
@@ -51,6 +53,13 @@ pub struct Knowledge {
     pub truth: Truth,
     /// The outcome that the user was told.
     pub outcome: Option<Outcome>,
+}
+
+impl Knowledge {
+    /// Returns whether the request is open, and the guest was not asked.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.withheld && self.outcome.is_none()
+    }
 }
 
 /// The decision of a guest about a request.
@@ -89,8 +98,15 @@ impl<V: Vmm> World<V> {
     pub fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         let guest = &self.guest;
-        let asks = DEVICES.into_iter().filter(|device| self.left.requests > 0 && self.vmm.present(*device));
-        actions.extend(asks.map(Action::Ask));
+        // A device that goes only with another one is not asked for by itself.
+        let is_withheld = |device: Device| self.cases.iter().any(|case| case.device == device && case.is_withheld());
+        let can_be_asked_for =
+            |device: &Device| self.left.requests > 0 && self.vmm.present(*device) && !is_withheld(*device);
+        let asked_for = DEVICES.into_iter().filter(can_be_asked_for);
+        actions.extend(asked_for.clone().map(Action::Ask));
+        if V::NAMES_REQUESTS {
+            actions.extend(asked_for.map(Action::Withhold));
+        }
         if guest.alive {
             if !guest.events.is_empty() {
                 actions.extend([Action::Fetch, Action::Drop]);
@@ -145,7 +161,8 @@ impl<V: Vmm> World<V> {
     pub fn apply(&mut self, action: Action, said: &mut Vec<String>) -> Result<(), Violation> {
         self.left.spend(action);
         match action {
-            Action::Ask(device) => self.ask(device, said),
+            Action::Ask(device) => self.ask(device, false, said),
+            Action::Withhold(device) => self.ask(device, true, said),
             Action::Fetch | Action::Drop => {
                 let mut entry = self.guest.events.remove(0);
                 self.check_taken(entry.request)?;
@@ -251,6 +268,8 @@ impl<V: Vmm> World<V> {
                 if input != Input::Migrate {
                     self.break_promises();
                     self.forget_attempt();
+                    // The mark of a removal is all that goes along.
+                    self.cases.iter_mut().for_each(|case| case.withheld = false);
                 }
                 self.vmm(input, said).map(drop)
             }
@@ -262,19 +281,14 @@ impl<V: Vmm> World<V> {
         self.check_user()
     }
 
-    fn ask(&mut self, device: Device, said: &mut Vec<String>) -> Result<(), Violation> {
+    fn ask(&mut self, device: Device, withheld: bool, said: &mut Vec<String>) -> Result<(), Violation> {
         let before = self.cases.len();
         // A guest that hangs has promised all the same: no observer outside can know.
-        let promised = self.armed && self.vmm.offers();
-        self.cases.push(Knowledge {
-            device,
-            promised,
-            observed: false,
-            hinted: false,
-            truth: Truth::Open,
-            outcome: None,
-        });
-        let effects = self.vmm(Input::DeviceDel(device), said)?;
+        let promised = self.armed && self.vmm.offers() && !withheld;
+        let truth = Truth::Open;
+        self.cases.push(Knowledge { device, promised, withheld, observed: false, hinted: false, truth, outcome: None });
+        let input = if withheld { Input::Withhold(device) } else { Input::DeviceDel(device) };
+        let effects = self.vmm(input, said)?;
         match effects.asked {
             Some(Ok(id)) if place(id) == before => Ok(()),
             Some(Err(_)) => {

@@ -108,7 +108,8 @@ impl Reference {
         let is_armed = self.armed.contains(device.class());
         let keeps_all = self.breaks(Mutant::SwallowHint);
         let ends_all = self.breaks(Mutant::HintIsOutcome);
-        let asked = |request: &&mut super::Request| request.device == device && !request.withheld;
+        let charges_withheld = self.breaks(Mutant::ChargeWithheld);
+        let asked = |request: &&mut super::Request| request.device == device && (!request.withheld || charges_withheld);
         let Some(request) = self.requests.iter_mut().find(asked) else { return };
         let keep = (request.promised && !ends_all) || (keeps_all && is_armed);
         if keep {
