@@ -4,9 +4,10 @@
 
 use crate::{
     answer::{Answer, Response},
-    history::{How, LAST_TOKEN, List, Told, Turn, is_report},
+    keeper::{Ending, List, Told},
     machine::Device,
     step::{Step, indicator::REPORTS},
+    turn::{LAST_TOKEN, Turn, is_report},
 };
 use std::{collections::BTreeSet, fmt};
 
@@ -179,9 +180,9 @@ impl Account {
             self.read(section)?;
         }
         let named = self.named(step);
-        self.tell(told, |how| !matches!(how, How::Withdrawn | How::Load))?;
+        self.tell(told, |how| !matches!(how, Ending::Withdrawn | Ending::Load))?;
         let by_token = told.iter().find_map(|told| match told {
-            Told::Ended(number, _, How::Refused(true)) => Some(*number),
+            Told::Ended(number, _, Ending::Refused(true)) => Some(*number),
             _ => None,
         });
         if let (Some(expected), Some(number)) = (named, by_token) {
@@ -195,7 +196,7 @@ impl Account {
 
     /// Accounts for a withdrawal.
     pub(crate) fn withdrawn(&mut self, request: u64, told: &[Told]) -> Verdict {
-        self.tell(told, |how| how == How::Withdrawn)?;
+        self.tell(told, |how| how == Ending::Withdrawn)?;
         ensure(self.ended.contains(&request), || format!("request {request} was withdrawn, and its end is not told"))
     }
 
@@ -245,7 +246,7 @@ impl Account {
     pub(crate) fn loaded(&mut self, told: &[Told], list: &List) -> Verdict {
         let Some(saved) = self.saved.take() else { return Err("nothing was saved".to_owned()) };
         let before = self.now.open.clone();
-        self.tell(told, |how| how == How::Load)?;
+        self.tell(told, |how| how == Ending::Load)?;
         let devices = |open: &[Request]| open.iter().map(|request| request.device).collect::<Vec<_>>();
         let listed: Vec<_> = list.open.iter().map(|(_, device, _)| *device).collect();
         ensure(listed == devices(&saved.open), || {
@@ -348,7 +349,7 @@ impl Account {
     }
 
     /// Accounts for what was told.
-    fn tell(&mut self, told: &[Told], is_possible: impl Fn(How) -> bool) -> Verdict {
+    fn tell(&mut self, told: &[Told], is_possible: impl Fn(Ending) -> bool) -> Verdict {
         for told in told {
             match *told {
                 Told::Ended(number, device, how) => {
@@ -361,10 +362,10 @@ impl Account {
                     let request = self.now.open.remove(at);
                     ensure(request.device == device, || format!("told of another device: {told:?}, {request:?}"))?;
                     match how {
-                        How::Refused(by_token) => self.census.refused[usize::from(!by_token)] += 1,
-                        How::Gone => self.census.gone += 1,
-                        How::Withdrawn => self.census.withdrawn += 1,
-                        How::Load => self.census.ended_by_loads += 1,
+                        Ending::Refused(by_token) => self.census.refused[usize::from(!by_token)] += 1,
+                        Ending::Gone => self.census.gone += 1,
+                        Ending::Withdrawn => self.census.withdrawn += 1,
+                        Ending::Load => self.census.ended_by_loads += 1,
                     }
                     self.ended.insert(number);
                     self.latest.push(number);

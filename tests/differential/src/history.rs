@@ -9,31 +9,14 @@
 use crate::{
     account::Account,
     answer::{Answer, Response},
-    machine::Device,
-    party::Party,
+    keeper::Keeper,
     sequence::of_reporting_seed,
-    step::{Step, indicator::REPORTS},
+    step::Step,
+    turn::{LAST_TOKEN, Turn},
 };
 use anyhow::Result;
 use papr_unplug_tests::dice::Dice;
 use std::fmt;
-
-/// A turn of a history.
-#[derive(Clone, Copy, Debug)]
-pub enum Turn {
-    /// A guest or the host takes a step.
-    Step(Step),
-    /// The host withdraws one of the open requests.
-    Withdraw(u32),
-    /// The host looks at the list of requests.
-    List,
-    /// The host saves the state.
-    Save,
-    /// The host loads the state that it saved.
-    Load,
-    /// The host migrates the machine to a new VMM.
-    Migrate,
-}
 
 /// The load in the middle of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,70 +29,12 @@ pub enum Middle {
     Migration,
 }
 
-/// A fact that a VMM tells about requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// A request has ended.
-    Ended(u64, Device, How),
-    /// A device is gone.
-    Deleted(Device),
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// Refused; true if by a report that named the request by its token.
-    Refused(bool),
-    /// With its device.
-    Gone,
-    /// Withdrawn.
-    Withdrawn,
-    /// By a load.
-    Load,
-}
-
-/// The list of a VMM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct List {
-    /// Number and device of each open request, and whether it is withheld, oldest first.
-    pub open: Vec<(u64, Device, bool)>,
-    /// The numbers of the requests that ended last, oldest first.
-    pub ended: Vec<u64>,
-}
-
-/// A VMM that tells about requests and saves states.
-pub trait Keeper: Party {
-    /// Returns the number of the request that the last `device_del` made.
-    fn made(&self) -> Option<u64>;
-
-    /// Returns what was told in the last step, withdrawal, load or migration.
-    fn told(&self) -> Vec<Told>;
-
-    /// Returns the list of requests.
-    fn list(&mut self) -> Result<List>;
-
-    /// Withdraws a request. Returns whether the VMM accepts that.
-    fn withdraw(&mut self, request: u64) -> Result<bool>;
-
-    /// Saves the state, in the place of an earlier one.
-    fn save(&mut self) -> Result<()>;
-
-    /// Loads the saved state. The devices of that time are plugged.
-    fn load(&mut self) -> Result<()>;
-
-    /// Goes on as a new VMM that was handed the state.
-    fn migrate(&mut self) -> Result<()>;
-}
-
 /// A history that broke a rule.
 #[derive(Clone, Debug)]
 pub struct Failure {
     turns: Vec<(Turn, Option<Answer>)>,
     why: String,
 }
-
-/// A token that stands for the one that the guest has read last.
-pub(crate) const LAST_TOKEN: u16 = 12;
 
 /// The number of turns after which the list is compared.
 const LIST_EVERY: usize = 50;
@@ -222,24 +147,6 @@ fn take(
         return Ok(Err(format!("the VMM ended: {why}")));
     }
     Ok(account.step(&step, &answer, party.made(), &party.told()))
-}
-
-/// Returns whether a step reports about a request.
-pub(crate) fn is_report(step: &Step) -> bool {
-    matches!(step, Step::Set(REPORTS, _, word) if matches!(word >> 29, 3..=5))
-}
-
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Step(step) => step.fmt(f),
-            Self::Withdraw(_) => f.write_str("withdraw"),
-            Self::List => f.write_str("list"),
-            Self::Save => f.write_str("save"),
-            Self::Load => f.write_str("load"),
-            Self::Migrate => f.write_str("migrate"),
-        }
-    }
 }
 
 impl fmt::Display for Failure {

@@ -6,7 +6,7 @@ mod keeper;
 
 use crate::{
     answer::{Answer, DeviceEvent, EventKind, MORE, Response},
-    history::Told,
+    keeper::Told,
     machine::{BOOT_CORE, Device, OTHERS},
     party::Party,
     step::{Step, indicator::REPORTS},

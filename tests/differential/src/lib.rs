@@ -23,8 +23,10 @@ pub mod machine;
 pub mod step;
 
 pub mod sequence;
+pub mod turn;
 
 pub mod answer;
+pub mod keeper;
 pub mod party;
 
 pub mod connection;

@@ -5,8 +5,9 @@
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
     account::{Account, Census},
-    history::{Keeper as _, Middle, of_seed, play},
+    history::{Middle, of_seed, play},
     in_process::InProcess,
+    keeper::Keeper as _,
     party::Party as _,
     program::Program,
     vmm::Vmm,

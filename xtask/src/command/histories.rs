@@ -11,8 +11,9 @@ use crate::{
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
     account::{Account, Census},
-    history::{self, Keeper, Middle},
+    history::{self, Middle},
     in_process::InProcess,
+    keeper::Keeper,
     vmm::Vmm,
 };
 use std::{fmt, ops::Range};

@@ -4,7 +4,7 @@
 
 use super::{InProcess, QueuedEvent, span};
 use crate::{
-    history::{How, Keeper, List, Told},
+    keeper::{Ending, Keeper, List, Told},
     machine::Device,
 };
 use anyhow::{Context as _, Result};
@@ -31,10 +31,10 @@ pub(super) fn device(device: event::Device) -> Result<Device> {
 pub(super) fn told(event: &Event) -> Result<Option<Told>> {
     let Event::Ended(outcome) = event else { return Ok(None) };
     let how = match outcome.end {
-        End::Refused(refusal) => How::Refused(refusal.evidence == Evidence::Token),
-        End::Withdrawn => How::Withdrawn,
-        End::Load => How::Load,
-        _ => How::Gone,
+        End::Refused(refusal) => Ending::Refused(refusal.evidence == Evidence::Token),
+        End::Withdrawn => Ending::Withdrawn,
+        End::Load => Ending::Load,
+        _ => Ending::Gone,
     };
     Ok(Some(Told::Ended(outcome.request.0, device(outcome.device)?, how)))
 }

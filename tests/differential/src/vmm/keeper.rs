@@ -4,7 +4,7 @@
 
 use super::{Running, Vmm};
 use crate::{
-    history::{How, Keeper, List, Told},
+    keeper::{Ending, Keeper, List, Told},
     machine::Device,
     monitor::Reply,
 };
@@ -125,15 +125,15 @@ fn told(event: &Event) -> Vec<Told> {
     let ended = |how| number.map(|number| Told::Ended(number, device, how)).into_iter().collect();
     match event.name() {
         "DEVICE_UNPLUG_GUEST_ERROR" => {
-            ended(How::Refused(event.data("source").is_some_and(|source| source == "reported-by-token")))
+            ended(Ending::Refused(event.data("source").is_some_and(|source| source == "reported-by-token")))
         }
         "DEVICE_UNPLUG_REQUEST_ENDED" => {
             let is_load = event.data("outcome").is_some_and(|outcome| outcome == "load");
-            ended(if is_load { How::Load } else { How::Withdrawn })
+            ended(if is_load { Ending::Load } else { Ending::Withdrawn })
         }
         "DEVICE_DELETED" => {
             let requests = event.data("requests").and_then(Value::as_array).into_iter().flatten();
-            let ended = requests.filter_map(Value::as_u64).map(|number| Told::Ended(number, device, How::Gone));
+            let ended = requests.filter_map(Value::as_u64).map(|number| Told::Ended(number, device, Ending::Gone));
             ended.chain([Told::Deleted(device)]).collect()
         }
         _ => Vec::new(),
