@@ -152,7 +152,7 @@ fn removal_that_hangs_is_shown_with_its_request_its_lmb_and_its_step() {
 fn release_that_no_probe_sees_counts_as_a_release() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
-        vm.switch_probes_off()?;
+        assert!(vm.switch_probes_off()?, "the kernel of the tests lets its probes go off");
         assert_eq!(vm.remove_untraced(&dimm)?.outcome, Outcome::Released);
         vm.guest.sh("until grep -q '^unseen 1$' /sys/kernel/debug/papr_unplug/counters; do :; done")?;
         let counters = vm.counters()?;
