@@ -279,7 +279,7 @@ typedef enum PaprUnplugEvidence {
 } PaprUnplugEvidence;
 
 /**
- * How long a reason lasts, for programs that decide whether to request the removal again.
+ * Persistence of a reason, for programs that decide whether to request the removal again.
  */
 typedef enum PaprUnplugPersistence {
     /**

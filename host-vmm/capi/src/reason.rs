@@ -13,7 +13,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// How long a reason lasts, for programs that decide whether to request the removal again.
+/// Persistence of a reason, for programs that decide whether to request the removal again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum PaprUnplugPersistence {

@@ -94,7 +94,7 @@ impl fmt::Display for Census {
     }
 }
 
-/// What a save keeps.
+/// State of the machine that a save keeps.
 #[derive(Clone, Debug)]
 struct State {
     plugged: BTreeSet<Device>,

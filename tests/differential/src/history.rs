@@ -21,7 +21,7 @@ use std::fmt;
 /// The load in the middle of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Middle {
-    /// None.
+    /// Neither a load nor a migration.
     Nothing,
     /// The state of a third of the history is loaded after two thirds, or later if devices were added meanwhile.
     Load,

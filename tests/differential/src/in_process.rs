@@ -54,7 +54,7 @@ pub struct InProcess {
     begun: BTreeSet<u32>,
     /// The request that the last `device_del` made.
     made: Option<u64>,
-    /// What was told in the last step.
+    /// Outcomes and deletions that the last step told.
     told: Vec<Told>,
     saved: Option<keeper::Saved>,
 }
