@@ -280,7 +280,10 @@ impl EventData {
         };
         let mut add = |detail: String| why += &format!(", {detail}");
         if let Some(errno) = self.errno {
-            add(format!("errno {errno}{}", meaning_of(errno)));
+            add(match self.reason_code {
+                Some(AGENT_FAILED) => ending(errno),
+                _ => format!("errno {errno}{}", meaning_of(errno)),
+            });
         }
         if let Some(drc) = self.drc {
             add(format!("DRC {drc:#x}"));
@@ -295,6 +298,17 @@ impl EventData {
             None => {}
         }
         why
+    }
+}
+
+/// Code of the reason whose errno is an exit status.
+const AGENT_FAILED: u64 = 28;
+
+/// Returns how a program ended: by a signal, if the status is above 128.
+fn ending(status: i32) -> String {
+    match status {
+        129..255 => format!("exit status {status} (signal {})", status - 128),
+        _ => format!("exit status {status}"),
     }
 }
 
@@ -315,6 +329,16 @@ mod tests {
         let event = json!({ "event": "X", "data": data, "timestamp": { "seconds": 1, "microseconds": 2 } });
         let Ok(Message::Event(event)) = Message::parse(&event.to_string()) else { panic!() };
         Outcome { kind, data: EventData::of(event.object().get("data")), event: Some(event), charge: None }
+    }
+
+    #[test]
+    fn refusal_of_an_agent_that_failed_has_an_exit_status() {
+        let line = |status| {
+            let told = json!({ "device": "net0", "reason-code": 28, "reason": "agent-failed", "errno": status });
+            outcome(OutcomeKind::Refused, told).line().split_once("refused: ").unwrap().1.to_owned()
+        };
+        assert_eq!(line(255), "agent-failed, exit status 255");
+        assert_eq!(line(137), "agent-failed, exit status 137 (signal 9)");
     }
 
     #[test]

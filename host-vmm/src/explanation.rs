@@ -163,7 +163,7 @@ impl Explanation {
             ),
             25 => (
                 "No software in the guest handles this class of resource.",
-                "Start rtas_errd (package powerpc-utils or ppc64-diag) in the guest and retry.",
+                "Start rtas_errd (package ppc64-diag) or papr-unplug-agent in the guest and retry.",
                 Persistence::NeedsAction,
             ),
             26 => (
@@ -175,6 +175,16 @@ impl Explanation {
                 "The guest's administrator forbids it.",
                 "Ask the guest's administrator.",
                 Persistence::NeedsAction,
+            ),
+            28 => (
+                "The software in the guest that was to remove the device has ended without removing it. The errno field is its exit status, 128 and more for a signal (128 plus its number), or 0 if it took the request and began nothing.",
+                "Look at /var/log/drmgr and /var/log/platform in the guest, and whether drmgr (package powerpc-utils) is installed and its disk is full; then retry.",
+                Persistence::NeedsAction,
+            ),
+            29 => (
+                "Another reconfiguration runs in the guest, and this one did not wait for it.",
+                "Retry when the other reconfiguration has ended.",
+                Persistence::Transient,
             ),
             31 => (
                 "The reason's code stands in the errno field. None is defined yet.",

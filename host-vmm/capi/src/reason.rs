@@ -92,13 +92,13 @@ mod tests {
     fn every_reason_has_words_and_no_other() {
         let named = (0..=0x100).filter(|reason| !papr_unplug_reason_name(*reason).is_null());
         assert!(named.eq(Reason::ALL.iter().map(|reason| u32::from(reason.0))));
-        assert!(papr_unplug_reason_meaning(28).is_null());
+        assert!(papr_unplug_reason_meaning(30).is_null());
         assert!(papr_unplug_reason_advice(u32::MAX).is_null());
     }
 
     #[test]
     fn persistence_of_a_reason_is_that_of_the_protocol() {
-        let named = [(6, 1), (1, 2), (9, 3), (0, 0), (28, 0), (0x106, 0), (u32::MAX, 0)];
+        let named = [(6, 1), (1, 2), (9, 3), (0, 0), (30, 0), (0x106, 0), (u32::MAX, 0)];
         assert_eq!(named.map(|(reason, _)| papr_unplug_reason_persistence(reason)), named.map(|(_, lasts)| lasts));
     }
 

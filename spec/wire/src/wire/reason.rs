@@ -85,6 +85,10 @@ reasons! {
     GOING_DOWN = 26, "going-down";
     /// The guest's administrator forbids it.
     POLICY = 27, "policy";
+    /// The software that was to remove the device has ended without removing it. The errno is its exit status.
+    AGENT_FAILED = 28, "agent-failed";
+    /// Another reconfiguration runs in the guest.
+    BUSY = 29, "busy";
     /// The code stands in the errno field: room for 256 more.
     EXTENDED = 31, "extended";
 }
@@ -109,7 +113,7 @@ mod tests {
 
     #[test]
     fn codes_are_pinned() {
-        let expected = (0..=27).chain([31]);
+        let expected = (0..=29).chain([31]);
         assert!(Reason::ALL.iter().map(|reason| reason.0).eq(expected));
         assert_eq!(Reason::UNMOVABLE_PAGE.0, 6);
         assert_eq!(Reason::DROPPED.0, 21);
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn reason_unknown_today_has_no_name() {
-        assert_eq!(Reason(28).name(), None);
+        assert_eq!(Reason(30).name(), None);
         assert_eq!(Reason::LAST_CPU.name(), Some("last-cpu"));
     }
 }
