@@ -337,6 +337,7 @@ impl fmt::Display for Why {
             _ if evidence == Evidence::Inferred => f.write_str("no reason given (inferred)"),
             (Reason::EXTENDED, Errno(code)) => write!(f, "{reason} {code}"),
             (reason, Errno(0)) => write!(f, "{reason}"),
+            (Reason::AGENT_FAILED, Errno(status)) => write!(f, "{reason} (exit status {status})"),
             (reason, Errno(errno)) => write!(f, "{reason} (errno {errno})"),
         }
     }

@@ -45,11 +45,13 @@ fn reason_is_told_as_well_as_it_is_known() {
     let why =
         |reason, errno, evidence| refused(reason, errno, evidence).to_string().replace("the guest refused at ", "");
     assert_eq!(why(Reason::LAST_CPU, Errno(0), Evidence::Order), "connector 0x80000009: last-cpu");
-    assert_eq!(why(Reason(29), Errno(5), Evidence::Token), "connector 0x80000009: reason 0x1d (errno 5)");
+    assert_eq!(why(Reason(30), Errno(5), Evidence::Token), "connector 0x80000009: reason 0x1e (errno 5)");
+    let agent = why(Reason::AGENT_FAILED, Errno(255), Evidence::Token);
+    assert_eq!(agent, "connector 0x80000009: agent-failed (exit status 255)");
     assert_eq!(why(Reason::EXTENDED, Errno(200), Evidence::Token), "connector 0x80000009: extended 200");
     let inferred = why(Reason::UNATTRIBUTED, Errno(0), Evidence::Inferred);
     assert_eq!(inferred, "connector 0x80000009: no reason given (inferred)");
-    assert!(said(End::Refused(refused(Reason(29), Errno(5), Evidence::Token))).ends_with("reason 0x1d (errno 5)"));
+    assert!(said(End::Refused(refused(Reason(30), Errno(5), Evidence::Token))).ends_with("reason 0x1e (errno 5)"));
 }
 
 #[test]
