@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Handling of one request.
+
+use crate::{
+    command_line::CommandLine,
+    configuration::{Configuration, Removal},
+    function::Function,
+    journal,
+    kernel::Kernel,
+    lock::{self, Lock},
+    removal::{self, Failure},
+    report,
+    usage::Usage,
+};
+use papr_unplug_wire::wire::{
+    drc::DrcIndex,
+    hotplug::{Action, Resource},
+    reason::Reason,
+};
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+/// Error numbers, as Linux has them.
+const EPERM: u8 = 1;
+const EBUSY: u8 = 16;
+const ENODEV: u8 = 19;
+
+/// Exit status if there is no `drmgr` to start, as a shell has it.
+const NOT_FOUND: u8 = 127;
+
+/// Handles the request that a command line of `drmgr` asks for. Returns if it was refused or has been carried out, and
+/// otherwise continues as `drmgr`.
+pub(crate) fn handle(kernel: &Kernel, configuration: &Configuration, words: Vec<OsString>) -> ExitCode {
+    let line = CommandLine::read(words);
+    let outcome = match line {
+        CommandLine { action: Some(Action::REMOVE), resource: Some(resource), connector: Some(connector), .. } => {
+            remove(kernel, configuration, resource, connector).map_err(|failure| (connector, failure))
+        }
+        _ => Ok(Next::Drmgr(Lock::take(Path::new(lock::FILE)).ok())),
+    };
+    match outcome {
+        Ok(Next::Done) => ExitCode::SUCCESS,
+        Ok(Next::Drmgr(_lock)) => continue_as_drmgr(configuration, &line.words),
+        Err((connector, failure)) => {
+            report::refuse(kernel, connector, failure.reason, failure.errno);
+            journal::notice(&format!("{connector} is not given back ({}): {}", failure.reason, failure.text));
+            ExitCode::from(failure.errno.max(1))
+        }
+    }
+}
+
+/// What is left to do about a request.
+enum Next {
+    /// Nothing.
+    Done,
+    /// All of it, with the lock if it could be taken.
+    Drmgr(Option<Lock>),
+}
+
+fn remove(
+    kernel: &Kernel,
+    configuration: &Configuration,
+    resource: Resource,
+    connector: DrcIndex,
+) -> Result<Next, Failure> {
+    // Before the wait for the lock, to refuse at once; and after it, because the wait may be long.
+    objection(kernel, configuration, connector)?;
+    let lock = Lock::take(Path::new(lock::FILE));
+    objection(kernel, configuration, connector)?;
+
+    let functions = Function::of(kernel, connector);
+    let drmgr = drmgr(configuration);
+    let [function] = functions.as_slice() else { return Ok(Next::Drmgr(lock.ok())) };
+    let wants_drmgr = configuration.removal == Removal::Drmgr && drmgr.is_some();
+    if resource != Resource::PCI || wants_drmgr || !removal::is_possible(function, connector) {
+        return Ok(Next::Drmgr(lock.ok()));
+    }
+    removal::remove(kernel, function, connector)?;
+    journal::info(&format!("{connector} ({}) is given back", function.address));
+    Ok(Next::Done)
+}
+
+/// Returns an error if a connector is to be kept: it holds nothing, the administrator forbids it, or it is in use.
+fn objection(kernel: &Kernel, configuration: &Configuration, connector: DrcIndex) -> Result<(), Failure> {
+    let functions = Function::of(kernel, connector);
+    if functions.is_empty() && connector.0 >> 28 == 4 {
+        let text = "the guest has no such device".to_owned();
+        return Err(Failure { reason: Reason::NO_SUCH_RESOURCE, errno: ENODEV, text });
+    }
+    for function in &functions {
+        let address = &function.address;
+        if configuration.keep.contains(address) {
+            let text = format!("the configuration keeps {address}");
+            return Err(Failure { reason: Reason::POLICY, errno: EPERM, text });
+        }
+        if configuration.release_in_use {
+            continue;
+        }
+        if let Some(usage) = Usage::of(kernel, function) {
+            return Err(Failure { reason: Reason::IN_USE, errno: EBUSY, text: format!("{address}: {usage}") });
+        }
+    }
+    Ok(())
+}
+
+/// Returns the path of `drmgr`, if it is there.
+fn drmgr(configuration: &Configuration) -> Option<&PathBuf> {
+    configuration.drmgr.iter().find(|path| path.exists())
+}
+
+/// Continues as `drmgr`, which keeps the lock. Returns if that cannot be started.
+fn continue_as_drmgr(configuration: &Configuration, words: &[OsString]) -> ExitCode {
+    let Some(program) = drmgr(configuration) else {
+        journal::error("there is no drmgr, which this request needs");
+        return ExitCode::from(NOT_FOUND);
+    };
+    let error = Command::new(program).arg0("drmgr").args(words).exec();
+    journal::error(&format!("{} cannot be started: {error}", program.display()));
+    ExitCode::from(NOT_FOUND)
+}
