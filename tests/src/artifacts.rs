@@ -33,6 +33,14 @@ pub struct Artifacts {
     pub qemu_data: PathBuf,
     /// `qemu-system-ppc64` with this project's patches, if there is one.
     pub qemu: Option<PathBuf>,
+    /// Modules of a distribution's kernel, as an archive to unpack after the initramfs.
+    pub drivers: Option<PathBuf>,
+    /// The distribution's programs that handle requests for PCI devices, as an archive to unpack after the initramfs.
+    pub distribution: Option<PathBuf>,
+    /// `papr-unplug-agent` for guests.
+    pub agent: Option<PathBuf>,
+    /// Program by which the distribution's librtas reads an event.
+    pub parse_event: Option<PathBuf>,
 }
 
 impl Artifacts {
@@ -71,6 +79,29 @@ impl Artifacts {
             archive.file("boot/initramfs.cpio", 0o644, &initramfs)?;
             archive.finish()?.flush()?;
             Ok::<_, io::Error>(())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Writes an initramfs to `dir` that also has the distribution's programs, and ours for a distribution. Returns its
+    /// path.
+    pub fn initramfs_with_distribution(&self, dir: &Path) -> Result<PathBuf> {
+        let distribution = self.distribution.as_ref();
+        let distribution = distribution.context("the artifacts have no `distribution`: run `cargo xtask pci`")?;
+        let path = dir.join("initramfs.cpio");
+        let write = || {
+            let mut out = File::create(&path)?;
+            // The kernel unpacks concatenated archives one after the other.
+            for part in [&self.initramfs].into_iter().chain(&self.drivers).chain([distribution]) {
+                io::copy(&mut File::open(part)?, &mut out)?;
+            }
+            let mut archive = Archive::new(out);
+            for program in self.agent.iter().chain(&self.parse_event) {
+                let name = program.file_name().unwrap_or_default().to_string_lossy();
+                archive.file(&format!("usr/sbin/{name}"), 0o755, &fs::read(program)?)?;
+            }
+            archive.finish()?.flush()
         };
         write().with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)

@@ -32,6 +32,12 @@ impl<W: Write> Archive<W> {
         self.entry(Builder::new(name).mode(mode).set_mode_file_type(ModeFileType::Regular), content)
     }
 
+    /// Adds a symbolic link.
+    pub fn link(&mut self, name: &str, target: &str) -> io::Result<()> {
+        let link = Builder::new(name).mode(0o777).set_mode_file_type(ModeFileType::Symlink);
+        self.entry(link, target.as_bytes())
+    }
+
     /// Writes the end mark and returns the writer.
     pub fn finish(self) -> io::Result<W> {
         trailer(self.0)
@@ -52,11 +58,12 @@ mod tests {
     use cpio::NewcReader;
 
     #[test]
-    fn archive_holds_directory_device_and_file_in_their_order() {
+    fn archive_holds_directory_device_file_and_link_in_their_order() {
         let mut archive = Archive::new(Vec::new());
         archive.directory("dev").unwrap();
         archive.device("dev/console", 5, 1).unwrap();
         archive.file("init", 0o755, b"hello").unwrap();
+        archive.link("sbin", "hello").unwrap();
         let bytes = archive.finish().unwrap();
         assert_eq!(bytes.len() % 4, 0, "the kernel unpacks concatenated archives at multiples of four bytes");
 
@@ -71,9 +78,14 @@ mod tests {
             found.push((entry.name().to_owned(), entry.mode(), entry.rdev_major(), entry.rdev_minor()));
             let mut content = Vec::new();
             rest = reader.to_writer(&mut content).unwrap();
-            assert_eq!(content, if found.len() == 3 { b"hello".as_slice() } else { b"" });
+            assert_eq!(content, if found.len() >= 3 { b"hello".as_slice() } else { b"" });
         }
-        let expected = [("dev", 0o040_755, 0, 0), ("dev/console", 0o020_600, 5, 1), ("init", 0o100_755, 0, 0)];
+        let expected = [
+            ("dev", 0o040_755, 0, 0),
+            ("dev/console", 0o020_600, 5, 1),
+            ("init", 0o100_755, 0, 0),
+            ("sbin", 0o120_777, 0, 0),
+        ];
         assert_eq!(found, expected.map(|(name, mode, major, minor)| (name.to_owned(), mode, major, minor)));
     }
 }

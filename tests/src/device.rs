@@ -4,6 +4,7 @@
 
 pub mod cpu;
 pub mod dimm;
+pub mod pci;
 
 /// Device that the host can request back.
 pub trait Device {

@@ -163,6 +163,29 @@ impl Vm {
         self.try_request(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))
     }
 
+    /// Waits for the first event about a request that the guest's trace does not show, and returns the events up to
+    /// then. Requests for PCI devices are such: the kernel gives them to user space.
+    pub fn watch_untraced(&mut self, request: &Request) -> Result<Removal> {
+        let what = format!("the outcome of the request for {}", request.id);
+        self.qmp.wait_for(request.before, &what, |event| request.is_answered_by(event))?;
+        let events = self.events_about(request)?;
+        let first = events.first();
+        let latency = first.map(|event| request.latency(event));
+        Ok(Removal { outcome: outcome(first), latency, attempt: None, calls: Vec::new(), events })
+    }
+
+    /// Waits until the device of a request is deleted, whatever the outcome of the request was.
+    pub fn await_deletion(&mut self, request: &Request) -> Result<()> {
+        let is_deletion = |event: &message::Event| event.name() == DELETED && event.device() == Some(&request.id);
+        self.qmp.wait_for(request.before, "the deletion of a device", is_deletion).map_err(Into::into)
+    }
+
+    /// Requests a PCI device and waits for the outcome.
+    pub fn remove_pci(&mut self, device: &(impl Device + ?Sized)) -> Result<Removal> {
+        let request = self.request_untraced(device)?;
+        self.watch_untraced(&request)
+    }
+
     /// Requests a device `times` times as fast as the VMM accepts it, and waits for all outcomes. Returns the number of
     /// refusals by their source and reason.
     pub fn request_repeatedly(

@@ -2,10 +2,13 @@
 
 //! Artifacts that a harness boots guests from, and what they are made of.
 
+pub(crate) mod agent;
 pub(crate) mod build;
 pub(crate) mod busybox;
 pub(crate) mod c_library;
 pub(crate) mod debian_kernel;
+pub(crate) mod distribution;
+pub(crate) mod drivers;
 pub(crate) mod fault;
 pub(crate) mod flavour;
 pub(crate) mod guest_kernel;
@@ -13,6 +16,7 @@ pub(crate) mod initramfs;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
 pub(crate) mod kexec;
+pub(crate) mod librtas;
 pub(crate) mod linux_source;
 pub(crate) mod linux_tree;
 pub(crate) mod module;
@@ -23,11 +27,15 @@ pub(crate) mod qemu;
 
 use crate::{
     artifacts::{
+        agent::Agent,
         debian_kernel::DebianKernel,
+        distribution::Distribution,
+        drivers::Drivers,
         flavour::Flavour,
         guest_kernel::GuestKernel,
         initramfs::Initramfs,
         kernel::Kernel,
+        librtas::Librtas,
         module::Module,
         qemu::{Qemu, bundle, source::Release},
     },
@@ -35,7 +43,7 @@ use crate::{
         artifact::Artifact,
         store::{Recipe, Store},
     },
-    roots::{big_endian::BigEndian, installed::InstalledRoot, libvirt::LIBVIRT_ROOT},
+    roots::{foreign::BIG_ENDIAN, installed::InstalledRoot, libvirt::LIBVIRT_ROOT},
     run::machine,
     settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings},
 };
@@ -50,7 +58,10 @@ use std::{
 /// Returns the recipes of all artifacts that commands of this checkout use, but for those that are parts of others.
 pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
     let mut recipes: Vec<Box<dyn Recipe>> = vec![
-        Box::new(BigEndian),
+        Box::new(BIG_ENDIAN),
+        Box::new(Distribution),
+        Box::new(Agent),
+        Box::new(Librtas),
         Box::new(LIBVIRT_ROOT),
         Box::new(InstalledRoot::Guest),
         Box::new(InstalledRoot::Host),
@@ -61,6 +72,7 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
     }
     for kernel in DebianKernel::value_variants() {
         recipes.push(Box::new(Initramfs(GuestKernel::Debian(*kernel))));
+        recipes.push(Box::new(Drivers(*kernel)));
     }
     for qemu in Qemu::ALL {
         recipes.push(Box::new(qemu));
@@ -120,6 +132,24 @@ impl Artifacts {
             paths.insert("qemu_data", program.with_file_name(bundle::DATA));
         }
         Ok(Self { paths, artifacts })
+    }
+
+    /// Returns what guests with this kernel are booted from, with drivers and programs for PCI devices: the
+    /// distribution's, and ours.
+    pub(crate) fn with_programs(store: &Store, kernel: DebianKernel) -> Result<Self> {
+        let mut all = Self::with(store, &GuestKernel::Debian(kernel))?;
+        let made = store.ensure_all([&Drivers(kernel), &Distribution, &Agent, &Librtas])?;
+        let files = [
+            ("drivers", drivers::FILE),
+            ("distribution", distribution::FILE),
+            ("agent", Agent::PROGRAM),
+            ("parse_event", Librtas::PROGRAM),
+        ];
+        for (artifact, (name, file)) in made.iter().zip(files) {
+            all.paths.insert(name, artifact.path(file));
+        }
+        all.artifacts.extend(made);
+        Ok(all)
     }
 
     /// Returns the paths as the harness of the tests takes them.

@@ -16,6 +16,7 @@ pub(crate) mod kernels;
 pub(crate) mod libvirt;
 pub(crate) mod object;
 pub(crate) mod package;
+pub(crate) mod pci;
 pub(crate) mod reasons;
 pub(crate) mod soak;
 pub(crate) mod test;

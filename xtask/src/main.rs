@@ -50,7 +50,7 @@ use crate::{
         differential::{self, Differential},
         drill, fuzz,
         histories::{self, Histories},
-        install, instructions, kernels, libvirt, object, package, reasons, soak, test, wire_targets,
+        install, instructions, kernels, libvirt, object, package, pci, reasons, soak, test, wire_targets,
     },
     settings::Settings,
 };
@@ -79,7 +79,7 @@ enum Command {
     },
     /// Compile the module's Rust for kernels without CONFIG_RUST, into guest-module/, where Kbuild looks for it
     Object,
-    /// Make Debian packages of the module, the program and the library, in target/packages
+    /// Make Debian packages of the module, the programs and the library, in target/packages
     Package {
         /// Also install, upgrade and remove them in the Debian of a guest, which is emulated, and of a host
         #[arg(long)]
@@ -152,6 +152,14 @@ enum Command {
     },
     /// Run the tests with libvirt: a daemon, guests that refuse, and the events that libvirt's users get
     Libvirt,
+    /// Run the tests about PCI devices, with Debian's kernel and its programs
+    Pci {
+        /// The kernel
+        #[arg(long, default_value = "forky")]
+        kernel: DebianKernel,
+        /// Filters for `cargo nextest run`, such as the name of a test
+        filters: Vec<String>,
+    },
     /// Build a QEMU from source, and print its path
     Qemu {
         /// The release
@@ -235,6 +243,7 @@ fn run(command: Command) -> Result<()> {
         Command::Reasons { accept: true } => report::reasons::accept(&store.settings.checkout)?,
         Command::Reasons { .. } => reasons::run(&store)?,
         Command::Libvirt => libvirt::run(&store)?,
+        Command::Pci { kernel, filters } => pci::run(&store, kernel, &filters)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
         Command::Drill { slow } => drill::run(&store.progress, slow)?,
     }

@@ -2,7 +2,7 @@
 
 //! Roots: Debian systems that are unpacked by the calling user, for builds and trials.
 
-pub(crate) mod big_endian;
+pub(crate) mod foreign;
 pub(crate) mod installed;
 pub(crate) mod libvirt;
 pub(crate) mod packages;

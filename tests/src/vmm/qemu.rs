@@ -33,6 +33,8 @@ pub struct Start {
     pub firmware: Firmware,
     /// True if the guest has its kernel and its initramfs in `/boot`, for kexec.
     pub has_boot_files: bool,
+    /// True if the guest has the distribution's programs that handle requests for PCI devices.
+    pub has_distribution: bool,
     /// Options of QEMU besides the common ones.
     pub options: Vec<String>,
     /// Threads of QEMU that run the guest's CPUs.
@@ -71,6 +73,11 @@ impl Start {
     /// Returns options with these options of QEMU.
     pub fn with_options<S: Into<String>>(options: impl IntoIterator<Item = S>) -> Self {
         Self { options: options.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// Returns options with the distribution's programs, and with these options of QEMU.
+    pub fn with_distribution<S: Into<String>>(options: impl IntoIterator<Item = S>) -> Self {
+        Self { has_distribution: true, ..Self::with_options(options) }
     }
 
     /// Returns options with SLOF, the firmware of users' guests.
@@ -113,6 +120,8 @@ impl Qemu {
         command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd");
         if start.has_boot_files {
             command.arg(artifacts.initramfs_with_boot(logs)?);
+        } else if start.has_distribution {
+            command.arg(artifacts.initramfs_with_distribution(logs)?);
         } else {
             command.arg(&artifacts.initramfs);
         }

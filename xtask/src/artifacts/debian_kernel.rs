@@ -214,14 +214,9 @@ impl DebianKernel {
 
         let headers = format!("linux-headers-{abi}-{flavour}");
         let own = |name: &str| format!("{name}:{ARCH}={version}");
-        apt.fetch_only(log, &[own(image), own(&headers)], dir)?;
+        apt.fetch_only(log, &[own(&headers)], dir)?;
+        self.fetch_image(log, apt, image, version, dir)?;
         let mut more = Vec::new();
-        for name in dependencies(dir, image)?.into_iter().filter(|name| name.ends_with(flavour)) {
-            // Newer images are split into several packages.
-            if name.starts_with("linux-binary-") || name.starts_with("linux-modules-") {
-                more.push(own(&name));
-            }
-        }
         for name in dependencies(dir, &headers)? {
             if name.ends_with("-common") {
                 more.push(format!("{name}={version}"));
@@ -232,6 +227,37 @@ impl DebianKernel {
         }
         apt.fetch_only(log, &more, dir)?;
         Ok(KernelPackages { abi, version: version.to_owned(), debs: debs(dir)? })
+    }
+
+    /// Fetches the packages with the image and the modules.
+    fn fetch_image(self, log: &mut Log, apt: &Apt, image: &str, version: &str, dir: &Path) -> Result<()> {
+        let own = |name: &str| format!("{name}:{ARCH}={version}");
+        apt.fetch_only(log, &[own(image)], dir)?;
+        let flavour = self.flavour();
+        // Newer images are split into several packages.
+        let is_part = |name: &String| name.starts_with("linux-binary-") || name.starts_with("linux-modules-");
+        let parts = dependencies(dir, image)?.into_iter().filter(|name| name.ends_with(flavour) && is_part(name));
+        let parts: Vec<String> = parts.map(|name| own(&name)).collect();
+        if parts.is_empty() { Ok(()) } else { apt.fetch_only(log, &parts, dir) }
+    }
+
+    /// Fetches the packages of the kernel `release` with the image and the modules, and unpacks them into `tree`.
+    pub(crate) fn unpack_image(
+        self,
+        settings: &Settings,
+        log: &mut Log,
+        (release, version): (&str, &str),
+        tree: &Path,
+    ) -> Result<()> {
+        let work = tree.with_extension("debs");
+        fs::create_dir_all(&work)?;
+        let sources: Vec<(&str, &str)> = self.suites().iter().map(|suite| (*suite, ARCH)).collect();
+        let apt = Apt::new(settings, log, work.join("apt"), &sources)?;
+        self.fetch_image(log, &apt, &format!("linux-image-{release}"), version, &work)?;
+        for deb in debs(&work)? {
+            extract(log, &work.join(deb), tree)?;
+        }
+        fs::remove_dir_all(&work).map_err(Into::into)
     }
 }
 

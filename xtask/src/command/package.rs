@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `cargo xtask package`: makes Debian packages of the module, the program and the library, and tries them.
+//! `cargo xtask package`: makes Debian packages of the module, the programs and the library, and tries them.
 
 mod deb;
 mod trial;
 
 use crate::{
     artifacts::{
+        agent::Agent,
         c_library::install::{self, Install},
         object::{self, Object},
     },
@@ -46,13 +47,15 @@ const HIGHER: &str = "99";
 /// Makes all packages, and prints their paths.
 pub(crate) fn run(store: &Store) -> Result<()> {
     let mut log = store.log("package")?;
-    for file in all(store, &mut log)? {
+    let mut made = all(store, &mut log)?;
+    made.push(agent(store, &mut log, &store.settings.checkout.join("target/packages"))?);
+    for file in made {
         println!("{}", file.display());
     }
     Ok(())
 }
 
-/// Makes all packages, tries them, prints the transcript, and writes it to `target/packages/trial.txt`.
+/// Makes packages, tries them, prints the transcript, and writes it to `target/packages/trial.txt`.
 pub(crate) fn try_them(store: &Store) -> Result<()> {
     let mut log = store.log("package")?;
     let dir = store.settings.checkout.join("target/trial/packages");
@@ -76,7 +79,7 @@ pub(crate) fn try_them(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Makes all packages, and returns their files, that for guests first.
+/// Makes the packages that are tried, and returns their files, that for guests first.
 fn all(store: &Store, log: &mut Log) -> Result<Vec<PathBuf>> {
     let into = store.settings.checkout.join("target/packages");
     fs::create_dir_all(&into)?;
@@ -135,6 +138,37 @@ fn dkms(store: &Store, log: &mut Log, into: &Path, version: &str) -> Result<Path
              hypervisor at once. Building it takes no Rust.",
         ),
         scripts: vec![("postinst", own("postinst")?), ("prerm", own("prerm")?)],
+    };
+    deb.make(log, &stage, into)
+}
+
+fn agent(store: &Store, log: &mut Log, into: &Path) -> Result<PathBuf> {
+    const NAME: &str = Agent::PROGRAM;
+    let checkout = &store.settings.checkout;
+    let own = |name: &str| -> Result<String> {
+        let file = checkout.join("packaging/agent").join(name);
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let program = store.ensure(&Agent)?;
+    let stage = stage(into, NAME)?;
+    let units = stage.join("usr/lib/systemd/system");
+    put(&stage.join("usr/sbin").join(NAME), fs::read(program.path(NAME))?, 0o755)?;
+    put(&units.join("papr-unplug-agent.service"), own("papr-unplug-agent.service")?, 0o644)?;
+    put(&units.join("rtas_errd.service.d/papr-unplug.conf"), own("rtas_errd.conf")?, 0o644)?;
+    let page = "papr-unplug-agent.8";
+    put(&stage.join("usr/share/man/man8").join(page), fs::read(checkout.join("agent/man").join(page))?, 0o644)?;
+    let deb = Deb {
+        name: NAME,
+        version: VERSION.to_owned(),
+        architecture: "ppc64el",
+        section: "admin",
+        depends: "init-system-helpers".to_owned(),
+        description: (
+            "gives PCI devices back to the hypervisor, or says why not",
+            "A service for pseries guests, which needs no drmgr to remove a PCI device, and which refuses to give up a\n \
+             device in use.",
+        ),
+        scripts: vec![("postinst", own("postinst")?), ("prerm", own("prerm")?), ("postrm", own("postrm")?)],
     };
     deb.make(log, &stage, into)
 }

@@ -6,7 +6,7 @@
 use crate::{
     cache::store::Store,
     roots::{
-        big_endian::BigEndian,
+        foreign::{BIG_ENDIAN, Foreign},
         root::{BUILD_ROOT, Root},
     },
     run::{
@@ -26,14 +26,14 @@ const FILES: [&str; 3] = ["spec/wire", "spec/vectors", "spec/reasons.toml"];
 
 /// Runs the tests for each version and machine.
 pub(crate) fn run(store: &Store) -> Result<()> {
-    let [root, libraries] = store.ensure_all([&BUILD_ROOT, &BigEndian])?;
+    let [root, libraries] = store.ensure_all([&BUILD_ROOT, &BIG_ENDIAN])?;
     let mut log = store.log("wire-targets")?;
     for (name, requirement) in ZEROCOPY {
         let build = store.settings.checkout.join("target/wire-targets").join(name);
         prepare(store, &mut log, &build, requirement)?;
-        let sandbox = Root::sandbox(&root).bind(&build, BUILD).bind_read_only(&BigEndian::tree(&libraries), WORK);
+        let sandbox = Root::sandbox(&root).bind(&build, BUILD).bind_read_only(&Foreign::tree(&libraries), WORK);
         let version = locked(&build)?;
-        for target in [None, Some(BigEndian::TARGET)] {
+        for target in [None, Some(BIG_ENDIAN.target)] {
             let machine = target.map_or("little-endian (this machine)", |_| "big-endian (s390x, emulated)");
             let title = format!("zerocopy {version}, {machine}");
             log.run(&title, &mut test(&sandbox, target))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Additions to the build root for a big-endian machine: Debian's Rust and C libraries for s390x, and qemu-user.
+//! Additions to the build root for another machine: Debian's Rust and C libraries for it, and qemu-user.
 
 use crate::{
     cache::{
@@ -21,32 +21,55 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const PACKAGES: &[&str] = &["libc6:s390x", "libc6-dev:s390x", "libgcc-s1:s390x"];
+/// The packages of every machine's additions.
+const PACKAGES: [&str; 3] = ["libc6", "libc6-dev", "libgcc-s1"];
 
 /// The tree inside the artifact.
 const TREE: &str = "tree";
 
-/// The libraries and the emulator.
-#[derive(Debug)]
-pub(crate) struct BigEndian;
+/// Libraries for another machine, and the emulator of that machine's programs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Foreign {
+    kind: &'static str,
+    /// Debian's name of the machine.
+    arch: &'static str,
+    /// Rust's name of the machine.
+    pub(crate) target: &'static str,
+    /// Packages besides those of every machine.
+    more: &'static [&'static str],
+}
 
-impl BigEndian {
-    /// Rust's name for the machine.
-    pub(crate) const TARGET: &str = "s390x-unknown-linux-gnu";
+/// A big-endian machine.
+pub(crate) const BIG_ENDIAN: Foreign =
+    Foreign { kind: "big-endian", arch: "s390x", target: "s390x-unknown-linux-gnu", more: &[] };
 
+/// The machine of guests, with what their programs are linked against.
+pub(crate) const GUEST: Foreign = Foreign {
+    kind: "guest-libraries",
+    arch: "ppc64el",
+    target: "powerpc64le-unknown-linux-gnu",
+    more: &["librtas-dev", "librtas2", "librtasevent-dev", "librtasevent2"],
+};
+
+impl Foreign {
     /// Returns the tree on the host.
     pub(crate) fn tree(held: &Artifact) -> PathBuf {
         held.path(TREE)
     }
+
+    /// Returns the names of the packages, as apt takes them.
+    fn packages(&self) -> Vec<String> {
+        PACKAGES.iter().chain(self.more).map(|name| format!("{name}:{}", self.arch)).collect()
+    }
 }
 
-impl Recipe for BigEndian {
+impl Recipe for Foreign {
     fn kind(&self) -> &'static str {
-        "big-endian"
+        self.kind
     }
 
     fn title(&self) -> String {
-        "libraries and emulator for s390x".to_owned()
+        format!("libraries and emulator for {}", self.arch)
     }
 
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
@@ -54,7 +77,7 @@ impl Recipe for BigEndian {
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default().text("packages", PACKAGES.join(" ")).text("suite", SUITE))
+        Ok(Inputs::default().text("packages", self.packages().join(" ")).text("suite", SUITE))
     }
 
     fn needs(&self) -> u64 {
@@ -62,10 +85,10 @@ impl Recipe for BigEndian {
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let mut log = store.log("big-endian")?;
+        let mut log = store.log(self.kind)?;
         let state = dir.join("apt");
         let native = machine::arch()?.debian;
-        let apt = Apt::new(&store.settings, &mut log, state.clone(), &[(SUITE, native), (SUITE, "s390x")])?;
+        let apt = Apt::new(&store.settings, &mut log, state.clone(), &[(SUITE, native), (SUITE, self.arch)])?;
         // A file name has no colon in it.
         let rustc = parts.of(&BUILD_ROOT).fact("rustc").replace("%3a", ":");
         let (libgcc, _) = apt
@@ -73,10 +96,10 @@ impl Recipe for BigEndian {
             .into_iter()
             .max_by_key(|(name, _)| name.split('-').nth(1).and_then(|version| version.parse::<u32>().ok()))
             .context("the mirror has no libgcc-dev")?;
-        let mut packages: Vec<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
+        let mut packages = self.packages();
         packages.push(format!("qemu-user:{native}"));
-        packages.push(format!("{libgcc}:s390x"));
-        packages.push(format!("libstd-rust-dev:s390x={rustc}"));
+        packages.push(format!("{libgcc}:{}", self.arch));
+        packages.push(format!("libstd-rust-dev:{}={rustc}", self.arch));
         let debs = dir.join("debs");
         fs::create_dir(&debs)?;
         apt.fetch_only(&mut log, &packages, &debs).with_context(|| {

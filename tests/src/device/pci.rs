@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! PCI functions and PCI host bridges (PHBs).
+
+use crate::{device::Device, vm::Vm};
+use anyhow::{Context as _, Result};
+use papr_unplug_wire::wire::drc::DrcIndex;
+use serde_json::json;
+
+/// PCI function on the guest's first PHB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    id: String,
+    slot: u8,
+    function: u8,
+}
+
+impl Device for Function {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Function {
+    /// Returns function 0 of a slot.
+    pub fn new(slot: u8) -> Self {
+        Self::of_several(slot, 0)
+    }
+
+    /// Returns a function of a slot.
+    pub fn of_several(slot: u8, function: u8) -> Self {
+        Self { id: format!("nic{slot}.{function}"), slot, function }
+    }
+
+    /// Returns the DRC index of the function.
+    pub fn connector(&self) -> DrcIndex {
+        // A DRC index of QEMU has the connector's type in its top four bits (4 for PCI); below are the number of the
+        // PHB, that of the bus, and slot and function as PCI numbers them.
+        DrcIndex(0x4000_0000 | u32::from(self.slot) << 3 | u32::from(self.function))
+    }
+
+    /// Returns the directory of the function in the guest's sysfs.
+    pub fn directory(&self) -> String {
+        format!("/sys/bus/pci/devices/0000:00:{:02x}.{}", self.slot, self.function)
+    }
+
+    /// Returns the option by which QEMU starts with the function, a network card without a network.
+    pub fn option(&self) -> String {
+        self.option_of("virtio-net-pci,romfile=")
+    }
+
+    /// Returns the option by which QEMU starts with the function, which is one of `driver`, with its properties.
+    pub fn option_of(&self, driver: &str) -> String {
+        let Self { id, slot, function } = self;
+        format!("{driver},id={id},addr={slot:#x}.{function},multifunction=on")
+    }
+}
+
+/// PHB that was hot-plugged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phb {
+    id: String,
+    index: u32,
+}
+
+impl Device for Phb {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Phb {
+    /// Returns a PHB. The guest's first one has the index 0.
+    pub fn new(index: u32) -> Self {
+        Self { id: format!("phb{index}"), index }
+    }
+
+    /// Returns the DRC index of the PHB.
+    pub fn connector(&self) -> DrcIndex {
+        DrcIndex(0x2000_0000 | self.index)
+    }
+
+    /// Returns the option by which QEMU starts with the PHB.
+    pub fn option(&self) -> String {
+        format!("spapr-pci-host-bridge,id={},index={}", self.id, self.index)
+    }
+}
+
+impl Vm {
+    /// Adds a network card, and waits until the guest's kernel has found it.
+    pub fn plug_function(&mut self, function: &Function) -> Result<()> {
+        let Function { id, slot, function: number } = function;
+        let device = json!({
+            "driver": "virtio-net-pci", "romfile": "", "id": id, "addr": format!("{slot:#x}.{number}"),
+            "multifunction": true,
+        });
+        self.qmp.execute("device_add", device)?;
+        self.guest.sh(&format!("until [ -e {} ]; do :; done", function.directory())).map(drop)
+    }
+
+    /// Returns whether the guest's kernel has the function.
+    pub fn has_function(&mut self, function: &Function) -> Result<bool> {
+        let output = self.guest.run(&format!("[ -e {} ]", function.directory()))?;
+        Ok(output.status == 0)
+    }
+
+    /// Returns whether the VMM has a device.
+    pub fn has_device(&mut self, device: &(impl Device + ?Sized)) -> Result<bool> {
+        let children = self.qmp.execute("qom-list", json!({ "path": "/machine/peripheral" }))?;
+        let children = children.as_array().context("the VMM lists no devices")?;
+        Ok(children.iter().any(|child| child["name"] == device.id()))
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Requests for PCI devices and PHBs, which the guest's kernel leaves to user space: each has exactly one outcome,
+//! whatever becomes of the programs there. The guests have Debian's kernel and its `rtas_errd` and `drmgr`.
+//! `cargo xtask pci` runs these tests.
+//!
+//! No test waits for silence: the guest's attempt is brought to its end, and then the guest or the host does one more
+//! thing, which an event about the request would have come before.
+
+mod agents;
+mod functions;
+
+use anyhow::Result;
+use papr_unplug_tests::{
+    device::pci::Function,
+    pairing::Pairing,
+    removal::Outcome,
+    story::story_on,
+    vm::Vm,
+    vmm::{machine::Machine, qemu::Start},
+};
+use serde_json::Value;
+
+/// Tells a story about a guest of [`Pairing::OURS`] with the distribution's programs and network cards.
+fn on_distribution<F>(functions: &[&Function], tell: F)
+where
+    F: FnOnce(&mut Vm) -> Result<()>,
+{
+    let options = functions.iter().flat_map(|function| ["-device".to_owned(), function.option()]);
+    story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(options), tell);
+}
+
+/// Requests a function that nothing stands in the way of, which must be released by one event, with nothing left open.
+#[track_caller]
+fn released(vm: &mut Vm, function: &Function) -> Result<()> {
+    let removal = vm.remove_pci(function)?;
+    assert_eq!(removal.outcome, Outcome::Released, "{:?}", removal.events);
+    assert_eq!(removal.events.len(), 1, "{:?}", removal.events);
+    assert_eq!(open(vm)?, <[Value; 0]>::default());
+    Ok(())
+}
+
+/// Returns the ids of the devices with open requests, one for each request.
+fn open(vm: &mut Vm) -> Result<Vec<Value>> {
+    let pending = vm.pending()?;
+    Ok(pending.as_array().into_iter().flatten().map(|request| request["device"].clone()).collect())
+}
