@@ -34,6 +34,20 @@ pub enum Action {
     AskInside(Device, Plan),
     /// The user withdraws a request.
     Withdraw(RequestId),
+    /// The agent reads the oldest event of the log.
+    Read,
+    /// The agent begins with the event that it has read: a child does the work.
+    BeginHanded(Plan),
+    /// The agent reads on without having begun anything.
+    Eat,
+    /// The agent begins once more with the request that it has worked on last.
+    BeginAgain(Plan),
+    /// The agent dies, and a child of it lives on.
+    KillAgent,
+    /// The agent's child dies.
+    KillChild,
+    /// An agent starts.
+    StartAgent,
     /// The guest's probes are switched off.
     ProbesOff,
     /// The module arms anew, and reads no tokens from then on.
@@ -60,7 +74,7 @@ pub struct Budget {
     /// All actions that are not part of an ordinary removal, together.
     pub disturbances: u8,
     /// The disturbances that may not happen (again), one bit each.
-    pub spent: u16,
+    pub spent: u32,
 }
 
 impl Budget {
@@ -82,6 +96,11 @@ impl Budget {
             Action::ProbesOff => 13,
             Action::ArmWithoutTokens => 14,
             Action::Withhold(_) => 15,
+            Action::KillAgent => 16,
+            Action::KillChild => 17,
+            Action::Eat => 18,
+            Action::BeginAgain(_) => 19,
+            Action::StartAgent => 20,
             _ => return None,
         })
     }
@@ -145,6 +164,13 @@ impl fmt::Display for Action {
             Self::AnswerDropped => f.write_str("the guest passes over what it dropped"),
             Self::AskInside(device, plan) => write!(f, "the guest's administrator asks for {device}: {plan}"),
             Self::Withdraw(request) => write!(f, "the user withdraws request {request}"),
+            Self::Read => f.write_str("the agent reads an event"),
+            Self::BeginHanded(plan) => write!(f, "the agent begins: {plan}"),
+            Self::Eat => f.write_str("the agent reads on, and has begun nothing"),
+            Self::BeginAgain(plan) => write!(f, "the agent begins once more: {plan}"),
+            Self::KillAgent => f.write_str("the agent dies"),
+            Self::KillChild => f.write_str("the agent's child dies"),
+            Self::StartAgent => f.write_str("an agent starts"),
             Self::ProbesOff => f.write_str("the guest's probes are switched off"),
             Self::ArmWithoutTokens => f.write_str("the module arms anew, without tokens"),
             Self::Load => f.write_str("the module is loaded"),

@@ -3,7 +3,8 @@
 //! Guest: a kernel that removes devices as Linux does, and a module that reports.
 
 use crate::{
-    machine::{CONNECTORS, CPU, CPU0, DIMM, Device, LMB0, LMB1, PerConnector, UNPLUG_STATUS},
+    machine::{CPU, CPU0, DIMM, Device, FUNCTION0, LMB0, LMB1, PerConnector, UNPLUG_STATUS},
+    user_space::{Agent, UserSpace},
     vmm::RequestId,
 };
 use papr_unplug_wire::wire::{
@@ -36,8 +37,10 @@ pub struct Guest {
     pub events: Vec<Delivered>,
     /// The DLPAR work queue, in order.
     pub queue: Vec<Delivered>,
-    /// The removal that the worker attempts now.
+    /// The removal that the worker, or the child of an agent, attempts now.
     pub attempt: Option<Removal>,
+    /// User space.
+    pub user_space: UserSpace,
     /// The last report about a request that was taken, in case it is sent again.
     pub last: Option<(Report, DrcIndex)>,
 }
@@ -94,7 +97,7 @@ pub enum Plan {
     Refuse,
     /// The DIMM's second LMB is refused; the kernel takes the first back, and says so to the platform.
     RefuseSecond,
-    /// The first LMB is released, the second is not, and the kernel takes that for a success.
+    /// The first LMB is released, the second, or the function, is not, and the guest takes that for a success.
     Half,
     /// The first LMB is released, the second is refused, and the kernel reconfigures it.
     HalfRefuse,
@@ -115,7 +118,7 @@ pub enum FirmwareCall {
 
 impl Guest {
     /// Returns a guest that has just booted and holds these connectors.
-    pub fn boot(offer: bool, held: PerConnector) -> Self {
+    pub fn boot(offer: bool, held: PerConnector, agent: Agent) -> Self {
         Self {
             alive: true,
             module: Module::Absent,
@@ -123,17 +126,19 @@ impl Guest {
             offer,
             promise_orphaned: false,
             held,
-            isolated: [false; CONNECTORS.len()],
+            isolated: PerConnector::default(),
             events: Vec::new(),
             queue: Vec::new(),
             attempt: None,
+            user_space: UserSpace::boot(agent),
             last: None,
         }
     }
 
     /// Returns whether nothing is left for it to do.
     pub fn is_idle(&self) -> bool {
-        self.alive && self.events.is_empty() && self.queue.is_empty() && self.attempt.is_none()
+        let is_kernel_idle = self.events.is_empty() && self.queue.is_empty() && self.attempt.is_none();
+        self.alive && is_kernel_idle && self.user_space.is_idle()
     }
 }
 
@@ -142,6 +147,7 @@ impl Plan {
     pub fn of_request(device: Device) -> &'static [Self] {
         match device {
             DIMM => &[Self::Release, Self::Refuse, Self::RefuseSecond, Self::Half, Self::HalfRefuse],
+            FUNCTION0 => &[Self::Release, Self::Refuse, Self::Half],
             _ => &[Self::Release, Self::Refuse],
         }
     }
@@ -168,6 +174,7 @@ impl Plan {
         use FirmwareCall::{Configure, Isolate, SetUnusable, Unisolate};
         match (self, device) {
             (Self::Release, CPU) => &[Isolate(CPU0), SetUnusable(CPU0)],
+            (Self::Release, FUNCTION0) => &[Isolate(FUNCTION0.first)],
             (Self::Release, DIMM) => &[Isolate(LMB0), SetUnusable(LMB0), Isolate(LMB1), SetUnusable(LMB1)],
             (Self::RefuseSecond, DIMM) => &[Unisolate(LMB0), Configure(LMB0)],
             (Self::Half, DIMM) => &[Isolate(LMB0), SetUnusable(LMB0)],
@@ -195,14 +202,15 @@ pub fn refused(token: Token, connector: DrcIndex, dropped: bool) -> Report {
     let (reason, errno) = match (dropped, connector) {
         (true, _) => (Reason::DROPPED, Errno(12)),
         (false, CPU0) => (Reason::LAST_CPU, Errno(16)),
+        (false, connector) if connector == FUNCTION0.first => (Reason::AGENT_FAILED, Errno(255)),
         (false, _) => (Reason::UNMOVABLE_PAGE, Errno(16)),
     };
     Report::Refused { token, reason, errno }
 }
 
-/// Returns the report that arms both classes.
+/// Returns the report that arms every class that is explored.
 pub fn arm(features: Features) -> Report {
-    Report::Arm { classes: Classes::CPU | Classes::MEMORY, features }
+    Report::Arm { classes: Classes::CPU | Classes::MEMORY | Classes::PCI, features }
 }
 
 /// Returns a report as an input of the VMM.
@@ -217,7 +225,7 @@ impl fmt::Display for Plan {
             Self::Release => "all will be released",
             Self::Refuse => "the first connector will refuse",
             Self::RefuseSecond => "the second LMB will refuse, the first goes back",
-            Self::Half => "the first LMB will be released, the second will not, and the kernel will not notice",
+            Self::Half => "not all will be released, and the guest will not notice",
             Self::HalfRefuse => "the first LMB will be released, the second will refuse",
         })
     }

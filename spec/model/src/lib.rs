@@ -3,7 +3,7 @@
 //! The unplug conversation as two small state machines, explored exhaustively.
 //!
 //! A [`world`] is a user, a VMM ([`vmm`]) and a [`guest`] with two devices ([`machine`]): a CPU core, and a DIMM of two
-//! LMBs. Everything that can happen is one [`action::Action`]. [`explore`] tries all of them in every order, breadth
+//! LMBs; or with a PCI function, which an agent in the guest's [`user_space`] removes. Everything that can happen is one [`action::Action`]. [`explore`] tries all of them in every order, breadth
 //! first, and [`property`] says which [`violation`] must never be seen, so that the first counterexample is also a
 //! shortest one.
 //!
@@ -25,6 +25,7 @@ pub mod stock;
 pub mod conversation;
 
 pub mod guest;
+pub mod user_space;
 
 pub mod action;
 pub mod violation;

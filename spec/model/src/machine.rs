@@ -30,6 +30,8 @@ pub const FUNCTION1: Device = Device { resource: Resource::PCI, first: DrcIndex(
 
 /// The devices that the model explores.
 pub const DEVICES: [Device; 2] = [CPU, DIMM];
+/// The devices that the model explores whose removal is user space's.
+pub const USER_SPACE_DEVICES: [Device; 1] = [FUNCTION0];
 /// The devices of the vectors' machine.
 pub const ALL_DEVICES: [Device; 4] = [CPU, DIMM, FUNCTION0, FUNCTION1];
 
@@ -43,16 +45,12 @@ pub const LMB1: DrcIndex = DrcIndex(0x8000_0009);
 /// The connectors of [`DEVICES`].
 pub const CONNECTORS: [DrcIndex; 3] = [CPU0, LMB0, LMB1];
 
-/// Which of [`CONNECTORS`] the guest holds, or any other property of each.
-pub type PerConnector = [bool; CONNECTORS.len()];
+/// Which of [`CONNECTORS`], and of the function's, the guest holds, or any other property of each.
+pub type PerConnector = [bool; CONNECTORS.len() + 1];
 
-/// Returns the place of a connector in [`CONNECTORS`].
+/// Returns the place of a connector in [`CONNECTORS`], or behind them.
 pub fn slot(connector: DrcIndex) -> usize {
-    match connector {
-        CPU0 => 0,
-        LMB0 => 1,
-        _ => 2,
-    }
+    CONNECTORS.iter().position(|one| *one == connector).unwrap_or(CONNECTORS.len())
 }
 
 impl Device {
@@ -71,6 +69,11 @@ impl Device {
         (self.first..=self.last()).contains(&connector)
     }
 
+    /// Returns whether Linux leaves its removal to user space.
+    pub fn is_in_user_space(self) -> bool {
+        Classes::IN_USER_SPACE.contains(self.class())
+    }
+
     /// Returns the class that a guest arms for it.
     pub fn class(self) -> Classes {
         Classes::of(self.resource)
@@ -82,6 +85,7 @@ impl fmt::Display for Device {
         match *self {
             CPU => f.write_str("the CPU"),
             DIMM => f.write_str("the DIMM"),
+            FUNCTION0 => f.write_str("function 0"),
             Self { resource, first, .. } => write!(f, "the {resource} device at {first}"),
         }
     }
@@ -96,6 +100,7 @@ impl fmt::Display for ConnectorName {
             CPU0 => f.write_str("the CPU core"),
             LMB0 => f.write_str("LMB 0"),
             LMB1 => f.write_str("LMB 1"),
+            connector if connector == FUNCTION0.first => f.write_str("function 0"),
             other => write!(f, "connector {other}"),
         }
     }

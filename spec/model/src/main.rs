@@ -59,7 +59,11 @@ fn protocol(vmm: impl Vmm, budget: Budget, depth: usize) -> bool {
     let world = |armed| World::new(vmm.clone(), armed, Mutant::None, budget);
     let armed = run("the module is armed from the start", &world(true), depth, Until::Exhausted);
     let absent = run("a stock guest, until the module is loaded", &world(false), depth, Until::Exhausted);
-    armed.violations.is_empty() && absent.violations.is_empty()
+    let user_space =
+        |armed| World::of_user_space(Reference::explored_in_user_space(Mutant::None), armed, Mutant::None, budget);
+    let handed = run("the module is armed, user space removes", &user_space(true), depth, Until::Exhausted);
+    let later = run("user space removes, until the module is loaded", &user_space(false), depth, Until::Exhausted);
+    [armed, absent, handed, later].iter().all(|findings| findings.violations.is_empty())
 }
 
 /// Returns whether the known defects of the stock rules are found.
@@ -75,9 +79,17 @@ fn stock(budget: Budget, depth: usize) -> bool {
 
 /// Returns whether every mutant is caught.
 fn mutants(budget: Budget, depth: usize) -> bool {
-    mutant::ALL.iter().fold(true, |all, (mutant, meaning)| {
+    let in_kernel = |mutant, armed| World::new(Reference::explored(mutant), armed, mutant, budget);
+    let in_user_space =
+        |mutant, armed| World::of_user_space(Reference::explored_in_user_space(mutant), armed, mutant, budget);
+    let all_in_kernel = are_caught(mutant::ALL, in_kernel, depth);
+    are_caught(mutant::OF_USER_SPACE, in_user_space, depth) && all_in_kernel
+}
+
+fn are_caught<V: Vmm>(mutants: &[(Mutant, &str)], world: impl Fn(Mutant, bool) -> World<V>, depth: usize) -> bool {
+    mutants.iter().fold(true, |all, (mutant, meaning)| {
         let caught = [true, false].into_iter().find_map(|armed| {
-            let world = World::new(Reference::explored(*mutant), armed, *mutant, budget);
+            let world = world(*mutant, armed);
             explore(world, depth, Until::FirstViolation).violations.into_iter().next()
         });
         match &caught {

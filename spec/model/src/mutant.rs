@@ -57,6 +57,10 @@ pub enum Mutant {
     ChargeWithheld,
     /// VMM: of devices that go together, some are asked for although there is no room for all.
     HalfTogether,
+    /// VMM: a request that was withheld is announced without a token.
+    AnnounceWithoutToken,
+    /// VMM: UNISOLATE of a physical connector is no hint.
+    IgnorePhysicalHint,
     /// Guest: it arms without a look whether its probes fire.
     ArmWithoutCanary,
     /// Guest: it goes on promising although work begins, or ends, that its probes did not see.
@@ -81,6 +85,18 @@ pub enum Mutant {
     IgnoreNoSuchIndicator,
     /// Guest: a finished removal is not reported.
     SilentAboutDone,
+    /// Guest: an event that nobody can read is not answered.
+    SilentWithoutAgent,
+    /// Guest: an event that the agent reads past is not answered.
+    SilentAboutEaten,
+    /// Guest: an event that a dead agent had is not answered.
+    SilentAboutKilledAgent,
+    /// Guest: a removal whose process is killed is not answered.
+    SilentAboutKilledChild,
+    /// Guest: an event that is overwritten in the log is not answered.
+    SilentAboutOverwritten,
+    /// Guest: an event that was answered is given to user space all the same.
+    BeginAnswered,
 }
 
 /// A set of rules that are broken.
@@ -148,4 +164,16 @@ pub const ALL: &[(Mutant, &str)] = &[
     (Mutant::IgnoreNotArmed, "guest: does not arm again when told that it is not armed"),
     (Mutant::IgnoreNoSuchIndicator, "guest: does not fall back to level 0 when the indicator is gone"),
     (Mutant::SilentAboutDone, "guest: does not report a removal that it takes for a success"),
+];
+
+/// Every mutant that shows where user space removes the devices, with its meaning in words.
+pub const OF_USER_SPACE: &[(Mutant, &str)] = &[
+    (Mutant::SilentWithoutAgent, "guest: does not answer an event that nobody can read"),
+    (Mutant::SilentAboutEaten, "guest: does not answer an event that its agent reads past"),
+    (Mutant::SilentAboutKilledAgent, "guest: does not answer an event that a dead agent had"),
+    (Mutant::SilentAboutKilledChild, "guest: does not answer when the process is killed that removes the device"),
+    (Mutant::SilentAboutOverwritten, "guest: does not answer an event that is overwritten in its log"),
+    (Mutant::BeginAnswered, "guest: gives its user space an event that it has answered"),
+    (Mutant::SilentAboutDone, "guest: does not report a removal that it takes for a success"),
+    (Mutant::IgnorePhysicalHint, "vmm: takes no hint at a physical connector"),
 ];

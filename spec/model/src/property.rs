@@ -4,7 +4,7 @@
 
 use crate::{
     guest::Module,
-    machine::{DEVICES, Device, slot},
+    machine::{Device, slot},
     violation::{Property, Violation},
     vmm::{Event, Input, Open, Outcome, RequestId, Source, Vmm},
     world::{Knowledge, Truth, World, place},
@@ -53,6 +53,7 @@ pub const ALL: &[(Property, &str, &[&str])] = &[
             "PUE-G-040",
             "PUE-G-041",
             "PUE-G-050",
+            "PUE-G-070",
         ],
     ),
     (Property::NoTheft, "nothing is taken that the guest still holds", &["PUE-V-062"]),
@@ -69,7 +70,11 @@ pub const ALL: &[(Property, &str, &[&str])] = &[
         "a promise is shown only where one was made",
         &["PUE-V-016", "PUE-V-026", "PUE-V-071", "PUE-G-010", "PUE-G-016", "PUE-G-018", "PUE-G-060"],
     ),
-    (Property::NoStale, "the guest is asked only for devices whose removal is wanted", &["PUE-V-074", "PUE-V-075"]),
+    (
+        Property::NoStale,
+        "the guest is asked only for devices whose removal is wanted, and begins only with what it has not answered",
+        &["PUE-V-074", "PUE-V-075", "PUE-G-071"],
+    ),
 ];
 
 /// Violations that the exploration of the stock rules must find.
@@ -135,6 +140,11 @@ impl<V: Vmm> World<V> {
             let how = "a refusal is charged to a request that the guest was not asked for";
             return Err(Violation::new(Property::Attribution, how));
         }
+        if let (Some(id), Outcome::Refused { source: Source::Token, .. }) = (request, outcome) {
+            let is_passed = |older: &&mut Knowledge| older.device == device && !older.promised && !older.withheld;
+            let older = self.cases.iter_mut().take(place(id)).filter(is_passed);
+            older.filter(|older| older.outcome.is_none()).for_each(|older| older.passed_over = true);
+        }
         let is_reported = matches!(outcome, Outcome::Refused { source: Source::Token | Source::Order, .. });
         if is_reported && self.about.is_some_and(|about| request != Some(about)) {
             return Err(Violation::new(Property::Attribution, "a report with a token is charged to another request"));
@@ -190,26 +200,22 @@ impl<V: Vmm> World<V> {
         if !self.guest.is_idle() {
             return Ok(());
         }
-        for (id, case) in self.cases.iter().enumerate().filter(|(_, case)| case.outcome.is_none()) {
-            self.check_answered(id, case)?;
+        for case in self.cases.iter().filter(|case| case.outcome.is_none()) {
+            self.check_answered(case)?;
         }
-        for device in DEVICES.into_iter().filter(|device| self.vmm.present(*device)) {
+        for device in self.devices.iter().copied().filter(|device| self.vmm.present(*device)) {
             self.check_given_back(device)?;
             self.check_retry(device)?;
         }
         Ok(())
     }
 
-    fn check_answered(&self, id: usize, case: &Knowledge) -> Result<(), Violation> {
+    fn check_answered(&self, case: &Knowledge) -> Result<(), Violation> {
         let silence = |how| Err(Violation::new(Property::NoSilence, how));
         if case.promised {
             return silence("a promised answer never comes");
         }
-        let answered = |other: &Knowledge| {
-            let by_token = |outcome| matches!(outcome, Outcome::Refused { source: Source::Token, .. });
-            other.device == case.device && other.outcome.is_some_and(by_token)
-        };
-        if self.cases[id..].iter().any(answered) {
+        if case.passed_over {
             return silence("a request stays open that the guest has passed over");
         }
         let refused = matches!(case.truth, Truth::Refused(_));

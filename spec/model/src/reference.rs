@@ -253,12 +253,12 @@ impl Reference {
         let made: &[Device] = if is_open { &[named] } else { &[other, named] };
         let room = self.room_for(made);
         if room.is_err() && is_open && self.breaks(Mutant::HalfTogether) {
-            self.ask_again(other, &mut effects);
+            self.ask_along(other, &mut effects);
         }
         effects.asked = Some(room.map(|()| {
             self.by(56);
             if is_open {
-                self.ask_again(other, &mut effects);
+                self.ask_along(other, &mut effects);
             } else {
                 self.ask(other, &mut effects);
             }
@@ -314,15 +314,8 @@ impl Reference {
         if held < device.count as usize {
             self.by(53);
         }
-        let may_carry_token = Classes::IN_KERNEL.contains(device.class());
-        let promised =
-            may_carry_token && self.armed.contains(device.class()) && self.features.contains(Features::TOKEN);
-        self.by(match (promised, may_carry_token) {
-            (true, _) => 21,
-            (false, false) => 25,
-            (false, true) => 22,
-        });
-        let token = if promised { self.next_token() } else { Token::NONE };
+        let token = self.token_for(device);
+        let promised = token.is_some();
         self.requests.push(Request { token, promised, ..Request::new(id, device) });
         self.tell(effects, Event::Hotplug(id, device, token));
         id
@@ -336,12 +329,33 @@ impl Reference {
         self.release(device, 1, effects);
     }
 
-    /// PUE-V-056: sends the hot plug event of a device that has open requests.
-    fn ask_again(&mut self, device: Device, effects: &mut Effects) {
-        self.withhold_no_longer(device);
-        let oldest = self.open_of(device).next().copied();
-        if let Some(Request { id, token, .. }) = oldest {
-            self.tell(effects, Event::Hotplug(id, device, token));
+    /// PUE-V-021, PUE-V-022, PUE-V-025
+    fn token_for(&mut self, device: Device) -> Token {
+        let is_armed = self.armed.contains(device.class()) && self.features.contains(Features::TOKEN);
+        self.by(if is_armed { 21 } else { 22 });
+        if Classes::IN_USER_SPACE.contains(device.class()) {
+            self.by(25);
+        }
+        if is_armed { self.next_token() } else { Token::NONE }
+    }
+
+    /// PUE-V-056, PUE-V-058: sends the hot plug events of a device that has open requests.
+    fn ask_along(&mut self, device: Device, effects: &mut Effects) {
+        let open: Vec<Request> = self.open_of(device).copied().collect();
+        let mut unasked: Vec<RequestId> = open.iter().filter(|one| one.withheld).map(|one| one.id).collect();
+        if unasked.is_empty() && open.iter().all(|one| !one.promised) {
+            unasked.extend(open.last().map(|newest| newest.id));
+        }
+        for id in unasked {
+            self.by(58);
+            let token = self.token_for(device);
+            let given = if self.breaks(Mutant::AnnounceWithoutToken) { Token::NONE } else { token };
+            let Some(request) = self.requests.iter_mut().find(|request| request.id == id) else { continue };
+            request.withheld = false;
+            if given.is_some() {
+                (request.token, request.promised, request.imported) = (given, true, false);
+            }
+            self.tell(effects, Event::Hotplug(id, device, given));
         }
     }
 

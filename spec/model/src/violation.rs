@@ -25,7 +25,7 @@ pub enum Property {
     NoAbort,
     /// The VMM shows a promise only where the guest made one, and the guest makes one only where it can keep it.
     TruePromise,
-    /// The guest is asked only for devices whose removal is wanted.
+    /// The guest is asked only for devices whose removal is wanted, and begins only with what it has not answered.
     NoStale,
 }
 

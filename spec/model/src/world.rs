@@ -5,8 +5,9 @@
 use crate::{
     action::{Action, Budget},
     guest::{Delivered, FirmwareCall, Guest, Module, Plan, Removal, arm, refused, sent},
-    machine::{CONNECTORS, DEVICES, Device, slot},
+    machine::{DEVICES, Device, PerConnector, USER_SPACE_DEVICES, slot},
     mutant::Mutant,
+    user_space::{Agent, UserSpace},
     violation::{Property, Violation},
     vmm::{Effects, Event, Input, Outcome, RequestId, Vmm},
 };
@@ -33,6 +34,7 @@ pub struct World<V> {
     pub armed: bool,
     /// The request of the report that is being sent, if the report has a token.
     pub(crate) about: Option<RequestId>,
+    pub(crate) devices: &'static [Device],
     mutant: Mutant,
 }
 
@@ -49,6 +51,8 @@ pub struct Knowledge {
     pub observed: bool,
     /// True if the kernel hinted at it while it was not promised.
     pub hinted: bool,
+    /// True if a later request for the device was answered by token while no answer to this one was promised.
+    pub passed_over: bool,
     /// The decision of the guest.
     pub truth: Truth,
     /// The outcome that the user was told.
@@ -85,9 +89,18 @@ pub(crate) fn place(request: RequestId) -> usize {
 impl<V: Vmm> World<V> {
     /// Returns a world in which the guest has booted, with its module armed or absent.
     pub fn new(vmm: V, armed: bool, mutant: Mutant, left: Budget) -> Self {
-        let offer = vmm.offers();
-        let guest = Guest::boot(offer, [true; CONNECTORS.len()]);
-        let mut world = Self { vmm, guest, cases: Vec::new(), left, armed: false, about: None, mutant };
+        Self::with(&DEVICES, vmm, armed, mutant, left)
+    }
+
+    /// Returns a world in which the guest's user space removes the devices. An agent runs.
+    pub fn of_user_space(vmm: V, armed: bool, mutant: Mutant, left: Budget) -> Self {
+        Self::with(&USER_SPACE_DEVICES, vmm, armed, mutant, left)
+    }
+
+    fn with(devices: &'static [Device], vmm: V, armed: bool, mutant: Mutant, left: Budget) -> Self {
+        let guest = Guest::boot(vmm.offers(), PerConnector::default(), agent_at_boot(devices));
+        let mut world = Self { vmm, guest, cases: Vec::new(), left, armed: false, about: None, devices, mutant };
+        world.hold_present();
         if armed {
             world.load(&mut Vec::new()).unwrap_or_else(|violation| unreachable!("{violation}"));
         }
@@ -102,15 +115,17 @@ impl<V: Vmm> World<V> {
         let is_withheld = |device: Device| self.cases.iter().any(|case| case.device == device && case.is_withheld());
         let can_be_asked_for =
             |device: &Device| self.left.requests > 0 && self.vmm.present(*device) && !is_withheld(*device);
-        let asked_for = DEVICES.into_iter().filter(can_be_asked_for);
+        let asked_for = self.devices.iter().copied().filter(can_be_asked_for);
         actions.extend(asked_for.clone().map(Action::Ask));
         if V::NAMES_REQUESTS {
             actions.extend(asked_for.map(Action::Withhold));
         }
         if guest.alive {
-            if !guest.events.is_empty() {
-                actions.extend([Action::Fetch, Action::Drop]);
+            if let Some(event) = guest.events.first() {
+                actions.push(Action::Fetch);
+                actions.extend((!event.device.is_in_user_space()).then_some(Action::Drop));
             }
+            self.add_user_space_actions(&mut actions);
             match (guest.attempt, guest.queue.first()) {
                 (Some(attempt), _) if usize::from(attempt.made) < attempt.plan.calls(attempt.device).len() => {
                     actions.push(Action::Call);
@@ -123,7 +138,7 @@ impl<V: Vmm> World<V> {
                 (None, None) => {}
             }
             if guest.attempt.is_none() {
-                for device in DEVICES {
+                for device in self.devices.iter().copied() {
                     actions.extend(self.plans(device, Plan::of_guest).map(|plan| Action::AskInside(device, plan)));
                 }
             }
@@ -148,12 +163,39 @@ impl<V: Vmm> World<V> {
         actions
     }
 
+    fn add_user_space_actions(&self, actions: &mut Vec<Action>) {
+        let UserSpace { log, agent, done } = &self.guest.user_space;
+        let is_free = self.guest.attempt.is_none();
+        match agent {
+            Agent::Absent if agent_at_boot(self.devices) == Agent::Absent => return,
+            Agent::Absent => actions.push(Action::StartAgent),
+            Agent::Reading if !log.is_empty() => actions.push(Action::Read),
+            Agent::Given(logged) => {
+                // A child that finds another one at work gives up at once, which is as if there had been none.
+                if is_free {
+                    actions.extend(self.plans(logged.entry.device, Plan::of_request).map(Action::BeginHanded));
+                }
+                actions.push(Action::Eat);
+            }
+            Agent::Reading | Agent::Waiting => {}
+        }
+        if *agent != Agent::Absent {
+            actions.push(Action::KillAgent);
+        }
+        if self.guest.attempt.is_some_and(|attempt| attempt.entry.is_some()) {
+            actions.push(Action::KillChild);
+        }
+        if let (Agent::Reading, true, Some(entry)) = (agent, is_free, done) {
+            actions.extend(self.plans(entry.device, Plan::of_request).map(Action::BeginAgain));
+        }
+    }
+
     /// Returns the plans that are possible with the connectors that the guest holds.
     fn plans(&self, device: Device, of: fn(Device) -> &'static [Plan]) -> impl Iterator<Item = Plan> {
         let held = self.guest.held;
         of(device).iter().copied().filter(move |plan| match plan.refusal(device) {
             Some(connector) => held[slot(connector)] || (*plan == Plan::Refuse && !held[slot(device.last())]),
-            None => *plan == Plan::Release || held.iter().skip(1).all(|held| *held),
+            None => *plan == Plan::Release || device.connectors().all(|connector| held[slot(connector)]),
         })
     }
 
@@ -173,6 +215,9 @@ impl<V: Vmm> World<V> {
                 if entry.dropped {
                     self.cases[place(entry.request)].truth = Truth::Dropped;
                 }
+                if entry.device.is_in_user_space() {
+                    return self.log(entry, said);
+                }
                 self.guest.queue.push(entry);
                 Ok(())
             }
@@ -186,6 +231,19 @@ impl<V: Vmm> World<V> {
             }
             Action::AskInside(device, plan) => {
                 self.begin(None, device, plan);
+                Ok(())
+            }
+            Action::Read => self.read(said),
+            Action::BeginHanded(plan) => self.begin_handed(plan, said),
+            Action::Eat => self.eat(said),
+            Action::BeginAgain(plan) => {
+                self.begin_again(plan);
+                Ok(())
+            }
+            Action::KillAgent => self.kill_agent(said),
+            Action::KillChild => self.kill_child(said),
+            Action::StartAgent => {
+                self.guest.user_space.agent = Agent::Reading;
                 Ok(())
             }
             Action::Call => self.call(said),
@@ -234,18 +292,24 @@ impl<V: Vmm> World<V> {
                 self.guest.last = None;
                 self.break_promises();
                 self.forget_attempt();
+                self.guest.user_space.forget();
                 if disarm { self.vmm(sent(Report::Disarm, None), said).map(drop) } else { Ok(()) }
             }
             Action::CrashKernel => {
                 self.break_promises();
                 self.guest.promise_orphaned = self.guest.module == Module::Armed;
                 (self.guest.module, self.guest.last) = (Module::Absent, None);
+                let handed: Vec<_> = self.guest.user_space.entries().map(|entry| *entry).collect();
                 let lost = self.guest.queue.drain(..).chain(self.guest.attempt.take().and_then(|now| now.entry));
-                for entry in lost {
+                for entry in lost.chain(handed) {
                     self.cases[place(entry.request)].truth = Truth::Lost;
                 }
-                for connector in CONNECTORS {
-                    self.guest.held[slot(connector)] = self.vmm.usable(connector);
+                self.guest.user_space = UserSpace::boot(agent_at_boot(self.devices));
+                let held = self.guest.held;
+                self.hold_present();
+                // An isolated physical connector says PRESENT too.
+                for connector in USER_SPACE_DEVICES.iter().flat_map(|device| device.connectors()) {
+                    self.guest.held[slot(connector)] &= held[slot(connector)];
                 }
                 Ok(())
             }
@@ -255,11 +319,12 @@ impl<V: Vmm> World<V> {
             }
             Action::Reset => {
                 self.break_promises();
-                self.guest = Guest::boot(self.vmm.offers(), [false; CONNECTORS.len()]);
+                let agent = agent_at_boot(self.devices);
+                self.guest = Guest::boot(self.vmm.offers(), PerConnector::default(), agent);
                 self.vmm(Input::Reset, said)?;
-                for device in DEVICES {
+                for device in self.devices {
                     for connector in device.connectors() {
-                        self.guest.held[slot(connector)] = self.vmm.present(device);
+                        self.guest.held[slot(connector)] = self.vmm.present(*device);
                     }
                 }
                 Ok(())
@@ -278,6 +343,9 @@ impl<V: Vmm> World<V> {
         if !self.left.allows(Action::Repeat) {
             self.guest.last = None;
         }
+        if !self.left.allows(Action::BeginAgain(Plan::Release)) {
+            self.guest.user_space.done = None;
+        }
         self.check_user()
     }
 
@@ -286,7 +354,16 @@ impl<V: Vmm> World<V> {
         // A guest that hangs has promised all the same: no observer outside can know.
         let promised = self.armed && self.vmm.offers() && !withheld;
         let truth = Truth::Open;
-        self.cases.push(Knowledge { device, promised, withheld, observed: false, hinted: false, truth, outcome: None });
+        self.cases.push(Knowledge {
+            device,
+            promised,
+            withheld,
+            observed: false,
+            hinted: false,
+            passed_over: false,
+            truth,
+            outcome: None,
+        });
         let input = if withheld { Input::Withhold(device) } else { Input::DeviceDel(device) };
         let effects = self.vmm(input, said)?;
         match effects.asked {
@@ -301,7 +378,18 @@ impl<V: Vmm> World<V> {
         }
     }
 
-    fn begin(&mut self, entry: Option<Delivered>, device: Device, plan: Plan) {
+    /// The kernel holds what it can use.
+    fn hold_present(&mut self) {
+        for connector in self.devices.iter().flat_map(|device| device.connectors()) {
+            self.guest.held[slot(connector)] = self.vmm.usable(connector);
+        }
+    }
+
+    pub(crate) fn mutant(&self) -> Mutant {
+        self.mutant
+    }
+
+    pub(crate) fn begin(&mut self, entry: Option<Delivered>, device: Device, plan: Plan) {
         let observed = self.sees();
         self.guest.attempt = Some(Removal { entry, device, plan, made: 0, observed, signalled: false });
     }
@@ -328,6 +416,11 @@ impl<V: Vmm> World<V> {
             case.hinted |= is_hint && !case.promised && case.outcome.is_none();
         }
         match call {
+            // A physical connector that is isolated is given back.
+            FirmwareCall::Isolate(_) if attempt.device.is_in_user_space() => {
+                self.guest.held[slot(connector)] = false;
+                self.vmm(Input::SetIndicator(Indicator::ISOLATION_STATE, index, IsolationState::ISOLATE.0), said)?;
+            }
             FirmwareCall::Isolate(_) => {
                 let isolate = Input::SetIndicator(Indicator::ISOLATION_STATE, index, IsolationState::ISOLATE.0);
                 let effects = self.vmm(isolate, said)?;
@@ -352,6 +445,8 @@ impl<V: Vmm> World<V> {
 
     fn finish(&mut self, said: &mut Vec<String>) -> Result<(), Violation> {
         let Some(attempt) = self.guest.attempt.take() else { return Ok(()) };
+        self.child_ended();
+        self.guest.user_space.done = attempt.entry.filter(|entry| entry.device.is_in_user_space());
         let entry = match attempt.entry {
             Some(entry) => entry,
             None if self.mutant == Mutant::ReportGuestInitiated => {
@@ -378,7 +473,7 @@ impl<V: Vmm> World<V> {
     }
 
     /// PUE-G-030 to PUE-G-034, PUE-G-050: reports a refusal, or signals it where the VMM takes no reports.
-    fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         token: Token,
         connector: DrcIndex,
@@ -403,18 +498,20 @@ impl<V: Vmm> World<V> {
 
     /// PUE-G-041: the tokens that were read came from a VMM that is gone.
     fn forget_tokens(&mut self) {
+        let kept = self.guest.user_space.entries();
+        kept.for_each(|entry| entry.token = Token::NONE);
         let queue = self.guest.queue.iter_mut().chain(&mut self.guest.events);
         let attempt = self.guest.attempt.iter_mut().filter_map(|attempt| attempt.entry.as_mut());
         queue.chain(attempt).for_each(|entry| entry.token = Token::NONE);
     }
 
     /// Returns whether the module sees what the kernel does.
-    fn sees(&self) -> bool {
+    pub(crate) fn sees(&self) -> bool {
         self.guest.module != Module::Absent && self.guest.probes
     }
 
     /// PUE-G-018: work on a request that the probes do not see ends the promise.
-    fn withdraw_if_unseen(&mut self, said: &mut Vec<String>) -> Result<(), Violation> {
+    pub(crate) fn withdraw_if_unseen(&mut self, said: &mut Vec<String>) -> Result<(), Violation> {
         let is_unseen = self.guest.module == Module::Armed && !self.guest.probes;
         if !is_unseen || self.mutant == Mutant::PromiseUnseen {
             return Ok(());
@@ -488,13 +585,13 @@ impl<V: Vmm> World<V> {
         }
     }
 
-    fn forget_attempt(&mut self) {
+    pub(crate) fn forget_attempt(&mut self) {
         if let Some(attempt) = &mut self.guest.attempt {
             attempt.observed = false;
         }
     }
 
-    fn observe(&mut self, entry: Delivered) {
+    pub(crate) fn observe(&mut self, entry: Delivered) {
         self.cases[place(entry.request)].observed = true;
     }
 
@@ -527,4 +624,9 @@ impl<V: Vmm> World<V> {
         }
         Ok(effects)
     }
+}
+
+/// Returns whether an agent runs when the guest has booted: only where there is something for it to do.
+fn agent_at_boot(devices: &[Device]) -> Agent {
+    if devices.iter().any(|device| device.is_in_user_space()) { Agent::Reading } else { Agent::Absent }
 }

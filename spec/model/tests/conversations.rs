@@ -50,6 +50,8 @@ fn broken_rules_are_seen_by_some_conversation() {
         Mutant::RejectIsolateOfKept,
         Mutant::KeepWithdrawnDevice,
         Mutant::HalfTogether,
+        Mutant::AnnounceWithoutToken,
+        Mutant::IgnorePhysicalHint,
     ];
     let conversations = conversations();
     let survivors =

@@ -48,6 +48,32 @@ fn two_requests_and_two_disturbances_keep_every_promise() {
     assert!(reference(false, MEDIUM).complete);
 }
 
+/// PUE-G-070, PUE-G-071: an agent that dies, reads past, begins twice, and whose child dies, in every order.
+#[test]
+fn requests_that_user_space_has_keep_every_promise() {
+    for (armed, budget) in [(true, SMALL), (false, SMALL), (true, MEDIUM), (false, MEDIUM)] {
+        let vmm = Reference::explored_in_user_space(Mutant::None);
+        let world = World::of_user_space(vmm, armed, Mutant::None, budget);
+        let findings = explore(world.clone(), usize::MAX, Until::FirstViolation);
+        if let Some((violation, path)) = findings.violations.first_key_value() {
+            panic!("{violation}\n{}", tell(&world, path).join("\n"));
+        }
+        assert!(findings.complete);
+    }
+}
+
+#[test]
+fn every_mutant_of_user_space_breaks_a_promise() {
+    for (mutant, meaning) in mutant::OF_USER_SPACE {
+        let caught = [true, false].into_iter().any(|armed| {
+            let vmm = Reference::explored_in_user_space(*mutant);
+            let world = World::of_user_space(vmm, armed, *mutant, Budget { disturbances: 2, ..Budget::FULL });
+            !explore(world, 12, Until::FirstViolation).violations.is_empty()
+        });
+        assert!(caught, "survived: {meaning}");
+    }
+}
+
 /// The checks can fail: the stock rules have every defect that was measured on stock parts.
 #[test]
 fn stock_rules_have_every_known_defect() {

@@ -209,3 +209,51 @@ fn unloading_disarms_and_a_boot_is_not_armed() {
     assert_eq!(script.calls, [DISARM]);
     assert!(!guest.is_armed(1) && !Guest::boot(&OFFER).is_armed(1));
 }
+
+const WITH_PCI: [u8; 12] = [0, 0, 0x23, 0x8C, 0, 0, 0, 0x26, 0, 0, 0, 1];
+const FUNCTION: Request = Request { resource: 5, lowest: 0x4000_0018, token: 7, platform: 0 };
+const NO_AGENT: (u32, u32, u32) = (9100, 0x4000_0018, 0x9902_0007);
+
+/// PUE-G-020: the token of an event for user space is where it is for the kernel's.
+#[test]
+fn token_of_a_function_is_behind_its_index_and_four_zeros() {
+    let (guest, _) = loaded(&WITH_PCI);
+    let log = [0x48, 0x50, 0, 24, 1, 0, 0, 0, 5, 2, 2, 0x80, 0x40, 0, 0, 0x18, 0, 0, 0, 0, 0, 0, 0, 7];
+    assert_eq!(guest.take(&log), Some(FUNCTION));
+}
+
+/// PUE-G-070, PUE-G-071
+#[test]
+fn request_without_an_agent_is_refused_at_once_and_void_for_the_agent_that_starts() {
+    let (mut guest, mut script) = loaded(&WITH_PCI);
+    guest.keep(&mut script, FUNCTION, false);
+    assert_eq!(script.calls, [NO_AGENT]);
+    let next = Request { token: 8, ..FUNCTION };
+    guest.keep(&mut script, next, true);
+    assert_eq!((guest.read(), guest.read()), (Some(next), None));
+}
+
+/// PUE-G-070
+#[test]
+fn request_whose_agent_ends_is_answered_once_with_its_status() {
+    let (mut guest, mut script) = loaded(&WITH_PCI);
+    for status in [255, 0] {
+        guest.keep(&mut script, FUNCTION, true);
+        let request = guest.read().unwrap();
+        guest.agent_ended(&mut script, &request, status);
+    }
+    script.absent = true;
+    guest.agent_ended(&mut script, &FUNCTION, 0);
+    let words = [0x9CFF_0007, 0x9C00_0007, 0xA000_0007];
+    assert_eq!(script.calls, words.map(|word| (9100, 0x4000_0018, word)));
+}
+
+/// PUE-G-070, PUE-G-071
+#[test]
+fn requests_that_a_dead_agent_has_not_read_are_refused_and_void() {
+    let (mut guest, mut script) = loaded(&WITH_PCI);
+    guest.keep(&mut script, FUNCTION, true);
+    guest.agent_gone(&mut script);
+    guest.agent_gone(&mut script);
+    assert_eq!((script.calls, guest.read()), (vec![NO_AGENT], None));
+}

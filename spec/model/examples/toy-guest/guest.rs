@@ -19,6 +19,7 @@ const STARTED: u8 = 0x02;
 
 const CPU: u16 = 1 << 1;
 const MEMORY: u16 = 1 << 2;
+const PCI: u16 = 1 << 5;
 
 #[derive(Clone, Copy)]
 struct Offer {
@@ -41,24 +42,26 @@ pub(crate) struct Request {
     pub(crate) platform: u32,
 }
 
-/// A guest that can remove CPUs and memory.
+/// A guest that can remove CPUs and memory, and whose user space removes PCI functions.
 pub(crate) struct Guest {
     offer: Option<Offer>,
     armed: u16,
     features: u8,
     lost: u32,
+    /// Requests that user space has not read, the oldest first, and whether they were answered.
+    log: Vec<(Request, bool)>,
 }
 
 impl Guest {
     /// The guest boots; `property` is the value of `papr-unplug,unplug-status`, empty if there is none.
     pub(crate) fn boot(property: &[u8]) -> Self {
-        Self { offer: read_offer(property), armed: 0, features: 0, lost: 0 }
+        Self { offer: read_offer(property), armed: 0, features: 0, lost: 0, log: Vec::new() }
     }
 
     /// The software that reports begins to run.
     pub(crate) fn load(&mut self, platform: &mut impl Platform) {
         self.send(platform, 0, 2 << 29);
-        let classes = self.offer.map_or(0, |offer| offer.classes & (CPU | MEMORY));
+        let classes = self.offer.map_or(0, |offer| offer.classes & (CPU | MEMORY | PCI));
         self.arm(platform, classes);
     }
 
@@ -128,6 +131,39 @@ impl Guest {
     /// The guest has lost a request.
     pub(crate) fn lose(&mut self, platform: &mut impl Platform, request: &Request) {
         self.refuse(platform, request, request.lowest, (21, 12), false);
+    }
+
+    /// The guest keeps a request for its user space, or answers it if no agent is there to read it.
+    pub(crate) fn keep(&mut self, platform: &mut impl Platform, request: Request, has_agent: bool) {
+        if !has_agent {
+            self.refuse(platform, &request, request.lowest, (25, 2), false);
+        }
+        self.log.push((request, !has_agent));
+    }
+
+    /// The agent reads the log: what was answered asks for nothing.
+    pub(crate) fn read(&mut self) -> Option<Request> {
+        let answered = self.log.iter().take_while(|(_, answered)| *answered).count();
+        self.log.drain(..answered);
+        (!self.log.is_empty()).then(|| self.log.remove(0).0)
+    }
+
+    /// What the agent has begun for a request has ended, with this status; it is 0 if the agent has begun nothing.
+    pub(crate) fn agent_ended(&mut self, platform: &mut impl Platform, request: &Request, status: u8) {
+        match platform.is_present(request.lowest) {
+            true => self.refuse(platform, request, request.lowest, (28, status), false),
+            false => self.finish(platform, request),
+        }
+    }
+
+    /// The agent is gone: nobody will read the log.
+    pub(crate) fn agent_gone(&mut self, platform: &mut impl Platform) {
+        for (request, answered) in std::mem::take(&mut self.log) {
+            if !answered {
+                self.refuse(platform, &request, request.lowest, (25, 2), false);
+            }
+            self.log.push((request, true));
+        }
     }
 
     /// The guest has done all that a request asked for.

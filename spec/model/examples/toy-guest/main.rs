@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A toy guest talks to the reference VMM: a busy DIMM is refused, asked for again, and given
-//! back; a request for the CPU is lost.
+//! A toy guest talks to the reference VMM: a busy DIMM is refused, asked for again, and given back; a function is refused
+//! because no agent is there, and because the agent fails; a request for the CPU is lost.
 //!
 //! `cargo run -p papr-unplug-model --example toy-guest`
 
@@ -11,7 +11,7 @@ mod guest;
 
 use guest::{Guest, Platform, Request};
 use papr_unplug_model::{
-    machine::{CPU, DIMM, Device},
+    machine::{CPU, DIMM, Device, FUNCTION0},
     mutant::Mutant,
     reference::Reference,
     vmm::{Effects, Event, Input, Vmm},
@@ -25,7 +25,7 @@ use papr_unplug_wire::wire::{
 };
 use zerocopy::IntoBytes as _;
 
-const OFFER: [u8; 12] = [0, 0, 0x23, 0x8C, 0, 0, 0, 6, 0, 0, 0, 3];
+const OFFER: [u8; 12] = [0, 0, 0x23, 0x8C, 0, 0, 0, 0x26, 0, 0, 0, 3];
 const LMBS: [u32; 2] = [0x8000_0008, 0x8000_0009];
 
 struct Talk(Reference);
@@ -47,6 +47,7 @@ impl Talk {
         })?;
         let request = HotplugRequest::from_bytes(match device {
             CPU => &[1, 2, 2, 0, 0x10, 0, 0, 1, 0, 0, 0, 0],
+            FUNCTION0 => &[5, 2, 2, 0, 0x40, 0, 1, 0, 0, 0, 0, 0],
             _ => &[2, 2, 4, 0, 0, 0, 0, 2, 0x80, 0, 0, 8],
         })?;
         match token {
@@ -83,6 +84,18 @@ fn main() {
             talk.set_indicator(9003, lmb, 0);
         }
         guest.finish(&mut talk, &request);
+    }
+
+    // Nobody can read the first request for a function; an agent takes the second, and fails.
+    if let Some(request) = talk.ask(FUNCTION0, &guest) {
+        guest.keep(&mut talk, request, false);
+    }
+    if let Some(request) = talk.ask(FUNCTION0, &guest) {
+        guest.keep(&mut talk, request, true);
+        if let Some(request) = guest.read() {
+            guest.agent_ended(&mut talk, &request, 255);
+        }
+        guest.agent_gone(&mut talk);
     }
 
     // From here on the guest answers for CPUs only, and loses what it is asked; then its module is unloaded.

@@ -65,7 +65,8 @@ impl Reference {
         let mut effects = Effects::status(status);
         let Some(plugged) = self.device(index) else { return effects };
         let reconfigured = (input, state) == (Input::Configure, 4) && is_lmb;
-        if (input == Input::Unisolate && matches!(state, 3 | 4)) || reconfigured {
+        let is_physical_hint = matches!(state, 7 | 8) && !self.breaks(Mutant::IgnorePhysicalHint);
+        if (input == Input::Unisolate && (matches!(state, 3 | 4) || is_physical_hint)) || reconfigured {
             self.hint(plugged.device, index, &mut effects);
         }
         let takes = matches!((input, state), (Input::Usable, 1) | (Input::Unisolate, 2 | 6));

@@ -5,7 +5,7 @@
 use super::{Config, Plugged, Reference, Request};
 use crate::{
     lopar,
-    machine::{ALL_DEVICES, DEVICES, Device, UNPLUG_STATUS},
+    machine::{ALL_DEVICES, DEVICES, Device, UNPLUG_STATUS, USER_SPACE_DEVICES},
     mutant::{Mutant, Mutants},
     vmm::{Effects, Event, Input, Open, Outcome, Taker, Vmm},
 };
@@ -21,7 +21,7 @@ impl Config {
     pub const VECTORS: Self = Self {
         offer: Some(Offer::new(
             UNPLUG_STATUS,
-            Classes::CPU.union(Classes::MEMORY),
+            Classes::CPU.union(Classes::MEMORY).union(Classes::PCI),
             Features::TOKEN.union(Features::STARTED),
         )),
         max_open: 4,
@@ -39,6 +39,12 @@ impl Reference {
     pub fn explored(broken: impl Into<Mutants>) -> Self {
         let config = Config { max_open_per_device: Config::VECTORS.max_open, ..Config::VECTORS };
         Self::booted(config, DEVICES).breaking(broken.into())
+    }
+
+    /// Returns the machine that the model explores whose devices user space removes; it breaks these rules.
+    pub fn explored_in_user_space(broken: impl Into<Mutants>) -> Self {
+        let config = Config { max_open_per_device: Config::VECTORS.max_open, ..Config::VECTORS };
+        Self::booted(config, USER_SPACE_DEVICES).breaking(broken.into())
     }
 
     /// Returns a VMM with these devices plugged and configured.

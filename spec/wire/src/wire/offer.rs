@@ -84,9 +84,11 @@ flags! {
 }
 
 impl Classes {
-    /// The classes that Linux removes in the kernel. The events of the others go to user space, which knows no token
-    /// (PUE-V-025).
+    /// The classes that Linux removes in the kernel.
     pub const IN_KERNEL: Self = Self::CPU.union(Self::MEMORY).union(Self::PMEM);
+
+    /// The classes whose events Linux hands to user space.
+    pub const IN_USER_SPACE: Self = Self::SLOT.union(Self::PHB).union(Self::PCI);
 
     /// Returns the set of one class; the empty set for a resource type above 15.
     pub const fn of(resource: Resource) -> Self {
@@ -147,6 +149,7 @@ mod tests {
         assert_eq!(classes.map(|class| class.0), [0x02, 0x04, 0x08, 0x10, 0x20, 0x40]);
         assert_eq!([Features::TOKEN, Features::STARTED].map(|feature| feature.0), [1, 2]);
         assert_eq!((Classes::all(), Features::all()), (Classes(0x7E), Features(3)));
+        assert_eq!(Classes::IN_KERNEL.union(Classes::IN_USER_SPACE), Classes::all());
         assert_eq!(Classes::of(Resource(16)), Classes::empty());
     }
 }
