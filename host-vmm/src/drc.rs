@@ -232,7 +232,8 @@ fn physical(connector: Connector, input: Input) -> Step {
 
         (Input::Unisolate, PowerOn) if occupant == Occupant::Nobody => connector.stays(Status::NO_SUCH_INDICATOR),
         (Input::Unisolate, PowerOn) => connector.becomes(Unisolate, Effect::Taken),
-        (Input::Unisolate, _) => connector.stays(Status::SUCCESS),
+        // PUE-V-042
+        (Input::Unisolate, _) => connector.becomes(state, Effect::Hint),
 
         // Physical connectors have no allocation state.
         (Input::Usable | Input::Unusable, _) => connector.stays(Status::NO_SUCH_INDICATOR),

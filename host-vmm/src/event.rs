@@ -79,7 +79,7 @@ pub enum Requested {
     /// The VMM has to send this hot plug event to the guest.
     Ask(Ask),
     /// The guest had given the device back before: the request has ended as released, and no hot plug event is sent.
-    Released(RequestId),
+    Released(Outcome),
     /// The request is withheld: no hot plug event is sent until [`Tracker::request_together`] names the device.
     ///
     /// [`Tracker::request_together`]: crate::Tracker::request_together
@@ -231,7 +231,8 @@ impl Requested {
     pub fn id(&self) -> RequestId {
         match self {
             Self::Ask(ask) => ask.request,
-            Self::Released(id) | Self::Withheld(id) => *id,
+            Self::Released(outcome) => outcome.request,
+            Self::Withheld(id) => *id,
         }
     }
 }

@@ -25,15 +25,19 @@ use crate::{
     drc::State,
     event::{End, Events, Evidence, Outcome, RequestId},
     tracker::{Ledger, Plugged},
-    wire::drc::DrcIndex,
+    wire::{drc::DrcIndex, offer::Classes},
 };
 use alloc::vec::Vec;
 use read::Saved;
 use record::{HINTED, IMPORTED, MAGIC, PROMISED, STARTED, WITHHELD};
 use zerocopy::IntoBytes as _;
 
-/// Version of the stream that [`Tracker::save`] writes and [`Tracker::restore`] reads.
-pub const VERSION: u16 = 1;
+/// Highest version of the stream that [`Tracker::save`] writes and [`Tracker::restore`] reads. Version 1 is read too.
+///
+/// A stream has version 2 if the guest was offered, or knows by tokens, requests of a class that an earlier crate gives no
+/// tokens: slots, PHBs and PCI functions. An earlier crate rejects it by its version. All other streams have version 1,
+/// and an earlier crate restores them.
+pub const VERSION: u16 = 2;
 
 /// Error of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +53,9 @@ pub enum RestoreError {
     #[error("this is no saved state of DR connectors")]
     NotASnapshot,
     /// Another version of this crate saved the state.
-    #[error("the saved state has version {0}, and version {VERSION} is understood; update the VMM that restores it")]
+    #[error(
+        "the saved state has version {0}, and versions up to {VERSION} are understood; update the VMM that restores it"
+    )]
     UnknownVersion(u16),
     /// The guest was offered reports, and this VMM takes none (PUE-V-085).
     #[error("the guest was offered reports, which this VMM is configured not to take; configure an offer")]
@@ -95,7 +101,7 @@ impl Tracker {
         };
         let header = record::Header {
             magic: MAGIC,
-            version: VERSION.into(),
+            version: self.version().into(),
             armed_classes: armed.0.into(),
             armed_features: u32::from(features.0).into(),
             indicator,
@@ -127,6 +133,15 @@ impl Tracker {
             Self::KEPT_OUTCOMES.saturating_mul(size_of::<record::Outcome>()),
         ];
         parts.into_iter().fold(0, usize::saturating_add)
+    }
+
+    /// Returns the lowest version of a stream that says all of the state.
+    fn version(&self) -> u16 {
+        let offered = self.offered().map_or(Classes::empty(), |offer| offer.classes());
+        let is_later = |classes: Classes| classes.intersects(Classes::IN_USER_SPACE);
+        let has_later_token =
+            |request: &Request| request.token.is_some() && is_later(Classes::of(request.device.resource));
+        if is_later(offered) || self.requests().iter().any(has_later_token) { VERSION } else { 1 }
     }
 
     fn save_device(&self, plugged: &Plugged, bytes: &mut Vec<u8>) {

@@ -86,11 +86,19 @@ impl Tracker {
         }
     }
 
-    /// Takes a device away without asking the guest, because plugging it failed or its bus is deleted. Requests about
-    /// it end as [`End::Removed`]. Returns whether there was such a device. Hot plug events that name the device and
+    /// Takes a device away without asking the guest, because plugging it failed. Requests about it end as
+    /// [`End::Removed`]. Returns whether there was such a device. Hot plug events that name the device and
     /// that the guest has not fetched are void.
     pub fn unplug(&mut self, first: DrcIndex, events: &mut impl Events) -> bool {
         self.end_all_of(first, End::Removed, events);
+        self.topology.unplug(first).is_some()
+    }
+
+    /// Takes a device away that goes with another one which the guest has given back: what is behind a PHB. Requests
+    /// about it end as [`End::Released`] (PUE-V-068). Returns whether there was such a device. Hot plug events that name
+    /// the device and that the guest has not fetched are void.
+    pub fn unplug_released(&mut self, first: DrcIndex, events: &mut impl Events) -> bool {
+        self.end_all_of(first, End::Released, events);
         self.topology.unplug(first).is_some()
     }
 

@@ -242,6 +242,33 @@ fn functions_of_a_slot_are_all_asked_for_or_none() {
     assert_eq!((asked, machine.save()), (Err(RequestError::TooMany(2)), before));
 }
 
+/// PUE-V-068: a function that is behind a PHB goes with it, and so its request ends as that of the PHB does.
+#[test]
+fn request_for_a_function_is_released_with_the_phb_that_the_guest_gives_back() {
+    const PHB: DrcIndex = DrcIndex(0x2000_0001);
+    let mut conversation = Conversation::begin();
+    let machine = &mut conversation.machine;
+    machine.set_offer(Offer::new(Indicator(REPORTS), Classes::all(), Features::TOKEN), &mut ());
+    machine.add_connectors(Resource::PHB, PHB.into()).unwrap();
+    machine.plug(PHB.into()).unwrap();
+    machine.reset(&mut ());
+    assert_eq!(conversation.say(REPORTS, 0, 0x2001_0030), Status::SUCCESS);
+    let tokens = [FUNCTIONS[0], PHB].map(|first| conversation.device_del(first));
+    assert_eq!(tokens, [Token(1), Token(2)]);
+    assert_eq!(conversation.give_back(PHB), [Status::SUCCESS; 2]);
+    // The VMM deletes the PHB, and with it what is behind.
+    assert!(conversation.machine.unplug_released(FUNCTIONS[0], &mut conversation.events));
+    assert!(!conversation.machine.unplug_released(FUNCTIONS[0], &mut ()));
+    let ended = conversation.events.iter().filter_map(|event| match event {
+        Event::Ended(outcome) => Some((outcome.request.0, outcome.end)),
+        _ => None,
+    });
+    assert_eq!(ended.collect::<Vec<_>>(), [(2, End::Released), (1, End::Released)]);
+    // The agent that had the function's event reports what no longer matters.
+    assert_eq!(conversation.refuse(FUNCTIONS[0], tokens[0]), Status::ALREADY);
+    assert_eq!(conversation.open(), [0_u64; 0]);
+}
+
 /// PUE-V-064, PUE-V-067: "one LMB removed inside the guest, then device_del: incomplete at every retry".
 #[test]
 fn dimm_of_which_the_guest_gave_an_lmb_back_unasked_goes_when_it_is_asked_for() {

@@ -32,3 +32,16 @@ fn token_follows_the_identifier_and_is_flagged() {
     let with = asked(Resource::PMEM, 0x9000_0000, 1, Token(0x1234));
     assert_eq!(with, [6, 2, 2, 0x80, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34]);
 }
+
+/// PUE-V-025: the zeros are what librtas finds behind the 16 bytes that it takes for the section.
+#[test]
+fn slot_phb_or_function_is_named_by_an_index_and_four_zeros_with_a_token_and_without() {
+    for (resource, first) in [(Resource::SLOT, 0x4000_0020), (Resource::PHB, 0x2000_0001), (Resource::PCI, 0x4000_0018)]
+    {
+        let [a, b, c, d] = u32::to_be_bytes(first);
+        let plain = [resource.0, 2, 2, 0, a, b, c, d, 0, 0, 0, 0];
+        assert_eq!(asked(resource, first, 1, Token::NONE), plain);
+        let with_token = [resource.0, 2, 2, 0x80, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 7];
+        assert_eq!(asked(resource, first, 1, Token(7)), with_token);
+    }
+}

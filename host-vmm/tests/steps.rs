@@ -77,13 +77,14 @@ fn null_transition_succeeds() {
     });
 }
 
-/// PUE-V-040, PUE-V-041: "Level 0" has two hints, on logical connectors, and nothing else is one.
+/// PUE-V-040, PUE-V-041: "Level 0" has two hints, and nothing else is one.
 #[cfg_attr(not(kani), test)]
 #[cfg_attr(kani, kani::proof)]
 fn hint_is_what_level_0_says_and_nothing_else() {
     for_all(|connector, input| {
         let is_hint = match (input, connector.state) {
             (Input::Unisolate, State::LogicalUnisolate | State::LogicalConfigured) => true,
+            (Input::Unisolate, State::PhysicalUnisolate | State::PhysicalConfigured) => true,
             (Input::Configure, State::LogicalConfigured) => connector.resource == Resource::MEMORY,
             _ => false,
         };

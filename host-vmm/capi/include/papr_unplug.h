@@ -213,7 +213,7 @@ typedef enum PaprUnplugEffectKind {
  */
 typedef enum PaprUnplugEnd {
     /**
-     * The guest gave the device back; it is deleted.
+     * The guest gave the device back, or what the device was behind; it is deleted.
      */
     PAPR_UNPLUG_END_RELEASED = 1,
     /**
@@ -229,7 +229,7 @@ typedef enum PaprUnplugEnd {
      */
     PAPR_UNPLUG_END_CAS = 4,
     /**
-     * The VMM took the device away without the guest: papr_unplug_detach() or papr_unplug_remove().
+     * The VMM took the device away without the guest: papr_unplug_detach().
      */
     PAPR_UNPLUG_END_REMOVED = 5,
     /**
@@ -558,10 +558,11 @@ const char *papr_unplug_version(void);
 int papr_unplug_add(struct PaprUnplug *machine, uint32_t resource, uint32_t first, uint32_t count);
 
 /**
- * Removes connectors, all or none, such as those of a PHB that is deleted.
+ * Removes connectors, all or none, such as those of a PHB that the guest has given back.
  *
- * A device that has one of them is taken away first as by papr_unplug_detach(). Deletions of such devices that were
- * not taken with papr_unplug_next_effect() are dropped: the VMM deletes these devices by itself.
+ * A device that has one of them goes with what they belong to: requests about it end as PAPR_UNPLUG_END_RELEASED.
+ * Deletions of such devices that were not taken with papr_unplug_next_effect() are dropped: the VMM deletes these
+ * devices by itself.
  *
  * # Safety
  * `machine` keeps to the contract at the top.
@@ -580,8 +581,8 @@ int papr_unplug_remove(struct PaprUnplug *machine, uint32_t first, uint32_t coun
 int papr_unplug_attach(struct PaprUnplug *machine, uint32_t first, uint32_t count, bool is_ready);
 
 /**
- * Detaches a device without asking the guest, because plugging it failed or its bus is deleted. Its connectors stay,
- * without a device. Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the
+ * Detaches a device without asking the guest, because plugging it failed. Its connectors stay, without a device.
+ * Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the
  * device by itself.
  *
  * Not for a device that PAPR_UNPLUG_EFFECT_KIND_DELETE says to delete: the library has forgotten it already.
@@ -682,20 +683,27 @@ int papr_unplug_withhold(struct PaprUnplug *machine, uint32_t first, struct Papr
  * Requests the removal of `count` devices that leave together: the functions of a PCI slot, function 0 last. Makes
  * requests for all or for none. `firsts` names each device once.
  *
- * The last device gets a new request. Every other device gets one if none is open for it; a request that is open and
- * withheld is withheld no longer. Writes one element of `made` for each device, in the same order. The VMM sends the
- * hot plug sections in that order, those of 0 bytes not; a device that was asked for before has one again.
+ * The last device gets a new request. Every other device gets one if none is open for it. Requests that are open and
+ * withheld are withheld no longer: the guest is asked for each of them, and it is promised if the guest has armed. A
+ * device that the guest was asked for before is asked for again unless its answer is promised.
  *
- * Returns 0. Fails as papr_unplug_request() does, with PAPR_UNPLUG_ERROR_ARGUMENT also if a device is named twice.
+ * Writes one element of `made` for each request that the guest is asked for, or that is released at once, in the order
+ * of the devices; the last one is that of the last device. The VMM sends the hot plug sections in that order, those of 0
+ * bytes not. `made` has room for `room` elements: at least `count` and the number of requests that are open (see
+ * papr_unplug_open_requests()).
+ *
+ * Returns the number of elements. Fails as papr_unplug_request() does, with PAPR_UNPLUG_ERROR_ARGUMENT also if a device
+ * is named twice, or if there is less room. A call that fails changes nothing.
  *
  * # Safety
- * `machine`, `firsts` and `made` keep to the contract at the top; both have `count` elements.
+ * `machine`, `firsts` and `made` keep to the contract at the top; `firsts` has `count` elements.
  */
 int papr_unplug_request_together(struct PaprUnplug *machine,
                                  const uint32_t *firsts,
                                  size_t count,
                                  struct PaprUnplugRequested *made,
-                                 size_t size);
+                                 size_t size,
+                                 size_t room);
 
 /**
  * Withdraws an open request, which ends as PAPR_UNPLUG_END_WITHDRAWN. If the guest has fetched its hot plug event, it

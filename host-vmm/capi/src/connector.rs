@@ -57,10 +57,11 @@ pub unsafe extern "C" fn papr_unplug_add(machine: *mut PaprUnplug, resource: u32
     unsafe { enter(machine, add) }.unwrap_or_else(Absent::code)
 }
 
-/// Removes connectors, all or none, such as those of a PHB that is deleted.
+/// Removes connectors, all or none, such as those of a PHB that the guest has given back.
 ///
-/// A device that has one of them is taken away first as by papr_unplug_detach(). Deletions of such devices that were
-/// not taken with papr_unplug_next_effect() are dropped: the VMM deletes these devices by itself.
+/// A device that has one of them goes with what they belong to: requests about it end as PAPR_UNPLUG_END_RELEASED.
+/// Deletions of such devices that were not taken with papr_unplug_next_effect() are dropped: the VMM deletes these
+/// devices by itself.
 ///
 /// # Safety
 /// `machine` keeps to the contract at the top.
@@ -97,8 +98,8 @@ pub unsafe extern "C" fn papr_unplug_attach(machine: *mut PaprUnplug, first: u32
     unsafe { enter(machine, attach) }.unwrap_or_else(Absent::code)
 }
 
-/// Detaches a device without asking the guest, because plugging it failed or its bus is deleted. Its connectors stay,
-/// without a device. Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the
+/// Detaches a device without asking the guest, because plugging it failed. Its connectors stay, without a device.
+/// Requests about it end as PAPR_UNPLUG_END_REMOVED. No deletion is told, because the VMM deletes the
 /// device by itself.
 ///
 /// Not for a device that PAPR_UNPLUG_EFFECT_KIND_DELETE says to delete: the library has forgotten it already.
@@ -136,7 +137,7 @@ impl PaprUnplug {
         }
         for index in connectors.indexes() {
             if let Some(device) = tracker.device(index) {
-                tracker.unplug(device.connectors.first(), effects);
+                tracker.unplug_released(device.connectors.first(), effects);
             }
         }
         tracker.remove_connectors(connectors)?;

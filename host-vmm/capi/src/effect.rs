@@ -25,7 +25,7 @@ pub enum PaprUnplugEffectKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum PaprUnplugEnd {
-    /// The guest gave the device back; it is deleted.
+    /// The guest gave the device back, or what the device was behind; it is deleted.
     Released = 1,
     /// The guest refused; the device stays.
     Refused = 2,
@@ -33,7 +33,7 @@ pub enum PaprUnplugEnd {
     Reset = 3,
     /// The guest negotiated (ibm,client-architecture-support) before it answered; the device is deleted.
     Cas = 4,
-    /// The VMM took the device away without the guest: papr_unplug_detach() or papr_unplug_remove().
+    /// The VMM took the device away without the guest: papr_unplug_detach().
     Removed = 5,
     /// The user withdrew the request; the device stays unless the guest gives it back later.
     Withdrawn = 6,

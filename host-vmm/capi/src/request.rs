@@ -83,11 +83,14 @@ impl PaprUnplugRequest {
 }
 
 impl PaprUnplugRequested {
-    /// Returns what was requested of a device. `tracker` holds the request if it is open.
-    fn of(tracker: &Tracker, requested: &Requested, device: Device) -> Self {
+    /// Returns what was requested. `tracker` holds the request if it is open.
+    fn of(tracker: &Tracker, requested: &Requested) -> Self {
         let id = requested.id();
-        let open = tracker.requests().iter().find(|request| request.id == id);
-        let request = open.map_or_else(|| PaprUnplugRequest::of(id, device), PaprUnplugRequest::from);
+        let open = || tracker.requests().iter().find(|request| request.id == id).map(PaprUnplugRequest::from);
+        let request = match requested {
+            Requested::Released(outcome) => PaprUnplugRequest::of(id, outcome.device),
+            _ => open().unwrap_or_default(),
+        };
         let mut made = Self { section_size: 0, section: [0; 60], request };
         if let Requested::Ask(ask) = requested {
             made.write(ask);
@@ -155,14 +158,20 @@ pub unsafe extern "C" fn papr_unplug_withhold(
 /// Requests the removal of `count` devices that leave together: the functions of a PCI slot, function 0 last. Makes
 /// requests for all or for none. `firsts` names each device once.
 ///
-/// The last device gets a new request. Every other device gets one if none is open for it; a request that is open and
-/// withheld is withheld no longer. Writes one element of `made` for each device, in the same order. The VMM sends the
-/// hot plug sections in that order, those of 0 bytes not; a device that was asked for before has one again.
+/// The last device gets a new request. Every other device gets one if none is open for it. Requests that are open and
+/// withheld are withheld no longer: the guest is asked for each of them, and it is promised if the guest has armed. A
+/// device that the guest was asked for before is asked for again unless its answer is promised.
 ///
-/// Returns 0. Fails as papr_unplug_request() does, with PAPR_UNPLUG_ERROR_ARGUMENT also if a device is named twice.
+/// Writes one element of `made` for each request that the guest is asked for, or that is released at once, in the order
+/// of the devices; the last one is that of the last device. The VMM sends the hot plug sections in that order, those of 0
+/// bytes not. `made` has room for `room` elements: at least `count` and the number of requests that are open (see
+/// papr_unplug_open_requests()).
+///
+/// Returns the number of elements. Fails as papr_unplug_request() does, with PAPR_UNPLUG_ERROR_ARGUMENT also if a device
+/// is named twice, or if there is less room. A call that fails changes nothing.
 ///
 /// # Safety
-/// `machine`, `firsts` and `made` keep to the contract at the top; both have `count` elements.
+/// `machine`, `firsts` and `made` keep to the contract at the top; `firsts` has `count` elements.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn papr_unplug_request_together(
     machine: *mut PaprUnplug,
@@ -170,17 +179,18 @@ pub unsafe extern "C" fn papr_unplug_request_together(
     count: usize,
     made: *mut PaprUnplugRequested,
     size: usize,
+    room: usize,
 ) -> c_int {
     // SAFETY: by this function's contract.
     let firsts = unsafe { pointer::values(firsts, count) };
-    let ask = |machine: &mut PaprUnplug| match machine.ask_together(firsts) {
-        Ok(all) => (0, all),
+    let ask = |machine: &mut PaprUnplug| match machine.ask_together(firsts, room) {
+        Ok(all) => (c_int::try_from(all.len()).unwrap_or(c_int::MAX), all),
         Err(failure) => (machine.answer(Err(failure)), Vec::new()),
     };
     // SAFETY: by this function's contract.
     let (code, all) = unsafe { enter(machine, ask) }.unwrap_or_else(|absent| (absent.code(), Vec::new()));
     // SAFETY: by this function's contract.
-    unsafe { pointer::fill_sized(made, size, count, &all) };
+    unsafe { pointer::fill_sized(made, size, room, &all) };
     code
 }
 
@@ -251,20 +261,18 @@ impl PaprUnplug {
         first: u32,
         request: impl FnOnce(&mut Tracker, DrcIndex, &mut crate::effect::Effects) -> Result<Requested, RequestError>,
     ) -> Result<(c_int, PaprUnplugRequested), Failure> {
-        let first = DrcIndex(first);
-        let device = self.tracker.device(first).ok_or(RequestError::NoSuchDevice(first))?;
-        let requested = request(&mut self.tracker, first, &mut self.effects)?;
-        let made = PaprUnplugRequested::of(&self.tracker, &requested, device);
+        let requested = request(&mut self.tracker, DrcIndex(first), &mut self.effects)?;
+        let made = PaprUnplugRequested::of(&self.tracker, &requested);
         Ok((made.code(&requested), made))
     }
 
-    fn ask_together(&mut self, firsts: &[u32]) -> Result<Vec<PaprUnplugRequested>, Failure> {
+    fn ask_together(&mut self, firsts: &[u32], room: usize) -> Result<Vec<PaprUnplugRequested>, Failure> {
+        if firsts.len().saturating_add(self.tracker.requests().len()) > room {
+            let text = "there is less room than for one element of each device and of each open request";
+            return Err(Failure::argument(text));
+        }
         let firsts: Vec<DrcIndex> = firsts.iter().copied().map(DrcIndex).collect();
-        let device = |first: &DrcIndex| self.tracker.device(*first).ok_or(RequestError::NoSuchDevice(*first));
-        let devices = firsts.iter().map(device).collect::<Result<Vec<_>, _>>()?;
         let requested = self.tracker.request_together(&firsts, &mut self.effects)?;
-        let made =
-            |(requested, device): (&Requested, &Device)| PaprUnplugRequested::of(&self.tracker, requested, *device);
-        Ok(requested.iter().zip(&devices).map(made).collect())
+        Ok(requested.iter().map(|requested| PaprUnplugRequested::of(&self.tracker, requested)).collect())
     }
 }

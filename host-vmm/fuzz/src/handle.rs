@@ -292,17 +292,17 @@ impl Machine {
 
     /// PUE-V-056
     fn request_together(&mut self, firsts: [u32; 2]) {
-        let mut made = Box::new([NOTHING; 2]);
         let before = self.list(None).len();
-        let (start, size) = (made.as_mut_ptr(), size_of::<PaprUnplugRequested>());
+        let mut made = vec![NOTHING; firsts.len() + before].into_boxed_slice();
+        let (start, size, room) = (made.as_mut_ptr(), size_of::<PaprUnplugRequested>(), made.len());
         // SAFETY: the handle is that of a machine; both have as many elements as it says.
-        let code = unsafe { papr_unplug_request_together(self.handle, firsts.as_ptr(), 2, start, size) };
+        let code = unsafe { papr_unplug_request_together(self.handle, firsts.as_ptr(), 2, start, size, room) };
         self.result(code);
         if code < 0 {
             assert_eq!(self.list(None).len(), before);
             return;
         }
-        for request in made.iter().map(|made| made.request) {
+        for request in made.iter().take(code.unsigned_abs() as usize).map(|made| made.request) {
             self.open.insert(request.id);
             self.last = self.last.max(request.id);
         }

@@ -36,6 +36,15 @@ pub(super) struct Saved {
     pub(super) last: Numbers,
 }
 
+/// Classes of which requests can have tokens and be promised.
+#[derive(Clone, Copy)]
+struct Promises {
+    /// Classes that are armed with the feature TOKEN.
+    armed: Classes,
+    /// Classes of which requests can have tokens.
+    tokens: Classes,
+}
+
 impl Saved {
     /// Reads a saved state for `machine`.
     pub(super) fn read(machine: &Tracker, bytes: &[u8]) -> Result<Self, RestoreError> {
@@ -44,8 +53,9 @@ impl Saved {
         if header.magic != MAGIC {
             return Err(RestoreError::NotASnapshot);
         }
-        if header.version.get() != VERSION {
-            return Err(RestoreError::UnknownVersion(header.version.get()));
+        let version = header.version.get();
+        if !(1..=VERSION).contains(&version) {
+            return Err(RestoreError::UnknownVersion(version));
         }
         let (offered, armed, features) = read_terms(machine, header)?;
         let devices = read_devices(machine, header.devices.get(), &mut rest)?;
@@ -53,7 +63,10 @@ impl Saved {
         if last.id.0 > MAX_ID || last.tokens > MAX_ID {
             return Err(RestoreError::BadRequest(last.id));
         }
-        let promises = if features.contains(Features::TOKEN) { armed } else { Classes::empty() };
+        let promises = Promises {
+            armed: if features.contains(Features::TOKEN) { armed } else { Classes::empty() },
+            tokens: if version == 1 { Classes::IN_KERNEL } else { Classes::all() },
+        };
         let requests = read_requests(machine, header.requests.get(), last, promises, &devices, &mut rest)?;
         let outcomes = read_outcomes(header.outcomes.get(), last, &requests, &mut rest)?;
         if !rest.is_empty() {
@@ -98,7 +111,7 @@ fn read_requests(
     machine: &Tracker,
     number: u32,
     last: Numbers,
-    promises: Classes,
+    promises: Promises,
     devices: &[SavedDevice],
     rest: &mut &[u8],
 ) -> Result<Vec<Request>, RestoreError> {
@@ -123,7 +136,11 @@ fn read_requests(
     Ok(requests)
 }
 
-fn read_request(record: &record::Request, promises: Classes, devices: &[SavedDevice]) -> Result<Request, RestoreError> {
+fn read_request(
+    record: &record::Request,
+    promises: Promises,
+    devices: &[SavedDevice],
+) -> Result<Request, RestoreError> {
     let id = RequestId(record.id.get());
     let first = DrcIndex(record.device.get());
     let at = devices.binary_search_by_key(&first, |saved| saved.device.connectors.first());
@@ -143,9 +160,9 @@ fn read_request(record: &record::Request, promises: Classes, devices: &[SavedDev
     let is_possible = id.0 != 0
         && saved.wanted
         && flags & !(PROMISED | STARTED | HINTED | WITHHELD | IMPORTED) == 0
-        // PUE-V-025, PUE-V-026
-        && (!request.token.is_some() || (Classes::IN_KERNEL.contains(class) && !request.withheld && !request.imported))
-        && (!request.promised || (request.token.is_some() && promises.contains(class)))
+        // PUE-V-026
+        && (!request.token.is_some() || (promises.tokens.contains(class) && !request.withheld && !request.imported))
+        && (!request.promised || (request.token.is_some() && promises.armed.contains(class)))
         && !(request.withheld && (request.started || request.imported))
         // PUE-V-041
         && request.hint.map_or(record.hint.get() == 0, |hint| {

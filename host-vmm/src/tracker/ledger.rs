@@ -170,6 +170,18 @@ impl Ledger {
         self.open.iter_mut().find(|request| request.id == id)
     }
 
+    /// Returns the requests for the device that the guest has to be asked for when another device takes it along: those
+    /// that are withheld, or else the newest if none is promised (PUE-V-056).
+    pub(crate) fn unasked(&self, first: DrcIndex) -> Vec<RequestId> {
+        let of_device = || self.open.iter().filter(|request| request.is_of(first));
+        let withheld: Vec<RequestId> =
+            of_device().filter(|request| request.withheld).map(|request| request.id).collect();
+        if !withheld.is_empty() || of_device().any(|request| request.promised) {
+            return withheld;
+        }
+        of_device().next_back().map(|request| request.id).into_iter().collect()
+    }
+
     /// Marks the requests for the device as not withheld any more.
     pub(crate) fn ask_withheld(&mut self, first: DrcIndex) {
         self.open.iter_mut().filter(|request| request.is_of(first)).for_each(|request| request.withheld = false);

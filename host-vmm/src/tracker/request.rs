@@ -4,7 +4,7 @@
 
 use super::{Request, Tracker};
 use crate::{
-    event::{Ask, Cause, Deletion, Device, End, Event, Events, RequestId, Requested},
+    event::{Ask, Cause, Deletion, Device, End, Event, Events, Outcome, RequestId, Requested},
     wire::{
         drc::DrcIndex,
         offer::{Classes, Features},
@@ -42,15 +42,18 @@ impl Tracker {
     /// another one for the same device is open. A call that fails changes nothing.
     pub fn request(&mut self, first: DrcIndex, events: &mut impl Events) -> Result<Requested, RequestError> {
         self.check_room(&[first])?;
-        Ok(self.make_request(first, events))
+        self.make_request(first, events).ok_or(RequestError::NoSuchDevice(first))
     }
 
     /// Requests the removal of devices that leave together: the functions of a PCI slot, function 0 last. A call that
     /// fails changes nothing: it makes requests for all devices or for none.
     ///
-    /// The last device gets a new request. Every other device gets one if none is open for it. Withheld requests of the
-    /// devices are withheld no longer. Returns the hot plug events in the order of the devices, one for each device,
-    /// also for one that was asked for before.
+    /// The last device gets a new request. Every other device gets one if none is open for it. Requests that were
+    /// withheld are withheld no longer: each has a hot plug event of its own, with a token if the guest has armed for
+    /// it. A device that the guest was asked for before has another hot plug event unless the guest has promised to
+    /// answer (PUE-V-056, PUE-V-058).
+    ///
+    /// Returns the hot plug events in the order of the devices; the last is that of the last device.
     pub fn request_together(
         &mut self,
         devices: &[DrcIndex],
@@ -62,17 +65,19 @@ impl Tracker {
         if let Some([twice, _]) = named.array_windows().find(|[one, next]| one == next) {
             return Err(RequestError::NamedTwice(*twice));
         }
-        let is_new = |first: &DrcIndex| self.topology.device(*first).is_none_or(|plugged| plugged.open == 0);
-        let new: Vec<DrcIndex> = others.iter().filter(|first| is_new(first)).chain([last]).copied().collect();
+        let is_new =
+            |tracker: &Self, first: &DrcIndex| tracker.topology.device(*first).is_none_or(|plugged| plugged.open == 0);
+        let new: Vec<DrcIndex> = others.iter().filter(|first| is_new(self, first)).chain([last]).copied().collect();
         self.check_room(&new)?;
         let mut requested = Vec::with_capacity(devices.len());
         for first in others {
-            let open = self.ledger.requests().iter().find(|request| request.is_of(*first));
-            let asked = open.map(|open| Requested::Ask(Ask::new(open.id, open.device, open.token)));
-            self.ledger.ask_withheld(*first);
-            requested.push(asked.unwrap_or_else(|| self.make_request(*first, events)));
+            let unasked = self.ledger.unasked(*first);
+            requested.extend(unasked.iter().filter_map(|id| self.announce(*id)));
+            if is_new(self, first) {
+                requested.extend(self.make_request(*first, events));
+            }
         }
-        requested.push(self.make_request(*last, events));
+        requested.extend(self.make_request(*last, events));
         Ok(requested)
     }
 
@@ -83,8 +88,7 @@ impl Tracker {
         let Some((device, held)) = self.want(first) else { return Err(RequestError::NoSuchDevice(first)) };
         let id = self.open(device, Token::NONE, true);
         if held == 0 {
-            self.release(device, events);
-            return Ok(Requested::Released(id));
+            return Ok(self.release_at_once(id, device, events));
         }
         Ok(Requested::Withheld(id))
     }
@@ -121,21 +125,43 @@ impl Tracker {
         Some((plugged.device, plugged.held))
     }
 
-    /// Opens a request for a device that exists, when there is room.
-    fn make_request(&mut self, first: DrcIndex, events: &mut impl Events) -> Requested {
+    /// Opens a request for a device, when there is room; `None` if there is no such device.
+    fn make_request(&mut self, first: DrcIndex, events: &mut impl Events) -> Option<Requested> {
         self.ledger.ask_withheld(first);
-        let Some((device, held)) = self.want(first) else { return Requested::Released(self.ledger.last().id) };
-        let class = Classes::of(device.resource);
-        let promised =
-            self.armed.contains(class) && self.features.contains(Features::TOKEN) && Classes::IN_KERNEL.contains(class);
+        let (device, held) = self.want(first)?;
         // PUE-V-054: the guest has nothing to give back.
-        let token = if promised && held > 0 { self.ledger.next_token() } else { Token::NONE };
+        let token = if held > 0 { self.new_token(device) } else { Token::NONE };
         let id = self.open(device, token, false);
         if held == 0 {
-            self.release(device, events);
-            return Requested::Released(id);
+            return Some(self.release_at_once(id, device, events));
         }
-        Requested::Ask(Ask::new(id, device, token))
+        Some(Requested::Ask(Ask::new(id, device, token)))
+    }
+
+    /// Returns the hot plug event of an open request that was made earlier, which is promised from then on if the guest
+    /// has armed for it (PUE-V-058).
+    fn announce(&mut self, id: RequestId) -> Option<Requested> {
+        let device = self.ledger.get_mut(id)?.device;
+        let token = self.new_token(device);
+        let request = self.ledger.get_mut(id)?;
+        request.withheld = false;
+        if token.is_some() {
+            // The guest answers by this token, and not by one of a VMM before.
+            (request.token, request.promised, request.imported) = (token, true, false);
+        }
+        Some(Requested::Ask(Ask::new(id, device, token)))
+    }
+
+    /// Returns a token for a request that the guest is asked for now; [`Token::NONE`] unless it has armed with tokens
+    /// (PUE-V-021).
+    fn new_token(&mut self, device: Device) -> Token {
+        let is_armed = self.armed.contains(Classes::of(device.resource)) && self.features.contains(Features::TOKEN);
+        if is_armed { self.ledger.next_token() } else { Token::NONE }
+    }
+
+    fn release_at_once(&mut self, id: RequestId, device: Device, events: &mut impl Events) -> Requested {
+        self.release(device, events);
+        Requested::Released(Outcome::new(id, device, End::Released))
     }
 
     fn open(&mut self, device: Device, token: Token, withheld: bool) -> RequestId {

@@ -2,6 +2,7 @@
 
 //! Writer of a saved state, after the table in the documentation of `papr_unplug::snapshot`.
 
+use papr_unplug::wire::offer::Classes;
 use papr_unplug_model::reference::Reference;
 
 /// Returns the stream that a VMM in this state saves if it keeps no outcomes.
@@ -10,7 +11,7 @@ pub fn stream(reference: &Reference) -> Vec<u8> {
     let terms = reference.offered.map(|offer| [offer.indicator, offer.classes, offer.features].map(|cell| cell.get()));
     let mut plugged = reference.plugged.clone();
     plugged.sort_by_key(|plugged| plugged.device.first);
-    bytes.u16(1);
+    bytes.u16(version(reference));
     bytes.u16(reference.armed.0);
     bytes.u32(u32::from(reference.features.0));
     terms.unwrap_or_default().into_iter().for_each(|cell| bytes.u32(cell));
@@ -47,6 +48,14 @@ pub fn stream(reference: &Reference) -> Vec<u8> {
         bytes.u16(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum());
     }
     bytes.0
+}
+
+/// Returns the lowest version that has room for what the guest was offered and knows by tokens.
+fn version(reference: &Reference) -> u16 {
+    let offered = reference.offered.map_or(Classes::empty(), |offer| offer.classes());
+    let tokens = reference.requests.iter().filter(|request| request.token.is_some());
+    let known = tokens.fold(offered, |classes, request| classes | request.device.class());
+    if known.intersects(Classes::IN_USER_SPACE) { 2 } else { 1 }
 }
 
 struct StreamWriter(Vec<u8>);

@@ -323,17 +323,14 @@ impl Account {
         let [_, REMOVE, kind, flags, ..] = *section else { return Ok(()) };
         let first = cell(if kind == BY_COUNT { 8 } else { 4 });
         let token = if flags & 0x80 == 0 { 0 } else { cell(12).unwrap_or(0) as u16 };
-        let device = first.and_then(Device::at);
-        // Function 1 is asked for again with each device_del of function 0.
-        let Some(device) = device.filter(|device| *device != Device::Function1) else { return Ok(()) };
+        let Some(device) = first.and_then(Device::at) else { return Ok(()) };
         let twice = self.now.open.iter().find(|request| token != 0 && request.token == Some(token));
         ensure(twice.is_none(), || format!("token {token} is that of {twice:?} already"))?;
-        let next = self
-            .now
-            .open
-            .iter_mut()
-            .find(|request| request.device == device && !request.is_withheld && request.token.is_none());
-        if let Some(request) = next {
+        let asked = |request: &Request| request.device == device && !request.is_withheld;
+        let next = self.now.open.iter().position(|request| asked(request) && request.token.is_none());
+        // Function 1 is asked for again, for its newest request, with a device_del of function 0.
+        let again = || self.now.open.iter().rposition(asked).filter(|_| token != 0);
+        if let Some(request) = next.or_else(again).and_then(|at| self.now.open.get_mut(at)) {
             request.token = Some(token);
             self.tokens.extend((token != 0).then_some(token));
         }

@@ -24,6 +24,8 @@ pub enum Clause {
     FirstAnswerOnly,
     /// Stock takes the rest of a node for a hint.
     BegunNode,
+    /// Stock takes no hint at a physical connector.
+    PhysicalHint,
     /// Stock rejects a device_del while one is open.
     OneRequest,
     /// Stock queues an event about a device that is released at once.
@@ -108,6 +110,7 @@ impl Clause {
         let deleted = (count(stock, EventKind::Deleted), count(ours, EventKind::Deleted));
         let responses = (&stock.response, &ours.response);
         let is_lmb = device.is_some_and(Device::is_dimm);
+        let is_physical = device.is_some_and(|device| device.is_pci() && device != Device::Phb);
         let alike = stock.response == ours.response;
         // Every event that only ours sends is about a device with an open request.
         let forgotten = |past: &Past| {
@@ -122,6 +125,7 @@ impl Clause {
             (Step::Remove(_), (Response::Rejected(_), Response::Accepted)) if open > 0 => Self::OneRequest,
             (Step::Set(indicator::ISOLATION, _, 1) | Step::Configure(..), _) if alike && open > 0 => match refused {
                 (2, 1) => Self::ToldTwice,
+                (0, 1) if is_physical => Self::PhysicalHint,
                 (0, 1) => Self::FirstAnswerOnly,
                 (1, 0) if is_lmb && matches!(step, Step::Configure(..)) => Self::BegunNode,
                 _ => return None,
@@ -153,10 +157,11 @@ impl Clause {
     }
 
     /// Every clause, in the order of the requirements.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NoReports,
         Self::FirstAnswerOnly,
         Self::BegunNode,
+        Self::PhysicalHint,
         Self::OneRequest,
         Self::StaleEvent,
         Self::KeptWhileOpen,
@@ -186,6 +191,7 @@ impl Clause {
             Self::NoReports => ("PUE-V-013", "stock takes no reports"),
             Self::FirstAnswerOnly => ("PUE-V-020", "stock answers the first of several device_dels only"),
             Self::BegunNode => ("PUE-V-040", "stock takes the rest of a node that was begun before for a hint"),
+            Self::PhysicalHint => ("PUE-V-040", "stock takes no hint at the connector of a PCI function"),
             Self::OneRequest => ("PUE-V-050", "stock rejects a device_del while one is open"),
             Self::StaleEvent => ("PUE-V-054", "stock asks the guest for what is gone already"),
             Self::KeptWhileOpen => {

@@ -54,7 +54,7 @@ pub fn of_seed(seed: u64, length: usize, middle: Middle) -> Vec<Turn> {
                 && dice.one_in(3)
             {
                 // A guest that reads its events and refuses.
-                let refused = Step::refused(device.first(), dice.below(28) as u8, 16, LAST_TOKEN);
+                let refused = Step::refused(device.first(), dice.below(30) as u8, 16, LAST_TOKEN);
                 turns.extend([Step::TakeEvent, Step::TakeEvent, refused].map(Turn::Step));
             }
             if dice.one_in(40) {

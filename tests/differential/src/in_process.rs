@@ -63,7 +63,8 @@ impl InProcess {
     /// Makes the machine in the state in which every sequence begins.
     pub fn new() -> Result<Self> {
         let features = Features::TOKEN | Features::STARTED;
-        let offer = Offer::new(Indicator(REPORTS), Classes::CPU | Classes::MEMORY, features);
+        let classes = Classes::CPU | Classes::MEMORY | Classes::PHB | Classes::PCI;
+        let offer = Offer::new(Indicator(REPORTS), classes, features);
         let mut tracker = Tracker::new(Config::default().offer(offer));
         for index in Device::ALL.into_iter().flat_map(Device::connectors).chain(OTHERS) {
             if let Some(resource) = resource_of(index) {
@@ -224,7 +225,7 @@ impl InProcess {
         let mut gone = Vec::new();
         for child in device.children() {
             let connectors = span(child.first(), child.count())?;
-            if self.tracker.unplug(connectors.first(), &mut self.events) {
+            if self.tracker.unplug_released(connectors.first(), &mut self.events) {
                 for event in std::mem::take(&mut self.events) {
                     self.told.extend(keeper::told(&event)?);
                 }

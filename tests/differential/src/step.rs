@@ -58,8 +58,8 @@ impl Step {
 }
 
 impl Step {
-    /// The guest arms for CPU and memory, with tokens and STARTED.
-    pub const ARM: Self = Self::Set(indicator::REPORTS, 0, 0x2003_0006);
+    /// The guest arms for CPUs, memory, PHBs and PCI functions, with tokens and STARTED.
+    pub const ARM: Self = Self::Set(indicator::REPORTS, 0, 0x2003_0036);
     /// The guest disarms.
     pub const DISARM: Self = Self::Set(indicator::REPORTS, 0, 0x4000_0000);
 

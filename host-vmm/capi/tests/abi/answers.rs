@@ -2,7 +2,7 @@
 
 //! Calls of guest and user, and their effects.
 
-use crate::machine::{Machine, NOTHING_REQUESTED, REPORTS};
+use crate::machine::{Machine, REPORTS};
 use papr_unplug_capi::{
     PaprUnplugCause as Cause, PaprUnplugEffect, PaprUnplugEffectKind as Kind, PaprUnplugEnd as End,
     PaprUnplugError as Error, PaprUnplugEvidence as Evidence, PaprUnplugRequest, papr_unplug_next_effect,
@@ -129,9 +129,39 @@ fn function_other_than_0_is_withheld_until_function_0_is_asked_for() {
     assert_eq!((code, made.section_size, made.request.is_withheld), (0, 0, true));
 
     let (code, made) = machine.request_together(&FUNCTIONS);
-    assert_eq!((code, made.iter().map(|made| made.section_size).collect::<Vec<_>>()), (0, vec![20; 3]));
+    assert_eq!((code, made.iter().map(|made| made.section_size).collect::<Vec<_>>()), (3, vec![20; 3]));
     assert_eq!(made.iter().map(|made| made.request.id).collect::<Vec<_>>(), [2, 1, 3]);
     assert!(machine.open_requests().iter().all(|request| !request.is_withheld));
+}
+
+/// PUE-V-025, PUE-V-056, PUE-V-058
+#[test]
+fn request_that_was_withheld_has_a_section_and_a_promise_of_its_own() {
+    const FUNCTIONS: [u32; 2] = [0x4000_0001, 0x4000_0000];
+    let machine = Machine::new(0);
+    assert_eq!(machine.add(5, 0x4000_0000, 2), 0);
+    assert!(FUNCTIONS.iter().all(|function| machine.attach(*function, 1, true) == 0));
+    assert_eq!(machine.set_indicator(REPORTS, 0, 0x2001_0020), 0);
+    assert!((0..2).all(|_| machine.withhold(FUNCTIONS[0]).0 == 0));
+
+    let (code, made) = machine.request_together(&FUNCTIONS);
+    assert_eq!((code, made.iter().map(|made| made.request.id).collect::<Vec<_>>()), (3, vec![1, 2, 3]));
+    assert!(made.iter().all(|made| made.request.is_promised && made.section_size == 24));
+    assert_eq!(made[1].section[8..24], [5, 2, 2, 0x80, 0x40, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]);
+    // What is promised is not asked for again.
+    let (code, made) = machine.request_together(&FUNCTIONS);
+    assert_eq!((code, made.iter().map(|made| made.request.id).collect::<Vec<_>>()), (1, vec![4]));
+}
+
+#[test]
+fn devices_that_leave_together_are_not_asked_for_if_there_is_less_room_than_they_may_need() {
+    let machine = Machine::new(0);
+    assert_eq!(machine.add(5, 0x4000_0000, 2), 0);
+    assert!([0x4000_0000, 0x4000_0001].iter().all(|function| machine.attach(*function, 1, true) == 0));
+    assert_eq!(machine.withhold(0x4000_0001).0, 0);
+    let (code, made) = machine.request_together_with_room(&[0x4000_0001, 0x4000_0000], 2);
+    assert_eq!((code, made), (Error::Argument as i32, Vec::new()));
+    assert!(machine.open_requests().iter().all(|request| request.is_withheld));
 }
 
 /// PUE-V-052, PUE-V-056
@@ -141,7 +171,7 @@ fn devices_that_leave_together_are_all_asked_for_or_none() {
     assert_eq!(machine.add(5, 0x4000_0000, 3), 0);
     assert!((0x4000_0000..0x4000_0003).all(|function| machine.attach(function, 1, true) == 0));
     let (code, made) = machine.request_together(&[0x4000_0002, 0x4000_0001, 0x4000_0000]);
-    assert_eq!((code, made), (Error::TooMany as i32, vec![NOTHING_REQUESTED; 3]));
+    assert_eq!((code, made), (Error::TooMany as i32, Vec::new()));
     assert!(machine.open_requests().is_empty() && !machine.pending(0x4000_0002));
 }
 
@@ -277,7 +307,7 @@ fn connectors_that_are_removed_take_their_devices_and_unmade_deletions_along() {
         "request 1 to remove memory 0x80000008 to 0x80000009: closed by a reset, the device is deleted",
         "request 2 to remove phb 0x20000001: closed by a reset, the device is deleted",
         "phb 0x20000001 is deleted: the machine was reset",
-        "request 3 to remove memory 0x80000008 to 0x80000009: closed, because the VMM removed the device without the guest",
+        "request 3 to remove memory 0x80000008 to 0x80000009: released, the device is deleted",
     ];
     assert_eq!(machine.effects(), expected);
 }

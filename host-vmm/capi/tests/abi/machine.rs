@@ -17,7 +17,7 @@ pub(crate) struct Machine(*mut PaprUnplug);
 impl Machine {
     /// Returns a machine that takes reports about CPUs and memory.
     pub(crate) fn new(max_open: u32) -> Self {
-        let classes = PaprUnplugClass::Cpu as u32 | PaprUnplugClass::Memory as u32;
+        let classes = PaprUnplugClass::Cpu as u32 | PaprUnplugClass::Memory as u32 | PaprUnplugClass::Pci as u32;
         let features = PaprUnplugFeature::Token as u32 | PaprUnplugFeature::Started as u32;
         let config =
             PaprUnplugConfig { indicator: REPORTS, classes, features, max_open, ..PaprUnplugConfig::default() };
@@ -124,11 +124,17 @@ impl Machine {
         (code, made)
     }
 
+    /// Returns the result, and what was written.
     pub(crate) fn request_together(&self, firsts: &[u32]) -> (c_int, Vec<PaprUnplugRequested>) {
-        let mut made = vec![NOTHING_REQUESTED; firsts.len()];
-        let (start, size) = (made.as_mut_ptr(), size_of::<PaprUnplugRequested>());
-        // SAFETY: it is this value's machine, or NULL; both have as many elements.
-        let code = unsafe { papr_unplug_request_together(self.0, firsts.as_ptr(), firsts.len(), start, size) };
+        self.request_together_with_room(firsts, firsts.len() + self.open_requests().len())
+    }
+
+    pub(crate) fn request_together_with_room(&self, firsts: &[u32], room: usize) -> (c_int, Vec<PaprUnplugRequested>) {
+        let mut made = vec![NOTHING_REQUESTED; room];
+        let (start, size, count) = (made.as_mut_ptr(), size_of::<PaprUnplugRequested>(), firsts.len());
+        // SAFETY: it is this value's machine, or NULL; both have as many elements as it says.
+        let code = unsafe { papr_unplug_request_together(self.0, firsts.as_ptr(), count, start, size, room) };
+        made.retain(|made| *made != NOTHING_REQUESTED);
         (code, made)
     }
 

@@ -26,7 +26,7 @@ static void give_no_machine(void)
     EXPECT(papr_unplug_detach(NULL, 8) == PAPR_UNPLUG_ERROR_ARGUMENT);
     EXPECT(papr_unplug_request(NULL, 8, NULL, 0) == PAPR_UNPLUG_ERROR_ARGUMENT);
     EXPECT(papr_unplug_withhold(NULL, 8, NULL, 0) == PAPR_UNPLUG_ERROR_ARGUMENT);
-    EXPECT(papr_unplug_request_together(NULL, NULL, 3, NULL, 0) == PAPR_UNPLUG_ERROR_ARGUMENT);
+    EXPECT(papr_unplug_request_together(NULL, NULL, 3, NULL, 0, 0) == PAPR_UNPLUG_ERROR_ARGUMENT);
     EXPECT(papr_unplug_withdraw(NULL, 1) == PAPR_UNPLUG_ERROR_ARGUMENT);
     EXPECT(papr_unplug_set_offer(NULL, 0, 0, 0) == PAPR_UNPLUG_ERROR_ARGUMENT);
     EXPECT(papr_unplug_load_end(NULL) == PAPR_UNPLUG_ERROR_ARGUMENT);
@@ -73,7 +73,7 @@ static void give_a_machine_nothing(void)
     EXPECT(papr_unplug_attach(machine, 8, 1, true) == 0);
     EXPECT(papr_unplug_request(machine, 8, NULL, 0) == 0);
     EXPECT(papr_unplug_request(machine, 8, NULL, 4096) == 0);
-    EXPECT(papr_unplug_request_together(machine, NULL, 3, NULL, 0) == 0);
+    EXPECT(papr_unplug_request_together(machine, NULL, 3, NULL, 0, 2) == 0);
     EXPECT(papr_unplug_withdraw(machine, 2) == 0);
     EXPECT(papr_unplug_next_effect(machine, NULL, 0));
     EXPECT(papr_unplug_set_offer(machine, 0, 0, 0) == 0);
