@@ -4,6 +4,7 @@
 
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
+    answer::EventKind,
     machine::Device::{Behind, Phb},
     monitor::Reply,
     party::Party as _,
@@ -15,6 +16,7 @@ use papr_unplug_differential::{
     },
     vmm::Vmm,
 };
+use papr_unplug_qmp::message::Event;
 use serde_json::json;
 
 const PHB: u32 = Phb.first();
@@ -64,6 +66,31 @@ fn phb_with_a_bridge_goes_before_a_function_behind_it() -> Result<()> {
     ])?;
     assert_eq!(statuses, [0, 0, -3]);
     proceed(&mut vmm, &[(Reset, GONE)])
+}
+
+/// PUE-V-068, PUE-V-105
+#[test]
+fn phb_that_is_given_back_releases_the_function_behind_it_that_was_asked_for() -> Result<()> {
+    let mut vmm = machine()?;
+    vmm.play(&Step::ARM)?;
+    execute(&mut vmm, "device_del", json!({ "id": "behind1" }))?;
+    execute(&mut vmm, "device_del", json!({ "id": "phb1" }))?;
+    vmm.qtest()?.set_indicator(indicator::ISOLATION, PHB, 0)?;
+    let released = vmm.play(&Step::Unusable(PHB))?;
+    assert_eq!(released.count(Behind, EventKind::Deleted), 1, "{released}");
+    let deletion = |id: &str| {
+        let is_meant = |event: &&Event| event.name() == "DEVICE_DELETED" && event.device() == Some(id);
+        let event = vmm.events().iter().find(is_meant)?;
+        Some((event.data("requests")?.clone(), event.data("cause")?.clone()))
+    };
+    assert_eq!(deletion("behind1"), Some((json!([1]), json!("guest"))));
+    assert_eq!(deletion("phb1"), Some((json!([2]), json!("guest"))));
+    let list = vmm.done("query-device-unplug-requests", json!({}))?;
+    let outcomes = list["outcomes"].as_array().cloned().unwrap_or_default();
+    let mut ended: Vec<_> = outcomes.iter().map(|one| (one["request"].as_u64(), one["outcome"].clone())).collect();
+    ended.sort_by_key(|(request, _)| *request);
+    assert_eq!(ended, [1, 2].map(|request| (Some(request), json!("released"))));
+    Ok(())
 }
 
 /// PUE-V-090: another PHB takes the place before the first one's memory regions are gone.

@@ -4,6 +4,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use papr_unplug_differential::{
+    answer::Response,
     machine::Device::{self, Core, Core2, Function0, Function1},
     monitor::Reply,
     party::Party as _,
@@ -66,6 +67,35 @@ fn function_1_is_withheld_until_function_0_is_asked_for() -> Result<()> {
     assert_eq!(remove(&mut vmm, Function0)?, json!({ "request": 2 }));
     let answer = vmm.done("query-device-unplug-requests", json!({}))?;
     assert_eq!(withheld(&answer), [json!(false), json!(false)]);
+    Ok(())
+}
+
+/// PUE-V-025, PUE-V-056, PUE-V-058
+#[test]
+fn function_1_is_announced_once_for_each_request_that_was_withheld_and_promised() -> Result<()> {
+    const BEGINNING: [u8; 12] = [5, 2, 2, 0x80, 0x40, 0, 0, 0x21, 0, 0, 0, 0];
+    let mut vmm = Vmm::start(&Program::ours()?)?;
+    vmm.play(&Step::ARM)?;
+    remove(&mut vmm, Function1)?;
+    remove(&mut vmm, Function1)?;
+    assert_eq!(remove(&mut vmm, Function0)?, json!({ "request": 3 }));
+    let mut tokens = Vec::new();
+    while let Response::Event(section) = vmm.play(&Step::TakeEvent)?.response {
+        let (beginning, token) = section.split_at(BEGINNING.len());
+        ensure!(tokens.len() == 2 || beginning == BEGINNING, "{section:x?}");
+        tokens.push(u16::from(token[3]));
+    }
+    assert_eq!(tokens, [1, 2, 3]);
+    let answer = vmm.done("query-device-unplug-requests", json!({}))?;
+    let requests = answer["requests"].as_array().cloned().unwrap_or_default();
+    assert!(requests.len() == 3 && requests.iter().all(|request| request["promised"] == true), "{requests:?}");
+    for (token, request) in [(2, 2), (1, 1)] {
+        vmm.play(&Step::refused(Function1.first(), 28, 255, token))?;
+        let events = vmm.events().to_vec();
+        assert_eq!(data(&events, "DEVICE_UNPLUG_GUEST_ERROR", "request")?, json!(request));
+        assert_eq!(data(&events, "DEVICE_UNPLUG_GUEST_ERROR", "reason")?, json!("agent-failed"));
+        assert_eq!(data(&events, "DEVICE_UNPLUG_GUEST_ERROR", "errno")?, json!(255));
+    }
     Ok(())
 }
 
