@@ -24,6 +24,17 @@ pub(crate) struct Traces {
     pub(crate) begins: unsafe extern "C" fn(c_ulong),
     pub(crate) ends: unsafe extern "C" fn(bool),
     pub(crate) cpu_state: unsafe extern "C" fn(u32, u32, u32, c_int),
+    pub(crate) forks: unsafe extern "C" fn(u32, u32),
+    pub(crate) exits: unsafe extern "C" fn(u32, u32),
+    pub(crate) finds_locked: unsafe extern "C" fn(),
+}
+
+/// `struct papr_traced`.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Traced {
+    pub(crate) cpu_states: bool,
+    pub(crate) processes: bool,
 }
 
 extern "C" {
@@ -39,11 +50,12 @@ extern "C" {
 
     pub(crate) fn papr_lock() -> c_ulong;
     pub(crate) fn papr_unlock(flags: c_ulong);
+    pub(crate) fn papr_is_locked_here() -> bool;
 
     pub(crate) fn papr_probe_register(
         symbol: *const c_char,
-        enter: unsafe extern "C" fn(*mut Registers) -> bool,
-        leave: unsafe extern "C" fn(c_ulong),
+        enter: unsafe extern "C" fn(*mut Registers, &mut c_ulong) -> bool,
+        leave: unsafe extern "C" fn(c_ulong, c_ulong),
         probe: *mut *mut Probe,
     ) -> c_int;
     pub(crate) fn papr_probe_unregister(probe: *mut Probe);
@@ -65,8 +77,14 @@ extern "C" {
     pub(crate) fn papr_is_last_cpu() -> bool;
     pub(crate) fn papr_is_housekeeper_but(cpu: u32) -> bool;
 
-    pub(crate) fn papr_traces_attach(traces: *const Traces, has_cpu_state: *mut bool) -> c_int;
+    pub(crate) fn papr_traces_attach(traces: *const Traces, traced: &mut Traced) -> c_int;
     pub(crate) fn papr_traces_detach();
+
+    pub(crate) fn papr_process() -> u32;
+    pub(crate) fn papr_read_user(to: *mut c_void, from: c_ulong, size: usize) -> bool;
+    pub(crate) fn papr_write_user(to: c_ulong, byte: u8) -> bool;
+    pub(crate) fn papr_event_log_is_open() -> bool;
+    pub(crate) fn papr_event_log_wake(asleep: unsafe extern "C" fn(u32));
 
     pub(crate) fn papr_uptime() -> u64;
     pub(crate) fn papr_current() -> c_ulong;

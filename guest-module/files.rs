@@ -3,7 +3,11 @@
 //! Files of the module under `/sys/kernel/debug/papr_unplug`. What a file shows is copied under the
 //! lock, piece by piece, and written after that.
 
-use crate::{bindings, PROBES, TRACKER};
+use crate::{
+    bindings,
+    logic::handover::{self, Handed},
+    PROBES, TRACKER,
+};
 use core::{
     ffi::CStr,
     fmt::{Result, Write},
@@ -19,6 +23,8 @@ pub(crate) const COUNTERS: &CStr = c"counters";
 pub(crate) const REFUSALS: &CStr = c"refusals";
 /// The file of [`removal`].
 pub(crate) const REMOVAL: &CStr = c"removal";
+/// The file of [`handover`].
+pub(crate) const HANDOVER: &CStr = c"handover";
 /// The file of [`probes`].
 pub(crate) const PROBES_FILE: &CStr = c"probes";
 
@@ -57,6 +63,17 @@ pub(crate) fn removal(to: &mut dyn Write) -> Result {
         Some(state) => writeln!(to, "{state}"),
         None => to.write_str("none\n"),
     }
+}
+
+/// Writes a line for each request that user space has, as `name=value` members.
+pub(crate) fn handover(to: &mut dyn Write) -> Result {
+    for nth in 0..handover::CAPACITY {
+        let handed = TRACKER.with(|tracker| tracker.handover.get(nth).copied());
+        if let Some(handed) = handed.filter(Handed::is_unanswered) {
+            writeln!(to, "{handed}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a line for each probe: the function, then `active missed=N` or `absent`.

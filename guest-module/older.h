@@ -17,6 +17,8 @@
 /* Since 5.8. */
 #ifndef PAPR_HAS_COPY_FROM_KERNEL_NOFAULT
 #define copy_from_kernel_nofault probe_kernel_read
+#define copy_from_user_nofault probe_user_read
+#define copy_to_user_nofault probe_user_write
 #endif
 
 /* Since 5.11. */

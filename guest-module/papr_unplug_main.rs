@@ -49,6 +49,7 @@ use crate::{
     late_init::LateInit,
     lock::IrqLock,
     logic::{
+        handover::{self, Handed},
         history,
         notice::Notice,
         refusal::Refusal,
@@ -76,7 +77,8 @@ static TRACKER: IrqLock<Tracker> = unsafe { IrqLock::new(Tracker::new()) };
 static PROBES: LateInit<Probes> = LateInit::new();
 
 /// The memory of the tracker's queues and history, from load to unload.
-static ROOM: LateInit<(Room<WaitingRequest>, Room<Notice>, Room<Refusal>)> = LateInit::new();
+static ROOM: LateInit<(Room<WaitingRequest>, Room<Notice>, Room<Refusal>, Room<Handed>)> =
+    LateInit::new();
 
 /// Loads the module, or logs why not.
 ///
@@ -115,23 +117,34 @@ unsafe fn load() -> Result<(), Error> {
     let requests = Room::allocate(request_queue::CAPACITY, WaitingRequest::EMPTY)?;
     let notices = Room::allocate(retry_queue::CAPACITY, Notice::EMPTY)?;
     let refusals = Room::allocate(history::CAPACITY, Refusal::EMPTY)?;
+    let handed = Room::allocate(handover::CAPACITY, Handed::EMPTY)?;
     // SAFETY: The queue is not used after this function has failed, or after `unload`.
     let requests_room = unsafe { requests.items() };
     // SAFETY: As above.
     let notices_room = unsafe { notices.items() };
     // SAFETY: As above.
     let refusals_room = unsafe { refusals.items() };
-    TRACKER.with(|tracker| tracker.make_room(requests_room, notices_room, refusals_room));
+    // SAFETY: As above.
+    let handed_room = unsafe { handed.items() };
+    TRACKER.with(|tracker| {
+        tracker.make_room(requests_room, notices_room, refusals_room, handed_room);
+    });
     let mut property = [0; Offer::SIZE];
     let property = Firmware::offer(&mut property);
     TRACKER.with(|tracker| tracker.arming.discover(property));
     let probes = Probes::register(worker)?;
     log::info(format_args!("CPU, memory and PMEM removals pass probes on {probes}"));
     let (set, complete) = (probes.set(), probes.is_complete());
-    TRACKER.with(|tracker| tracker.promise(set, complete));
+    let follows_user_space = probes.follow_user_space();
+    TRACKER.with(|tracker| {
+        if follows_user_space {
+            tracker.follow_user_space();
+        }
+        tracker.promise(set, complete);
+    });
     report::tell_all();
     // SAFETY: Only `unload` uses the room.
-    unsafe { ROOM.fill((requests, notices, refusals)) };
+    unsafe { ROOM.fill((requests, notices, refusals, handed)) };
     // SAFETY: Only the files and the reboot notifier use the room, and there are none yet.
     unsafe { PROBES.fill(probes) };
     reboot::watch();

@@ -5,16 +5,18 @@
 mod canary;
 mod event;
 mod handler;
+mod handover;
 mod observation;
 mod step;
 mod work;
 
-pub(crate) use self::canary::probes_fire;
+pub(crate) use self::{canary::probes_fire, handover::look};
 
 use self::{
     canary::Canary,
     event::Event,
     handler::Handlers,
+    handover::HandoverProbes,
     observation::ObservationProbes,
     step::{Lmb, Release, TableWritten, Unisolate},
     work::Traces,
@@ -49,6 +51,7 @@ static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
 /// The worker exists while a probe is in force.
 pub(crate) struct Probes {
     // Registered from the last to the first: while a removal is followed, so is every step of it.
+    handover: Option<HandoverProbes>,
     event: Option<Probe<Event>>,
     canary: Probe<Canary>,
     traces: Traces,
@@ -73,7 +76,9 @@ impl Probes {
         let canary = Probe::register().inspect_err(|err| log_failure(name::<Canary>(), err, ""))?;
         let traces = Traces::attach()?;
         let event = optional(Probe::register(), "no answer can be promised")?;
+        let handover = HandoverProbes::register(traces.has_processes())?;
         Ok(Self {
+            handover,
             event,
             canary,
             traces,
@@ -108,6 +113,15 @@ impl Probes {
         has_events && self.event.is_some()
     }
 
+    /// Returns whether it is seen what becomes of the requests that are left to user space. What is read
+    /// from here on is seen.
+    pub(crate) fn follow_user_space(&self) -> bool {
+        if self.handover.is_some() {
+            handover::wake_readers();
+        }
+        self.handover.is_some()
+    }
+
     /// Has the worker tell what firmware was too busy for, and waits until it has. Sleeps.
     pub(crate) fn settle(&self) {
         // SAFETY: By the type invariant the worker exists.
@@ -119,6 +133,7 @@ impl Probes {
     pub(crate) fn unregister(self) {
         let worker = {
             let Self {
+                handover,
                 event,
                 canary,
                 traces,
@@ -130,6 +145,7 @@ impl Probes {
                 observations,
                 worker,
             } = self;
+            drop(handover);
             drop(event);
             drop(traces);
             drop(canary);
@@ -154,6 +170,7 @@ impl Probes {
         write_line(to, self.unisolate.as_ref())?;
         write_line(to, self.table_written.as_ref())?;
         write_line(to, self.event.as_ref())?;
+        HandoverProbes::write(self.handover.as_ref(), to)?;
         self.observations.write(to)
     }
 }
@@ -262,11 +279,13 @@ pub(crate) fn step_ends() {
 }
 
 /// Returns the number of calls that the probes have missed, of all functions that can be a part of
-/// a removal. Events arrive during a removal and are no part of it.
+/// a removal. Events arrive during a removal and are no part of it, nor is what user space does.
 fn steps_missed() -> u64 {
     // SAFETY: The function only adds counters.
     let all = unsafe { bindings::papr_probes_missed(ptr::null()) };
-    all.wrapping_sub(calls_missed::<Event>()).wrapping_sub(calls_missed::<Canary>())
+    all.wrapping_sub(calls_missed::<Event>())
+        .wrapping_sub(calls_missed::<Canary>())
+        .wrapping_sub(handover::missed())
 }
 
 /// Returns whether only one CPU is online.

@@ -7,7 +7,7 @@ use crate::{
     firmware::Firmware,
     log,
     logic::{rtas::Busy, tracker::Progress},
-    probes::probes_fire,
+    probes::{look, probes_fire},
     worker::{self, Job},
     TRACKER,
 };
@@ -18,6 +18,7 @@ pub(crate) struct Report;
 
 impl Job for Report {
     fn run() {
+        look();
         tell_all();
         write();
     }

@@ -47,20 +47,20 @@ unsigned long papr_probe_missed(const struct papr_probe *probe)
 NOKPROBE_SYMBOL(papr_probe_missed);
 
 static int probe_enter(struct fprobe *fprobe, unsigned long function, unsigned long caller,
-		       struct ftrace_regs *regs, void *unused)
+		       struct ftrace_regs *regs, void *kept)
 {
 	struct papr_probe *probe = container_of(fprobe, struct papr_probe, fprobe);
 
-	return probe->enter(&arch_ftrace_regs(regs)->regs) ? 0 : 1;
+	return probe->enter(&arch_ftrace_regs(regs)->regs, kept) ? 0 : 1;
 }
 NOKPROBE_SYMBOL(probe_enter);
 
 static void probe_leave(struct fprobe *fprobe, unsigned long function, unsigned long caller,
-			struct ftrace_regs *regs, void *unused)
+			struct ftrace_regs *regs, void *kept)
 {
 	struct papr_probe *probe = container_of(fprobe, struct papr_probe, fprobe);
 
-	probe->leave(ftrace_regs_get_return_value(regs));
+	probe->leave(ftrace_regs_get_return_value(regs), *(unsigned long *)kept);
 }
 NOKPROBE_SYMBOL(probe_leave);
 
@@ -68,6 +68,7 @@ static int attach(struct papr_probe *probe)
 {
 	probe->fprobe.entry_handler = probe_enter;
 	probe->fprobe.exit_handler = probe_leave;
+	probe->fprobe.entry_data_size = sizeof(unsigned long);
 	return register_fprobe_syms(&probe->fprobe, &probe->symbol, 1);
 }
 
@@ -108,7 +109,7 @@ static int probe_enter(struct kretprobe_instance *instance, struct pt_regs *regs
 {
 	struct papr_probe *probe = probe_of(instance);
 
-	return probe && probe->enter(regs) ? 0 : 1;
+	return probe && probe->enter(regs, (unsigned long *)instance->data) ? 0 : 1;
 }
 NOKPROBE_SYMBOL(probe_enter);
 
@@ -117,7 +118,7 @@ static int probe_leave(struct kretprobe_instance *instance, struct pt_regs *regs
 	struct papr_probe *probe = probe_of(instance);
 
 	if (probe)
-		probe->leave(regs_return_value(regs));
+		probe->leave(regs_return_value(regs), *(unsigned long *)instance->data);
 	return 0;
 }
 NOKPROBE_SYMBOL(probe_leave);
@@ -127,9 +128,11 @@ static int attach(struct papr_probe *probe)
 	probe->kretprobe.kp.symbol_name = probe->symbol;
 	probe->kretprobe.entry_handler = probe_enter;
 	probe->kretprobe.handler = probe_leave;
+	probe->kretprobe.data_size = sizeof(unsigned long);
 	/*
-	 * The worker of an ordered workqueue is the only task that is followed to the return, but
-	 * each task that enters the function needs an instance until probe_enter() returns.
+	 * Few tasks are followed to the return at a time: the worker of an ordered workqueue, and who
+	 * reads events. But each task that enters the function needs an instance until probe_enter()
+	 * returns.
 	 */
 	probe->kretprobe.maxactive = max(16U, 2 * num_possible_cpus());
 	return register_kretprobe(&probe->kretprobe);

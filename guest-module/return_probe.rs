@@ -9,6 +9,7 @@ use crate::{
     probes,
 };
 use core::{
+    cell::Cell,
     ffi::{c_ulong, CStr},
     marker::PhantomData,
     mem::MaybeUninit,
@@ -29,13 +30,14 @@ pub(crate) trait Observer: 'static {
     /// Handles the entry of the function.
     fn enter(call: &Call<'_>) -> Follow;
 
-    /// Handles the return of a call that is to be followed.
-    fn leave(returned: i32);
+    /// Handles the return of a call that is to be followed. `kept` is what [`Call::keep`] was given.
+    fn leave(returned: i32, kept: usize);
 }
 
 /// A call of a probed function, at its entry.
 pub(crate) struct Call<'a> {
     registers: *mut bindings::Registers,
+    kept: Cell<usize>,
     _entry: PhantomData<&'a ()>,
 }
 
@@ -44,6 +46,11 @@ impl Call<'_> {
     pub(crate) fn argument(&self, nr: u32) -> usize {
         // SAFETY: `enter` made this with the registers of a call that is being entered.
         unsafe { bindings::papr_probe_argument(self.registers, nr) as usize }
+    }
+
+    /// Keeps a word for the return of this call.
+    pub(crate) fn keep(&self, word: usize) {
+        self.kept.set(word);
     }
 }
 
@@ -121,8 +128,8 @@ impl<O: Observer> Probe<O> {
 pub(crate) struct Handlers {
     symbol: &'static CStr,
     other_symbol: Option<&'static CStr>,
-    enter: unsafe extern "C" fn(*mut bindings::Registers) -> bool,
-    leave: unsafe extern "C" fn(c_ulong),
+    enter: unsafe extern "C" fn(*mut bindings::Registers, &mut c_ulong) -> bool,
+    leave: unsafe extern "C" fn(c_ulong, c_ulong),
 }
 
 impl Handlers {
@@ -162,16 +169,22 @@ impl Handlers {
     }
 }
 
-unsafe extern "C" fn enter<O: Observer>(registers: *mut bindings::Registers) -> bool {
-    let follow = O::enter(&Call { registers, _entry: PhantomData }) == Follow::Return;
+unsafe extern "C" fn enter<O: Observer>(
+    registers: *mut bindings::Registers,
+    kept: &mut c_ulong,
+) -> bool {
+    let call = Call { registers, kept: Cell::new(0), _entry: PhantomData };
+    let follow = O::enter(&call) == Follow::Return;
     if follow {
+        *kept = call.kept.get() as c_ulong;
         probes::step_begins(O::SYMBOL);
     }
     follow
 }
 
-unsafe extern "C" fn leave<O: Observer>(returned: c_ulong) {
-    // CAST: Each of the functions returns an `int`, in the low half of the register.
-    O::leave(returned as i32);
+unsafe extern "C" fn leave<O: Observer>(returned: c_ulong, kept: c_ulong) {
+    // CAST: Each of the functions returns an `int`, in the low half of the register, or a number
+    // that fits into one.
+    O::leave(returned as i32, kept as usize);
     probes::step_ends();
 }

@@ -7,9 +7,12 @@
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/device.h>
+#include <linux/fdtable.h>
+#include <linux/fs.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/kprobes.h>
+#include <linux/magic.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -23,6 +26,8 @@
 #include <linux/reboot.h>
 #include <linux/sched.h>
 #include <linux/sched/isolation.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -100,18 +105,27 @@ void papr_free(void *memory)
 
 /* Taken in interrupts, and under a lock of the workqueue. No work is queued under it. */
 static DEFINE_RAW_SPINLOCK(lock);
+static int locked_by = -1;
 
 unsigned long papr_lock(void)
 {
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&lock, flags);
+	WRITE_ONCE(locked_by, raw_smp_processor_id());
 	return flags;
 }
 NOKPROBE_SYMBOL(papr_lock);
 
+bool papr_is_locked_here(void)
+{
+	return READ_ONCE(locked_by) == raw_smp_processor_id();
+}
+NOKPROBE_SYMBOL(papr_is_locked_here);
+
 void papr_unlock(unsigned long flags)
 {
+	WRITE_ONCE(locked_by, -1);
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
 NOKPROBE_SYMBOL(papr_unlock);
@@ -298,6 +312,25 @@ static void trace_cpu_state(void *unused, unsigned int cpu, int reached, int sta
 	traces->cpu_state(cpu, reached, state, ret);
 }
 
+static void trace_fork(void *unused, struct task_struct *parent, struct task_struct *child)
+{
+	if (thread_group_leader(child))
+		traces->forks(parent->tgid, child->tgid);
+}
+
+static void trace_exit(void *unused, struct task_struct *task)
+{
+	/* Not the argument for the end of the process, which older kernels lack. */
+	if (!atomic_read(&task->signal->live))
+		traces->exits(task->tgid, task->exit_code);
+}
+
+static void trace_lock(void *unused, struct inode *inode, void *file_lock, int ret)
+{
+	if (ret == -EAGAIN || ret == -EACCES)
+		traces->finds_locked();
+}
+
 /* The kernel exports none of these to modules by name. */
 static struct trace {
 	const char *name;
@@ -309,8 +342,21 @@ static struct trace {
 	{ .name = "workqueue_queue_work", .run = trace_queued, .required = true },
 	{ .name = "workqueue_execute_start", .run = trace_begins, .required = true },
 	{ .name = "workqueue_execute_end", .run = trace_ends, .required = true },
+	{ .name = "fcntl_setlk", .run = trace_lock },
 	{ .name = "cpuhp_exit", .run = trace_cpu_state },
+	{ .name = "sched_process_fork", .run = trace_fork },
+	{ .name = "sched_process_exit", .run = trace_exit },
 };
+
+static bool has_point(const char *name)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		if (!strcmp(points[i].name, name))
+			return points[i].point;
+	return false;
+}
 
 static void detach(struct trace *last)
 {
@@ -331,7 +377,7 @@ static void find_point(struct tracepoint *point, void *unused)
 			points[i].point = point;
 }
 
-int papr_traces_attach(const struct papr_traces *handlers, bool *has_cpu_state)
+int papr_traces_attach(const struct papr_traces *handlers, struct papr_traced *traced)
 {
 	struct trace *trace;
 	int err;
@@ -353,13 +399,110 @@ int papr_traces_attach(const struct papr_traces *handlers, bool *has_cpu_state)
 			return err;
 		}
 	}
-	*has_cpu_state = points[ARRAY_SIZE(points) - 1].point;
+	traced->cpu_states = has_point("cpuhp_exit");
+	traced->processes = has_point("sched_process_fork") && has_point("sched_process_exit");
 	return 0;
 }
 
 void papr_traces_detach(void)
 {
 	detach(points + ARRAY_SIZE(points));
+}
+
+u32 papr_process(void)
+{
+	return current->tgid;
+}
+NOKPROBE_SYMBOL(papr_process);
+
+bool papr_read_user(void *to, unsigned long from, size_t size)
+{
+	return copy_from_user_nofault(to, (const void __user *)from, size) == 0;
+}
+NOKPROBE_SYMBOL(papr_read_user);
+
+bool papr_write_user(unsigned long to, u8 byte)
+{
+	return copy_to_user_nofault((void __user *)to, &byte, sizeof(byte)) == 0;
+}
+NOKPROBE_SYMBOL(papr_write_user);
+
+/* Not by its path, which leads elsewhere, or nowhere, from where a module's worker is. */
+static int is_event_log(const void *unused, struct file *file, unsigned int fd)
+{
+	const struct dentry *dentry = file->f_path.dentry;
+	bool is_it = file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC &&
+		     !strcmp(dentry->d_name.name, "error_log") &&
+		     !strcmp(dentry->d_parent->d_name.name, "rtas");
+
+	return is_it ? fd + 1 : 0;
+}
+
+/* Returns 1 more than the first descriptor from @from on that is the event log's, or 0. */
+static int find_event_log(struct task_struct *process, unsigned int from)
+{
+	struct task_struct *task;
+	int found = 0;
+
+	/* A process goes on when the task that it began with has exited and closed its files. */
+	for_each_thread(process, task) {
+		bool has_files;
+
+		task_lock(task);
+		has_files = task->files;
+		if (has_files)
+			found = iterate_fd(task->files, from, is_event_log, NULL);
+		task_unlock(task);
+		if (has_files)
+			break;
+	}
+	return found;
+}
+
+bool papr_event_log_is_open(void)
+{
+	struct task_struct *process;
+	bool found = false;
+
+	rcu_read_lock();
+	for_each_process(process) {
+		found = find_event_log(process, 0);
+		if (found)
+			break;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/* Whether a task is in a system call whose first argument is this. */
+static bool is_in_call_about(struct task_struct *task, unsigned int fd)
+{
+	const struct pt_regs *regs = task_pt_regs(task);
+	unsigned long trap = regs ? regs->trap & ~0xfUL : 0;
+
+	return (trap == 0xc00 || trap == 0x3000) && regs->orig_gpr3 == fd;
+}
+
+void papr_event_log_wake(void (*asleep)(u32 process))
+{
+	struct task_struct *process, *task;
+	int found;
+
+	rcu_read_lock();
+	for_each_process(process) {
+		for (found = find_event_log(process, 0); found;
+		     found = find_event_log(process, found)) {
+			for_each_thread(process, task) {
+				if (!is_in_call_about(task, found - 1))
+					continue;
+				asleep(process->tgid);
+				/* As the freezer does: the system call begins anew. */
+				set_tsk_thread_flag(task, TIF_SIGPENDING);
+				wake_up_process(task);
+			}
+		}
+	}
+	rcu_read_unlock();
 }
 
 u64 papr_uptime(void)

@@ -58,14 +58,17 @@ void papr_free(void *memory);
 unsigned long papr_lock(void);
 void papr_unlock(unsigned long flags);
 
+/* Whether this CPU holds the lock. The kernel logs an error of firmware within an RTAS call. */
+bool papr_is_locked_here(void);
+
 /*
  * A return probe. @enter runs when the function is entered and returns whether @leave is to run
- * when the function has returned @ret. Both run with preemption disabled and must neither sleep nor
+ * when the function has returned @ret. @leave is passed what @enter wrote to @kept. Both run with preemption disabled and must neither sleep nor
  * allocate.
  */
 struct papr_probe;
-typedef bool (*papr_enter_fn)(struct pt_regs *regs);
-typedef void (*papr_leave_fn)(unsigned long ret);
+typedef bool (*papr_enter_fn)(struct pt_regs *regs, unsigned long *kept);
+typedef void (*papr_leave_fn)(unsigned long ret, unsigned long kept);
 int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave,
 			struct papr_probe **probe);
 /* When this returns, neither handler runs, nor will. */
@@ -107,9 +110,11 @@ bool papr_is_housekeeper_but(u32 cpu);
  * a lock of the workqueue; @begins in the worker that takes it; @ends in every worker that has done
  * any work item, which may have been freed, with whether that was for a request as far as the
  * kernel says so. @cpu_state runs when a state of CPU hotplug has ended, with the state that the CPU
- * had reached. None may sleep or allocate. Without one of the first
+ * had reached. @forks runs when a process has started another one, @exits when a process exits, with
+ * its status as wait() gives it, and @finds_locked when the current process finds that another one
+ * has locked a file. None may sleep or allocate. Without one of the first
  * four or without the kernel's function for that work, requests cannot be followed: -ENOENT.
- * @cpu_state may be missing.
+ * The others may be missing.
  */
 struct papr_traces {
 	void (*interrupted)(void);
@@ -117,10 +122,31 @@ struct papr_traces {
 	void (*begins)(unsigned long work);
 	void (*ends)(bool is_request);
 	void (*cpu_state)(u32 cpu, u32 reached, u32 state, int ret);
+	void (*forks)(u32 parent, u32 child);
+	void (*exits)(u32 process, u32 status);
+	void (*finds_locked)(void);
 };
-int papr_traces_attach(const struct papr_traces *traces, bool *has_cpu_state);
+/* Whether @cpu_state runs, and whether @forks and @exits do. */
+struct papr_traced {
+	bool cpu_states;
+	bool processes;
+};
+int papr_traces_attach(const struct papr_traces *traces, struct papr_traced *traced);
 /* When this returns, none of the handlers runs, nor will. */
 void papr_traces_detach(void);
+
+/* The number of the current process. */
+u32 papr_process(void);
+/* Copies to and from the memory of the current process; false if that is not possible at once. */
+bool papr_read_user(void *to, unsigned long from, size_t size);
+bool papr_write_user(unsigned long to, u8 byte);
+/* Whether a process has /proc/powerpc/rtas/error_log open. */
+bool papr_event_log_is_open(void);
+/*
+ * Has each task that reads that file read it again, as if it had been stopped and continued. Before
+ * that calls @asleep with the number of its process.
+ */
+void papr_event_log_wake(void (*asleep)(u32 process));
 
 /* Seconds since the kernel was booted. */
 u64 papr_uptime(void);

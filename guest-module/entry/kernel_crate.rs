@@ -40,6 +40,7 @@ impl Files {
         dir.read_callback_file(files::COUNTERS, self, &|_, to| files::counters(to));
         dir.read_callback_file(files::REFUSALS, self, &|_, to| files::refusals(to));
         dir.read_callback_file(files::REMOVAL, self, &|_, to| files::removal(to));
+        dir.read_callback_file(files::HANDOVER, self, &|_, to| files::handover(to));
         dir.read_callback_file(files::PROBES_FILE, self, &|_, to| files::probes(to));
     }
 }

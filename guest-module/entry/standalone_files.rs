@@ -57,6 +57,7 @@ pub(super) fn create() {
     create!(files::COUNTERS, files::counters);
     create!(files::REFUSALS, files::refusals);
     create!(files::REMOVAL, files::removal);
+    create!(files::HANDOVER, files::handover);
     create!(files::PROBES_FILE, files::probes);
 }
 

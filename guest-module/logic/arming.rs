@@ -10,11 +10,10 @@ use crate::wire::{
     report::{Report, Word},
     rtas::{Indicator, Status},
 };
-use core::fmt;
+use core::{fmt, mem};
 
-/// The classes that the kernel handles itself, so that each of their requests can be answered. PCI
-/// and PHB events go to user space.
-const HANDLED: Classes = Classes::IN_KERNEL;
+/// The classes of which the guest knows how their removal ends.
+const KNOWN: Classes = Classes::IN_KERNEL.union(Classes::IN_USER_SPACE);
 /// The features that this guest has.
 const FEATURES: Features = Features::TOKEN.union(Features::STARTED);
 
@@ -39,6 +38,8 @@ pub struct Arming {
     offer: Option<Offered>,
     armed: Classes,
     features: Features,
+    /// The classes whose requests can all be answered.
+    kept: Classes,
     stopped: bool,
 }
 
@@ -53,7 +54,13 @@ struct Offered {
 impl Arming {
     /// Returns the state in which nothing is offered.
     pub const fn new() -> Self {
-        Self { offer: None, armed: Classes::empty(), features: Features::empty(), stopped: false }
+        Self {
+            offer: None,
+            armed: Classes::empty(),
+            features: Features::empty(),
+            kept: Classes::IN_KERNEL,
+            stopped: false,
+        }
     }
 
     /// Reads the value of the property with the offer. Anything else offers nothing (PUE-G-001,
@@ -61,7 +68,7 @@ impl Arming {
     pub fn discover(&mut self, property: &[u8]) {
         self.offer = Offer::from_bytes(property).map(|offer| Offered {
             indicator: offer.indicator(),
-            classes: offer.classes() & HANDLED,
+            classes: offer.classes() & KNOWN,
             features: offer.features() & FEATURES,
         });
     }
@@ -81,12 +88,23 @@ impl Arming {
         (self.armed, self.features)
     }
 
-    /// Sends ARM for the classes that are offered and handled (PUE-G-004), unless there are none or
-    /// [`Self::stop`] was called.
+    /// Adds the classes that are left to user space to those that ARM names, or removes them. Returns
+    /// whether that changes anything.
+    pub fn keep_user_space(&mut self, keep: bool) -> bool {
+        let kept = if keep { KNOWN } else { Classes::IN_KERNEL };
+        mem::replace(&mut self.kept, kept) != kept
+    }
+
+    /// Sends ARM for the classes that are offered (PUE-G-004) and kept (PUE-G-073). If there are
+    /// none, nothing stays armed. Does nothing after [`Self::stop`].
     pub fn arm(&mut self, rtas: &impl Rtas) -> Result<(), Busy> {
         let Some(Offered { indicator, classes, features }) = self.offer else { return Ok(()) };
-        if classes.is_empty() || self.stopped {
+        let classes = classes & self.kept;
+        if self.stopped {
             return Ok(());
+        }
+        if classes.is_empty() {
+            return self.disarm_if_armed(rtas);
         }
         let status = send(rtas, indicator, Report::Arm { classes, features }.word())?;
         (self.armed, self.features) = if status.0 < 0 {
@@ -106,6 +124,14 @@ impl Arming {
         Ok(())
     }
 
+    /// Sends DISARM, unless nothing is armed.
+    pub fn disarm_if_armed(&mut self, rtas: &impl Rtas) -> Result<(), Busy> {
+        if self.armed.is_empty() {
+            return Ok(());
+        }
+        self.disarm(rtas)
+    }
+
     /// Lets no ARM be sent any more.
     pub fn stop(&mut self) {
         self.stopped = true;
@@ -122,7 +148,7 @@ impl Arming {
         match rtas.set_indicator(indicator, connector, word.0) {
             busy if busy.is_busy() => Err(Busy(busy)),
             Status::NO_SUCH_INDICATOR => {
-                *self = Self { stopped: self.stopped, ..Self::new() };
+                *self = Self { kept: self.kept, stopped: self.stopped, ..Self::new() };
                 Ok(Answer::Gone)
             }
             Status::NOT_ARMED => Ok(Answer::NotArmed),

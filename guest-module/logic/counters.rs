@@ -60,6 +60,8 @@ counters! {
     unseen,
     /// LMBs that the guest had lost, and that the module gave back.
     recovered,
+    /// Answered requests that user space was not to begin with any more.
+    voided,
     /// Times that the promise was withdrawn because it could not be kept.
     withdrawn,
     /// Refusals that left the history before they were written to the kernel log.
@@ -97,7 +99,7 @@ mod tests {
             counters.to_string(),
             "requests 0\nreleased 0\nrefused 1\nreported 0\ntold_by_module 0\ntold_by_kernel 0\n\
              not_told 0\nguest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\n\
-             unseen 0\nrecovered 0\nwithdrawn 0\nlog_overruns 7\n"
+             unseen 0\nrecovered 0\nvoided 0\nwithdrawn 0\nlog_overruns 7\n"
         );
     }
 

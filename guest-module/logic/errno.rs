@@ -6,6 +6,8 @@
 pub const EPERM: i32 = -1;
 /// Interrupted.
 pub const EINTR: i32 = -4;
+/// To be tried again.
+pub const EAGAIN: i32 = -11;
 /// Out of memory.
 pub const ENOMEM: i32 = -12;
 /// Busy.

@@ -5,8 +5,8 @@
 //! A request of the hypervisor comes to the [`request_queue`] with the token from the
 //! [`event_log`]. The kernel's worker makes one [`removal`] after another. The [`tracker`] follows
 //! it from when the kernel's work begins to when that ends, and collects [`observations`] of it.
-//! [`outcome`] classifies the removal and names the [`cause`]. The answer is a [`notice`]: a report
-//! if [`arming`] covers the class, else the hint of level 0 for a refusal at which the kernel was
+//! [`outcome`] classifies the removal and names the [`cause`]. Requests for PCI devices are left to
+//! user space, and the [`handover`] is followed. The answer is a [`notice`]: a report if [`arming`] covers the class, else the hint of level 0 for a refusal at which the kernel was
 //! silent. A notice goes through [`rtas`], or waits in the [`retry_queue`] while firmware is busy.
 //! [`history`] and [`counters`] keep it as a [`refusal`], which is also a line of the kernel
 //! log.
@@ -25,6 +25,7 @@ pub mod cause;
 pub mod counters;
 pub mod errno;
 pub mod event_log;
+pub mod handover;
 pub mod history;
 pub mod lmb_table;
 pub mod notice;

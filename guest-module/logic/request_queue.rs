@@ -182,7 +182,7 @@ impl RequestQueue {
 }
 
 /// Returns whether two requests may be for the same device. One by count names no connector.
-fn may_be_one_device(one: &HotplugRequest, other: &HotplugRequest) -> bool {
+pub(super) fn may_be_one_device(one: &HotplugRequest, other: &HotplugRequest) -> bool {
     match (one.target().connector(), other.target().connector()) {
         (Some(one), Some(other)) => one == other,
         _ => one.resource == other.resource,

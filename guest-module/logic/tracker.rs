@@ -7,6 +7,7 @@ use super::{
     cause::Cause,
     counters::{count, raise, raise_by, Counters},
     errno,
+    handover::{Handed, Handover},
     history::History,
     notice::Notice,
     observations::ProbeSet,
@@ -26,6 +27,8 @@ use crate::wire::{
     token::Token,
 };
 use core::mem;
+
+mod user_space;
 
 /// Choice whether a probe sees the return of the function that was entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,8 @@ pub struct Tracker {
     pub counters: Counters,
     /// The last refusals.
     pub history: History,
+    /// The requests that user space has.
+    pub handover: Handover,
     requests: RequestQueue,
     removal: Option<Removal>,
     notices: RetryQueue,
@@ -89,6 +94,14 @@ pub struct Tracker {
     renewal_due: bool,
     /// ARM is to be sent when no request waits.
     arm_when_idle: bool,
+    /// ARM is to name the classes that are left to user space as soon as these can be kept.
+    user_space_due: bool,
+    /// ARM without these classes is to be sent as soon as what has ended is told.
+    withdrawal_due: bool,
+    /// The number of additions to the kernel's log that no probe saw.
+    missed_logs: u64,
+    /// The number of times that the log was read or closed and no probe saw it.
+    missed_reads: u64,
     /// The number of the last refusal that was written to the kernel log.
     logged: u64,
     /// The value of `are_probes_off` that the kernel log gives.
@@ -127,6 +140,7 @@ impl Tracker {
             arming: Arming::new(),
             counters: Counters::new(),
             history: History::new(),
+            handover: Handover::new(),
             requests: RequestQueue::new(),
             removal: None,
             notices: RetryQueue::new(),
@@ -138,6 +152,10 @@ impl Tracker {
             is_deferred: false,
             renewal_due: false,
             arm_when_idle: false,
+            user_space_due: false,
+            withdrawal_due: false,
+            missed_logs: 0,
+            missed_reads: 0,
             logged: 0,
             logged_off: false,
             is_kernel_strange: false,
@@ -151,7 +169,9 @@ impl Tracker {
         requests: &'static mut [WaitingRequest],
         notices: &'static mut [Notice],
         refusals: &'static mut [Refusal],
+        handed: &'static mut [Handed],
     ) {
+        self.handover = Handover::with(handed);
         self.history = History::with(refusals);
         self.requests = RequestQueue::with(requests);
         self.notices = RetryQueue::with(notices);
@@ -385,7 +405,7 @@ impl Tracker {
     /// Tells the hypervisor the oldest notice. If firmware is busy, what is left of the notice
     /// stays the oldest.
     pub fn tell(&mut self, rtas: &impl Rtas) -> Result<Progress, Busy> {
-        self.post_what_is_due();
+        self.post_what_is_due(rtas)?;
         let Some(notice) = self.notices.first_mut() else { return Ok(Progress::Nothing) };
         notice.tell(&mut self.arming, rtas)?;
         let is_armed_anew = notice.arm;
@@ -397,7 +417,7 @@ impl Tracker {
             match self.canary.take() {
                 None => return Ok(Progress::CheckProbes),
                 Some(true) => self.arming.arm(rtas)?,
-                Some(false) => {}
+                Some(false) => self.arming.disarm_if_armed(rtas)?,
             }
         }
         self.is_deferred = false;
@@ -411,6 +431,7 @@ impl Tracker {
     /// the tokens is gone, and the next one counts anew.
     fn forget_tokens(&mut self) {
         self.requests.forget_tokens();
+        self.handover.forget_tokens();
         if let Some(removal) = &mut self.removal {
             removal.token = Token::NONE;
         }
@@ -579,9 +600,9 @@ impl Tracker {
     }
 
     /// Adds the notice whose time has come, if there is no other one.
-    fn post_what_is_due(&mut self) {
+    fn post_what_is_due(&mut self, rtas: &impl Rtas) -> Result<(), Busy> {
         if !self.notices.is_empty() {
-            return;
+            return Ok(());
         }
         let running = self.removal.as_ref().map(|removal| &removal.request);
         if self.renewal_due {
@@ -593,6 +614,7 @@ impl Tracker {
             self.arm_when_idle = false;
             self.post(Notice { arm: true, ..Notice::EMPTY });
         }
+        self.post_of_user_space(rtas)
     }
 
     /// Stores a refusal. Returns its number.

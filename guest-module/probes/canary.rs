@@ -29,7 +29,7 @@ impl Observer for Canary {
         Follow::Return
     }
 
-    fn leave(_returned: i32) {
+    fn leave(_returned: i32, _kept: usize) {
         FIRED.fetch_add(1, Relaxed);
     }
 }

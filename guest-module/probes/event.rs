@@ -56,7 +56,7 @@ impl Observer for Event {
         follow
     }
 
-    fn leave(_returned: i32) {
+    fn leave(_returned: i32, _kept: usize) {
         TRACKER.with(|tracker| tracker.event_ends());
         report::tell();
     }

@@ -72,7 +72,7 @@ macro_rules! handlers {
                     enter(call)
                 }
 
-                fn leave(returned: i32) {
+                fn leave(returned: i32, _kept: usize) {
                     leave(returned);
                 }
             }

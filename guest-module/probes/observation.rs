@@ -47,7 +47,7 @@ macro_rules! observations {
                     .unwrap_or(Follow::Nothing)
                 }
 
-                fn leave(returned: i32) {
+                fn leave(returned: i32, _kept: usize) {
                     followed(|removal, probes| {
                         let ($left, $returned, $probes) = (removal, returned, probes);
                         $leave;
@@ -185,7 +185,7 @@ impl Observer for CpuDown {
         Follow::Nothing
     }
 
-    fn leave(_returned: i32) {}
+    fn leave(_returned: i32, _kept: usize) {}
 }
 
 /// Returns the number of the CPU if this `struct device` is one.

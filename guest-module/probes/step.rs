@@ -29,7 +29,7 @@ impl Observer for Lmb {
         Follow::if_true(begun.is_some())
     }
 
-    fn leave(returned: i32) {
+    fn leave(returned: i32, _kept: usize) {
         followed(|removal, probes| removal.lmb_ends(returned, probes));
     }
 }
@@ -54,7 +54,7 @@ impl Observer for Release {
         Follow::if_true(followed(|removal, _| removal.release_begins(connector)).is_some())
     }
 
-    fn leave(returned: i32) {
+    fn leave(returned: i32, _kept: usize) {
         followed(|removal, _| removal.release_ends(returned));
     }
 }
@@ -70,7 +70,7 @@ impl Observer for Unisolate {
         Follow::if_true(is_followed())
     }
 
-    fn leave(returned: i32) {
+    fn leave(returned: i32, _kept: usize) {
         followed(|removal, _| removal.unisolate_ends(returned));
     }
 }
@@ -90,7 +90,7 @@ impl Observer for TableWritten {
         Follow::if_true(followed(|removal, _| removal.untried()).flatten().is_some())
     }
 
-    fn leave(returned: i32) {
+    fn leave(returned: i32, _kept: usize) {
         let Some(untried) = followed(|removal, _| removal.untried()).flatten() else { return };
         if returned != 0 {
             return;

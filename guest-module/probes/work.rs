@@ -8,7 +8,7 @@
 use super::{
     current_task,
     event::{logged, Event},
-    is_followed, probes_fire, steps_missed, FOLLOWED,
+    handover, is_followed, probes_fire, steps_missed, FOLLOWED,
 };
 use crate::{
     bindings,
@@ -27,31 +27,42 @@ use core::{
 };
 
 /// The tracepoints, attached while this exists.
-pub(super) struct Traces {
-    has_cpu_states: bool,
-}
+pub(super) struct Traces(bindings::Traced);
 
-static HANDLERS: bindings::Traces =
-    bindings::Traces { interrupted, queued, begins, ends, cpu_state };
+static HANDLERS: bindings::Traces = bindings::Traces {
+    interrupted,
+    queued,
+    begins,
+    ends,
+    cpu_state,
+    forks: handover::forks,
+    exits: handover::exits,
+    finds_locked: handover::finds_locked,
+};
 
 impl Traces {
     /// Attaches to the tracepoints.
     pub(super) fn attach() -> Result<Self, Error> {
-        let mut has_cpu_states = false;
-        // SAFETY: The handlers are static, and there is room for the answer.
-        let err = unsafe { bindings::papr_traces_attach(&HANDLERS, &mut has_cpu_states) };
+        let mut traced = bindings::Traced::default();
+        // SAFETY: The handlers are static.
+        let err = unsafe { bindings::papr_traces_attach(&HANDLERS, &mut traced) };
         to_result(err).inspect_err(|err| {
             log::error(format_args!(
                 "cannot trace the kernel's work on requests: error {}; without it no removal is seen",
                 err.to_errno()
             ));
         })?;
-        Ok(Self { has_cpu_states })
+        Ok(Self(traced))
+    }
+
+    /// Returns whether the starts and ends of processes are seen.
+    pub(super) fn has_processes(&self) -> bool {
+        self.0.processes
     }
 
     /// Returns the tracepoints whose silence means something.
     pub(super) fn set(&self) -> ProbeSet {
-        if self.has_cpu_states {
+        if self.0.cpu_states {
             ProbeSet::CPU_STATES
         } else {
             ProbeSet::default()
@@ -85,6 +96,7 @@ unsafe extern "C" fn interrupted() {
         tracker.interrupt_ends(task, missed, logged);
         tracker.probes_fire(fire);
     });
+    handover::interrupt_ends();
     report::tell();
 }
 

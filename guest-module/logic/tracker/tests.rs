@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::{
-    logic::{cause::Location, history, observations::LmbFlags, retry_queue},
+    logic::{cause::Location, handover, history, observations::LmbFlags, retry_queue},
     wire::{
         hotplug::Resource,
         rtas::{EntitySense, Indicator, IsolationState},
@@ -57,6 +57,7 @@ fn tracker() -> Tracker {
         Vec::leak(vec![WaitingRequest::EMPTY; 8]),
         Vec::leak(vec![Notice::EMPTY; retry_queue::CAPACITY]),
         Vec::leak(vec![Refusal::EMPTY; history::CAPACITY]),
+        Vec::leak(vec![Handed::EMPTY; handover::CAPACITY]),
     );
     tracker
 }

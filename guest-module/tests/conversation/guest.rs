@@ -14,7 +14,9 @@ use papr_unplug::{
     },
 };
 use papr_unplug_guest::logic::{
-    event_log, history,
+    event_log,
+    handover::{self, Handed},
+    history,
     notice::Notice,
     observations::{LmbFlags, ProbeSet},
     refusal::Refusal,
@@ -119,6 +121,7 @@ impl Guest {
             Vec::leak(vec![WaitingRequest::EMPTY; self.room]),
             Vec::leak(vec![Notice::EMPTY; retry_queue::CAPACITY]),
             Vec::leak(vec![Refusal::EMPTY; history::CAPACITY]),
+            Vec::leak(vec![Handed::EMPTY; handover::CAPACITY]),
         );
     }
 

@@ -163,7 +163,7 @@ fn citations(checkout: &Path) -> Citations {
 /// Returns the part of a file that is evidence: all of a test, a vector or the model's properties, and of other sources
 /// what follows the first test module.
 fn tests_of<'a>(place: &str, text: &'a str) -> &'a str {
-    let whole = place.split('/').any(|part| part == "tests" || part == "vectors" || part == "examples")
+    let whole = place.split('/').any(|part| ["tests", "tests.rs", "vectors", "examples"].contains(&part))
         || place == "spec/model/src/property.rs";
     let begins = if whole { Some(0) } else { ["#[cfg(test)]", "#[kunit_tests("].iter().find_map(|m| text.find(m)) };
     begins.map_or("", |at| &text[at..])

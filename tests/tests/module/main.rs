@@ -8,3 +8,4 @@ mod builds;
 mod debugfs;
 mod lifecycle;
 mod loading;
+mod user_space;
