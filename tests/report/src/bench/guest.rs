@@ -21,8 +21,8 @@ use std::path::Path;
 const REFUSALS: usize = 201;
 /// The number of times that a device is removed with the module, and without it.
 const REMOVALS: usize = 31;
-/// The largest permitted size of the module, in KiB.
-const LARGEST: f64 = 64.0;
+/// The largest permitted size of the module, in KiB (docs/adr/0077).
+const LARGEST: f64 = 82.0;
 
 /// The pairings, the stock one first.
 const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
