@@ -210,11 +210,13 @@ impl Tracker {
         let mut ended: Vec<Outcome> = before.outcomes().copied().collect();
         ended.extend(outcomes.into_iter().filter(|outcome| outcome.request > here.id));
         let mut numbers = last.max(here.id);
+        let mut renumbered = Vec::new();
         for request in loaded.iter_mut().filter(|request| !stays(request)) {
             numbers.id = numbers.id.next();
+            renumbered.push((request.id, numbers.id));
             request.id = numbers.id;
         }
-        self.ledger = Ledger::with(loaded, numbers);
+        self.ledger = Ledger::with(loaded, numbers, renumbered);
         ended.into_iter().for_each(|outcome| self.ledger.keep(outcome));
         for request in replaced {
             let outcome = Outcome { request: request.id, device: request.device, end: End::Load };

@@ -17,7 +17,7 @@ pub use topology::TopologyError;
 use crate::{
     config::{Config, Offer},
     drc::State,
-    event::{Device, End, Event, Events, Evidence, Outcome, Refusal},
+    event::{Device, End, Event, Events, Evidence, Outcome, Refusal, RequestId},
     span::Span,
     wire::{
         drc::DrcIndex,
@@ -105,6 +105,12 @@ impl Tracker {
     /// Returns the requests without an outcome, oldest first (PUE-V-101).
     pub fn requests(&self) -> &[Request] {
         self.ledger.requests()
+    }
+
+    /// Returns the id that a request of the last loaded state has now. A VMM that keeps ids beside a state, with hot plug
+    /// events that the guest has not fetched, looks up each of them after a load.
+    pub fn renumbered(&self, saved: RequestId) -> RequestId {
+        self.ledger.renumbered(saved)
     }
 
     /// Returns the outcomes of the last [`Self::KEPT_OUTCOMES`] requests that ended, oldest first.

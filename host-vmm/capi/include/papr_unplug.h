@@ -860,7 +860,7 @@ int papr_unplug_import(struct PaprUnplug *machine, uint32_t index, uint32_t stat
  *
  * Requests that were open before and are not open in the loaded state end as PAPR_UNPLUG_END_LOAD. A loaded request
  * keeps its id, unless this machine used the id for another request, or for one that has ended: then it gets a new
- * one.
+ * one, see papr_unplug_renumbered().
  *
  * Returns 0, also if no load has begun. Fails as papr_unplug_restore() does if devices were attached or detached
  * since; the load has ended then, and the machine is as it was before.
@@ -869,6 +869,16 @@ int papr_unplug_import(struct PaprUnplug *machine, uint32_t index, uint32_t stat
  * `machine` keeps to the contract at the top.
  */
 int papr_unplug_load_end(struct PaprUnplug *machine);
+
+/**
+ * Returns the id that a request of the state that was loaded last has now. A VMM that saves ids itself, with the hot
+ * plug events that the guest has not fetched, replaces each of them after papr_unplug_load_end(). An id that was kept,
+ * or that is not known, is returned as it is.
+ *
+ * # Safety
+ * `machine` keeps to the contract at the top.
+ */
+uint64_t papr_unplug_renumbered(struct PaprUnplug *machine, uint64_t saved);
 
 /**
  * Returns whether a VMM without this library would mark the removal of the connector's device as pending (QEMU:

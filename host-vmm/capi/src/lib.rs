@@ -98,7 +98,7 @@ pub use machine::{
 };
 pub use migration::{
     papr_unplug_has_more, papr_unplug_import, papr_unplug_load_begin, papr_unplug_load_end, papr_unplug_max_save,
-    papr_unplug_pending, papr_unplug_restore, papr_unplug_save,
+    papr_unplug_pending, papr_unplug_renumbered, papr_unplug_restore, papr_unplug_save,
 };
 pub use poll::{papr_unplug_explain, papr_unplug_has_effect, papr_unplug_next_effect, papr_unplug_outcomes};
 pub use reason::{

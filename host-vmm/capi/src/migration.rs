@@ -7,7 +7,7 @@ use crate::{
     handle::{PaprUnplug, enter},
     pointer,
 };
-use papr_unplug::{foreign::Foreign, wire::drc::DrcIndex};
+use papr_unplug::{event::RequestId, foreign::Foreign, wire::drc::DrcIndex};
 use std::ffi::c_int;
 
 /// Saves everything that a later answer depends on, the last outcomes, and which ids were given.
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn papr_unplug_import(
 ///
 /// Requests that were open before and are not open in the loaded state end as PAPR_UNPLUG_END_LOAD. A loaded request
 /// keeps its id, unless this machine used the id for another request, or for one that has ended: then it gets a new
-/// one.
+/// one, see papr_unplug_renumbered().
 ///
 /// Returns 0, also if no load has begun. Fails as papr_unplug_restore() does if devices were attached or detached
 /// since; the load has ended then, and the machine is as it was before.
@@ -124,6 +124,18 @@ pub unsafe extern "C" fn papr_unplug_load_end(machine: *mut PaprUnplug) -> c_int
     };
     // SAFETY: by this function's contract.
     unsafe { enter(machine, end) }.unwrap_or_else(|absent| absent.code())
+}
+
+/// Returns the id that a request of the state that was loaded last has now. A VMM that saves ids itself, with the hot
+/// plug events that the guest has not fetched, replaces each of them after papr_unplug_load_end(). An id that was kept,
+/// or that is not known, is returned as it is.
+///
+/// # Safety
+/// `machine` keeps to the contract at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn papr_unplug_renumbered(machine: *mut PaprUnplug, saved: u64) -> u64 {
+    // SAFETY: by this function's contract.
+    unsafe { enter(machine, |machine| machine.tracker.renumbered(RequestId(saved)).0) }.unwrap_or(saved)
 }
 
 /// Returns whether a VMM without this library would mark the removal of the connector's device as pending (QEMU:

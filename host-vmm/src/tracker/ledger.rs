@@ -39,6 +39,8 @@ pub(crate) struct Ledger {
     open: Vec<Request>,
     outcomes: VecDeque<Outcome>,
     last: Numbers,
+    /// Ids that requests of the last loaded state had, with those that they have now, where these differ.
+    renumbered: Vec<(RequestId, RequestId)>,
 }
 
 /// Numbers that were given last.
@@ -96,6 +98,7 @@ impl Ledger {
             open: Vec::with_capacity(64),
             outcomes: VecDeque::with_capacity(Tracker::KEPT_OUTCOMES),
             last: Numbers::NONE,
+            renumbered: Vec::new(),
         }
     }
 
@@ -209,8 +212,13 @@ impl Ledger {
         }
     }
 
-    /// Returns a ledger with these requests and without outcomes.
-    pub(crate) fn with(open: Vec<Request>, last: Numbers) -> Self {
-        Self { open, last, ..Self::new() }
+    /// Returns a ledger with these requests, some of them with new ids, and without outcomes.
+    pub(crate) fn with(open: Vec<Request>, last: Numbers, renumbered: Vec<(RequestId, RequestId)>) -> Self {
+        Self { open, last, renumbered, ..Self::new() }
+    }
+
+    /// Returns the id that a request of the last loaded state has now.
+    pub(crate) fn renumbered(&self, saved: RequestId) -> RequestId {
+        self.renumbered.iter().find(|(old, _)| *old == saved).map_or(saved, |(_, new)| *new)
     }
 }

@@ -58,6 +58,21 @@ fn state_with_an_open_request_is_loaded_and_answered() -> Result<()> {
     Ok(())
 }
 
+/// PUE-V-087: the event of a request that the load gave a new number goes with that request.
+#[test]
+fn request_that_got_a_new_number_takes_its_event_along() -> Result<()> {
+    let mut vmm = machine()?;
+    assert_eq!(vmm.play(&Step::Remove(Core))?.to_string(), "accepted");
+    vmm.save_snapshot()?;
+    vmm.done("device-unplug-withdraw", json!({ "request": 1 }))?;
+    vmm.load_snapshot()?;
+    assert_eq!(open(&mut vmm)?, [2]);
+    vmm.done("device-unplug-withdraw", json!({ "request": 2 }))?;
+    let event = vmm.play(&Step::TakeEvent)?.to_string();
+    assert!(event.starts_with("event [00, 00, 00, 00"), "{event}");
+    Ok(())
+}
+
 /// PUE-V-088: a size in a stream is checked before memory is taken for it.
 #[test]
 fn size_in_a_stream_is_checked_before_memory_is_taken() -> Result<()> {

@@ -36,6 +36,7 @@ const EXPORTED: &[&str] = &[
     "papr_unplug_reason_name@@PAPR_UNPLUG_0.1",
     "papr_unplug_reason_persistence@@PAPR_UNPLUG_0.1",
     "papr_unplug_remove@@PAPR_UNPLUG_0.1",
+    "papr_unplug_renumbered@@PAPR_UNPLUG_0.1",
     "papr_unplug_request@@PAPR_UNPLUG_0.1",
     "papr_unplug_request_together@@PAPR_UNPLUG_0.1",
     "papr_unplug_reset@@PAPR_UNPLUG_0.1",

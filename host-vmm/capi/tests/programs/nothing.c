@@ -38,6 +38,7 @@ static void give_no_machine(void)
     EXPECT(papr_unplug_configured(NULL, 8) == -1);
     EXPECT(papr_unplug_state(NULL, 8) == 0);
     EXPECT(!papr_unplug_pending(NULL, 8));
+    EXPECT(papr_unplug_renumbered(NULL, 8) == 8);
     EXPECT(!papr_unplug_has_more(NULL));
     EXPECT(!papr_unplug_has_effect(NULL));
     EXPECT(!papr_unplug_next_effect(NULL, NULL, 0));

@@ -61,6 +61,9 @@ impl InProcess {
     fn restore(&mut self, saved: &Saved) -> Result<()> {
         self.tracker.restore(&saved.bytes, &mut self.events)?;
         (self.queue, self.begun) = (saved.queue.clone(), saved.begun.clone());
+        for queued in &mut self.queue {
+            queued.request = queued.request.map(|saved| self.tracker.renumbered(saved));
+        }
         Ok(())
     }
 }
