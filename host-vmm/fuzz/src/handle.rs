@@ -229,6 +229,7 @@ impl Machine {
                     papr_unplug_reason_advice(*reason),
                 ];
                 texts.iter().for_each(|text| assert!(text.is_null() || is_text(*text)));
+                assert!(papr_unplug_reason_persistence(*reason) <= PaprUnplugPersistence::Permanent as u32);
             }
             Call::Armed(wants_classes, wants_features) => {
                 let (mut classes, mut features) = (Box::new(0), Box::new(0));
@@ -352,7 +353,14 @@ impl Machine {
         let saved = self.save(None);
         let last = u64::from_be_bytes(saved[24..32].try_into().expect("the header has the last id"));
         assert!(last >= self.last, "PUE-V-086");
-        for request in self.list(None) {
+        let loaded = self.list(None);
+        let was_loaded = was_loading && code == 0;
+        for known in self.open.iter().copied().filter(|_| was_loaded) {
+            // SAFETY: the handle is that of a machine.
+            let now = unsafe { papr_unplug_renumbered(self.handle, known) };
+            assert!(now == known || loaded.iter().any(|request| request.id == now), "PUE-V-087: {known} is {now}");
+        }
+        for request in loaded {
             assert!(self.open.contains(&request.id) || request.id > self.last, "PUE-V-087: {request:?}");
             self.open.insert(request.id);
         }
