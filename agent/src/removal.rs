@@ -2,7 +2,11 @@
 
 //! Removal of a function without `drmgr`.
 
-use crate::{function::Function, kernel::Kernel, rtas};
+use crate::{
+    function::{Function, entries},
+    kernel::Kernel,
+    rtas,
+};
 use papr_unplug_wire::wire::{
     drc::DrcIndex,
     reason::Reason,
@@ -24,15 +28,16 @@ pub(crate) struct Failure {
 /// Power domain of connectors whose power is always on (LoPAR, "live insertion").
 const LIVE_INSERTION: u32 = u32::MAX;
 
-/// Returns whether a function can be removed without `drmgr`: its power is always on.
-pub(crate) fn is_possible(function: &Function, connector: DrcIndex) -> bool {
-    let parent = function.directory.parent().map(|bus| bus.join("of_node"));
-    let cells =
-        |name: &str| parent.as_ref().and_then(|node| fs::read(node.join(name)).ok()).map(|bytes| numbers(&bytes));
-    let (Some(indexes), Some(domains)) = (cells("ibm,drc-indexes"), cells("ibm,drc-power-domains")) else {
-        return false;
-    };
-    domain(&indexes, &domains, connector) == Some(LIVE_INSERTION)
+/// Returns whether what a connector holds can be removed without `drmgr`: its power is always on.
+pub(crate) fn is_possible(kernel: &Kernel, connector: DrcIndex) -> bool {
+    // The connectors of functions are named by the node of their PHB. Those behind bridges are left to `drmgr`.
+    entries(&kernel.sys("firmware/devicetree/base")).any(|phb| {
+        let cells = |name: &str| fs::read(phb.join(name)).ok().map(|bytes| numbers(&bytes));
+        let (Some(indexes), Some(domains)) = (cells("ibm,drc-indexes"), cells("ibm,drc-power-domains")) else {
+            return false;
+        };
+        domain(&indexes, &domains, connector) == Some(LIVE_INSERTION)
+    })
 }
 
 /// Returns the power domain of a connector from two properties of its parent. Both begin with the number of their
@@ -46,20 +51,24 @@ fn numbers(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks().0.iter().map(|cell| u32::from_be_bytes(*cell)).collect()
 }
 
-/// Removes a function: from its driver and the kernel, from the device tree, and for the firmware.
-pub(crate) fn remove(kernel: &Kernel, function: &Function, connector: DrcIndex) -> Result<(), Failure> {
-    let node = function.node();
+/// Removes a function: from its driver and the kernel, from the device tree, and for the firmware. Without a function,
+/// removes what an attempt has left that did not come to its end.
+pub(crate) fn remove(kernel: &Kernel, function: Option<&Function>, connector: DrcIndex) -> Result<(), Failure> {
     let stays = |error: io::Error, what: &str| Failure {
         reason: Reason::DETACH_FAILED,
         errno: error.raw_os_error().and_then(|errno| errno.try_into().ok()).unwrap_or_default(),
         text: format!("{what}: {error}"),
     };
-    fs::write(function.directory.join("remove"), "1").map_err(|error| stays(error, "the kernel does not remove it"))?;
-    if let Err(error) = detach(kernel, node.as_deref(), connector) {
+    let node = function.and_then(Function::node);
+    if let Some(Function { directory, .. }) = function {
+        fs::write(directory.join("remove"), "1").map_err(|error| stays(error, "the kernel does not remove it"))?;
+    }
+    // Without a function there may be no node, either.
+    if let (Err(error), Some(Function { directory, .. })) = (detach(kernel, node.as_deref(), connector), function) {
         // The node is still there, and so is the device for the firmware.
-        let back = fs::write(kernel.sys("bus/pci/rescan"), "1").is_ok() && function.directory.exists();
+        let is_back = fs::write(kernel.sys("bus/pci/rescan"), "1").is_ok() && directory.exists();
         let failure = stays(error, "its node stays in the device tree");
-        return Err(if back { failure } else { Failure { reason: Reason::ROLLBACK_FAILED, ..failure } });
+        return Err(if is_back { failure } else { Failure { reason: Reason::ROLLBACK_FAILED, ..failure } });
     }
     match rtas::set_indicator(kernel, Indicator::ISOLATION_STATE, connector, IsolationState::ISOLATE.0) {
         Ok(status) if status.is_success() => Ok(()),

@@ -28,7 +28,6 @@ use std::{
 /// Error numbers, as Linux has them.
 const EPERM: u8 = 1;
 const EBUSY: u8 = 16;
-const ENODEV: u8 = 19;
 
 /// Exit status if there is no `drmgr` to start, as a shell has it.
 const NOT_FOUND: u8 = 127;
@@ -75,24 +74,21 @@ fn remove(
 
     let functions = Function::of(kernel, connector);
     let drmgr = drmgr(configuration);
-    let [function] = functions.as_slice() else { return Ok(Next::Drmgr(lock.ok())) };
     let wants_drmgr = configuration.removal == Removal::Drmgr && drmgr.is_some();
-    if resource != Resource::PCI || wants_drmgr || !removal::is_possible(function, connector) {
+    let is_one = resource == Resource::PCI && functions.len() <= 1;
+    if !is_one || wants_drmgr || !removal::is_possible(kernel, connector) {
         return Ok(Next::Drmgr(lock.ok()));
     }
+    let function = functions.first();
     removal::remove(kernel, function, connector)?;
-    journal::info(&format!("{connector} ({}) is given back", function.address));
+    let address = function.map_or("no device", |function| &function.address);
+    journal::info(&format!("{connector} ({address}) is given back"));
     Ok(Next::Done)
 }
 
-/// Returns an error if a connector is to be kept: it holds nothing, the administrator forbids it, or it is in use.
+/// Returns an error if a connector is to be kept: the administrator forbids it, or it is in use.
 fn objection(kernel: &Kernel, configuration: &Configuration, connector: DrcIndex) -> Result<(), Failure> {
-    let functions = Function::of(kernel, connector);
-    if functions.is_empty() && connector.0 >> 28 == 4 {
-        let text = "the guest has no such device".to_owned();
-        return Err(Failure { reason: Reason::NO_SUCH_RESOURCE, errno: ENODEV, text });
-    }
-    for function in &functions {
+    for function in &Function::of(kernel, connector) {
         let address = &function.address;
         if configuration.keep.contains(address) {
             let text = format!("the configuration keeps {address}");
