@@ -108,6 +108,12 @@ impl Vm {
         self.guest.sh(&format!("cat {DIRECTORY}/counters"))?.parse()
     }
 
+    /// Waits until a counter has this value.
+    pub fn await_counter(&mut self, name: &str, value: u32) -> Result<()> {
+        let wait = format!("until grep -q '^{name} {value}$' {DIRECTORY}/counters; do :; done");
+        self.guest.sh(&wait).map(drop)
+    }
+
     /// Reads the last refusals, oldest first.
     pub fn refusals(&mut self) -> Result<Vec<RefusalLine>> {
         self.guest.sh(&format!("cat {DIRECTORY}/refusals"))?.lines().map(str::parse).collect()

@@ -6,6 +6,9 @@ use crate::{deadline::Deadline, device::Device, vm::Vm};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
+/// Classes that our QEMU offers, all of which the module arms.
+pub const CLASSES: [&str; 4] = ["cpu", "memory", "phb", "pci"];
+
 impl Vm {
     /// Returns the classes that the guest has armed.
     pub fn armed(&mut self) -> Result<Value> {

@@ -10,7 +10,7 @@ use papr_unplug_tests::{
     removal::Outcome,
     story::{scenario::Scenario, story, story_on},
     vm::Vm,
-    vmm::{machine::Machine, qemu::Start},
+    vmm::{machine::Machine, promise::CLASSES, qemu::Start},
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ const MEMBERS: [&str; 4] = ["request", "source", "reason", "errno"];
 #[test]
 fn last_cpu_is_reported_with_its_reason_by_the_token_of_its_request() {
     story(Pairing::OURS, |vm| {
-        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(CLASSES));
         let cpu = Scenario::CpuLastOnline.arrange(vm)?;
         let expected = [json!(1), json!(BY_TOKEN), json!("last-cpu"), json!(16)];
         assert_eq!(vm.remove(&cpu)?.refusal(MEMBERS)?, expected);
@@ -111,7 +111,7 @@ fn module_unloaded_takes_its_promise_back_and_a_reloaded_one_promises_anew() {
         assert_eq!(vm.remove(&dimm)?.outcome, Outcome::Silent);
 
         vm.load_module()?;
-        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(CLASSES));
         let removal = vm.remove(&dimm)?;
         // The answer to the second request also ends the first one, which is not promised (PUE-V-037).
         let ended: Vec<_> = removal.events.iter().map(|event| event.body.data("request").cloned()).collect();
@@ -154,7 +154,7 @@ fn promise_is_withdrawn_while_probes_are_off_and_made_again_when_they_are_on() {
             let events = vm.events_about(&seen)?;
             let sources: Vec<_> = events.iter().map(|event| event.body.data("source")).collect();
             assert_eq!(sources, [Some(&json!(BY_TOKEN))]);
-            return vm.await_armed(&["cpu", "memory"]);
+            return vm.await_armed(&CLASSES);
         }
         let _unseen = vm.request_untraced(&dimm)?;
         vm.await_armed(&[])?;
@@ -162,7 +162,7 @@ fn promise_is_withdrawn_while_probes_are_off_and_made_again_when_they_are_on() {
         assert!(vm.probes()?.iter().all(|probe| !probe.state.starts_with("active")));
 
         vm.switch_probes_on()?;
-        vm.await_armed(&["cpu", "memory"])?;
+        vm.await_armed(&CLASSES)?;
         let seen = vm.request_untraced(&dimm)?;
         vm.await_outcome(&seen)?;
         // The answer also ends the first request, which is not promised any more (PUE-V-037).
@@ -181,9 +181,9 @@ fn module_that_is_loaded_while_probes_are_off_promises_nothing_until_they_are_on
         vm.unload_module()?;
         let are_off = vm.switch_probes_off()?;
         vm.load_module()?;
-        assert_eq!(vm.armed()?, if are_off { json!([]) } else { json!(["cpu", "memory"]) });
+        assert_eq!(vm.armed()?, if are_off { json!([]) } else { json!(CLASSES) });
         vm.switch_probes_on()?;
-        vm.await_armed(&["cpu", "memory"])
+        vm.await_armed(&CLASSES)
     });
 }
 

@@ -6,7 +6,7 @@ use papr_unplug_tests::{
     device::dimm::ONE_LMB,
     pairing::Pairing,
     story::story_on,
-    vmm::{machine::Machine, qemu::Start},
+    vmm::{machine::Machine, promise::CLASSES, qemu::Start},
 };
 use serde_json::json;
 
@@ -24,7 +24,7 @@ fn request_in_the_middle_of_an_attempt_is_closed_by_a_reset() {
 
         vm.forget(&dimm)?;
         vm.load_module()?;
-        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(CLASSES));
         let next = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;
         assert_eq!(vm.remove(&next)?.refusal(["source"])?, [json!("reported-by-token")]);
@@ -57,7 +57,7 @@ fn request_that_nobody_answered_is_closed_when_the_guest_reboots() {
 #[test]
 fn guest_that_reboots_takes_its_promise_back_first() {
     story_on(Pairing::OURS, Machine::Pseries, &Start::with_slof(), |vm| {
-        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(CLASSES));
         vm.qmp.execute("set-action", json!({ "reboot": "shutdown", "shutdown": "pause" }))?;
         let moment = vm.qmp.moment();
         let _gone = vm.guest.start("reboot -f")?;

@@ -17,3 +17,4 @@ mod our_vmm;
 mod refusals;
 mod self_removal;
 mod unexpected;
+mod user_space;

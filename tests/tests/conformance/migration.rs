@@ -10,7 +10,7 @@ use papr_unplug_tests::{
     pairing::{Pairing, Side},
     removal::Outcome,
     vm::Vm,
-    vmm::qmp::Event,
+    vmm::{promise::CLASSES, qmp::Event},
 };
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn refusal_of_an_attempt_that_began_in_another_vmm_is_reported_by_its_token() ->
     assert_eq!(vm.pending()?, expected);
 
     let mut vm = vm.migrate(&artifacts, Side::Ours, "migration.refused.destination")?;
-    assert_eq!((vm.armed()?, vm.pending()?), (json!(["cpu", "memory"]), expected));
+    assert_eq!((vm.armed()?, vm.pending()?), (json!(CLASSES), expected));
     vm.veto_offlining()?;
     vm.release_pages(pages)?;
     let event = first_event(&mut vm, &dimm)?;
@@ -89,7 +89,7 @@ fn armed_guest_that_comes_back_from_a_stock_vmm_hints_once_and_promises_anew() -
 
     for source in ["inferred", "reported-by-token"] {
         assert_eq!(vm.remove(&dimm)?.refusal(["source"])?, [json!(source)]);
-        assert_eq!(vm.armed()?, json!(["cpu", "memory"]));
+        assert_eq!(vm.armed()?, json!(CLASSES));
     }
     vm.inspect()
 }

@@ -2,7 +2,9 @@
 
 //! Guest whose kernel or platform is not as the module expects it. The test module `papr_fault.ko` makes it so.
 
-use papr_unplug_tests::{device::dimm::ONE_LMB, pairing::Pairing, removal::Outcome, story::story};
+use papr_unplug_tests::{
+    device::dimm::ONE_LMB, pairing::Pairing, removal::Outcome, story::story, vmm::promise::CLASSES,
+};
 use serde_json::json;
 
 /// PUE-G-011, PUE-G-017: a source whose interrupt the kernel does not handle is none.
@@ -47,7 +49,7 @@ fn offer_that_changes_is_read_again_and_armed_anew() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.begin_fault("property=papr-unplug,unplug-status")?;
-        vm.await_armed(&["cpu", "memory"])?;
+        vm.await_armed(&CLASSES)?;
         assert_eq!(vm.counters()?.get("withdrawn"), 2);
         vm.veto_offlining()?;
         assert_eq!(vm.remove(&dimm)?.refusal(["source"])?, [json!("reported-by-token")]);

@@ -11,6 +11,7 @@ use papr_unplug_tests::{
     vm::Vm,
     vmm::{
         machine::{Firmware, Machine},
+        promise::CLASSES,
         qemu::Start,
     },
 };
@@ -67,7 +68,7 @@ fn removal_that_the_next_kernel_waits_for_is_refused_once() {
         );
 
         vm.load_module()?;
-        assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![]));
+        assert_eq!((vm.armed()?, open(vm)?), (json!(CLASSES), vec![]));
         vm.veto_offlining()?;
         assert_eq!(refused(vm, &dimm)?, [(json!(2), json!(REPORTED))]);
         Ok(())
@@ -90,7 +91,7 @@ fn request_that_nobody_answered_outlives_its_kernel_and_ends_with_the_next_answe
         assert_eq!((vm.armed()?, open(vm)?, names(vm, &request)?), (json!([]), vec![(1, false, false)], vec![]));
 
         vm.load_module()?;
-        assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, false, false)]));
+        assert_eq!((vm.armed()?, open(vm)?), (json!(CLASSES), vec![(1, false, false)]));
         vm.veto_offlining()?;
         assert_eq!(refused(vm, &dimm)?, [(json!(1), json!("inferred")), (json!(2), json!(REPORTED))]);
         assert_eq!(open(vm)?, []);
@@ -132,7 +133,7 @@ fn request_of_a_kernel_that_panics_is_promised_until_the_crash_kernel_speaks() {
     story_on(Pairing::OURS, Machine::Pseries, &start("crashkernel=512M"), |vm| {
         let (dimm, request) = crash_in_the_middle(vm)?;
         vm.load_module()?;
-        assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, false, true)]));
+        assert_eq!((vm.armed()?, open(vm)?), (json!(CLASSES), vec![(1, false, true)]));
         assert_eq!(names(vm, &request)?, <[&str; 0]>::default());
         assert_eq!(refused(vm, &dimm)?, [(json!(1), json!("inferred")), (json!(2), json!(REPORTED))]);
         assert_eq!(open(vm)?, []);
@@ -165,7 +166,7 @@ fn crash_in_the_middle(vm: &mut Vm) -> Result<(Dimm, Request)> {
     let (dimm, _pages, request) = vm.removal_under_way()?;
     vm.load_crash_kernel()?;
     vm.crash()?;
-    assert_eq!((vm.armed()?, open(vm)?), (json!(["cpu", "memory"]), vec![(1, true, true)]));
+    assert_eq!((vm.armed()?, open(vm)?), (json!(CLASSES), vec![(1, true, true)]));
     assert_eq!(names(vm, &request)?, <[&str; 0]>::default());
     Ok((dimm, request))
 }

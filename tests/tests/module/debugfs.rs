@@ -10,6 +10,7 @@ use papr_unplug_tests::{
     pairing::Pairing,
     removal::Outcome,
     story::story,
+    vmm::promise::CLASSES,
 };
 
 /// Number of refusals that the module keeps.
@@ -163,6 +164,6 @@ fn release_that_no_probe_sees_counts_as_a_release() {
         let counters = vm.counters()?;
         assert_eq!(["requests", "released", "refused"].map(|name| counters.get(name)), [1, 1, 0]);
         vm.switch_probes_on()?;
-        vm.await_armed(&["cpu", "memory"])
+        vm.await_armed(&CLASSES)
     });
 }

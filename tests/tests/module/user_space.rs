@@ -27,15 +27,9 @@ fn request(vm: &mut Vm, device: &Function) -> Result<()> {
     vm.request_untraced(device).map(drop)
 }
 
-/// Waits until the module has a counter at this value.
-fn await_counter(vm: &mut Vm, counter: &str, value: u32) -> Result<()> {
-    let line = format!("^{counter} {value}$");
-    vm.guest.sh(&format!("until grep -q '{line}' /sys/kernel/debug/papr_unplug/counters; do :; done")).map(drop)
-}
-
 /// Waits for refusal `number` and returns what debugfs says of it.
 fn await_refusal(vm: &mut Vm, number: u32) -> Result<String> {
-    await_counter(vm, "refused", number)?;
+    vm.await_counter("refused", number)?;
     vm.guest.sh(&format!("grep '^seq={number} ' /sys/kernel/debug/papr_unplug/refusals"))
 }
 
@@ -67,7 +61,7 @@ fn request_that_was_refused_asks_for_nothing_when_it_is_read() {
         request(vm, &other)?;
         await_refusal(vm, 2)?;
         vm.guest.sh(READER)?;
-        await_counter(vm, "voided", 2)?;
+        vm.await_counter("voided", 2)?;
         // The request follows the 8 bytes of the section's header. It begins with its resource and its action.
         let bytes = "hexdump -v -e '1/1 \"%02x\"' /tmp/events";
         let requests = format!("{bytes} | grep -o '4850............05..' | sed 's/.*\\(....\\)$/\\1/'");
