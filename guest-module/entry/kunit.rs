@@ -11,6 +11,7 @@ mod tests {
         logic::{
             cause::{Cause, Location},
             event_log,
+            handover::{Due, End, Handed, Handover, Process, Reading},
             history::History,
             notice::Notice,
             observations::{LmbFlags, ProbeSet},
@@ -90,6 +91,20 @@ mod tests {
             queue.ends();
             let taken = [(); 3].map(|()| queue.take().map(|waiting| (waiting.token, waiting.work)));
             assert!(taken == [Some((Token(1), work)), Some((Token(2), None)), None]);
+        })
+    }
+
+    #[test]
+    fn request_that_nobody_reads_ends_and_is_void() -> Result {
+        let pci = HotplugRequest::from([5, 2, 2, 0x80, 0x40, 0, 0, 8, 0, 0, 0, 0]);
+        with_room(Handed::EMPTY, |room| {
+            let mut handover = Handover::with(room);
+            handover.log_has(1);
+            assert!(handover.is_logged(&pci, Token(7)));
+            handover.nobody_reads(1);
+            let due = handover.due();
+            assert!(matches!(due, Some(Due { token: Token(7), end: Some(End::NoReader), .. })));
+            assert!(handover.has_read(Process(1), &pci, Token(7)) == Reading::Void);
         })
     }
 

@@ -43,6 +43,8 @@ counters! {
     told_by_module,
     /// Refusals that the kernel hinted at.
     told_by_kernel,
+    /// Refusals that an agent in user space had told of before, or whose request had been withdrawn.
+    told_before,
     /// Refusals that the hypervisor was not told of.
     not_told,
     /// Removals that the guest's administrator requested. The hypervisor is not told of them.
@@ -98,7 +100,7 @@ mod tests {
         assert_eq!(
             counters.to_string(),
             "requests 0\nreleased 0\nrefused 1\nreported 0\ntold_by_module 0\ntold_by_kernel 0\n\
-             not_told 0\nguest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\n\
+             told_before 0\nnot_told 0\nguest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\n\
              unseen 0\nrecovered 0\nvoided 0\nwithdrawn 0\nlog_overruns 7\n"
         );
     }

@@ -10,6 +10,7 @@ use super::{
 use crate::wire::{
     drc::DrcIndex,
     hotplug::Resource,
+    offer::Classes,
     report::{Opcode, Word},
     token::Token,
 };
@@ -66,6 +67,7 @@ impl Notice {
                 match arming.report(rtas, connector, word)? {
                     Answer::Delivered => self.reported(Delivery::Reported),
                     Answer::Ended if self.unseen => self.reported(Delivery::Released),
+                    Answer::Ended if self.is_for_user_space() => self.reported(Delivery::Before),
                     Answer::Ended => self.reported(Delivery::Reported),
                     Answer::Gone => {}
                     // STARTED is followed by the answer, which meets the same: ARM comes after it.
@@ -103,6 +105,10 @@ impl Notice {
     fn reported(&mut self, delivery: Delivery) {
         self.hint = None;
         self.delivery = delivery;
+    }
+
+    fn is_for_user_space(&self) -> bool {
+        Classes::IN_USER_SPACE.contains(Classes::of(self.resource))
     }
 
     fn is_wanted(&self, word: Word, arming: &Arming) -> bool {

@@ -38,6 +38,9 @@ pub enum Delivery {
     ByModule,
     /// The module sent a report.
     Reported,
+    /// The request had ended when the module sent its report: an agent in user space had told why, or
+    /// the hypervisor had withdrawn it.
+    Before,
     /// There was no refusal: the guest had given the resource back, unseen.
     Released,
     /// No hint was sent, because no connector is known for it.
@@ -70,6 +73,7 @@ impl Delivery {
             Self::ByKernel => "kernel",
             Self::ByModule => "module",
             Self::Reported => "report",
+            Self::Before => "before",
             Self::Pending => "pending",
             Self::Released | Self::Unnamed | Self::Absent | Self::Failed(_) => "none",
         }
@@ -86,11 +90,16 @@ impl fmt::Display for Refusal {
         if let Some(lmb) = self.lmb {
             write!(f, ", LMB {lmb}")?;
         }
-        write!(f, ", {}{}, error {}; ", self.reason, self.location, self.errno)?;
+        write!(f, ", {}{}, ", self.reason, self.location)?;
+        match self.status() {
+            Some(status) => write!(f, "exit status {status}; ")?,
+            None => write!(f, "error {}; ", self.errno)?,
+        }
         match self.delivery {
             Delivery::ByKernel => f.write_str("the kernel told the hypervisor"),
             Delivery::ByModule => f.write_str("the hypervisor was told"),
             Delivery::Reported => f.write_str("reported to the hypervisor"),
+            Delivery::Before => f.write_str("the request had ended before"),
             Delivery::Pending => f.write_str("firmware is busy, the hypervisor will be told"),
             Delivery::Released => f.write_str("it was given back after all"),
             Delivery::Unnamed => {
@@ -107,6 +116,11 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
+    /// Returns the exit status of an agent that failed, which stands where other refusals have an error.
+    fn status(&self) -> Option<i32> {
+        (self.reason == Reason::AGENT_FAILED).then(|| self.errno.wrapping_neg())
+    }
+
     /// Writes a line of the debugfs file `refusals`, as `name=value` members.
     pub fn write_members(&self, f: &mut impl fmt::Write) -> fmt::Result {
         write!(f, "resource={}", self.resource)?;
@@ -116,7 +130,11 @@ impl Refusal {
         if let Some(lmb) = self.lmb {
             write!(f, " lmb={lmb}")?;
         }
-        write!(f, " reason={} errno={}", self.reason, self.errno)?;
+        write!(f, " reason={}", self.reason)?;
+        match self.status() {
+            Some(status) => write!(f, " status={status}")?,
+            None => write!(f, " errno={}", self.errno)?,
+        }
         match self.location {
             Location::Unknown => {}
             Location::Address(address) => write!(f, " address={address:#x}")?,
@@ -197,6 +215,24 @@ mod tests {
             Members(counted).to_string(),
             "resource=memory reason=unattributed errno=-16 told=none"
         );
+    }
+
+    #[test]
+    fn agent_that_failed_has_a_status_and_no_error() {
+        let failed = Refusal {
+            resource: Resource::PCI,
+            lmb: None,
+            reason: Reason::AGENT_FAILED,
+            errno: -137,
+            location: Location::Unknown,
+            delivery: Delivery::Before,
+            ..DIMM
+        };
+        assert_eq!(
+            failed.to_string(),
+            "refused: pci 0x80000008, agent-failed, exit status 137; the request had ended before"
+        );
+        assert!(Members(failed).to_string().ends_with("status=137 token=0x0007 told=before"));
     }
 
     #[test]

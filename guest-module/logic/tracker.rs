@@ -649,6 +649,7 @@ impl Tracker {
         self.history.deliver(number, notice.delivery);
         match notice.delivery {
             Delivery::Reported => count(&mut self.counters.reported),
+            Delivery::Before => count(&mut self.counters.told_before),
             Delivery::ByKernel => count(&mut self.counters.told_by_kernel),
             Delivery::ByModule => count(&mut self.counters.told_by_module),
             Delivery::Unnamed | Delivery::Absent | Delivery::Failed(_) => {

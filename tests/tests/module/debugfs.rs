@@ -59,8 +59,8 @@ fn counters_and_probes_are_there_from_the_start_and_gone_at_the_end() {
         assert_eq!(vm.guest.sh("cat /sys/kernel/debug/papr_unplug/promise")?, "offered none\n");
         assert_eq!(
             vm.guest.sh("cat /sys/kernel/debug/papr_unplug/counters")?,
-            "requests 0\nreleased 0\nrefused 0\nreported 0\ntold_by_module 0\ntold_by_kernel 0\nnot_told 0\n\
-             guest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\nunseen 0\nrecovered 0\nvoided 0\n\
+            "requests 0\nreleased 0\nrefused 0\nreported 0\ntold_by_module 0\ntold_by_kernel 0\ntold_before 0\n\
+             not_told 0\nguest_initiated 0\noverlapped 0\nmissed 0\nmissed_events 0\ndropped 0\nunseen 0\nrecovered 0\nvoided 0\n\
              withdrawn 0\nlog_overruns 0\n"
         );
         vm.unload_module()?;

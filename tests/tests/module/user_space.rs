@@ -34,7 +34,8 @@ fn await_refusal(vm: &mut Vm, number: u32) -> Result<String> {
 }
 
 fn refusal(number: u32, device: &Function, reason: &str) -> String {
-    format!("seq={number} resource=pci connector={} reason={reason} errno=0 told=module\n", device.connector())
+    let detail = if reason == "agent-failed" { "status=0" } else { "errno=0" };
+    format!("seq={number} resource=pci connector={} reason={reason} {detail} told=module\n", device.connector())
 }
 
 /// Waits until the process of [`READER`] sleeps.

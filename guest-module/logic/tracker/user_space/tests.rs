@@ -36,6 +36,8 @@ struct Platform {
     /// What it was told.
     told: RefCell<Vec<(u32, DrcIndex, u32)>>,
     sense: EntitySense,
+    /// The status of every report.
+    status: Status,
 }
 
 impl Rtas for Platform {
@@ -45,7 +47,7 @@ impl Rtas for Platform {
 
     fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
         self.told.borrow_mut().push((indicator.0, connector, state));
-        Status::SUCCESS
+        self.status
     }
 }
 
@@ -67,7 +69,8 @@ impl Guest {
             Vec::leak(vec![Refusal::EMPTY; history::CAPACITY]),
             Vec::leak(vec![Handed::EMPTY; room]),
         );
-        let platform = Platform { told: RefCell::default(), sense: EntitySense::PRESENT };
+        let (sense, status) = (EntitySense::PRESENT, Status::SUCCESS);
+        let platform = Platform { told: RefCell::default(), sense, status };
         Self { tracker, platform, logged: 0, fires: true }
     }
 
@@ -173,6 +176,17 @@ fn child_that_fails_is_the_reason_with_its_status() {
     guest.begin();
     guest.tracker.handover.exits(CHILD, 0xFF00);
     assert_eq!(guest.words(), [refused(7, Reason::AGENT_FAILED, 255)]);
+}
+
+#[test]
+fn agent_that_has_told_why_is_not_contradicted() {
+    let mut guest = Guest::armed();
+    guest.begin();
+    guest.platform.status = Status::ALREADY;
+    guest.tracker.handover.exits(CHILD, 0x0100);
+    assert_eq!(guest.words(), [refused(7, Reason::AGENT_FAILED, 1)]);
+    let counters = &guest.tracker.counters;
+    assert_eq!((counters.refused, counters.told_before, counters.reported), (1, 1, 0));
 }
 
 /// PUE-G-034, PUE-G-036
