@@ -9,17 +9,20 @@
 
 mod agents;
 mod functions;
+mod librtas;
+mod lock;
+mod own_agent;
 
 use anyhow::Result;
 use papr_unplug_tests::{
     device::pci::Function,
     pairing::Pairing,
-    removal::Outcome,
+    removal::{Outcome, Removal},
     story::story_on,
     vm::Vm,
     vmm::{machine::Machine, qemu::Start},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Tells a story about a guest of [`Pairing::OURS`] with the distribution's programs and network cards.
 fn on_distribution<F>(functions: &[&Function], tell: F)
@@ -28,6 +31,17 @@ where
 {
     let options = functions.iter().flat_map(|function| ["-device".to_owned(), function.option()]);
     story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(options), tell);
+}
+
+/// Returns the request and the reason of a refusal, which must be the only event about its request and answer it by
+/// its token, and the exit status that it reports.
+#[track_caller]
+fn reported(removal: &Removal) -> (u64, String, u64) {
+    let members = removal.refusal(["request", "source", "reason", "errno"]).unwrap();
+    let [request, source, reason, errno] = &members;
+    assert_eq!(source, "reported-by-token", "{members:?}");
+    let reason = reason.as_str().unwrap_or_default().to_owned();
+    (request.as_u64().unwrap_or_default(), reason, errno.as_u64().unwrap_or_default())
 }
 
 /// Requests a function that nothing stands in the way of, which must be released by one event, with nothing left open.
@@ -44,4 +58,16 @@ fn released(vm: &mut Vm, function: &Function) -> Result<()> {
 fn open(vm: &mut Vm) -> Result<Vec<Value>> {
     let pending = vm.pending()?;
     Ok(pending.as_array().into_iter().flatten().map(|request| request["device"].clone()).collect())
+}
+
+/// Returns whether the only open request has been promised, and whether the guest has begun with it.
+fn promised_and_started(vm: &mut Vm) -> Result<[Value; 2]> {
+    let mut pending = vm.pending()?;
+    assert_eq!(pending.as_array().map(Vec::len), Some(1), "{pending}");
+    Ok(["promised", "started"].map(|member| pending[0][member].take()))
+}
+
+/// Returns the event that tells that a function was released.
+fn deleted(function: &str) -> [Value; 2] {
+    [json!("DEVICE_DELETED"), json!(function)]
 }

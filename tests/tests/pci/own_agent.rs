@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `papr-unplug-agent`: it refuses what is in use, and gives back the rest.
+
+use crate::{open, released, reported};
+use anyhow::Result;
+use papr_unplug_tests::{
+    device::pci::Function,
+    pairing::Pairing,
+    removal::Outcome,
+    story::story_on,
+    vm::Vm,
+    vmm::{machine::Machine, qemu::Start},
+};
+use serde_json::Value;
+
+/// Tells a story about a guest with a disk, whose driver is loaded.
+fn with_disk<F>(disk: &Function, tell: F)
+where
+    F: FnOnce(&mut Vm) -> Result<()>,
+{
+    let medium = "if=none,id=medium,driver=null-co,size=16M,read-zeroes=on,snapshot=on";
+    let device = disk.option_of("virtio-blk-pci,drive=medium");
+    let start = Start::with_distribution(["-drive", medium, "-device", &device]);
+    story_on(Pairing::OURS, Machine::Pseries, &start, tell);
+}
+
+/// Loads the driver of the disk, makes a file system there, and mounts it with a file.
+pub(crate) fn mount(vm: &mut Vm) -> Result<()> {
+    vm.guest.sh("modprobe virtio_blk && until [ -e /dev/vda ]; do :; done && mke2fs /dev/vda > /dev/null")?;
+    vm.guest.sh("modprobe ext4 && mkdir /mnt && mount -t ext4 /dev/vda /mnt && echo kept > /mnt/file && sync")?;
+    Ok(())
+}
+
+/// Starts the agent as the only reader of the log.
+pub(crate) fn start(vm: &mut Vm) -> Result<()> {
+    vm.guest.sh("{ /usr/sbin/papr-unplug-agent > /tmp/agent.log 2>&1 & }")?;
+    vm.await_reader("papr-unplug-agent")
+}
+
+/// Puts the agent in the place of `drmgr`, as the drop-in for `rtas_errd.service` does.
+pub(crate) fn stand_before_drmgr(vm: &mut Vm) -> Result<()> {
+    let aside = "mkdir -p /run/papr-unplug && cp /usr/sbin/drmgr /run/papr-unplug/drmgr";
+    vm.guest.sh(&format!("{aside} && mount --bind /usr/sbin/papr-unplug-agent /usr/sbin/drmgr")).map(drop)
+}
+
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn mounted_disk_is_refused_as_in_use_and_keeps_its_data() {
+    let disk = Function::new(1);
+    with_disk(&disk, |vm| {
+        mount(vm)?;
+        start(vm)?;
+        for request in [1, 2] {
+            assert_eq!(reported(&vm.remove_pci(&disk)?), (request, "in-use".into(), 16));
+        }
+        assert_eq!(vm.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches; cat /mnt/file")?.trim(), "kept");
+        assert!(vm.guest.sh("cat /tmp/agent.log")?.contains("vda is mounted on /mnt"));
+        vm.guest.sh("umount /mnt")?;
+        released(vm, &disk)
+    });
+}
+
+/// The agent is in the place of `drmgr`, for `rtas_errd`.
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn mounted_disk_is_refused_as_in_use_where_the_agent_stands_before_drmgr() {
+    let disk = Function::new(1);
+    with_disk(&disk, |vm| {
+        mount(vm)?;
+        stand_before_drmgr(vm)?;
+        vm.start_agent()?;
+        for request in [1, 2] {
+            assert_eq!(reported(&vm.remove_pci(&disk)?), (request, "in-use".into(), 16));
+        }
+        vm.guest.sh("umount /mnt")?;
+        released(vm, &disk)
+    });
+}
+
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn swap_space_is_refused_as_in_use() {
+    let disk = Function::new(1);
+    with_disk(&disk, |vm| {
+        vm.guest
+            .sh("modprobe virtio_blk && until [ -e /dev/vda ]; do :; done && mkswap /dev/vda && swapon /dev/vda")?;
+        start(vm)?;
+        assert_eq!(reported(&vm.remove_pci(&disk)?), (1, "in-use".into(), 16));
+        vm.guest.sh("swapoff /dev/vda")?;
+        released(vm, &disk)
+    });
+}
+
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn card_goes_and_comes_back_without_drmgr_and_with_it() {
+    let card = Function::new(1);
+    let start_options = Start::with_distribution(["-device".to_owned(), card.option()]);
+    story_on(Pairing::OURS, Machine::Pseries, &start_options, |vm| {
+        start(vm)?;
+        vm.hide_drmgr()?;
+        released(vm, &card)?;
+        vm.restore_drmgr()?;
+        vm.plug_function(&card)?;
+        vm.await_reader("papr-unplug-agent")?;
+        let removal = vm.remove_pci(&card)?;
+        println!("released after {:?}", removal.latency);
+        assert_eq!(removal.outcome, Outcome::Released, "{:?}", removal.events);
+        assert_eq!(open(vm)?, <[Value; 0]>::default());
+        Ok(())
+    });
+}
+
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn device_that_the_configuration_keeps_is_refused_as_policy() {
+    let card = Function::new(1);
+    let start_options = Start::with_distribution(["-device".to_owned(), card.option()]);
+    story_on(Pairing::OURS, Machine::Pseries, &start_options, |vm| {
+        vm.guest.sh("mkdir -p /etc/papr-unplug && echo 'keep = [\"0000:00:01.0\"]' > /etc/papr-unplug/agent.toml")?;
+        start(vm)?;
+        assert_eq!(reported(&vm.remove_pci(&card)?), (1, "policy".into(), 1));
+        vm.guest.sh("rm /etc/papr-unplug/agent.toml")?;
+        released(vm, &card)
+    });
+}
+
+/// The agent waits for the lock that `drmgr` would fail for.
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn request_while_the_lock_is_held_waits_and_is_released() {
+    let (card, other) = (Function::new(1), Function::new(2));
+    let options = [&card, &other].into_iter().flat_map(|card| ["-device".to_owned(), card.option()]);
+    story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(options), |vm| {
+        start(vm)?;
+        let lock = vm.hold_lock(&other)?;
+        let request = vm.request_untraced(&card)?;
+        vm.await_begun(&card)?;
+        vm.release_lock(lock)?;
+        let removal = vm.watch_untraced(&request)?;
+        assert_eq!(removal.outcome, Outcome::Released, "{:?}", removal.events);
+        assert_eq!(open(vm)?, <[Value; 0]>::default());
+        Ok(())
+    });
+}
