@@ -33,10 +33,23 @@ pub(crate) fn are_probes_off() -> bool {
     PROBES_OFF.load(Relaxed)
 }
 
-/// Tells the hypervisor everything that was decided, one notice at a time. Leaves it to the worker
-/// if firmware is busy. For probes.
+/// Tells the hypervisor everything that was decided, one notice at a time. Leaves to the worker
+/// what firmware is too busy for, and the kernel log. For probes.
 #[inline(never)]
 pub(crate) fn tell() {
+    tell_firmware();
+    wake_if_unsettled();
+}
+
+/// Tells the hypervisor and the kernel log everything that was decided. For tracepoints.
+pub(crate) fn tell_and_write() {
+    tell_firmware();
+    write();
+    wake_if_unsettled();
+}
+
+#[inline(never)]
+fn tell_firmware() {
     loop {
         match TRACKER.with(|tracker| tracker.tell_now(&Firmware)) {
             Progress::Told => {}
@@ -44,6 +57,10 @@ pub(crate) fn tell() {
             Progress::Nothing => break,
         }
     }
+}
+
+#[inline(never)]
+fn wake_if_unsettled() {
     if TRACKER.with(|tracker| {
         PROBES_OFF.store(tracker.are_probes_off(), Relaxed);
         tracker.is_unsettled()
@@ -74,7 +91,7 @@ fn check_probes() {
 
 /// Writes new refusals to the kernel log, up to the first that is not delivered. May be called in
 /// any context but a probe's handler.
-pub(crate) fn write() {
+fn write() {
     match TRACKER.with(|tracker| tracker.next_switch_to_log()) {
         Some(true) => log::warn(format_args!(
             "probes are switched off (kernel.ftrace_enabled, kprobes/enabled): no answer is \

@@ -52,6 +52,8 @@ struct Arriving {
     task: Task,
     request: HotplugRequest,
     token: Token,
+    /// True if a probe saw it, and not only its work item.
+    is_seen: bool,
     /// The result so far; `None` until the kernel has queued a work item.
     queued: Option<Queued>,
 }
@@ -88,7 +90,8 @@ impl RequestQueue {
 
     /// Stores that a task begins to take a request.
     pub fn begins(&mut self, task: Task, request: &HotplugRequest, token: Token) {
-        self.arriving = Some(Arriving { task, request: *request, token, queued: None });
+        self.arriving =
+            Some(Arriving { task, request: *request, token, is_seen: true, queued: None });
     }
 
     /// Stores that a task has queued a work item for the request `copied`. `logged` is the request
@@ -104,9 +107,11 @@ impl RequestQueue {
             if copied.action != Action::REMOVE {
                 return;
             }
-            let token = logged.and_then(|(request, token)| (request == copied).then_some(token));
-            self.begins(task, &copied, token.unwrap_or(Token::NONE));
-            if token.is_none() {
+            let logged = logged.and_then(|(request, token)| (request == copied).then_some(token));
+            let token = logged.unwrap_or(Token::NONE);
+            let request = copied;
+            self.arriving = Some(Arriving { task, request, token, is_seen: false, queued: None });
+            if logged.is_none() {
                 return self.set_queued(Queued::NoToken);
             }
         }
@@ -130,6 +135,11 @@ impl RequestQueue {
     /// Returns whether the kernel is taking a request.
     pub fn is_arriving(&self) -> bool {
         self.arriving.is_some()
+    }
+
+    /// Returns whether the kernel is taking a request that a probe saw.
+    pub fn is_arrival_seen(&self) -> bool {
+        self.arriving.is_some_and(|arriving| arriving.is_seen)
     }
 
     /// Stores that the kernel has taken the request, or lost it if it queued no work item. Returns
@@ -262,6 +272,7 @@ mod tests {
     fn work_on_another_request_is_not_taken_for_the_one_that_arrives() {
         let mut queue = queue();
         queue.begins(INTERRUPTED, &nth(1), Token(1));
+        assert!(queue.is_arrival_seen());
         queue.queues(INTERRUPTED, work(9), nth(9), None);
         queue.queues(INTERRUPTED, work(1), nth(1), None);
         queue.queues(INTERRUPTED, work(2), nth(1), None);
@@ -275,6 +286,7 @@ mod tests {
         let mut queue = queue();
         let mut unseen = |n: u32, copied: HotplugRequest, logged| {
             queue.queues(OTHER, work(n), copied, logged);
+            assert!(!queue.is_arrival_seen());
             queue.ends()
         };
         assert_eq!(unseen(3, nth(3), Some((nth(3), Token(3)))), Some(Queued::Waits));

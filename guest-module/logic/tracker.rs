@@ -257,29 +257,32 @@ impl Tracker {
 
     /// The interrupt was handled in which the kernel may have called `queue_hotplug_event`.
     /// `missed` is the number of calls of that function that the probe has missed. `logged` is the
-    /// request in the event log.
+    /// request in the event log. Returns whether the probe saw a request.
     pub fn interrupt_ends(
         &mut self,
         task: Task,
         missed: u64,
         logged: Option<(HotplugRequest, Token)>,
-    ) {
+    ) -> bool {
+        let is_seen = self.requests.is_arrival_seen();
         let more = raise(&mut self.counters.missed_events, missed);
         if !self.requests.is_arriving() {
-            if more == 0 {
-                return;
-            }
             match logged.filter(|_| more == 1) {
+                _ if more == 0 => return false,
                 // Its work item would have been seen, so the kernel lost it.
                 Some((request, token)) if request.action == Action::REMOVE => {
                     self.requests.begins(task, &request, token);
                 }
-                Some(_) => return,
+                Some(_) => return false,
                 // The kernel may have lost a request that would never be answered (PUE-G-012).
-                None => return self.renew(),
+                None => {
+                    self.renew();
+                    return false;
+                }
             }
         }
         self.event_ends();
+        is_seen
     }
 
     /// `queue_hotplug_event` returned, or the interrupt was handled that called it.
@@ -346,11 +349,15 @@ impl Tracker {
     }
 
     /// A worker has done a work item. Decides about the removal that was made in it. `missed` is
-    /// the number of calls that probes have missed.
-    pub fn work_ends(&mut self, task: Task, missed: u64) {
-        if let Some(removal) = self.removal.take_if(|removal| removal.task == task) {
-            self.conclude(removal, missed);
-        }
+    /// the number of calls that probes have missed. Returns whether a probe saw what the removal
+    /// came to.
+    pub fn work_ends(&mut self, task: Task, missed: u64) -> bool {
+        let Some(removal) = self.removal.take_if(|removal| removal.task == task) else {
+            return false;
+        };
+        let is_seen = removal.is_decided();
+        self.conclude(removal, missed);
+        is_seen
     }
 
     /// A worker has done a work item for a request. If it was not seen to begin, it had begun

@@ -91,11 +91,10 @@ fn work_at(address: c_ulong) -> Option<Work> {
 
 unsafe extern "C" fn interrupted() {
     let (task, missed, logged) = (current_task(), calls_missed::<Event>(), logged());
-    let fire = probes_fire();
-    TRACKER.with(|tracker| {
-        tracker.interrupt_ends(task, missed, logged);
-        tracker.probes_fire(fire);
-    });
+    // A probe that has just fired shows as much as the canary, and the canary takes longer.
+    let is_seen = TRACKER.with(|tracker| tracker.interrupt_ends(task, missed, logged));
+    let fire = is_seen || probes_fire();
+    TRACKER.with(|tracker| tracker.probes_fire(fire));
     handover::interrupt_ends();
     report::tell();
 }
@@ -129,16 +128,17 @@ unsafe extern "C" fn begins(item: c_ulong) {
 unsafe extern "C" fn ends(is_request: bool) {
     if is_request || is_followed() {
         FOLLOWED.store(0, Relaxed);
-        let (task, missed, fire) = (current_task(), steps_missed(), probes_fire());
-        TRACKER.with(|tracker| {
-            tracker.work_ends(task, missed);
+        let (task, missed) = (current_task(), steps_missed());
+        let is_seen = TRACKER.with(|tracker| {
+            let is_seen = tracker.work_ends(task, missed);
             if is_request {
                 tracker.request_ends();
             }
-            tracker.probes_fire(fire);
+            is_seen
         });
-        report::tell();
-        report::write();
+        let fire = is_seen || probes_fire();
+        TRACKER.with(|tracker| tracker.probes_fire(fire));
+        report::tell_and_write();
     } else if report::are_probes_off() && probes_fire() {
         TRACKER.with(|tracker| tracker.probes_fire(true));
         report::tell();

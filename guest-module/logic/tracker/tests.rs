@@ -78,7 +78,7 @@ fn removal(tracker: &mut Tracker) -> &mut Removal {
 /// Ends a removal and the work on it.
 fn end(tracker: &mut Tracker, returned: i32, firmware: &Firmware) {
     removal(tracker).handler_ends(returned, false);
-    tracker.work_ends(WORKER, 0);
+    assert!(tracker.work_ends(WORKER, 0));
     tell(tracker, firmware);
 }
 
