@@ -70,7 +70,7 @@ fn promised_request_goes_from_ours_to_ours_and_is_answered_there() -> Result<()>
         ],
     )?;
     let expected = json!({
-        "offered": ["cpu", "memory"], "armed": ["cpu", "memory"], "last-request": 2,
+        "offered": ["cpu", "memory", "phb", "pci"], "armed": ["cpu", "memory", "phb", "pci"], "last-request": 2,
         "requests": [{ "request": 2, "device": "dimm2", "path": "/machine/peripheral/dimm2", "class": "memory",
                        "promised": true, "started": true, "withheld": false, "hint": false }],
         "outcomes": [{ "request": 1, "device": "core1", "path": "/machine/peripheral/core1", "class": "cpu",
