@@ -11,7 +11,10 @@ mod agents;
 mod functions;
 mod librtas;
 mod lock;
+mod many;
+mod module;
 mod own_agent;
+mod phb;
 
 use anyhow::Result;
 use papr_unplug_tests::{
