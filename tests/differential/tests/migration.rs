@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 use papr_unplug_differential::{
-    machine::Device::{self, Core, Dimm1, Dimm2},
+    machine::Device::{self, Core, Dimm1, Dimm2, Function0, Function1, Pci, Phb},
     monitor::Reply,
     play::play,
     program::Program,
@@ -99,6 +99,24 @@ fn promised_request_goes_from_ours_to_ours_and_is_answered_there() -> Result<()>
             (Remove(Dimm2), "accepted"),
             (Step::Isolate(LMB + 1), "0"),
             (Step::Unusable(LMB + 1), "0, dimm2 deleted"),
+        ],
+    )
+}
+
+/// PUE-V-058, PUE-V-080, PUE-V-081: so do promises about a PHB and a function, and a request that is withheld.
+#[test]
+fn requests_for_a_phb_and_functions_go_from_ours_to_ours_and_are_answered_there() -> Result<()> {
+    let begun = [Remove(Phb), Remove(Pci), Remove(Function1)].map(|step| (step, "accepted"));
+    let source = begin(&Program::ours()?, &[&[(Step::ARM, "0")], &begun[..]].concat())?;
+    let mut destination = source.migrate(&Program::ours()?)?;
+    proceed(
+        &mut destination,
+        &[
+            (Step::refused(Phb.first(), 28, 255, 1), "0, phb1 refused"),
+            (Step::refused(Pci.first(), 25, 2, 2), "0, pci1 refused"),
+            (Remove(Function0), "accepted"),
+            (Step::refused(Function1.first(), 29, 11, 3), "0, function1 refused"),
+            (Step::refused(Function0.first(), 29, 11, 4), "0, function0 refused"),
         ],
     )
 }
