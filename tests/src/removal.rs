@@ -8,6 +8,7 @@
 use crate::{
     device::Device,
     observe::trace::{self, Attempt, SetIndicator},
+    pairing::{Pairing, Side},
     vm::Vm,
     vmm::qmp::{Event, Moment, QmpError},
 };
@@ -184,6 +185,29 @@ impl Vm {
     pub fn remove_pci(&mut self, device: &(impl Device + ?Sized)) -> Result<Removal> {
         let request = self.request_untraced(device)?;
         self.watch_untraced(&request)
+    }
+
+    /// Requests a PCI device of a guest in which no program reads the events about such requests, and returns what the
+    /// host is told. The guest's attempt ends with the interrupt, or with the guest module's answer.
+    pub fn remove_unread(&mut self, device: &(impl Device + ?Sized)) -> Result<Removal> {
+        if self.pairing == Pairing::OURS {
+            return self.remove_pci(device);
+        }
+        let is_answered = "cat /sys/kernel/debug/papr_unplug/counters 2>/dev/null | grep '^refused '";
+        let is_taken = "grep RAS_HOTPLUG /proc/interrupts";
+        let sign = if self.pairing.guest == Side::Ours { is_answered } else { is_taken };
+        let before = self.guest.sh(sign)?;
+        let request = self.request_untraced(device)?;
+        self.guest.sh(&format!("until [ \"$({sign})\" != \"{}\" ]; do :; done", before.trim_end()))?;
+        let events = self.events_about(&request)?;
+        let first = events.first();
+        let latency = first.map(|event| request.latency(event));
+        Ok(Removal { outcome: outcome(first), latency, attempt: None, calls: Vec::new(), events })
+    }
+
+    /// Requests a device again after [`Vm::remove_unread`]. Its outcome is not awaited.
+    pub fn retry_unread(&mut self, device: &(impl Device + ?Sized)) -> Result<Retry> {
+        Ok(if self.try_request(device)?.is_ok() { Retry::Accepted } else { Retry::Rejected })
     }
 
     /// Requests a device `times` times as fast as the VMM accepts it, and waits for all outcomes. Returns the number of

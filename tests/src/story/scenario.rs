@@ -3,7 +3,7 @@
 //! Scenarios of the tests and the demonstration: each arranges a cause of refusal, and can remove it.
 
 use crate::{
-    device::{Device, dimm::TWO_LMBS},
+    device::{Device, dimm::TWO_LMBS, pci::Function},
     vm::Vm,
 };
 use anyhow::Result;
@@ -21,6 +21,8 @@ pub enum Scenario {
     DimmLaterLmbBusy,
     /// Request for a DIMM that the guest can give back.
     DimmRemovable,
+    /// Request for a network card, where no program of the guest handles such requests.
+    CardWithoutAgent,
 }
 
 /// Device of a scenario.
@@ -36,9 +38,18 @@ impl Device for ScenarioDevice {
 }
 
 impl Scenario {
-    /// All scenarios.
+    /// Scenarios of devices that the kernel removes itself.
     pub const ALL: [Self; 4] =
         [Self::CpuLastOnline, Self::DimmFirstLmbBusy, Self::DimmLaterLmbBusy, Self::DimmRemovable];
+
+    /// Scenarios of the demonstration.
+    pub const DEMONSTRATED: [Self; 5] = [
+        Self::CpuLastOnline,
+        Self::DimmFirstLmbBusy,
+        Self::DimmLaterLmbBusy,
+        Self::DimmRemovable,
+        Self::CardWithoutAgent,
+    ];
 
     /// Returns the description of the requested device.
     pub fn requested(self) -> &'static str {
@@ -47,6 +58,7 @@ impl Scenario {
             Self::DimmFirstLmbBusy => "a DIMM whose first LMB is busy",
             Self::DimmLaterLmbBusy => "a DIMM whose later LMB is busy",
             Self::DimmRemovable => "a DIMM that can go",
+            Self::CardWithoutAgent => "a network card, no rtas_errd",
         }
     }
 
@@ -56,6 +68,9 @@ impl Scenario {
             let cpu = vm.plug_cpu(1)?;
             vm.put_boot_cpu_offline()?;
             return Ok(ScenarioDevice { id: cpu.id().to_owned() });
+        }
+        if self == Self::CardWithoutAgent {
+            return Ok(ScenarioDevice { id: Self::card().id().to_owned() });
         }
         let dimm = vm.plug_dimm(TWO_LMBS)?;
         if self == Self::DimmLaterLmbBusy {
@@ -67,12 +82,17 @@ impl Scenario {
         Ok(ScenarioDevice { id: dimm.id().to_owned() })
     }
 
+    /// Returns the network card of [`Self::CardWithoutAgent`], which a guest is started with.
+    pub fn card() -> Function {
+        Function::new(1)
+    }
+
     /// Removes the cause of the refusal.
     pub fn relieve(self, vm: &mut Vm) -> Result<()> {
         match self {
             Self::CpuLastOnline => vm.put_boot_cpu_online(),
             Self::DimmFirstLmbBusy | Self::DimmLaterLmbBusy => vm.allow_offlining(),
-            Self::DimmRemovable => Ok(()),
+            Self::DimmRemovable | Self::CardWithoutAgent => Ok(()),
         }
     }
 }
@@ -84,6 +104,7 @@ impl fmt::Display for Scenario {
             Self::DimmFirstLmbBusy => "dimm-first-lmb-busy",
             Self::DimmLaterLmbBusy => "dimm-later-lmb-busy",
             Self::DimmRemovable => "dimm-removable",
+            Self::CardWithoutAgent => "card-without-agent",
         })
     }
 }

@@ -23,6 +23,7 @@ use papr_unplug_report::kernels::{
 use papr_unplug_tests::{
     removal::Outcome,
     report::{demo, survey::Survey},
+    story::scenario::Scenario,
 };
 use std::{fs, path::Path, process::Command};
 
@@ -95,7 +96,9 @@ fn try_one(store: &Store, subject: TestedKernel<'_>) -> Result<Vec<&'static str>
     let commit = module_commit(&store.settings.checkout)?;
     store.progress.say("    asking the kernel what it is");
     let survey = Survey::take(&artifacts).context("the module cannot be tried on this kernel")?;
-    let rows = demo::play(&artifacts, &record::PAIRINGS, 0, &|line| store.progress.say(format!("    {line}")))?;
+    let rows = demo::play(&artifacts, &Scenario::ALL, &record::PAIRINGS, 0, &|line| {
+        store.progress.say(format!("    {line}"));
+    })?;
     let arguments = ["--package", "papr-unplug-tests", "-E", &kernels::filter(&survey)];
     let passed = test::nextest_with(store, &file, &arguments, &[])?;
     let junit = dir.join(format!("{}.xml", subject.name()));
