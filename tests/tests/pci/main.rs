@@ -15,6 +15,7 @@ mod many;
 mod module;
 mod own_agent;
 mod phb;
+mod soak;
 
 use anyhow::Result;
 use papr_unplug_tests::{
