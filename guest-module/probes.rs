@@ -30,13 +30,13 @@ use crate::{
         removal::{Removal, Task},
     },
     report,
-    return_probe::{calls_missed, Observer, Probe, Registered},
+    return_probe::{Observer, Probe, Registered},
     worker::{self, Worker},
     TRACKER,
 };
 use core::{
     ffi::CStr,
-    fmt, ptr, str,
+    fmt, str,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -279,13 +279,10 @@ pub(crate) fn step_ends() {
 }
 
 /// Returns the number of calls that the probes have missed, of all functions that can be a part of
-/// a removal. Events arrive during a removal and are no part of it, nor is what user space does.
+/// a removal.
 fn steps_missed() -> u64 {
     // SAFETY: The function only adds counters.
-    let all = unsafe { bindings::papr_probes_missed(ptr::null()) };
-    all.wrapping_sub(calls_missed::<Event>())
-        .wrapping_sub(calls_missed::<Canary>())
-        .wrapping_sub(handover::missed())
+    unsafe { bindings::papr_steps_missed() }
 }
 
 /// Returns whether only one CPU is online.

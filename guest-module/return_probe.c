@@ -19,6 +19,7 @@ struct papr_probe {
 	struct list_head all;
 	struct rcu_head rcu;
 	const char *symbol;
+	bool is_step;
 	papr_enter_fn enter;
 	papr_leave_fn leave;
 #if PAPR_FPROBES
@@ -156,15 +157,29 @@ unsigned long papr_probes_missed(const char *symbol)
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(probe, &probes, all)
-		if (!symbol || !strcmp(probe->symbol, symbol))
+		if (!strcmp(probe->symbol, symbol))
 			missed += papr_probe_missed(probe);
 	rcu_read_unlock();
 	return missed;
 }
 NOKPROBE_SYMBOL(papr_probes_missed);
 
-int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave,
-			struct papr_probe **registered)
+unsigned long papr_steps_missed(void)
+{
+	const struct papr_probe *probe;
+	unsigned long missed = 0;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(probe, &probes, all)
+		if (probe->is_step)
+			missed += papr_probe_missed(probe);
+	rcu_read_unlock();
+	return missed;
+}
+NOKPROBE_SYMBOL(papr_steps_missed);
+
+int papr_probe_register(const char *symbol, bool is_step, papr_enter_fn enter,
+			papr_leave_fn leave, struct papr_probe **registered)
 {
 	struct papr_probe *probe;
 	int err;
@@ -174,6 +189,7 @@ int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn l
 		return -ENOMEM;
 
 	probe->symbol = symbol;
+	probe->is_step = is_step;
 	probe->enter = enter;
 	probe->leave = leave;
 	err = attach(probe);

@@ -27,6 +27,9 @@ pub(crate) trait Observer: 'static {
     /// The name of the function in some kernels, if that is another one.
     const OTHER_SYMBOL: Option<&'static CStr> = None;
 
+    /// True if the function can be a part of a removal that the kernel makes.
+    const IS_STEP: bool = true;
+
     /// Handles the entry of the function.
     fn enter(call: &Call<'_>) -> Follow;
 
@@ -128,6 +131,7 @@ impl<O: Observer> Probe<O> {
 pub(crate) struct Handlers {
     symbol: &'static CStr,
     other_symbol: Option<&'static CStr>,
+    is_step: bool,
     enter: unsafe extern "C" fn(*mut bindings::Registers, &mut c_ulong) -> bool,
     leave: unsafe extern "C" fn(c_ulong, c_ulong),
 }
@@ -138,6 +142,7 @@ impl Handlers {
         Self {
             symbol: O::SYMBOL,
             other_symbol: O::OTHER_SYMBOL,
+            is_step: O::IS_STEP,
             enter: enter::<O>,
             leave: leave::<O>,
         }
@@ -162,7 +167,9 @@ impl Handlers {
         let mut raw = ptr::null_mut();
         let name = symbol.as_ptr();
         // SAFETY: The name and the handlers are static, and `raw` has room for a pointer.
-        let err = unsafe { bindings::papr_probe_register(name, self.enter, self.leave, &mut raw) };
+        let err = unsafe {
+            bindings::papr_probe_register(name, self.is_step, self.enter, self.leave, &mut raw)
+        };
         to_result(err)?;
         // INVARIANT: It was registered above, with a name that is a static C string.
         NonNull::new(raw).map(Registered).ok_or(ENOENT)

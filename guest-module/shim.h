@@ -62,23 +62,25 @@ void papr_unlock(unsigned long flags);
 bool papr_is_locked_here(void);
 
 /*
- * A return probe. @enter runs when the function is entered and returns whether @leave is to run
- * when the function has returned @ret. @leave is passed what @enter wrote to @kept. Both run with preemption disabled and must neither sleep nor
- * allocate.
+ * A return probe. @is_step says that the function can be a part of a removal. @enter runs when the
+ * function is entered and returns whether @leave is to run when the function has returned @ret.
+ * @leave is passed what @enter wrote to @kept. Both run with preemption disabled and must neither
+ * sleep nor allocate.
  */
 struct papr_probe;
 typedef bool (*papr_enter_fn)(struct pt_regs *regs, unsigned long *kept);
 typedef void (*papr_leave_fn)(unsigned long ret, unsigned long kept);
-int papr_probe_register(const char *symbol, papr_enter_fn enter, papr_leave_fn leave,
-			struct papr_probe **probe);
+int papr_probe_register(const char *symbol, bool is_step, papr_enter_fn enter,
+			papr_leave_fn leave, struct papr_probe **probe);
 /* When this returns, neither handler runs, nor will. */
 void papr_probe_unregister(struct papr_probe *probe);
 /* Returns the name with which the probe was registered. */
 const char *papr_probe_symbol(const struct papr_probe *probe);
 /* Returns the number of calls of the function for which no handler ran. */
 unsigned long papr_probe_missed(const struct papr_probe *probe);
-/* The same for all probes with this name, or for all probes if it is NULL. In any context. */
+/* The same for all probes with this name, and for all that are steps. In any context. */
 unsigned long papr_probes_missed(const char *symbol);
+unsigned long papr_steps_missed(void);
 
 /* Calls papr_canary(), which does nothing: a probe on it shows whether probes fire. */
 void papr_call_canary(void);

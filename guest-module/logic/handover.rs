@@ -122,6 +122,8 @@ pub struct Due {
 #[derive(Debug)]
 pub struct Handover {
     handed: &'static mut [Handed],
+    /// The number of slots up to the last one that is used. Every probe looks at these.
+    used: usize,
     /// The number of the newest request.
     newest: u32,
     /// The number of events that the log has had.
@@ -206,6 +208,7 @@ impl Handover {
     pub const fn new() -> Self {
         Self {
             handed: &mut [],
+            used: 0,
             newest: 0,
             logged: 0,
             sleepers: [None; SLEEPERS],
@@ -223,11 +226,12 @@ impl Handover {
     /// Stores that the log has had so many events. The oldest may have fallen out of it.
     pub fn log_has(&mut self, logged: u32) {
         self.logged = logged;
-        for handed in self.handed.iter_mut() {
+        for handed in self.used_mut() {
             if matches!(handed.place, Place::Log(nth) if logged.wrapping_sub(nth) >= LOG) {
                 handed.has_left_log();
             }
         }
+        self.trim();
     }
 
     /// Stores that the newest event in the log has a request. Returns `false` if there is no room.
@@ -244,7 +248,7 @@ impl Handover {
 
     /// Returns whether the newest request is this one.
     pub fn is_newest(&self, request: &HotplugRequest, token: Token) -> bool {
-        self.handed.iter().any(|handed| {
+        self.used().iter().any(|handed| {
             (handed.number, handed.request, handed.logged) == (self.newest, *request, token)
         })
     }
@@ -257,7 +261,7 @@ impl Handover {
     /// Stores that a process has the log closed, or may have.
     pub fn is_closed(&mut self) {
         self.look_due = self
-            .handed
+            .used()
             .iter()
             .any(|handed| matches!((handed.place, handed.stage), (Place::Log(_), Stage::Open)));
     }
@@ -271,7 +275,7 @@ impl Handover {
     /// Stores that no process has the log open. `logged` is the number of events in the log at the
     /// time.
     pub fn nobody_reads(&mut self, logged: u32) {
-        for handed in self.handed.iter_mut().filter(|handed| handed.stage == Stage::Open) {
+        for handed in self.used_mut().iter_mut().filter(|handed| handed.stage == Stage::Open) {
             if matches!(handed.place, Place::Log(nth) if logged.wrapping_sub(nth) < LOG) {
                 handed.ends(End::NoReader);
             }
@@ -291,7 +295,7 @@ impl Handover {
     /// a child for it.
     pub fn reads(&mut self, process: Process) {
         self.wakes(process);
-        for handed in self.handed.iter_mut() {
+        for handed in self.used_mut() {
             if matches!(handed.processes(), Some((reader, None)) if *reader == Some(process)) {
                 handed.ends(End::Ignored);
             }
@@ -308,7 +312,7 @@ impl Handover {
     ) -> Reading {
         let place = Place::Process { reader: Some(process), child: None };
         let newest = self.newest;
-        let in_log = self.handed.iter_mut().filter(|handed| {
+        let in_log = self.used_mut().iter_mut().filter(|handed| {
             matches!(handed.place, Place::Log(_))
                 && (handed.request, handed.logged) == (*request, token)
         });
@@ -322,12 +326,13 @@ impl Handover {
             return Reading::Begins;
         }
         handed.has_left_log();
+        self.trim();
         Reading::Void
     }
 
     /// Stores that a process has started another one.
     pub fn forks(&mut self, parent: Process, process: Process) {
-        for (reader, child) in self.handed.iter_mut().filter_map(Handed::processes) {
+        for (reader, child) in self.used_mut().iter_mut().filter_map(Handed::processes) {
             if *reader == Some(parent) {
                 child.get_or_insert(process);
             }
@@ -336,7 +341,7 @@ impl Handover {
 
     /// Stores that a process has met an obstacle, if it is the child of a reader.
     pub fn meets(&mut self, process: Process, obstacle: Obstacle) {
-        for handed in self.handed.iter_mut() {
+        for handed in self.used_mut() {
             if matches!(handed.processes(), Some((_, child)) if *child == Some(process)) {
                 handed.obstacle = Some(obstacle);
             }
@@ -350,7 +355,7 @@ impl Handover {
             0 => (status >> 8) as u8,
             signal => 0x80 | signal,
         };
-        for handed in self.handed.iter_mut() {
+        for handed in self.used_mut() {
             let obstacle = handed.obstacle;
             match handed.processes() {
                 Some((_, child)) if *child == Some(process) => {
@@ -369,14 +374,14 @@ impl Handover {
 
     /// Ends every attempt as unseen. Their events are void when they are read.
     pub fn loses_sight(&mut self) {
-        for handed in self.handed.iter_mut().filter(|handed| handed.stage == Stage::Open) {
+        for handed in self.used_mut().iter_mut().filter(|handed| handed.stage == Stage::Open) {
             handed.ends(End::Unseen);
         }
     }
 
     /// Makes every request one without a token.
     pub fn forget_tokens(&mut self) {
-        self.handed.iter_mut().for_each(|handed| handed.token = Token::NONE);
+        self.used_mut().iter_mut().for_each(|handed| handed.token = Token::NONE);
     }
 
     /// Returns whether every request that comes from now on can be answered, and every one before has
@@ -385,13 +390,13 @@ impl Handover {
         !self.is_over
             && !self.has_more_sleepers
             && self.sleepers.iter().all(Option::is_none)
-            && !self.handed.iter().any(Handed::is_unanswered)
+            && !self.used().iter().any(Handed::is_unanswered)
     }
 
     /// Returns whether the starts and ends of processes matter.
     pub fn follows_processes(&self) -> bool {
         self.sleepers.iter().any(Option::is_some)
-            || self.handed.iter().any(|handed| {
+            || self.used().iter().any(|handed| {
                 matches!((handed.place, handed.stage), (Place::Process { .. }, Stage::Open))
             })
     }
@@ -404,7 +409,7 @@ impl Handover {
     /// Returns the oldest thing to be told. The answer for a request waits until those before it for
     /// the same device have been answered (PUE-G-035).
     pub fn due(&self) -> Option<Due> {
-        let due = self.handed.iter().enumerate();
+        let due = self.used().iter().enumerate();
         let due = due.filter(|(_, handed)| handed.is_due() && !self.is_behind(handed));
         let (nth, handed) = due.max_by_key(|(_, handed)| self.age(handed))?;
         let end = match handed.stage {
@@ -422,6 +427,7 @@ impl Handover {
             handed.stage = Stage::Answered;
             if handed.place == Place::Nowhere {
                 *handed = Handed::EMPTY;
+                self.trim();
             }
         }
     }
@@ -432,13 +438,27 @@ impl Handover {
     }
 
     fn add(&mut self, handed: Handed) -> bool {
-        let Some(unused) = self.handed.iter_mut().find(|handed| handed.stage == Stage::Unused)
-        else {
-            return false;
-        };
+        let is_unused = |handed: &Handed| handed.stage == Stage::Unused;
+        let Some(nth) = self.handed.iter().position(is_unused) else { return false };
         self.newest = self.newest.wrapping_add(1);
-        *unused = Handed { number: self.newest, ..handed };
+        if let Some(unused) = self.handed.get_mut(nth) {
+            *unused = Handed { number: self.newest, ..handed };
+        }
+        self.used = self.used.max(nth.wrapping_add(1));
         true
+    }
+
+    fn used(&self) -> &[Handed] {
+        self.handed.get(..self.used).unwrap_or_default()
+    }
+
+    fn used_mut(&mut self) -> &mut [Handed] {
+        self.handed.get_mut(..self.used).unwrap_or_default()
+    }
+
+    fn trim(&mut self) {
+        let is_used = |handed: &Handed| handed.stage != Stage::Unused;
+        self.used = self.used().iter().rposition(is_used).map_or(0, |last| last.wrapping_add(1));
     }
 
     fn wakes(&mut self, process: Process) {
@@ -448,7 +468,7 @@ impl Handover {
     }
 
     fn is_behind(&self, handed: &Handed) -> bool {
-        self.handed.iter().any(|other| {
+        self.used().iter().any(|other| {
             other.is_unanswered()
                 && self.age(other) > self.age(handed)
                 && may_be_one_device(&other.request, &handed.request)

@@ -24,6 +24,7 @@ pub(super) struct Canary;
 
 impl Observer for Canary {
     const SYMBOL: &'static CStr = c"papr_canary";
+    const IS_STEP: bool = false;
 
     fn enter(_call: &Call<'_>) -> Follow {
         Follow::Return

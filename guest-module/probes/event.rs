@@ -38,6 +38,7 @@ pub(super) struct Event;
 
 impl Observer for Event {
     const SYMBOL: &'static CStr = c"queue_hotplug_event";
+    const IS_STEP: bool = false;
 
     /// `void queue_hotplug_event(struct pseries_hp_errorlog *hp_errlog)`
     fn enter(call: &Call<'_>) -> Follow {

@@ -86,13 +86,6 @@ fn required<O: Observer>() -> Result<Probe<O>, Error> {
     })
 }
 
-/// Returns the number of calls that these probes have missed.
-pub(super) fn missed() -> u64 {
-    [calls_missed::<Dlpar>(), calls_missed::<Ofdt>()]
-        .iter()
-        .fold(missed_logs().wrapping_add(missed_reads()), |all, missed| all.wrapping_add(*missed))
-}
-
 fn missed_logs() -> u64 {
     calls_missed::<Logged>()
 }
@@ -175,6 +168,7 @@ struct Logged;
 
 impl Observer for Logged {
     const SYMBOL: &'static CStr = c"pSeries_log_error";
+    const IS_STEP: bool = false;
 
     /// `void pSeries_log_error(char *buf, unsigned int err_type, int fatal)`
     fn enter(call: &Call<'_>) -> Follow {
@@ -208,6 +202,7 @@ struct Read;
 
 impl Observer for Read {
     const SYMBOL: &'static CStr = c"rtas_log_read";
+    const IS_STEP: bool = false;
 
     /// `ssize_t rtas_log_read(struct file *file, char __user *buf, size_t count, loff_t *ppos)`
     fn enter(call: &Call<'_>) -> Follow {
@@ -232,7 +227,8 @@ const NUMBER: usize = 4;
 /// Handles the event that the current process has read into its buffer.
 fn has_read(buffer: usize) {
     let address = buffer.wrapping_add(NUMBER);
-    let event = read_user(address).map_or(ForUserSpace::Strange, |log| event_log::for_user_space(&log));
+    let event =
+        read_user(address).map_or(ForUserSpace::Strange, |log| event_log::for_user_space(&log));
     let ForUserSpace::Removal(logged) = event else {
         if event == ForUserSpace::Strange {
             take(Tracker::lose_sight_of_user_space);
@@ -266,6 +262,7 @@ struct Closed;
 
 impl Observer for Closed {
     const SYMBOL: &'static CStr = c"rtas_log_release";
+    const IS_STEP: bool = false;
 
     /// `int rtas_log_release(struct inode *inode, struct file *file)`
     fn enter(_call: &Call<'_>) -> Follow {
@@ -285,6 +282,7 @@ macro_rules! changes {
 
             impl Observer for $observer {
                 const SYMBOL: &'static CStr = $symbol;
+                const IS_STEP: bool = false;
 
                 fn enter(_call: &Call<'_>) -> Follow {
                     Follow::if_true(FOLLOWS.load(Relaxed))
