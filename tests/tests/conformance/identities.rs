@@ -32,7 +32,7 @@ fn request_after_a_snapshot_is_loaded_has_a_number_of_its_own() {
     story(Pairing::OURS, |vm| {
         let dimm = vm.plug_dimm(ONE_LMB)?;
         vm.veto_offlining()?;
-        vm.save_snapshot(&logs("identities.numbers").with_extension("qcow2"))?;
+        vm.save_snapshot(&logs("identities.numbers.qcow2"))?;
         assert_eq!(vm.remove(&dimm)?.refusal(["request"])?, [json!(1)]);
         vm.load_snapshot()?;
         assert_eq!(vm.remove(&dimm)?.refusal(["request"])?, [json!(2)]);
@@ -45,7 +45,7 @@ fn request_after_a_snapshot_is_loaded_has_a_number_of_its_own() {
 fn open_request_of_a_snapshot_is_open_after_the_load() {
     story(Pairing::OURS, |vm| {
         let (_dimm, pages, request) = vm.removal_under_way()?;
-        vm.save_snapshot(&logs("identities.open").with_extension("qcow2"))?;
+        vm.save_snapshot(&logs("identities.open.qcow2"))?;
         vm.load_snapshot()?;
         assert_eq!(vm.pending()?[0]["request"], json!(1));
         vm.veto_offlining()?;
@@ -61,7 +61,7 @@ fn open_request_of_a_snapshot_is_open_after_the_load() {
 fn open_request_of_a_snapshot_that_has_ended_since_has_another_number_after_the_load() {
     story(Pairing::OURS, |vm| {
         let (_dimm, pages, request) = vm.removal_under_way()?;
-        vm.save_snapshot(&logs("identities.ended").with_extension("qcow2"))?;
+        vm.save_snapshot(&logs("identities.ended.qcow2"))?;
         vm.veto_offlining()?;
         vm.release_pages(pages.clone())?;
         assert_eq!(vm.watch(request)?.refusal(["request"])?, [json!(1)]);
