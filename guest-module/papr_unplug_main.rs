@@ -4,11 +4,11 @@
 //! requests.
 //!
 //! PAPR lets a hypervisor request a removal and gives the guest no way to refuse. Stock Linux hints
-//! at some refusals and is silent about the others. This module follows the kernel's removal path, and
-//! the user space to which the kernel leaves requests for PCI devices.
-//! To a hypervisor that takes reports it promises an answer to every request, and gives it with the
-//! reason (level 1 of the protocol in `spec/`). To any other one it gives the same hint as the
-//! kernel, where the kernel gives none (level 0).
+//! at some refusals and is silent about the others. This module follows the kernel's removal path,
+//! and the user space to which the kernel leaves requests for PCI devices. To a hypervisor that
+//! takes reports it promises an answer to every request, and gives it with the reason (level 1 of
+//! the protocol in `spec/`). To any other one it gives the same hint as the kernel, where the
+//! kernel gives none (level 0).
 //!
 //! In the order that data flows: [`probes`] are [`return_probe`]s and tracepoints on the path. Each
 //! reports to the tracker of [`logic`], under a [`lock`]. A [`report`] delivers what the tracker

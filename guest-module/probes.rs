@@ -113,8 +113,8 @@ impl Probes {
         has_events && self.event.is_some()
     }
 
-    /// Returns whether it is seen what becomes of the requests that are left to user space. What is read
-    /// from here on is seen.
+    /// Returns whether it is seen what becomes of the requests that are left to user space. What is
+    /// read from here on is seen.
     pub(crate) fn follow_user_space(&self) -> bool {
         if self.handover.is_some() {
             handover::wake_readers();

@@ -33,7 +33,8 @@ pub(crate) trait Observer: 'static {
     /// Handles the entry of the function.
     fn enter(call: &Call<'_>) -> Follow;
 
-    /// Handles the return of a call that is to be followed. `kept` is what [`Call::keep`] was given.
+    /// Handles the return of a call that is to be followed. `kept` is what [`Call::keep`] was
+    /// given.
     fn leave(returned: i32, kept: usize);
 }
 

@@ -88,8 +88,8 @@ impl Arming {
         (self.armed, self.features)
     }
 
-    /// Adds the classes that are left to user space to those that ARM names, or removes them. Returns
-    /// whether that changes anything.
+    /// Adds the classes that are left to user space to those that ARM names, or removes them.
+    /// Returns whether that changes anything.
     pub fn keep_user_space(&mut self, keep: bool) -> bool {
         let kept = if keep { KNOWN } else { Classes::IN_KERNEL };
         mem::replace(&mut self.kept, kept) != kept

@@ -43,7 +43,8 @@ counters! {
     told_by_module,
     /// Refusals that the kernel hinted at.
     told_by_kernel,
-    /// Refusals that an agent in user space had told of before, or whose request had been withdrawn.
+    /// Refusals that an agent in user space had told of before, or whose request had been
+    /// withdrawn.
     told_before,
     /// Refusals that the hypervisor was not told of.
     not_told,

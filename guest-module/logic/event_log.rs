@@ -3,8 +3,8 @@
 //! Platform event log around a hot plug section, from which the token of a request is read.
 //!
 //! Firmware writes a whole log. Linux passes around only the 12 bytes of a request that it handles
-//! itself: until `queue_hotplug_event` has copied them they are in the middle of the log. The log of
-//! any other request goes to user space as it is.
+//! itself: until `queue_hotplug_event` has copied them they are in the middle of the log. The log
+//! of any other request goes to user space as it is.
 //!
 //! ```text
 //! rtas_error_log          8 bytes, the last four: the length of the rest

@@ -3,10 +3,11 @@
 //! Hand-over of requests to user space: which process has a request, and how its attempt ended.
 //!
 //! The kernel leaves the events for slots, PHBs and PCI functions to user space. It keeps the last
-//! [`LOG`] events in a log, and a process that reads `/proc/powerpc/rtas/error_log` takes the oldest.
-//! This reader (`rtas_errd`) starts a child (`drmgr`), waits for it, and reads again. So an attempt
-//! has ended when the child has exited, or when the reader reads again or exits and has started no
-//! child. A request that nobody reads has ended when no process has the log open. There is no clock.
+//! [`LOG`] events in a log, and a process that reads `/proc/powerpc/rtas/error_log` takes the
+//! oldest. This reader (`rtas_errd`) starts a child (`drmgr`), waits for it, and reads again. So an
+//! attempt has ended when the child has exited, or when the reader reads again or exits and has
+//! started no child. A request that nobody reads has ended when no process has the log open. There
+//! is no clock.
 
 use super::{cause::Cause, errno, request_queue::may_be_one_device};
 use crate::wire::{hotplug::HotplugRequest, reason::Reason, token::Token};
@@ -302,8 +303,8 @@ impl Handover {
         }
     }
 
-    /// Stores that a process has read an event with a request. An event of which nothing is known is
-    /// older than the module. Its token may have been given by another hypervisor.
+    /// Stores that a process has read an event with a request. An event of which nothing is known
+    /// is older than the module. Its token may have been given by another hypervisor.
     pub fn has_read(
         &mut self,
         process: Process,
@@ -384,8 +385,8 @@ impl Handover {
         self.used_mut().iter_mut().for_each(|handed| handed.token = Token::NONE);
     }
 
-    /// Returns whether every request that comes from now on can be answered, and every one before has
-    /// been.
+    /// Returns whether every request that comes from now on can be answered, and every one before
+    /// has been.
     pub fn is_ready(&self) -> bool {
         !self.is_over
             && !self.has_more_sleepers
@@ -406,8 +407,8 @@ impl Handover {
         self.look_due || self.due().is_some()
     }
 
-    /// Returns the oldest thing to be told. The answer for a request waits until those before it for
-    /// the same device have been answered (PUE-G-035).
+    /// Returns the oldest thing to be told. The answer for a request waits until those before it
+    /// for the same device have been answered (PUE-G-035).
     pub fn due(&self) -> Option<Due> {
         let due = self.used().iter().enumerate();
         let due = due.filter(|(_, handed)| handed.is_due() && !self.is_behind(handed));

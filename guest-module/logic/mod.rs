@@ -6,10 +6,10 @@
 //! [`event_log`]. The kernel's worker makes one [`removal`] after another. The [`tracker`] follows
 //! it from when the kernel's work begins to when that ends, and collects [`observations`] of it.
 //! [`outcome`] classifies the removal and names the [`cause`]. Requests for PCI devices are left to
-//! user space, and the [`handover`] is followed. The answer is a [`notice`]: a report if [`arming`] covers the class, else the hint of level 0 for a refusal at which the kernel was
-//! silent. A notice goes through [`rtas`], or waits in the [`retry_queue`] while firmware is busy.
-//! [`history`] and [`counters`] keep it as a [`refusal`], which is also a line of the kernel
-//! log.
+//! user space, and the [`handover`] is followed. The answer is a [`notice`]: a report if [`arming`]
+//! covers the class, else the hint of level 0 for a refusal at which the kernel was silent. A
+//! notice goes through [`rtas`], or waits in the [`retry_queue`] while firmware is busy.
+//! [`history`] and [`counters`] keep it as a [`refusal`], which is also a line of the kernel log.
 //!
 //! Nothing here knows the kernel: only `core` and the wire types are used, so that either build of
 //! the module contains the same. Nothing sleeps, allocates or panics. The caller holds one lock

@@ -38,8 +38,8 @@ pub enum Delivery {
     ByModule,
     /// The module sent a report.
     Reported,
-    /// The request had ended when the module sent its report: an agent in user space had told why, or
-    /// the hypervisor had withdrawn it.
+    /// The request had ended when the module sent its report: an agent in user space had told why,
+    /// or the hypervisor had withdrawn it.
     Before,
     /// There was no refusal: the guest had given the resource back, unseen.
     Released,
@@ -116,7 +116,8 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// Returns the exit status of an agent that failed, which stands where other refusals have an error.
+    /// Returns the exit status of an agent that failed, which stands where other refusals have an
+    /// error.
     fn status(&self) -> Option<i32> {
         (self.reason == Reason::AGENT_FAILED).then(|| self.errno.wrapping_neg())
     }

@@ -3,8 +3,8 @@
 //! Canary: a probe on a function of the module, which shows whether probes fire.
 //!
 //! Probes can be switched off while they are registered: `sysctl kernel.ftrace_enabled=0`,
-//! `/sys/kernel/debug/kprobes/enabled`, or ftrace after an error. The kernel counts no call as missed
-//! then.
+//! `/sys/kernel/debug/kprobes/enabled`, or ftrace after an error. The kernel counts no call as
+//! missed then.
 
 use crate::{
     bindings,

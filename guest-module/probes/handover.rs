@@ -23,8 +23,8 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
 };
 
-/// `ENODATA` and `EFAULT`, as `rtas_log_read` returns them: the log has nothing and takes nothing, or
-/// an event was lost.
+/// `ENODATA` and `EFAULT`, as `rtas_log_read` returns them: the log has nothing and takes nothing,
+/// or an event was lost.
 const LOG_IS_OVER: i32 = -61;
 const EVENT_IS_LOST: i32 = -14;
 
@@ -32,7 +32,8 @@ const EVENT_IS_LOST: i32 = -14;
 static LOGGED: AtomicU32 = AtomicU32::new(0);
 /// The address of the last event.
 static LAST_LOG: AtomicUsize = AtomicUsize::new(0);
-/// True if the starts and ends of processes matter. Each of them looks here first, without the lock.
+/// True if the starts and ends of processes matter. Each of them looks here first, without the
+/// lock.
 static FOLLOWS: AtomicBool = AtomicBool::new(false);
 
 /// The probes, in force while this exists.
@@ -94,8 +95,8 @@ fn missed_reads() -> u64 {
     calls_missed::<Read>().wrapping_add(calls_missed::<Closed>())
 }
 
-/// Has the tracker take an input, and wakes the worker if that leads to anything. Not generic, so that
-/// the module has it once. Returns what the input does.
+/// Has the tracker take an input, and wakes the worker if that leads to anything. Not generic, so
+/// that the module has it once. Returns what the input does.
 #[inline(never)]
 fn takes(input: &mut dyn FnMut(&mut Tracker) -> bool) -> bool {
     let (result, is_unsettled) = TRACKER.with(|tracker| {

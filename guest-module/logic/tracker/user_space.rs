@@ -17,8 +17,8 @@ use crate::{
 use core::mem;
 
 impl Tracker {
-    /// Follows user space from here on, so that its classes are promised as soon as they can be kept
-    /// (PUE-G-011). Called before [`Self::promise`].
+    /// Follows user space from here on, so that its classes are promised as soon as they can be
+    /// kept (PUE-G-011). Called before [`Self::promise`].
     pub fn follow_user_space(&mut self) {
         self.user_space_due = true;
         self.promise_user_space();
@@ -62,8 +62,8 @@ impl Tracker {
     }
 
     /// An interrupt for hot plug events was handled. `missed` is the number of additions to the
-    /// kernel's log that no probe has seen. If it has grown by one, `event` returns that one, with which
-    /// the log has had `logged` of them. Returns whether it has grown.
+    /// kernel's log that no probe has seen. If it has grown by one, `event` returns that one, with
+    /// which the log has had `logged` of them. Returns whether it has grown.
     pub fn log_is_missed(
         &mut self,
         missed: u64,
@@ -83,8 +83,8 @@ impl Tracker {
         true
     }
 
-    /// Stores the number of times that a process has read the log or closed it and no probe has seen
-    /// that.
+    /// Stores the number of times that a process has read the log or closed it and no probe has
+    /// seen that.
     pub fn reading_is_missed(&mut self, missed: u64) {
         if raise(&mut self.missed_reads, missed) != 0 {
             self.lose_sight_of_user_space();
@@ -105,8 +105,8 @@ impl Tracker {
             || (self.user_space_due && self.handover.is_ready())
     }
 
-    /// Posts what there is to tell, then ARM without these classes if they are to be withdrawn, and ARM
-    /// when they can be kept again.
+    /// Posts what there is to tell, then ARM without these classes if they are to be withdrawn, and
+    /// ARM when they can be kept again.
     pub(super) fn post_of_user_space(&mut self, rtas: &impl Rtas) -> Result<(), Busy> {
         while self.notices.is_empty() {
             let Some(due) = self.handover.due() else { break };
@@ -156,8 +156,8 @@ impl Tracker {
         Ok(())
     }
 
-    /// Withdraws the promise of the classes that are left to user space, and no other (PUE-G-073), until
-    /// they can be kept again.
+    /// Withdraws the promise of the classes that are left to user space, and no other (PUE-G-073),
+    /// until they can be kept again.
     fn withdraw_user_space(&mut self) {
         self.user_space_due = true;
         self.withdrawal_due |= self.arming.keep_user_space(false);
