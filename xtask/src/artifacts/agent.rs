@@ -39,7 +39,7 @@ impl Agent {
 /// The directories below the checkout that the program is compiled from.
 const ROOMS: [&str; 2] = ["agent", "spec/wire"];
 
-/// Replacements of crates.io's address: the build has no network.
+/// Cargo's configuration for dependencies that are fetched before: the build has no network.
 const VENDORED: &str = r#"[source.crates-io]
 replace-with = "vendored"
 
