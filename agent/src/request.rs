@@ -53,7 +53,7 @@ pub(crate) fn handle(kernel: &Kernel, configuration: &Configuration, words: Vec<
     }
 }
 
-/// What is left to do about a request.
+/// The rest of the work on a request.
 enum Next {
     /// Nothing.
     Done,

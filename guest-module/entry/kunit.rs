@@ -100,7 +100,7 @@ mod tests {
         with_room(Handed::EMPTY, |room| {
             let mut handover = Handover::with(room);
             handover.log_has(1);
-            assert!(handover.is_logged(&pci, Token(7)));
+            assert!(handover.logs(&pci, Token(7)));
             handover.nobody_reads(1);
             let due = handover.due();
             assert!(matches!(due, Some(Due { token: Token(7), end: Some(End::NoReader), .. })));

@@ -60,7 +60,7 @@ pub enum ForUserSpace {
     Removal(Logged),
     /// It has none.
     Other,
-    /// It is about a hot plug event, which is not where it should be.
+    /// A hot plug event whose section is not where it should be.
     Strange,
 }
 

@@ -59,7 +59,7 @@ enum Place {
     Nowhere,
 }
 
-/// How far a request is.
+/// The progress of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// There is no request.
@@ -92,11 +92,11 @@ pub enum End {
     Ignored,
     /// The child exited with this status: 0, its own, or 128 and the number of a signal.
     Exited(u8, Option<Obstacle>),
-    /// It was not seen how the attempt ended.
+    /// The end of the attempt was not seen.
     Unseen,
 }
 
-/// What became of an event that was read.
+/// The consequence of reading an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// An attempt begins.
@@ -236,7 +236,7 @@ impl Handover {
     }
 
     /// Stores that the newest event in the log has a request. Returns `false` if there is no room.
-    pub fn is_logged(&mut self, request: &HotplugRequest, token: Token) -> bool {
+    pub fn logs(&mut self, request: &HotplugRequest, token: Token) -> bool {
         let request = Handed { request: *request, logged: token, token, ..Handed::EMPTY };
         let (place, stage) = if self.is_over {
             (Place::Nowhere, Stage::Ended(End::Dropped))
@@ -260,7 +260,7 @@ impl Handover {
     }
 
     /// Stores that a process has the log closed, or may have.
-    pub fn is_closed(&mut self) {
+    pub fn closes(&mut self) {
         self.look_due = self
             .used()
             .iter()
@@ -285,7 +285,7 @@ impl Handover {
 
     /// Stores that a process was reading before its reading could be seen. What it reads is not
     /// known.
-    pub fn is_asleep(&mut self, process: Process) {
+    pub fn sleeps(&mut self, process: Process) {
         match self.sleepers.iter_mut().find(|sleeper| sleeper.is_none()) {
             Some(sleeper) => *sleeper = Some(process),
             None => self.has_more_sleepers = true,
@@ -421,7 +421,7 @@ impl Handover {
     }
 
     /// Stores that it has been told.
-    pub fn is_told(&mut self, due: &Due) {
+    pub fn told(&mut self, due: &Due) {
         let Some(handed) = self.handed.get_mut(due.nth) else { return };
         handed.begins = false;
         if due.end.is_some() {

@@ -122,7 +122,7 @@ fn take(mut input: impl FnMut(&mut Tracker)) {
 /// Has each process that reads the log read it again, which is seen. Probes are in force.
 pub(super) fn wake_readers() {
     unsafe extern "C" fn asleep(process: u32) {
-        TRACKER.with(|tracker| tracker.handover.is_asleep(Process(process)));
+        TRACKER.with(|tracker| tracker.handover.sleeps(Process(process)));
         FOLLOWS.store(true, Relaxed);
     }
     // SAFETY: The function is static.
@@ -267,7 +267,7 @@ impl Observer for Closed {
 
     /// `int rtas_log_release(struct inode *inode, struct file *file)`
     fn enter(_call: &Call<'_>) -> Follow {
-        take(|tracker| tracker.handover.is_closed());
+        take(|tracker| tracker.handover.closes());
         Follow::Nothing
     }
 

@@ -20,7 +20,7 @@ fn with_room(room: usize) -> Handover {
 /// Logs the next event, for device `n`, with this token.
 fn log(handover: &mut Handover, n: u8, token: u16) -> bool {
     handover.log_has(handover.logged + 1);
-    handover.is_logged(&pci(n), Token(token))
+    handover.logs(&pci(n), Token(token))
 }
 
 fn read(handover: &mut Handover, n: u8, token: u16) -> Reading {
@@ -32,7 +32,7 @@ fn read(handover: &mut Handover, n: u8, token: u16) -> Reading {
 fn told(handover: &mut Handover) -> Vec<(u16, Option<End>)> {
     std::iter::from_fn(|| {
         let due = handover.due()?;
-        handover.is_told(&due);
+        handover.told(&due);
         Some((due.token.0, due.end))
     })
     .collect()
@@ -59,11 +59,11 @@ fn request_that_nobody_reads_ends_when_nobody_has_the_log_open() {
     handover.nobody_reads(1);
     assert_eq!(told(&mut handover), [(7, Some(End::NoReader))]);
     assert_eq!(handover.take_look(), Some(2));
-    handover.is_closed();
+    handover.closes();
     assert_eq!(handover.take_look(), Some(2));
     handover.nobody_reads(2);
     assert_eq!(told(&mut handover), [(8, Some(End::NoReader))]);
-    handover.is_closed();
+    handover.closes();
     assert_eq!(handover.take_look(), None);
 }
 
@@ -255,8 +255,8 @@ fn sight_that_is_lost_ends_every_attempt_and_voids_what_is_in_the_log() {
 fn nothing_can_be_kept_while_a_process_reads_unseen() {
     for exits in [true, false] {
         let mut handover = with_room(CAPACITY);
-        handover.is_asleep(READER);
-        handover.is_asleep(OTHER);
+        handover.sleeps(READER);
+        handover.sleeps(OTHER);
         handover.reads(OTHER);
         assert!(!handover.is_ready() && handover.follows_processes());
         if exits {
@@ -267,7 +267,7 @@ fn nothing_can_be_kept_while_a_process_reads_unseen() {
         assert!(handover.is_ready() && !handover.follows_processes());
     }
     let mut handover = with_room(CAPACITY);
-    (1..=SLEEPERS as u32 + 1).for_each(|n| handover.is_asleep(Process(n)));
+    (1..=SLEEPERS as u32 + 1).for_each(|n| handover.sleeps(Process(n)));
     (1..=SLEEPERS as u32 + 1).for_each(|n| handover.reads(Process(n)));
     assert!(!handover.is_ready());
 }

@@ -29,7 +29,7 @@ impl Tracker {
         self.handover.log_has(logged);
         match event {
             ForUserSpace::Removal(Logged { request, token, .. }) => {
-                if !self.handover.is_logged(request, *token) {
+                if !self.handover.logs(request, *token) {
                     self.withdraw_user_space();
                 }
             }
@@ -111,7 +111,7 @@ impl Tracker {
         while self.notices.is_empty() {
             let Some(due) = self.handover.due() else { break };
             self.post_due(rtas, &due)?;
-            self.handover.is_told(&due);
+            self.handover.told(&due);
         }
         if self.notices.is_empty() && mem::take(&mut self.withdrawal_due) {
             count(&mut self.counters.withdrawn);

@@ -33,7 +33,7 @@ const DEVICE: DrcIndex = DrcIndex(0x4000_0008);
 
 /// Platform that takes reports about every class.
 struct Platform {
-    /// What it was told.
+    /// The reports: indicator, connector and word.
     told: RefCell<Vec<(u32, DrcIndex, u32)>>,
     sense: EntitySense,
     /// The status of every report.
@@ -273,7 +273,7 @@ fn request_without_room_withdraws_these_classes_until_there_is_room() {
 #[test]
 fn classes_are_armed_when_every_process_that_read_unseen_has_been_seen() {
     let mut guest = Guest::with_room(handover::CAPACITY);
-    guest.tracker.handover.is_asleep(READER);
+    guest.tracker.handover.sleeps(READER);
     guest.promise();
     assert_eq!(guest.words(), [disarm(), arm(Classes::IN_KERNEL)]);
     assert!(!guest.tracker.is_user_space_unsettled());
