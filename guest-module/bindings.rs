@@ -54,7 +54,7 @@ extern "C" {
 
     pub(crate) fn papr_probe_register(
         symbol: *const c_char,
-        is_step: bool,
+        group: c_uint,
         enter: unsafe extern "C" fn(*mut Registers, &mut c_ulong) -> bool,
         leave: unsafe extern "C" fn(c_ulong, c_ulong),
         probe: *mut *mut Probe,
@@ -62,8 +62,7 @@ extern "C" {
     pub(crate) fn papr_probe_unregister(probe: *mut Probe);
     pub(crate) fn papr_probe_symbol(probe: *const Probe) -> *const c_char;
     pub(crate) fn papr_probe_missed(probe: *const Probe) -> c_ulong;
-    pub(crate) fn papr_probes_missed(symbol: *const c_char) -> c_ulong;
-    pub(crate) fn papr_steps_missed() -> c_ulong;
+    pub(crate) fn papr_group_missed(group: c_uint) -> c_ulong;
 
     pub(crate) fn papr_call_canary();
     pub(crate) fn papr_probe_argument(regs: *mut Registers, nr: c_uint) -> c_ulong;

@@ -4,6 +4,7 @@
 
 mod canary;
 mod event;
+mod followed;
 mod handler;
 mod handover;
 mod observation;
@@ -25,24 +26,13 @@ use crate::{
     bindings,
     entry::{Error, ENOENT},
     log,
-    logic::{
-        observations::ProbeSet,
-        removal::{Removal, Task},
-    },
+    logic::observations::ProbeSet,
     report,
     return_probe::{Observer, Probe, Registered},
     worker::{self, Worker},
     TRACKER,
 };
-use core::{
-    ffi::CStr,
-    fmt, str,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
-
-/// The task whose removal is followed, or 0. Probes look here first, without the lock: they run in
-/// many tasks, and most of these are not followed. A task sees what it wrote here itself.
-static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
+use core::{ffi::CStr, fmt, str};
 
 /// All probes, in force while this exists.
 ///
@@ -153,7 +143,7 @@ impl Probes {
             drop((lmb, release, unisolate, table_written, observations));
             worker
         };
-        FOLLOWED.store(0, Relaxed);
+        followed::follow_none();
         while TRACKER.with(|tracker| tracker.close()) {
             report::tell();
         }
@@ -242,47 +232,6 @@ fn log_absent(function: &str, without: &str) {
 #[inline(never)]
 fn log_failure(function: &str, err: &Error, without: &str) {
     log::error(format_args!("cannot probe {function}: error {}{without}", err.to_errno()));
-}
-
-fn current_task() -> Task {
-    // SAFETY: There is always a current task.
-    Task(unsafe { bindings::papr_current() } as usize)
-}
-
-/// Returns whether the current task makes the removal that is followed.
-fn is_followed() -> bool {
-    FOLLOWED.load(Relaxed) == current_task().0
-}
-
-/// Calls a function with the removal that is followed, if the current task makes it.
-fn followed<R>(call: impl FnOnce(&mut Removal, ProbeSet) -> R) -> Option<R> {
-    if !is_followed() {
-        return None;
-    }
-    TRACKER.with(|tracker| {
-        let probes = tracker.probes();
-        tracker.removal_of(current_task()).map(|removal| call(removal, probes))
-    })
-}
-
-/// Stores that a probed function was entered whose return will be seen. Not inlined, like
-/// [`step_ends`], because every probe calls it.
-#[inline(never)]
-pub(crate) fn step_begins(function: &'static CStr) {
-    followed(|removal, _| removal.step_begins(text(function)));
-}
-
-/// Stores that such a function has returned.
-#[inline(never)]
-pub(crate) fn step_ends() {
-    followed(|removal, _| removal.step_ends());
-}
-
-/// Returns the number of calls that the probes have missed, of all functions that can be a part of
-/// a removal.
-fn steps_missed() -> u64 {
-    // SAFETY: The function only adds counters.
-    unsafe { bindings::papr_steps_missed() }
 }
 
 /// Returns whether only one CPU is online.

@@ -6,7 +6,10 @@ use crate::{
     bindings,
     firmware::Firmware,
     log,
-    logic::{rtas::Busy, tracker::Progress},
+    logic::{
+        rtas::Busy,
+        tracker::{Line, Progress},
+    },
     probes::{look, probes_fire},
     worker::{self, Job},
     TRACKER,
@@ -37,50 +40,55 @@ pub(crate) fn are_probes_off() -> bool {
 /// what firmware is too busy for, and the kernel log. For probes.
 #[inline(never)]
 pub(crate) fn tell() {
-    tell_firmware();
-    wake_if_unsettled();
+    if tell_firmware() {
+        wake();
+    }
 }
 
 /// Tells the hypervisor and the kernel log everything that was decided. For tracepoints.
 pub(crate) fn tell_and_write() {
-    tell_firmware();
-    write();
-    wake_if_unsettled();
-}
-
-#[inline(never)]
-fn tell_firmware() {
-    loop {
-        match TRACKER.with(|tracker| tracker.tell_now(&Firmware)) {
-            Progress::Told => {}
-            Progress::CheckProbes => check_probes(),
-            Progress::Nothing => break,
-        }
+    if tell_firmware() && write() {
+        wake();
     }
 }
 
+fn wake() {
+    // SAFETY: Only probes call this, which are in force while the worker exists.
+    unsafe { worker::wake() };
+}
+
+/// Tells the hypervisor what firmware is not too busy for. Returns whether anything is left to do.
 #[inline(never)]
-fn wake_if_unsettled() {
-    if TRACKER.with(|tracker| {
-        PROBES_OFF.store(tracker.are_probes_off(), Relaxed);
-        tracker.is_unsettled()
-    }) {
-        // SAFETY: Only probes call this, which are in force while the worker exists.
-        unsafe { worker::wake() };
+fn tell_firmware() -> bool {
+    loop {
+        let (progress, is_unsettled) = TRACKER.with(|tracker| {
+            let progress = tracker.tell_now(&Firmware);
+            PROBES_OFF.store(tracker.are_probes_off(), Relaxed);
+            (progress, tracker.is_unsettled())
+        });
+        match progress {
+            Progress::Told => {}
+            Progress::CheckProbes => check_probes(),
+            Progress::Nothing => return is_unsettled,
+        }
     }
 }
 
 /// Tells the hypervisor everything that was decided. Sleeps while firmware is busy.
 pub(crate) fn tell_all() {
     loop {
-        match TRACKER.with(|tracker| tracker.tell(&Firmware)) {
+        let told = TRACKER.with(|tracker| {
+            let told = tracker.tell(&Firmware);
+            PROBES_OFF.store(tracker.are_probes_off(), Relaxed);
+            told
+        });
+        match told {
             Ok(Progress::Told) => {}
             Ok(Progress::CheckProbes) => check_probes(),
             Ok(Progress::Nothing) => break,
             Err(Busy(status)) => Firmware::pause(status),
         }
     }
-    TRACKER.with(|tracker| PROBES_OFF.store(tracker.are_probes_off(), Relaxed));
 }
 
 /// Shows the tracker whether probes fire, before it arms.
@@ -89,26 +97,28 @@ fn check_probes() {
     TRACKER.with(|tracker| tracker.may_arm(fire));
 }
 
-/// Writes new refusals to the kernel log, up to the first that is not delivered. May be called in
-/// any context but a probe's handler.
-fn write() {
-    match TRACKER.with(|tracker| tracker.next_switch_to_log()) {
-        Some(true) => log::warn(format_args!(
-            "probes are switched off (kernel.ftrace_enabled, kprobes/enabled): no answer is \
-             promised"
-        )),
-        Some(false) => log::notice(format_args!("probes are switched on again")),
-        None => {}
-    }
-    if TRACKER.with(|tracker| tracker.next_doubt_to_log()) {
-        log::warn(format_args!(
-            "this kernel handles hot plug events otherwise: no answer is promised"
-        ));
-    }
-    while let Some(refusal) = TRACKER.with(|tracker| tracker.next_to_log()) {
-        // SAFETY: The function may be called in any context.
-        if unsafe { bindings::papr_may_log() } {
-            log::info(format_args!("{refusal}"));
+/// Writes to the kernel log what is new, up to the first refusal that is not delivered. Returns
+/// whether anything is left to do. May be called in any context but a probe's handler.
+fn write() -> bool {
+    loop {
+        let (line, is_unsettled) =
+            TRACKER.with(|tracker| (tracker.next_to_log(), tracker.is_unsettled()));
+        match line {
+            None => return is_unsettled,
+            Some(Line::ProbesAreOff) => log::warn(format_args!(
+                "probes are switched off (kernel.ftrace_enabled, kprobes/enabled): no answer is \
+                 promised"
+            )),
+            Some(Line::ProbesAreOn) => log::notice(format_args!("probes are switched on again")),
+            Some(Line::KernelIsStrange) => log::warn(format_args!(
+                "this kernel handles hot plug events otherwise: no answer is promised"
+            )),
+            Some(Line::Refusal(refusal)) => {
+                // SAFETY: The function may be called in any context.
+                if unsafe { bindings::papr_may_log() } {
+                    log::info(format_args!("{refusal}"));
+                }
+            }
         }
     }
 }

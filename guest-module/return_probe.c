@@ -6,7 +6,6 @@
 #include <linux/module.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
-#include <linux/string.h>
 
 #include "older.h"
 #include "shim.h"
@@ -16,10 +15,9 @@
 #endif
 
 struct papr_probe {
-	struct list_head all;
+	struct hlist_node node;
 	struct rcu_head rcu;
 	const char *symbol;
-	bool is_step;
 	papr_enter_fn enter;
 	papr_leave_fn leave;
 #if PAPR_FPROBES
@@ -148,37 +146,22 @@ MODULE_INFO(probes, "kretprobe");
 
 #endif
 
-static LIST_HEAD(probes);
+static struct hlist_head groups[PAPR_GROUPS];
 
-unsigned long papr_probes_missed(const char *symbol)
+unsigned long papr_group_missed(enum papr_group group)
 {
 	const struct papr_probe *probe;
 	unsigned long missed = 0;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(probe, &probes, all)
-		if (!strcmp(probe->symbol, symbol))
-			missed += papr_probe_missed(probe);
+	hlist_for_each_entry_rcu(probe, &groups[group], node)
+		missed += papr_probe_missed(probe);
 	rcu_read_unlock();
 	return missed;
 }
-NOKPROBE_SYMBOL(papr_probes_missed);
+NOKPROBE_SYMBOL(papr_group_missed);
 
-unsigned long papr_steps_missed(void)
-{
-	const struct papr_probe *probe;
-	unsigned long missed = 0;
-
-	rcu_read_lock();
-	list_for_each_entry_rcu(probe, &probes, all)
-		if (probe->is_step)
-			missed += papr_probe_missed(probe);
-	rcu_read_unlock();
-	return missed;
-}
-NOKPROBE_SYMBOL(papr_steps_missed);
-
-int papr_probe_register(const char *symbol, bool is_step, papr_enter_fn enter,
+int papr_probe_register(const char *symbol, enum papr_group group, papr_enter_fn enter,
 			papr_leave_fn leave, struct papr_probe **registered)
 {
 	struct papr_probe *probe;
@@ -189,7 +172,6 @@ int papr_probe_register(const char *symbol, bool is_step, papr_enter_fn enter,
 		return -ENOMEM;
 
 	probe->symbol = symbol;
-	probe->is_step = is_step;
 	probe->enter = enter;
 	probe->leave = leave;
 	err = attach(probe);
@@ -197,7 +179,7 @@ int papr_probe_register(const char *symbol, bool is_step, papr_enter_fn enter,
 		kfree(probe);
 		return err;
 	}
-	list_add_rcu(&probe->all, &probes);
+	hlist_add_head_rcu(&probe->node, &groups[group]);
 	*registered = probe;
 	return 0;
 }
@@ -205,6 +187,6 @@ int papr_probe_register(const char *symbol, bool is_step, papr_enter_fn enter,
 void papr_probe_unregister(struct papr_probe *probe)
 {
 	detach(probe);
-	list_del_rcu(&probe->all);
+	hlist_del_rcu(&probe->node);
 	kfree_rcu(probe, rcu);
 }

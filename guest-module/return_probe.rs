@@ -6,15 +6,40 @@ use crate::{
     bindings,
     entry::{to_result, Error, ENOENT},
     logic::tracker::Follow,
-    probes,
 };
 use core::{
     cell::Cell,
-    ffi::{c_ulong, CStr},
+    ffi::{c_uint, c_ulong, CStr},
     marker::PhantomData,
     mem::MaybeUninit,
     ptr::{self, NonNull},
 };
+
+/// Group of probes, whose missed calls are counted together: `enum papr_group`.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Group {
+    /// Functions that can be a part of a removal that the kernel makes.
+    Steps,
+    /// The function that takes a hot plug event.
+    Events,
+    /// The canary.
+    Canary,
+    /// The function that adds an event to the kernel's log.
+    Logs,
+    /// Functions by which a process reads that log and closes it.
+    Reads,
+    /// Functions by which a process changes the device tree.
+    Changes,
+}
+
+impl Group {
+    /// Returns the number of calls that the probes of this group have missed.
+    pub(crate) fn missed(self) -> u64 {
+        // SAFETY: The function only adds counters. The groups are those of `shim.h`.
+        unsafe { bindings::papr_group_missed(self as c_uint) }
+    }
+}
 
 /// The handlers of a probe.
 ///
@@ -27,8 +52,8 @@ pub(crate) trait Observer: 'static {
     /// The name of the function in some kernels, if that is another one.
     const OTHER_SYMBOL: Option<&'static CStr> = None;
 
-    /// True if the function can be a part of a removal that the kernel makes.
-    const IS_STEP: bool = true;
+    /// The group of the probe.
+    const GROUP: Group = Group::Steps;
 
     /// Handles the entry of the function.
     fn enter(call: &Call<'_>) -> Follow;
@@ -66,12 +91,6 @@ pub(crate) fn read<const N: usize>(address: usize) -> Option<[u8; N]> {
     let read = unsafe { bindings::papr_read_kernel(to, from, N) };
     // SAFETY: All `N` bytes were written.
     read.then(|| unsafe { bytes.assume_init() })
-}
-
-/// Returns the number of calls that the probes on a function have missed.
-pub(crate) fn calls_missed<O: Observer>() -> u64 {
-    // SAFETY: The name is a static C string.
-    unsafe { bindings::papr_probes_missed(O::SYMBOL.as_ptr()) }
 }
 
 /// A return probe, in force while this exists.
@@ -132,7 +151,7 @@ impl<O: Observer> Probe<O> {
 pub(crate) struct Handlers {
     symbol: &'static CStr,
     other_symbol: Option<&'static CStr>,
-    is_step: bool,
+    group: Group,
     enter: unsafe extern "C" fn(*mut bindings::Registers, &mut c_ulong) -> bool,
     leave: unsafe extern "C" fn(c_ulong, c_ulong),
 }
@@ -143,7 +162,7 @@ impl Handlers {
         Self {
             symbol: O::SYMBOL,
             other_symbol: O::OTHER_SYMBOL,
-            is_step: O::IS_STEP,
+            group: O::GROUP,
             enter: enter::<O>,
             leave: leave::<O>,
         }
@@ -169,7 +188,8 @@ impl Handlers {
         let name = symbol.as_ptr();
         // SAFETY: The name and the handlers are static, and `raw` has room for a pointer.
         let err = unsafe {
-            bindings::papr_probe_register(name, self.is_step, self.enter, self.leave, &mut raw)
+            let group = self.group as c_uint;
+            bindings::papr_probe_register(name, group, self.enter, self.leave, &mut raw)
         };
         to_result(err)?;
         // INVARIANT: It was registered above, with a name that is a static C string.
@@ -185,7 +205,6 @@ unsafe extern "C" fn enter<O: Observer>(
     let follow = O::enter(&call) == Follow::Return;
     if follow {
         *kept = call.kept.get() as c_ulong;
-        probes::step_begins(O::SYMBOL);
     }
     follow
 }
@@ -194,5 +213,4 @@ unsafe extern "C" fn leave<O: Observer>(returned: c_ulong, kept: c_ulong) {
     // CAST: Each of the functions returns an `int`, in the low half of the register, or a number
     // that fits into one.
     O::leave(returned as i32, kept as usize);
-    probes::step_ends();
 }

@@ -55,10 +55,23 @@ impl Follow {
 pub enum Progress {
     /// Nothing is to be told.
     Nothing,
-    /// A notice was told, and there may be another one.
+    /// A notice was told, and there is another one.
     Told,
     /// ARM is next: [`Tracker::may_arm`] has to be called, with what a canary shows.
     CheckProbes,
+}
+
+/// Line for the kernel log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Probes do not fire, although they are in force.
+    ProbesAreOff,
+    /// Probes fire again.
+    ProbesAreOn,
+    /// The kernel's structures do not look as they should.
+    KernelIsStrange,
+    /// A refusal.
+    Refusal(Refusal),
 }
 
 /// The state of the module.
@@ -239,36 +252,41 @@ impl Tracker {
     }
 
     /// A task has queued a work item for the request `copied`, with which no worker can have begun.
-    /// `logged` is the request in the event log.
+    /// `logged` returns the request in the event log.
     pub fn work_is_queued(
         &mut self,
         task: Task,
         work: Work,
         copied: HotplugRequest,
-        logged: Option<(HotplugRequest, Token)>,
+        logged: impl FnOnce() -> Option<(HotplugRequest, Token)>,
     ) {
+        let arriving = self.requests.arriving(task).copied();
+        let is_arriving = arriving == Some(copied);
+        let logged = if is_arriving { None } else { logged() };
         let is_logged = logged.is_some_and(|(request, _)| request == copied);
-        let arriving = self.requests.arriving(task);
-        if !is_logged && !arriving.map_or(is_plausible(&copied), |arriving| *arriving == copied) {
+        if !is_arriving && !is_logged && (arriving.is_some() || !is_plausible(&copied)) {
             return self.distrust();
         }
         self.requests.queues(task, work, copied, logged);
     }
 
     /// The interrupt was handled in which the kernel may have called `queue_hotplug_event`.
-    /// `missed` is the number of calls of that function that the probe has missed. `logged` is the
-    /// request in the event log. Returns whether the probe saw a request.
+    /// `missed` is the number of calls of that function that the probe has missed. `logged` returns
+    /// the request in the event log. Returns whether the probe saw a request; else a canary has to
+    /// show whether probes fire.
     pub fn interrupt_ends(
         &mut self,
         task: Task,
         missed: u64,
-        logged: Option<(HotplugRequest, Token)>,
+        logged: impl FnOnce() -> Option<(HotplugRequest, Token)>,
     ) -> bool {
         let is_seen = self.requests.is_arrival_seen();
         let more = raise(&mut self.counters.missed_events, missed);
         if !self.requests.is_arriving() {
-            match logged.filter(|_| more == 1) {
-                _ if more == 0 => return false,
+            if more == 0 {
+                return false;
+            }
+            match logged().filter(|_| more == 1) {
                 // Its work item would have been seen, so the kernel lost it.
                 Some((request, token)) if request.action == Action::REMOVE => {
                     self.requests.begins(task, &request, token);
@@ -282,6 +300,9 @@ impl Tracker {
             }
         }
         self.event_ends();
+        if is_seen {
+            self.probes_fire(true);
+        }
         is_seen
     }
 
@@ -350,13 +371,16 @@ impl Tracker {
 
     /// A worker has done a work item. Decides about the removal that was made in it. `missed` is
     /// the number of calls that probes have missed. Returns whether a probe saw what the removal
-    /// came to.
+    /// came to; else a canary has to show whether probes fire.
     pub fn work_ends(&mut self, task: Task, missed: u64) -> bool {
         let Some(removal) = self.removal.take_if(|removal| removal.task == task) else {
             return false;
         };
         let is_seen = removal.is_decided();
         self.conclude(removal, missed);
+        if is_seen {
+            self.probes_fire(true);
+        }
         is_seen
     }
 
@@ -431,7 +455,8 @@ impl Tracker {
         if let Some(told) = self.notices.pop() {
             self.delivered(&told);
         }
-        Ok(Progress::Told)
+        self.post_what_is_due(rtas)?;
+        Ok(if self.notices.is_empty() { Progress::Nothing } else { Progress::Told })
     }
 
     /// Makes every request that was taken one without a token (PUE-G-041): the hypervisor that gave
@@ -446,28 +471,29 @@ impl Tracker {
     }
 
     /// Returns whether the module's worker has something to do: to tell what firmware was too busy
-    /// for, or to log.
+    /// for, to find out what user space does, or to log.
     pub fn is_unsettled(&self) -> bool {
         self.is_deferred
+            || self.is_user_space_unsettled()
             || self.logged != self.history.newest()
             || self.logged_off != self.are_probes_off
             || self.logged_strange != self.is_kernel_strange
     }
 
-    /// Returns whether the kernel log has to say that the kernel's structures look otherwise.
-    pub fn next_doubt_to_log(&mut self) -> bool {
-        mem::replace(&mut self.logged_strange, self.is_kernel_strange) != self.is_kernel_strange
+    /// Returns the next line for the kernel log. A refusal that is not delivered yet has none.
+    pub fn next_to_log(&mut self) -> Option<Line> {
+        if mem::replace(&mut self.logged_off, self.are_probes_off) != self.are_probes_off {
+            let probes = if self.are_probes_off { Line::ProbesAreOff } else { Line::ProbesAreOn };
+            return Some(probes);
+        }
+        if mem::replace(&mut self.logged_strange, self.is_kernel_strange) != self.is_kernel_strange
+        {
+            return Some(Line::KernelIsStrange);
+        }
+        self.next_refusal().map(Line::Refusal)
     }
 
-    /// Returns whether probes are off, if the kernel log does not say so.
-    pub fn next_switch_to_log(&mut self) -> Option<bool> {
-        let changed = self.logged_off != self.are_probes_off;
-        self.logged_off = self.are_probes_off;
-        changed.then_some(self.are_probes_off)
-    }
-
-    /// Returns the next refusal for the kernel log, unless it is not delivered yet.
-    pub fn next_to_log(&mut self) -> Option<Refusal> {
+    fn next_refusal(&mut self) -> Option<Refusal> {
         let (oldest, next) = (self.history.oldest(), self.logged.saturating_add(1));
         if next < oldest {
             raise_by(&mut self.counters.log_overruns, oldest.wrapping_sub(next));

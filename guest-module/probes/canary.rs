@@ -9,7 +9,7 @@
 use crate::{
     bindings,
     logic::tracker::Follow,
-    return_probe::{calls_missed, Call, Observer},
+    return_probe::{Call, Group, Observer},
 };
 use core::{
     ffi::CStr,
@@ -24,7 +24,7 @@ pub(super) struct Canary;
 
 impl Observer for Canary {
     const SYMBOL: &'static CStr = c"papr_canary";
-    const IS_STEP: bool = false;
+    const GROUP: Group = Group::Canary;
 
     fn enter(_call: &Call<'_>) -> Follow {
         Follow::Return
@@ -39,8 +39,9 @@ impl Observer for Canary {
 /// not, and then the kernel counts the call as missed. Not under the module's lock.
 #[inline(never)]
 pub(crate) fn probes_fire() -> bool {
-    let before = (FIRED.load(Relaxed), calls_missed::<Canary>());
+    let seen = || (FIRED.load(Relaxed), Group::Canary.missed());
+    let before = seen();
     // SAFETY: The function does nothing.
     unsafe { bindings::papr_call_canary() };
-    before != (FIRED.load(Relaxed), calls_missed::<Canary>())
+    before != seen()
 }

@@ -2,12 +2,12 @@
 
 //! Probe on the function that takes a hot plug event, and the event log around the event.
 
-use super::current_task;
+use super::followed::current_task;
 use crate::{
     bindings,
     logic::{event_log, tracker::Follow},
     report,
-    return_probe::{read, Call, Observer},
+    return_probe::{read, Call, Group, Observer},
     wire::{hotplug::HotplugRequest, token::Token},
     TRACKER,
 };
@@ -38,7 +38,7 @@ pub(super) struct Event;
 
 impl Observer for Event {
     const SYMBOL: &'static CStr = c"queue_hotplug_event";
-    const IS_STEP: bool = false;
+    const GROUP: Group = Group::Events;
 
     /// `void queue_hotplug_event(struct pseries_hp_errorlog *hp_errlog)`
     fn enter(call: &Call<'_>) -> Follow {

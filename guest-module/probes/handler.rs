@@ -6,11 +6,11 @@
 //! what it returned, and a compiler may inline that function but not these, which are in other
 //! files.
 
-use super::{followed, is_followed, is_last_cpu, log_failure, name, write_line};
+use super::{followed::Step, is_last_cpu, log_failure, name, write_line};
 use crate::{
     bindings,
     entry::Error,
-    logic::{observations::ProbeSet, tracker::Follow},
+    logic::{observations::ProbeSet, removal::Removal},
     return_probe::{read, Call, Observer, Probe},
     wire::hotplug::Action,
     TRACKER,
@@ -64,16 +64,16 @@ macro_rules! handlers {
         $(
             struct $observer;
 
-            impl Observer for $observer {
-                const SYMBOL: &'static CStr = $symbol;
+            impl Step for $observer {
+                const FUNCTION: &'static CStr = $symbol;
 
-                /// `int HANDLER(struct pseries_hp_errorlog *hp_elog)`
-                fn enter(call: &Call<'_>) -> Follow {
-                    enter(call)
+                fn leave(removal: &mut Removal, returned: i32, _probes: ProbeSet) {
+                    removal.handler_ends(returned, is_last_cpu());
                 }
 
-                fn leave(returned: i32, _kept: usize) {
-                    leave(returned);
+                /// `int HANDLER(struct pseries_hp_errorlog *hp_elog)`
+                fn enter_elsewhere(call: &Call<'_>) {
+                    enter_elsewhere(call);
                 }
             }
         )*
@@ -89,19 +89,11 @@ handlers! {
 /// The offset of the action in `struct pseries_hp_errorlog`.
 const ACTION: usize = 1;
 
-fn enter(call: &Call<'_>) -> Follow {
-    if is_followed() {
-        return Follow::Return;
-    }
+fn enter_elsewhere(call: &Call<'_>) {
     // SAFETY: There is always a current task.
     if unsafe { !bindings::papr_current_is_worker() } {
         if let Some([action]) = read(call.argument(0).wrapping_add(ACTION)) {
             TRACKER.with(|tracker| tracker.administrator_begins(Action(action)));
         }
     }
-    Follow::Nothing
-}
-
-fn leave(returned: i32) {
-    followed(|removal, _| removal.handler_ends(returned, is_last_cpu()));
 }

@@ -13,7 +13,7 @@ use crate::{
         handover::{Obstacle, Process},
         tracker::{Follow, Tracker},
     },
-    return_probe::{calls_missed, read, Call, Observer, Probe},
+    return_probe::{read, Call, Group, Observer, Probe},
     worker, TRACKER,
 };
 use core::{
@@ -87,14 +87,6 @@ fn required<O: Observer>() -> Result<Probe<O>, Error> {
     })
 }
 
-fn missed_logs() -> u64 {
-    calls_missed::<Logged>()
-}
-
-fn missed_reads() -> u64 {
-    calls_missed::<Read>().wrapping_add(calls_missed::<Closed>())
-}
-
 /// Has the tracker take an input, and wakes the worker if that leads to anything. Not generic, so
 /// that the module has it once. Returns what the input does.
 #[inline(never)]
@@ -131,7 +123,7 @@ pub(super) fn wake_readers() {
 
 /// Finds out whether a process has the log open, if that matters. Not for probes.
 pub(crate) fn look() {
-    let (missed, mut due) = (missed_reads(), None);
+    let (missed, mut due) = (Group::Reads.missed(), None);
     TRACKER.with(|tracker| {
         tracker.reading_is_missed(missed);
         due = tracker.handover.take_look();
@@ -144,13 +136,11 @@ pub(crate) fn look() {
 }
 
 /// Looks whether an event was logged unseen in an interrupt that has ended.
-pub(super) fn interrupt_ends() {
-    let (missed, logged) = (missed_logs(), LOGGED.load(Relaxed).wrapping_add(1));
-    let is_missed = &mut |tracker: &mut Tracker| {
-        tracker.log_is_missed(missed, logged, || at(LAST_LOG.load(Relaxed)))
-    };
-    if takes(is_missed) {
+pub(super) fn interrupt_ends(tracker: &mut Tracker) {
+    let logged = LOGGED.load(Relaxed).wrapping_add(1);
+    if tracker.log_is_missed(Group::Logs.missed(), logged, || at(LAST_LOG.load(Relaxed))) {
         LOGGED.store(logged, Relaxed);
+        FOLLOWS.store(tracker.handover.follows_processes(), Relaxed);
     }
 }
 
@@ -169,7 +159,7 @@ struct Logged;
 
 impl Observer for Logged {
     const SYMBOL: &'static CStr = c"pSeries_log_error";
-    const IS_STEP: bool = false;
+    const GROUP: Group = Group::Logs;
 
     /// `void pSeries_log_error(char *buf, unsigned int err_type, int fatal)`
     fn enter(call: &Call<'_>) -> Follow {
@@ -203,7 +193,7 @@ struct Read;
 
 impl Observer for Read {
     const SYMBOL: &'static CStr = c"rtas_log_read";
-    const IS_STEP: bool = false;
+    const GROUP: Group = Group::Reads;
 
     /// `ssize_t rtas_log_read(struct file *file, char __user *buf, size_t count, loff_t *ppos)`
     fn enter(call: &Call<'_>) -> Follow {
@@ -263,7 +253,7 @@ struct Closed;
 
 impl Observer for Closed {
     const SYMBOL: &'static CStr = c"rtas_log_release";
-    const IS_STEP: bool = false;
+    const GROUP: Group = Group::Reads;
 
     /// `int rtas_log_release(struct inode *inode, struct file *file)`
     fn enter(_call: &Call<'_>) -> Follow {
@@ -283,7 +273,7 @@ macro_rules! changes {
 
             impl Observer for $observer {
                 const SYMBOL: &'static CStr = $symbol;
-                const IS_STEP: bool = false;
+                const GROUP: Group = Group::Changes;
 
                 fn enter(_call: &Call<'_>) -> Follow {
                     Follow::if_true(FOLLOWS.load(Relaxed))

@@ -3,7 +3,12 @@
 //! Probes on the functions that show why a resource stays. A kernel may lack any of them, and then
 //! the reason is less exact.
 
-use super::{followed, is_last_cpu, step::lmb_index, write_state, FOLLOWED};
+use super::{
+    followed::{followed_anywhere, Step},
+    is_last_cpu,
+    step::lmb_index,
+    write_state,
+};
 use crate::{
     bindings,
     logic::{
@@ -12,12 +17,10 @@ use crate::{
         tracker::Follow,
     },
     return_probe::{Call, Handlers, Observer, Registered},
-    TRACKER,
 };
 use core::{
     ffi::{c_ulong, CStr},
     fmt,
-    sync::atomic::Ordering::Relaxed,
 };
 
 /// Defines the probes. For each: the function (and its name in other kernels), what its entry and
@@ -35,23 +38,16 @@ macro_rules! observations {
         $(
             struct $observer;
 
-            impl Observer for $observer {
-                const SYMBOL: &'static CStr = $symbol;
-                $(const OTHER_SYMBOL: Option<&'static CStr> = Some($other);)?
+            impl Step for $observer {
+                const FUNCTION: &'static CStr = $symbol;
+                $(const OTHER_FUNCTION: Option<&'static CStr> = Some($other);)?
 
-                fn enter(call: &Call<'_>) -> Follow {
-                    followed(|$removal, _| {
-                        let $call = call;
-                        $enter
-                    })
-                    .unwrap_or(Follow::Nothing)
+                fn enter($removal: &mut Removal, $call: &Call<'_>) -> Follow {
+                    $enter
                 }
 
-                fn leave(returned: i32, _kept: usize) {
-                    followed(|removal, probes| {
-                        let ($left, $returned, $probes) = (removal, returned, probes);
-                        $leave;
-                    });
+                fn leave($left: &mut Removal, $returned: i32, $probes: ProbeSet) {
+                    $leave;
                 }
             }
         )*
@@ -173,15 +169,9 @@ impl Observer for CpuDown {
 
     /// `int _cpu_down(unsigned int cpu, ...)`
     fn enter(call: &Call<'_>) -> Follow {
-        if FOLLOWED.load(Relaxed) != 0 {
-            // CAST: An `unsigned int` is passed in the low half of the register.
-            let cpu = call.argument(0) as u32;
-            TRACKER.with(|tracker| {
-                if let Some(removal) = tracker.removal() {
-                    removal.observations.cpu_down_begins(cpu);
-                }
-            });
-        }
+        // CAST: An `unsigned int` is passed in the low half of the register.
+        let cpu = call.argument(0) as u32;
+        followed_anywhere(|removal| removal.observations.cpu_down_begins(cpu));
         Follow::Nothing
     }
 

@@ -2,11 +2,18 @@
 
 //! Probes on the steps of a removal that decide its outcome.
 
-use super::{followed, is_followed};
+use super::followed::{followed, Step};
 use crate::{
     bindings,
     firmware::Firmware,
-    logic::{counters::count, lmb_table::LmbTable, observations::LmbFlags, rtas, tracker::Follow},
+    logic::{
+        counters::count,
+        lmb_table::LmbTable,
+        observations::{LmbFlags, ProbeSet},
+        removal::Removal,
+        rtas,
+        tracker::Follow,
+    },
     return_probe::{read, Call, Observer},
     wire::drc::DrcIndex,
     TRACKER,
@@ -16,21 +23,21 @@ use core::{ffi::CStr, slice};
 /// Taking one LMB offline and removing it.
 pub(super) struct Lmb;
 
-impl Observer for Lmb {
-    const SYMBOL: &'static CStr = c"dlpar_remove_lmb";
+impl Step for Lmb {
+    const FUNCTION: &'static CStr = c"dlpar_remove_lmb";
 
     /// `static int dlpar_remove_lmb(struct drmem_lmb *lmb)`
-    fn enter(call: &Call<'_>) -> Follow {
+    fn enter(removal: &mut Removal, call: &Call<'_>) -> Follow {
         // SAFETY: The function only returns a constant.
         let offset = unsafe { bindings::papr_drmem_lmb_flags() };
         let flags = read(call.argument(0).wrapping_add(offset)).map(u32::from_ne_bytes);
         let (Some(lmb), Some(flags)) = (lmb_index(call), flags) else { return Follow::Nothing };
-        let begun = followed(|removal, _| removal.lmb_begins(lmb, LmbFlags(flags)));
-        Follow::if_true(begun.is_some())
+        removal.lmb_begins(lmb, LmbFlags(flags));
+        Follow::Return
     }
 
-    fn leave(returned: i32, _kept: usize) {
-        followed(|removal, probes| removal.lmb_ends(returned, probes));
+    fn leave(removal: &mut Removal, returned: i32, probes: ProbeSet) {
+        removal.lmb_ends(returned, probes);
     }
 }
 
@@ -44,34 +51,30 @@ pub(super) fn lmb_index(call: &Call<'_>) -> Option<DrcIndex> {
 /// Giving one connector back.
 pub(super) struct Release;
 
-impl Observer for Release {
-    const SYMBOL: &'static CStr = c"dlpar_release_drc";
+impl Step for Release {
+    const FUNCTION: &'static CStr = c"dlpar_release_drc";
 
     /// `int dlpar_release_drc(u32 drc_index)`
-    fn enter(call: &Call<'_>) -> Follow {
+    fn enter(removal: &mut Removal, call: &Call<'_>) -> Follow {
         // CAST: A `u32` is passed in the low half of the register.
-        let connector = DrcIndex(call.argument(0) as u32);
-        Follow::if_true(followed(|removal, _| removal.release_begins(connector)).is_some())
+        removal.release_begins(DrcIndex(call.argument(0) as u32));
+        Follow::Return
     }
 
-    fn leave(returned: i32, _kept: usize) {
-        followed(|removal, _| removal.release_ends(returned));
+    fn leave(removal: &mut Removal, returned: i32, _probes: ProbeSet) {
+        removal.release_ends(returned);
     }
 }
 
 /// The hint that the kernel sends for some refusals, since 5.13.
 pub(super) struct Unisolate;
 
-impl Observer for Unisolate {
-    const SYMBOL: &'static CStr = c"dlpar_unisolate_drc";
+/// `int dlpar_unisolate_drc(u32 drc_index)`
+impl Step for Unisolate {
+    const FUNCTION: &'static CStr = c"dlpar_unisolate_drc";
 
-    /// `int dlpar_unisolate_drc(u32 drc_index)`
-    fn enter(_call: &Call<'_>) -> Follow {
-        Follow::if_true(is_followed())
-    }
-
-    fn leave(returned: i32, _kept: usize) {
-        followed(|removal, _| removal.unisolate_ends(returned));
+    fn leave(removal: &mut Removal, returned: i32, _probes: ProbeSet) {
+        removal.unisolate_ends(returned);
     }
 }
 

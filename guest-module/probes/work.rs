@@ -6,9 +6,9 @@
 //! kernel, and its address tells its work items from all others.
 
 use super::{
-    current_task,
-    event::{logged, Event},
-    handover, is_followed, probes_fire, steps_missed, FOLLOWED,
+    event::logged,
+    followed::{current_task, follow, follow_none, followed_anywhere, is_followed},
+    handover, probes_fire,
 };
 use crate::{
     bindings,
@@ -16,14 +16,13 @@ use crate::{
     log,
     logic::{observations::ProbeSet, removal::Begin, request_queue::Work},
     report,
-    return_probe::{calls_missed, read},
+    return_probe::{read, Group},
     wire::hotplug::HotplugRequest,
     TRACKER,
 };
 use core::{
     ffi::{c_int, c_ulong},
     num::NonZeroUsize,
-    sync::atomic::Ordering::Relaxed,
 };
 
 /// The tracepoints, attached while this exists.
@@ -90,19 +89,19 @@ fn work_at(address: c_ulong) -> Option<Work> {
 }
 
 unsafe extern "C" fn interrupted() {
-    let (task, missed, logged) = (current_task(), calls_missed::<Event>(), logged());
-    // A probe that has just fired shows as much as the canary, and the canary takes longer.
-    let is_seen = TRACKER.with(|tracker| tracker.interrupt_ends(task, missed, logged));
-    let fire = is_seen || probes_fire();
-    TRACKER.with(|tracker| tracker.probes_fire(fire));
-    handover::interrupt_ends();
+    let (task, missed) = (current_task(), Group::Events.missed());
+    let is_seen = TRACKER.with(|tracker| {
+        handover::interrupt_ends(tracker);
+        tracker.interrupt_ends(task, missed, logged)
+    });
+    check_unless(is_seen);
     report::tell();
 }
 
 /// Runs under a lock of the workqueue: nothing is told or queued here.
 unsafe extern "C" fn queued(item: c_ulong) {
     let Some(work) = work_at(item) else { return };
-    let (task, copied, logged) = (current_task(), request_of(work), logged());
+    let (task, copied) = (current_task(), request_of(work));
     TRACKER.with(|tracker| match copied {
         Some(copied) => tracker.work_is_queued(task, work, copied, logged),
         None => tracker.distrust(),
@@ -114,21 +113,21 @@ unsafe extern "C" fn begins(item: c_ulong) {
     let Some(request) = request_of(work) else { return };
     // SAFETY: The function may be called in any context.
     let now = unsafe { bindings::papr_uptime() };
-    let (task, begin) = (current_task(), Begin { missed: steps_missed(), now });
+    let (task, begin) = (current_task(), Begin { missed: Group::Steps.missed(), now });
     let begun = TRACKER.with(|tracker| {
         tracker.work_begins(task, work, request, begin);
         tracker.removal_of(task).is_some()
     });
     if begun {
-        FOLLOWED.store(task.0, Relaxed);
+        follow(task);
     }
     report::tell();
 }
 
 unsafe extern "C" fn ends(is_request: bool) {
     if is_request || is_followed() {
-        FOLLOWED.store(0, Relaxed);
-        let (task, missed) = (current_task(), steps_missed());
+        follow_none();
+        let (task, missed) = (current_task(), Group::Steps.missed());
         let is_seen = TRACKER.with(|tracker| {
             let is_seen = tracker.work_ends(task, missed);
             if is_request {
@@ -136,8 +135,7 @@ unsafe extern "C" fn ends(is_request: bool) {
             }
             is_seen
         });
-        let fire = is_seen || probes_fire();
-        TRACKER.with(|tracker| tracker.probes_fire(fire));
+        check_unless(is_seen);
         report::tell_and_write();
     } else if report::are_probes_off() && probes_fire() {
         TRACKER.with(|tracker| tracker.probes_fire(true));
@@ -145,12 +143,18 @@ unsafe extern "C" fn ends(is_request: bool) {
     }
 }
 
+/// Shows the tracker whether probes fire, unless one has just fired: the canary takes longer.
+fn check_unless(is_seen: bool) {
+    if !is_seen {
+        let fire = probes_fire();
+        TRACKER.with(|tracker| tracker.probes_fire(fire));
+    }
+}
+
 unsafe extern "C" fn cpu_state(cpu: u32, reached: u32, state: u32, returned: c_int) {
-    if returned < 0 && FOLLOWED.load(Relaxed) != 0 {
-        TRACKER.with(|tracker| {
-            if let Some(removal) = tracker.removal() {
-                removal.observations.cpu_state_fails(cpu, reached, state, returned);
-            }
+    if returned < 0 {
+        followed_anywhere(|removal| {
+            removal.observations.cpu_state_fails(cpu, reached, state, returned);
         });
     }
 }

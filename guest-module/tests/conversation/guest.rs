@@ -24,7 +24,7 @@ use papr_unplug_guest::logic::{
     request_queue::{self, WaitingRequest},
     retry_queue,
     rtas::{Busy, Rtas},
-    tracker::{Follow, Progress, Tracker},
+    tracker::{Follow, Line, Progress, Tracker},
 };
 use std::{
     collections::{HashSet, VecDeque},
@@ -178,15 +178,16 @@ impl Guest {
         }
         let logged = self.knows_the_log.then_some((asked, token));
         if !matches!(arrival, Arrival::Dropped | Arrival::DroppedUnseen) {
-            self.tracker.work_is_queued(INTERRUPTED, item, asked, logged);
+            self.tracker.work_is_queued(INTERRUPTED, item, asked, || logged);
             self.queue.push_back(Work { item, request: ask.request, asked });
         }
         if is_seen && self.fires {
             self.tracker.event_ends();
             self.tell(hypervisor);
         }
-        self.tracker.interrupt_ends(INTERRUPTED, self.arrivals_unseen, logged);
-        self.tracker.probes_fire(self.fires);
+        if !self.tracker.interrupt_ends(INTERRUPTED, self.arrivals_unseen, || logged) {
+            self.tracker.probes_fire(self.fires);
+        }
         self.tell(hypervisor);
         true
     }
@@ -200,9 +201,11 @@ impl Guest {
         if self.fires && !matches!(plan, Plan::RefuseUnseen | Plan::ReleaseUnseen) {
             self.removal().handler_ends(returned, false);
         }
-        self.tracker.work_ends(WORKER, 0);
+        let is_seen = self.tracker.work_ends(WORKER, 0);
         self.tracker.request_ends();
-        self.tracker.probes_fire(self.fires);
+        if !is_seen {
+            self.tracker.probes_fire(self.fires);
+        }
         self.tell(hypervisor);
         Some(request)
     }
@@ -241,11 +244,14 @@ impl Guest {
                 Err(Busy(status)) => hypervisor.pause(status),
             }
         }
-        let logged = std::iter::from_fn(|| self.tracker.next_to_log()).collect();
-        self.tracker.next_switch_to_log();
-        self.tracker.next_doubt_to_log();
+        let lines = std::iter::from_fn(|| self.tracker.next_to_log());
+        let refusals = lines.filter_map(|line| match line {
+            Line::Refusal(refusal) => Some(refusal),
+            _ => None,
+        });
+        let refusals = refusals.collect();
         assert!(!self.tracker.is_unsettled());
-        logged
+        refusals
     }
 
     /// Has the module call its canary, as it does while probes are off.
