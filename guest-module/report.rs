@@ -37,7 +37,7 @@ pub(crate) fn are_probes_off() -> bool {
 }
 
 /// Tells the hypervisor everything that was decided, one notice at a time. Leaves to the worker
-/// what firmware is too busy for, and the kernel log. For probes.
+/// what firmware is too busy for, the look at what user space does, and the kernel log.
 #[inline(never)]
 pub(crate) fn tell() {
     if tell_firmware() {
@@ -53,7 +53,7 @@ pub(crate) fn tell_and_write() {
 }
 
 fn wake() {
-    // SAFETY: Only probes call this, which are in force while the worker exists.
+    // SAFETY: Only probes, and those who unregister them, call this, while the worker exists.
     unsafe { worker::wake() };
 }
 

@@ -148,7 +148,7 @@ MODULE_INFO(probes, "kretprobe");
 
 static struct hlist_head groups[PAPR_GROUPS];
 
-unsigned long papr_group_missed(enum papr_group group)
+unsigned long papr_group_missed(unsigned int group)
 {
 	const struct papr_probe *probe;
 	unsigned long missed = 0;
@@ -161,12 +161,14 @@ unsigned long papr_group_missed(enum papr_group group)
 }
 NOKPROBE_SYMBOL(papr_group_missed);
 
-int papr_probe_register(const char *symbol, enum papr_group group, papr_enter_fn enter,
+int papr_probe_register(const char *symbol, unsigned int group, papr_enter_fn enter,
 			papr_leave_fn leave, struct papr_probe **registered)
 {
 	struct papr_probe *probe;
 	int err;
 
+	if (group >= PAPR_GROUPS)
+		return -EINVAL;
 	probe = kzalloc(sizeof(*probe), GFP_KERNEL);
 	if (!probe)
 		return -ENOMEM;

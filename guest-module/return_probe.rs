@@ -15,7 +15,7 @@ use core::{
     ptr::{self, NonNull},
 };
 
-/// Group of probes, whose missed calls are counted together: `enum papr_group`.
+/// Group of probes, of which the missed calls can be counted: a number below `PAPR_GROUPS`.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Group {

@@ -61,27 +61,18 @@ void papr_unlock(unsigned long flags);
 /* Whether this CPU holds the lock. The kernel logs an error of firmware within an RTAS call. */
 bool papr_is_locked_here(void);
 
-/* Groups of probes, whose missed calls are counted together. return_probe::Group */
-enum papr_group {
-	/* Functions that can be a part of a removal. */
-	PAPR_STEPS,
-	PAPR_EVENTS,
-	PAPR_CANARY,
-	PAPR_LOGS,
-	PAPR_READS,
-	PAPR_CHANGES,
-	PAPR_GROUPS
-};
+/* The number of groups of probes, return_probe::Group. */
+#define PAPR_GROUPS 6
 
 /*
- * A return probe. @enter runs when the function is entered and returns whether @leave is to run
- * when the function has returned @ret. @leave is passed what @enter wrote to @kept. Both run with
- * preemption disabled and must neither sleep nor allocate.
+ * A return probe in @group, below PAPR_GROUPS. @enter runs when the function is entered and returns
+ * whether @leave is to run when the function has returned @ret. @leave is passed what @enter wrote
+ * to @kept. Both run with preemption disabled and must neither sleep nor allocate.
  */
 struct papr_probe;
 typedef bool (*papr_enter_fn)(struct pt_regs *regs, unsigned long *kept);
 typedef void (*papr_leave_fn)(unsigned long ret, unsigned long kept);
-int papr_probe_register(const char *symbol, enum papr_group group, papr_enter_fn enter,
+int papr_probe_register(const char *symbol, unsigned int group, papr_enter_fn enter,
 			papr_leave_fn leave, struct papr_probe **probe);
 /* When this returns, neither handler runs, nor will. */
 void papr_probe_unregister(struct papr_probe *probe);
@@ -90,7 +81,7 @@ const char *papr_probe_symbol(const struct papr_probe *probe);
 /* Returns the number of calls of the function for which no handler ran. */
 unsigned long papr_probe_missed(const struct papr_probe *probe);
 /* The same for all probes of a group. In any context. */
-unsigned long papr_group_missed(enum papr_group group);
+unsigned long papr_group_missed(unsigned int group);
 
 /* Calls papr_canary(), which does nothing: a probe on it shows whether probes fire. */
 void papr_call_canary(void);

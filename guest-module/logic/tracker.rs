@@ -53,7 +53,7 @@ impl Follow {
 /// The result of [`Tracker::tell`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing is to be told.
+    /// Nothing more is to be told.
     Nothing,
     /// A notice was told, and there is another one.
     Told,
@@ -78,7 +78,8 @@ pub enum Line {
 ///
 /// The methods for probes decide and never call firmware. What is to be told waits in a queue, from
 /// which [`Self::tell_now`] takes it, one notice a call. A caller that holds a lock around each
-/// call keeps the order of what is told, and never holds the lock for more than one notice.
+/// call keeps the order of what is told, and never holds the lock for more than one notice and the
+/// sensors of the attempts of user space that have ended.
 #[derive(Debug)]
 pub struct Tracker {
     /// The promise.
@@ -272,8 +273,8 @@ impl Tracker {
 
     /// The interrupt was handled in which the kernel may have called `queue_hotplug_event`.
     /// `missed` is the number of calls of that function that the probe has missed. `logged` returns
-    /// the request in the event log. Returns whether the probe saw a request; else a canary has to
-    /// show whether probes fire.
+    /// the request in the event log. Returns whether the probe saw a request, and stores that probes
+    /// fire if it did. Else a canary has to show whether they do.
     pub fn interrupt_ends(
         &mut self,
         task: Task,
@@ -371,7 +372,7 @@ impl Tracker {
 
     /// A worker has done a work item. Decides about the removal that was made in it. `missed` is
     /// the number of calls that probes have missed. Returns whether a probe saw what the removal
-    /// came to; else a canary has to show whether probes fire.
+    /// came to, and stores that probes fire if it did. Else a canary has to show whether they do.
     pub fn work_ends(&mut self, task: Task, missed: u64) -> bool {
         let Some(removal) = self.removal.take_if(|removal| removal.task == task) else {
             return false;
@@ -433,11 +434,14 @@ impl Tracker {
         })
     }
 
-    /// Tells the hypervisor the oldest notice. If firmware is busy, what is left of the notice
-    /// stays the oldest.
+    /// Tells the hypervisor the oldest notice, and posts what is due then. If firmware is busy, what
+    /// is left of the notice stays the oldest.
     pub fn tell(&mut self, rtas: &impl Rtas) -> Result<Progress, Busy> {
         self.post_what_is_due(rtas)?;
-        let Some(notice) = self.notices.first_mut() else { return Ok(Progress::Nothing) };
+        let Some(notice) = self.notices.first_mut() else {
+            self.is_deferred = false;
+            return Ok(Progress::Nothing);
+        };
         notice.tell(&mut self.arming, rtas)?;
         let is_armed_anew = notice.arm;
         if notice.is_unknown {

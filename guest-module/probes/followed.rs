@@ -22,8 +22,8 @@ use core::{
 /// many tasks, and most of these are not followed. A task sees what it wrote here itself.
 static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
 
-/// Handlers of a probe on a step of a removal: a function of which the removal that is followed is
-/// the caller. Both run under the lock.
+/// Handlers of a probe on a function that can be a step of the removal that is followed. `enter`
+/// and `leave` run under the lock, so they neither take it nor call firmware.
 pub(super) trait Step: 'static {
     /// The name of the function.
     const FUNCTION: &'static CStr;
@@ -60,7 +60,8 @@ impl<S: Step> Observer for S {
     }
 }
 
-/// Has a step begin. Not generic, so that the module has it once and not for each probe.
+/// Handles the entry of a step, and stores the step if its return is to be seen. Not generic, so
+/// that the module has it once and not for each probe.
 #[inline(never)]
 fn step_begins(function: &'static CStr, enter: &mut dyn FnMut(&mut Removal) -> Follow) -> Follow {
     let entered = followed(|removal, _| {
@@ -73,6 +74,7 @@ fn step_begins(function: &'static CStr, enter: &mut dyn FnMut(&mut Removal) -> F
     entered.unwrap_or(Follow::Nothing)
 }
 
+/// Handles the return of a step.
 #[inline(never)]
 fn step_ends(leave: &mut dyn FnMut(&mut Removal, ProbeSet)) {
     followed(|removal, probes| {

@@ -135,10 +135,11 @@ pub(crate) fn look() {
     }
 }
 
-/// Looks whether an event was logged unseen in an interrupt that has ended.
-pub(super) fn interrupt_ends(tracker: &mut Tracker) {
+/// Looks whether an event was logged unseen in an interrupt that has ended. `missed` is the number
+/// of additions to the log that no probe has seen.
+pub(super) fn interrupt_ends(tracker: &mut Tracker, missed: u64) {
     let logged = LOGGED.load(Relaxed).wrapping_add(1);
-    if tracker.log_is_missed(Group::Logs.missed(), logged, || at(LAST_LOG.load(Relaxed))) {
+    if tracker.log_is_missed(missed, logged, || at(LAST_LOG.load(Relaxed))) {
         LOGGED.store(logged, Relaxed);
         FOLLOWS.store(tracker.handover.follows_processes(), Relaxed);
     }

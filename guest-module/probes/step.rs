@@ -2,7 +2,10 @@
 
 //! Probes on the steps of a removal that decide its outcome.
 
-use super::followed::{followed, Step};
+use super::{
+    followed::{followed, Step},
+    name,
+};
 use crate::{
     bindings,
     firmware::Firmware,
@@ -69,8 +72,8 @@ impl Step for Release {
 /// The hint that the kernel sends for some refusals, since 5.13.
 pub(super) struct Unisolate;
 
-/// `int dlpar_unisolate_drc(u32 drc_index)`
 impl Step for Unisolate {
+    /// `int dlpar_unisolate_drc(u32 drc_index)`
     const FUNCTION: &'static CStr = c"dlpar_unisolate_drc";
 
     fn leave(removal: &mut Removal, returned: i32, _probes: ProbeSet) {
@@ -82,7 +85,8 @@ impl Step for Unisolate {
 /// device tree, under its lock around hotplug.
 ///
 /// LMBs that the kernel lost before, in an addition that failed or in a removal that could not be
-/// undone, it has skipped. They are given back here, where no other task can be adding them.
+/// undone, it has skipped. They are given back here, where no other task can be adding them. This is
+/// no [`Step`], because firmware is called at its return.
 pub(super) struct TableWritten;
 
 impl Observer for TableWritten {
@@ -90,26 +94,37 @@ impl Observer for TableWritten {
 
     /// `int drmem_update_dt(void)`
     fn enter(_call: &Call<'_>) -> Follow {
-        Follow::if_true(followed(|removal, _| removal.untried()).flatten().is_some())
+        let skipped = followed(|removal, _| {
+            removal.untried()?;
+            removal.step_begins(name::<Self>());
+            Some(())
+        });
+        Follow::if_true(skipped.flatten().is_some())
     }
 
     fn leave(returned: i32, _kept: usize) {
-        let Some(untried) = followed(|removal, _| removal.untried()).flatten() else { return };
-        if returned != 0 {
-            return;
+        if returned == 0 {
+            give_back_untried();
         }
-        let (mut size, mut sequences) = (0, false);
-        // SAFETY: There is room for both answers.
-        let table = unsafe { bindings::papr_lmb_table(&mut size, &mut sequences) };
-        if table.is_null() {
-            return;
-        }
-        // SAFETY: The table has this size, and its memory is not changed.
-        let table = LmbTable::new(unsafe { slice::from_raw_parts(table, size) }, sequences);
-        for connector in untried.map(DrcIndex) {
-            if table.has_unassigned(connector) && rtas::give_back(&Firmware, connector) {
-                TRACKER.with(|tracker| count(&mut tracker.counters.recovered));
-            }
+        followed(|removal, _| removal.step_ends());
+    }
+}
+
+/// Gives back the LMBs of the removal that is followed that firmware calls the guest's and no LMB of
+/// the kernel holds.
+fn give_back_untried() {
+    let Some(untried) = followed(|removal, _| removal.untried()).flatten() else { return };
+    let (mut size, mut sequences) = (0, false);
+    // SAFETY: There is room for both answers.
+    let table = unsafe { bindings::papr_lmb_table(&mut size, &mut sequences) };
+    if table.is_null() {
+        return;
+    }
+    // SAFETY: The table has this size, and its memory is not changed.
+    let table = LmbTable::new(unsafe { slice::from_raw_parts(table, size) }, sequences);
+    for connector in untried.map(DrcIndex) {
+        if table.has_unassigned(connector) && rtas::give_back(&Firmware, connector) {
+            TRACKER.with(|tracker| count(&mut tracker.counters.recovered));
         }
     }
 }

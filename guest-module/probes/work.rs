@@ -89,10 +89,10 @@ fn work_at(address: c_ulong) -> Option<Work> {
 }
 
 unsafe extern "C" fn interrupted() {
-    let (task, missed) = (current_task(), Group::Events.missed());
+    let (task, events, logs) = (current_task(), Group::Events.missed(), Group::Logs.missed());
     let is_seen = TRACKER.with(|tracker| {
-        handover::interrupt_ends(tracker);
-        tracker.interrupt_ends(task, missed, logged)
+        handover::interrupt_ends(tracker, logs);
+        tracker.interrupt_ends(task, events, logged)
     });
     check_unless(is_seen);
     report::tell();
@@ -143,7 +143,8 @@ unsafe extern "C" fn ends(is_request: bool) {
     }
 }
 
-/// Shows the tracker whether probes fire, unless one has just fired: the canary takes longer.
+/// Shows the tracker whether probes fire, unless it has just seen one. The canary takes longer than
+/// a probe that fires anyway.
 fn check_unless(is_seen: bool) {
     if !is_seen {
         let fire = probes_fire();

@@ -233,10 +233,24 @@ fn busy_firmware_is_asked_again_afterwards_until_it_has_heard() {
     assert!(!tracker.is_unsettled());
 }
 
+#[test]
+fn kernel_log_says_what_probes_do_before_the_refusals_that_are_delivered() {
+    let (mut tracker, firmware) = (tracker(), Firmware::answering(&[0, -2]));
+    refuse(&mut tracker, &firmware);
+    refuse(&mut tracker, &firmware);
+    tracker.probes_fire(false);
+    tracker.distrust();
+    let first = tracker.history.get(1).copied().unwrap();
+    let lines = [Line::ProbesAreOff, Line::KernelIsStrange, Line::Refusal(first)];
+    assert_eq!(std::iter::from_fn(|| tracker.next_to_log()).collect::<Vec<_>>(), lines);
+    tracker.probes_fire(true);
+    assert_eq!([(); 2].map(|()| tracker.next_to_log()), [Some(Line::ProbesAreOn), None]);
+}
+
 /// Has the kernel take a request and make this work item of it.
 fn arrive(tracker: &mut Tracker, work: Work, firmware: &Firmware) {
     assert_eq!(tracker.event_begins(INTERRUPTED, &dimm(), Token::NONE), Follow::Return);
-    tracker.work_is_queued(INTERRUPTED, work, dimm(), || None);
+    tracker.work_is_queued(INTERRUPTED, work, dimm(), || panic!("the log is read"));
     tracker.event_ends();
     tell(tracker, firmware);
 }

@@ -10,7 +10,8 @@ use crate::{
         history,
         observations::ProbeSet,
         refusal::Refusal,
-        request_queue::WaitingRequest,
+        removal::{Begin, Task},
+        request_queue::{WaitingRequest, Work},
         retry_queue,
         tracker::Progress,
     },
@@ -22,6 +23,7 @@ use crate::{
         rtas::{EntitySense, Indicator, IsolationState, Status},
     },
 };
+use core::num::NonZeroUsize;
 use std::{cell::RefCell, vec, vec::Vec};
 use zerocopy::IntoBytes as _;
 
@@ -35,14 +37,15 @@ const DEVICE: DrcIndex = DrcIndex(0x4000_0008);
 struct Platform {
     /// The reports: indicator, connector and word.
     told: RefCell<Vec<(u32, DrcIndex, u32)>>,
-    sense: EntitySense,
+    /// The answer about every connector.
+    sense: Result<EntitySense, Status>,
     /// The status of every report.
     status: Status,
 }
 
 impl Rtas for Platform {
     fn entity_sense(&self, _connector: DrcIndex) -> Result<EntitySense, Status> {
-        Ok(self.sense)
+        self.sense
     }
 
     fn set_indicator(&self, indicator: Indicator, connector: DrcIndex, state: u32) -> Status {
@@ -69,7 +72,7 @@ impl Guest {
             Vec::leak(vec![Refusal::EMPTY; history::CAPACITY]),
             Vec::leak(vec![Handed::EMPTY; room]),
         );
-        let (sense, status) = (EntitySense::PRESENT, Status::SUCCESS);
+        let (sense, status) = (Ok(EntitySense::PRESENT), Status::SUCCESS);
         let platform = Platform { told: RefCell::default(), sense, status };
         Self { tracker, platform, logged: 0, fires: true }
     }
@@ -200,7 +203,7 @@ fn device_that_was_given_back_is_done_whatever_the_child_says() {
     ] {
         let mut guest = Guest::armed();
         guest.begin();
-        guest.platform.sense = sense;
+        guest.platform.sense = Ok(sense);
         guest.tracker.handover.exits(CHILD, status);
         assert_eq!(guest.words(), [report]);
         let released = u64::from(sense != EntitySense::PRESENT);
@@ -210,6 +213,58 @@ fn device_that_was_given_back_is_done_whatever_the_child_says() {
 }
 
 /// PUE-G-050
+#[test]
+fn firmware_that_was_busy_about_what_needs_no_report_leaves_nothing_to_do() {
+    let mut guest = Guest::with_room(handover::CAPACITY);
+    guest.log(8, 7);
+    assert!(guest.tracker.is_unsettled(), "it has to be found out who reads");
+    assert_eq!(guest.tracker.handover.take_look(), Some(1));
+    assert!(!guest.tracker.is_unsettled());
+    guest.tracker.handover.nobody_reads(1);
+    guest.platform.sense = Err(Status::BUSY);
+    assert_eq!(guest.tracker.tell_now(&guest.platform), Progress::Nothing);
+    assert!(guest.tracker.is_unsettled());
+    guest.platform.sense = Ok(EntitySense::EMPTY);
+    assert_eq!(guest.told(), []);
+    assert_eq!(guest.tracker.counters.released, 1);
+    assert!(!guest.tracker.is_unsettled());
+}
+
+#[test]
+fn firmware_that_is_busy_about_the_next_request_has_been_told_of_the_one_before() {
+    let mut guest = Guest::armed();
+    guest.log(8, 7);
+    guest.tracker.handover.nobody_reads(1);
+    guest.tracker.probes_fire(false);
+    guest.platform.sense = Err(Status::BUSY);
+    assert_eq!(guest.tracker.tell_now(&guest.platform), Progress::Nothing);
+    assert!(guest.tracker.is_unsettled());
+    guest.platform.sense = Ok(EntitySense::PRESENT);
+    let told = guest.told();
+    let hint = (Indicator::ISOLATION_STATE.0, DEVICE, IsolationState::UNISOLATE.0);
+    assert_eq!(told, [(INDICATOR.0, DrcIndex(0), disarm().word().0), hint]);
+    assert!(!guest.tracker.is_deferred);
+}
+
+#[test]
+fn probe_that_has_fired_shows_as_much_as_the_canary() {
+    let mut guest = Guest::armed();
+    let cpu = HotplugRequest::from([1, 2, 2, 0, 0x10, 0, 0, 1, 0, 0, 0, 0]);
+    let (task, work) = (Task(1), Work(NonZeroUsize::MIN));
+    guest.tracker.probes_fire(false);
+    assert_eq!(guest.words(), [disarm()]);
+    guest.tracker.event_begins(task, &cpu, Token(7));
+    guest.tracker.work_is_queued(task, work, cpu, || panic!("the log is read"));
+    assert!(guest.tracker.interrupt_ends(task, 0, || panic!("the log is read")));
+    assert_eq!(guest.words(), [arm(Classes::all())]);
+    guest.tracker.probes_fire(false);
+    assert_eq!(guest.words(), [disarm()]);
+    guest.tracker.work_begins(task, work, cpu, Begin::default());
+    guest.tracker.removal_of(task).unwrap().handler_ends(0, false);
+    assert!(guest.tracker.work_ends(task, 0));
+    assert_eq!(guest.words(), [arm(Classes::all())]);
+}
+
 #[test]
 fn refusal_is_hinted_at_if_the_class_is_not_armed() {
     let mut guest = Guest::with_room(handover::CAPACITY);
