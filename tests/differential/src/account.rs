@@ -26,8 +26,8 @@ pub struct Account {
     saved: Option<State>,
     /// Requests that have ended.
     ended: BTreeSet<u64>,
-    /// Those of them that the VMM must have in its list, oldest first.
-    latest: Vec<u64>,
+    /// Those of them that the VMM must have in its list, by the steps in which they ended, oldest first.
+    latest: Vec<Vec<u64>>,
     /// The highest number that was given.
     last: u64,
     /// Tokens that the guest has read, for reports.
@@ -115,6 +115,12 @@ type Verdict = Result<(), String>;
 
 fn ensure(is_right: bool, why: impl FnOnce() -> String) -> Verdict {
     if is_right { Ok(()) } else { Err(why()) }
+}
+
+fn sorted(numbers: &[u64]) -> Vec<u64> {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    numbers
 }
 
 impl Account {
@@ -205,12 +211,18 @@ impl Account {
         let expected: Vec<_> =
             self.now.open.iter().map(|request| (request.number, request.device, request.is_withheld)).collect();
         ensure(list.open == expected, || format!("the list has {:?}, and open are {expected:?}", list.open))?;
-        let count = self.latest.len().min(KEPT).min(list.ended.len());
-        let (listed, told) = (&list.ended[list.ended.len() - count..], &self.latest[self.latest.len() - count..]);
-        ensure(listed == told, || format!("the list ends with the outcomes of {listed:?}, and told were {told:?}"))?;
-        ensure(self.latest.len() <= list.ended.len() || list.ended.len() == KEPT, || {
-            format!("the list has {} outcomes, and told were {}", list.ended.len(), self.latest.len())
-        })
+        // What a reset ends is listed in the order of the connectors, and told as the devices go.
+        let mut rest = list.ended.as_slice();
+        for told in self.latest.iter().rev() {
+            let Some((before, listed)) = rest.len().checked_sub(told.len()).map(|at| rest.split_at(at)) else {
+                return ensure(list.ended.len() == KEPT, || format!("the list lacks outcomes of {told:?}"));
+            };
+            ensure(sorted(listed) == sorted(told), || {
+                format!("the list has the outcomes of {listed:?}, and told were {told:?}")
+            })?;
+            rest = before;
+        }
+        Ok(())
     }
 
     /// Accounts for a migration: the list of the new VMM.
@@ -347,6 +359,7 @@ impl Account {
 
     /// Accounts for what was told.
     fn tell(&mut self, told: &[Told], is_possible: impl Fn(Ending) -> bool) -> Verdict {
+        let mut latest = Vec::new();
         for told in told {
             match *told {
                 Told::Ended(number, device, how) => {
@@ -365,7 +378,7 @@ impl Account {
                         Ending::Load => self.census.ended_by_loads += 1,
                     }
                     self.ended.insert(number);
-                    self.latest.push(number);
+                    latest.push(number);
                 }
                 Told::Deleted(device) => {
                     ensure(self.now.plugged.remove(&device), || format!("{device} is deleted twice"))?;
@@ -374,6 +387,7 @@ impl Account {
                 }
             }
         }
+        self.latest.push(latest);
         Ok(())
     }
 }

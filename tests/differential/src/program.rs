@@ -16,6 +16,10 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
+/// The number of lines at the end of the output that say why a process ended. Before its last line, QEMU says what did not
+/// load.
+const LAST_WORDS: usize = 4;
+
 /// A QEMU program with its arguments.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -170,12 +174,13 @@ impl Process {
         Ok(fs::read_to_string(self.dir.join("output"))?)
     }
 
-    /// Waits for the end of the process and returns its exit status and last line of output.
+    /// Waits for the end of the process and returns its exit status and the end of its output.
     pub(crate) fn last_words(&mut self) -> Result<String> {
         let status = self.child.wait().context("cannot wait for the VMM")?;
         let output = fs::read_to_string(self.dir.join("output")).unwrap_or_default();
-        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no last words");
-        Ok(format!("{status}: {last}"))
+        let lines: Vec<_> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n");
+        Ok(format!("{status}: {}", if last.is_empty() { "no last words" } else { &last }))
     }
 }
 

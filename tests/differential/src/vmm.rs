@@ -77,11 +77,13 @@ impl Vmm {
         let stream = self.running.as_ref().context("the VMM is gone")?.process.dir().join("stream");
         let stream = format!("file:{}", stream.display());
         let unplugged = Device::ALL.into_iter().filter(|device| !self.plugged.contains(device));
-        let to = unplugged.fold(to.clone(), Program::without);
+        let destination = unplugged.fold(to.clone(), Program::without);
         let reply = self.execute("migrate", json!({ "uri": stream }))?;
         ensure!(matches!(reply, Reply::Done(_)), "the VMM does not migrate: {reply:?}");
         self.await_migration()?;
-        let mut other = Self::start(&to.with(&["-incoming", "defer"]))?;
+        let mut other = Self::start(&destination.with(&["-incoming", "defer"]))?;
+        // Devices that are plugged later are there when it starts again, or migrates on.
+        other.program.clone_from(to);
         other.plugged.clone_from(&self.plugged);
         let reply = other.execute("migrate-incoming", json!({ "uri": stream }))?;
         ensure!(matches!(reply, Reply::Done(_)), "the VMM takes no migration: {reply:?}");

@@ -53,7 +53,8 @@ struct Played {
 /// Plays the histories.
 pub(crate) fn run(store: &Store, arguments: &Histories) -> Result<()> {
     let ours = store.ensure(&Qemu::Ours(Release::Stable))?;
-    let program = bundle::program(&ours).leaving_memory_out();
+    // XIVE numbers the states of its CPUs as they are plugged, so that they do not load after another order.
+    let program = bundle::program(&ours).leaving_memory_out().with(&["-machine", "ic-mode=xics"]);
     let Histories { histories, first, loads, on_qemu, .. } = *arguments;
     let on_qemu = on_qemu.unwrap_or(histories);
     let middle = |seed: u64| if seed.is_multiple_of(2) { Middle::Load } else { Middle::Migration };
