@@ -52,20 +52,24 @@ impl<S: Step> Observer for S {
             S::enter_elsewhere(call);
             return Follow::Nothing;
         }
-        step_begins(S::FUNCTION, &mut |removal| S::enter(removal, call))
+        step_begins(S::FUNCTION, S::enter, call)
     }
 
     fn leave(returned: i32, _kept: usize) {
-        step_ends(&mut |removal, probes| S::leave(removal, returned, probes));
+        step_ends(S::leave, returned);
     }
 }
 
 /// Handles the entry of a step, and stores the step if its return is to be seen. Not generic, so
 /// that the module has it once and not for each probe.
 #[inline(never)]
-fn step_begins(function: &'static CStr, enter: &mut dyn FnMut(&mut Removal) -> Follow) -> Follow {
+fn step_begins(
+    function: &'static CStr,
+    enter: fn(&mut Removal, &Call<'_>) -> Follow,
+    call: &Call<'_>,
+) -> Follow {
     let entered = followed(|removal, _| {
-        let follow = enter(removal);
+        let follow = enter(removal, call);
         if follow == Follow::Return {
             removal.step_begins(text(function));
         }
@@ -76,9 +80,9 @@ fn step_begins(function: &'static CStr, enter: &mut dyn FnMut(&mut Removal) -> F
 
 /// Handles the return of a step.
 #[inline(never)]
-fn step_ends(leave: &mut dyn FnMut(&mut Removal, ProbeSet)) {
+fn step_ends(leave: fn(&mut Removal, i32, ProbeSet), returned: i32) {
     followed(|removal, probes| {
-        leave(removal, probes);
+        leave(removal, returned, probes);
         removal.step_ends();
     });
 }
