@@ -164,6 +164,16 @@ impl Vm {
         self.try_request(device)?.with_context(|| format!("the VMM rejects the request for {}", device.id()))
     }
 
+    /// Returns a request for a device that was made elsewhere: by the VMM from which the guest has migrated.
+    pub fn request_of_another_vmm(&self, device: &(impl Device + ?Sized)) -> Request {
+        self.request_since(device, self.qmp.begin())
+    }
+
+    /// Returns a request for a device that was open at this moment, because a snapshot had it.
+    pub fn request_since(&self, device: &(impl Device + ?Sized), before: Moment) -> Request {
+        Request { id: device.id().to_owned(), sent: Instant::now(), before }
+    }
+
     /// Waits for the first event about a request that the guest's trace does not show, and returns the events up to
     /// then. Requests for PCI devices are such: the kernel gives them to user space.
     pub fn watch_untraced(&mut self, request: &Request) -> Result<Removal> {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Causes of refusals: busy memory, faults in the kernel, and removals by the guest's administrator.
+//! Causes of refusals: busy memory, faults in the kernel, an obstacle in the device tree, and removals by the guest's
+//! administrator.
 
 pub mod administrator;
 pub mod busy;
+pub mod device_tree;
 pub mod fault;
 pub mod probes;

@@ -40,6 +40,8 @@ pub struct Vm {
     pub(crate) traced_requests: u32,
     /// Number of marks in the kernel log.
     marks: u32,
+    /// Options with which the VMM was started.
+    pub(crate) start: Start,
     pub(crate) qemu: Qemu,
 }
 
@@ -47,6 +49,7 @@ pub struct Vm {
 #[derive(Debug)]
 pub struct Booting {
     pairing: Pairing,
+    start: Start,
     logs: PathBuf,
     qemu: Qemu,
     console: Console,
@@ -74,7 +77,7 @@ impl Vm {
         let logs = empty_directory(&logs(name))?;
         let qemu = Qemu::start(artifacts, pairing.vmm, machine, start, &logs)?;
         let console = Console::of(&qemu.console)?;
-        Ok(Booting { pairing, logs, qemu, console })
+        Ok(Booting { pairing, start: start.clone(), logs, qemu, console })
     }
 
     /// Returns the name of an abstract socket with a second QMP monitor.
@@ -128,12 +131,12 @@ impl Vm {
 impl Booting {
     /// Waits until the guest is up, and loads the module if the guest is [`Side::Ours`].
     pub fn up(self) -> Result<Vm> {
-        let Self { pairing, logs, qemu, console } = self;
+        let Self { pairing, start, logs, qemu, console } = self;
         let log_file = |name| LogFile::create(&logs.join(name)).with_context(|| format!("cannot write {name}"));
         let qmp = Qmp::connect(qemu.monitor.try_clone()?, log_file("qmp.log")?)?;
         let mut guest = Shell::connect(qemu.shell.try_clone()?, log_file("shell.log")?)?;
         let trace = prepare(&mut guest)?;
-        let mut vm = Vm { pairing, guest, qmp, trace, console, devices: 0, traced_requests: 0, marks: 0, qemu };
+        let mut vm = Vm { pairing, guest, qmp, trace, console, devices: 0, traced_requests: 0, marks: 0, start, qemu };
         if vm.pairing.guest == Side::Ours {
             vm.load_module()?;
         }

@@ -7,10 +7,11 @@ use anyhow::{Context as _, Result};
 use papr_unplug_wire::wire::drc::DrcIndex;
 use serde_json::json;
 
-/// PCI function on the guest's first PHB.
+/// PCI function on a PHB, the guest's first one unless another is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     id: String,
+    phb: u32,
     slot: u8,
     function: u8,
 }
@@ -29,19 +30,24 @@ impl Function {
 
     /// Returns a function of a slot.
     pub fn of_several(slot: u8, function: u8) -> Self {
-        Self { id: format!("nic{slot}.{function}"), slot, function }
+        Self { id: format!("nic{slot}.{function}"), phb: 0, slot, function }
+    }
+
+    /// Returns a function of a slot of a PHB.
+    pub fn behind(phb: &Phb, slot: u8, function: u8) -> Self {
+        Self { id: format!("{}-nic{slot}.{function}", phb.id), phb: phb.index, slot, function }
     }
 
     /// Returns the DRC index of the function.
     pub fn connector(&self) -> DrcIndex {
         // A DRC index of QEMU has the connector's type in its top four bits (4 for PCI); below are the number of the
         // PHB, that of the bus, and slot and function as PCI numbers them.
-        DrcIndex(0x4000_0000 | u32::from(self.slot) << 3 | u32::from(self.function))
+        DrcIndex(0x4000_0000 | self.phb << 16 | u32::from(self.slot) << 3 | u32::from(self.function))
     }
 
     /// Returns the directory of the function in the guest's sysfs.
     pub fn directory(&self) -> String {
-        format!("/sys/bus/pci/devices/0000:00:{:02x}.{}", self.slot, self.function)
+        format!("/sys/bus/pci/devices/{:04x}:00:{:02x}.{}", self.phb, self.slot, self.function)
     }
 
     /// Returns the option by which QEMU starts with the function, a network card without a network.
@@ -51,8 +57,13 @@ impl Function {
 
     /// Returns the option by which QEMU starts with the function, which is one of `driver`, with its properties.
     pub fn option_of(&self, driver: &str) -> String {
-        let Self { id, slot, function } = self;
-        format!("{driver},id={id},addr={slot:#x}.{function},multifunction=on")
+        self.option_on(driver, &if self.phb == 0 { "pci.0".to_owned() } else { format!("phb{}.0", self.phb) })
+    }
+
+    /// Returns the option by which QEMU starts with the function on the bus with this id: that of a bridge, or of a PHB.
+    pub fn option_on(&self, driver: &str, bus: &str) -> String {
+        let Self { id, slot, function, .. } = self;
+        format!("{driver},id={id},bus={bus},addr={slot:#x}.{function},multifunction=on")
     }
 }
 
@@ -89,7 +100,7 @@ impl Phb {
 impl Vm {
     /// Adds a network card, and waits until the guest's kernel has found it.
     pub fn plug_function(&mut self, function: &Function) -> Result<()> {
-        let Function { id, slot, function: number } = function;
+        let Function { id, slot, function: number, .. } = function;
         let device = json!({
             "driver": "virtio-net-pci", "romfile": "", "id": id, "addr": format!("{slot:#x}.{number}"),
             "multifunction": true,

@@ -54,6 +54,12 @@ impl Vm {
         self.guest.sh(&format!("until {has_lock}; do :; done")).map(drop)
     }
 
+    /// Waits until `drmgr` runs and has its lock, and stops it.
+    pub fn stop_drmgr_at_work(&mut self) -> Result<()> {
+        self.await_drmgr()?;
+        self.signal("STOP", "drmgr")
+    }
+
     /// Takes `drmgr` away, so that it cannot be run.
     pub fn hide_drmgr(&mut self) -> Result<()> {
         self.guest.sh(&format!("mv {DRMGR} {DRMGR}.hidden")).map(drop)

@@ -22,16 +22,22 @@ pub const COMMON: [&str; 2] = ["-machine", "pseries-10.0"];
 impl Vm {
     /// Boots a VM that can migrate. Logs go to `target/vm/NAME`.
     pub fn migratable(artifacts: &Artifacts, pairing: Pairing, name: &str) -> Result<Self> {
-        Self::launch_as(artifacts, pairing, Machine::Pseries, &Start::with_options(COMMON), name)?.up()
+        Self::migratable_as(artifacts, pairing, Start::default(), name)
+    }
+
+    /// Like [`Self::migratable`], with these options.
+    pub fn migratable_as(artifacts: &Artifacts, pairing: Pairing, mut start: Start, name: &str) -> Result<Self> {
+        start.options.extend(COMMON.map(str::to_owned));
+        Self::launch_as(artifacts, pairing, Machine::Pseries, &start, name)?.up()
     }
 
     /// Migrates the guest to a VMM of this side and ends the old VMM. Logs of the new one go to `target/vm/NAME`.
     pub fn migrate(mut self, artifacts: &Artifacts, vmm: Side, name: &str) -> Result<Self> {
         let logs = vm::empty_directory(&vm::logs(name))?;
-        let mut options: Vec<String> = COMMON.map(str::to_owned).to_vec();
-        options.extend(self.what_was_plugged()?);
-        options.extend(["-incoming".to_owned(), "defer".to_owned()]);
-        let there = Qemu::start(artifacts, vmm, Machine::Pseries, &Start::with_options(options), &logs)?;
+        let mut start = self.start.clone();
+        start.options.extend(self.what_was_plugged()?);
+        start.options.extend(["-incoming".to_owned(), "defer".to_owned()]);
+        let there = Qemu::start(artifacts, vmm, Machine::Pseries, &start, &logs)?;
         let log_file = LogFile::create(&logs.join("qmp.log")).context("cannot write qmp.log")?;
         let mut qmp = Qmp::connect(there.monitor.try_clone()?, log_file)?;
 

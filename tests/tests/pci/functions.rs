@@ -3,10 +3,13 @@
 //! Several functions: at once, and in one slot. The request for a function other than 0 is withheld until function 0
 //! is asked for.
 
-use crate::{on_distribution, open};
+use crate::{is_released, on_distribution, open, own_agent};
 use papr_unplug_tests::{
     device::{Device as _, pci::Function},
+    pairing::Pairing,
     removal::Outcome,
+    story::story_on,
+    vmm::{machine::Machine, qemu::Start},
 };
 use serde_json::{Value, json};
 
@@ -70,6 +73,26 @@ fn functions_of_one_slot_are_each_refused_without_an_agent() {
             assert_eq!(vm.watch_untraced(request)?.outcome, Outcome::Released);
         }
         assert_eq!(open(vm)?, <[Value; 0]>::default());
+        Ok(())
+    });
+}
+
+/// The agent keeps the disk that is mounted, and gives the card back: the slot keeps its function 1.
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn mounted_function_1_of_a_slot_stays_when_function_0_is_asked_for() {
+    let (card, disk) = (Function::of_several(1, 0), Function::of_several(1, 1));
+    let options = [own_agent::disk(&disk), vec!["-device".to_owned(), card.option()]].concat();
+    story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(options), |vm| {
+        own_agent::mount(vm)?;
+        own_agent::start(vm)?;
+        let second = vm.request_untraced(&disk)?;
+        let first = vm.request_untraced(&card)?;
+        assert_eq!(crate::reported(&vm.watch_untraced(&second)?), (1, "in-use".into(), 16));
+        is_released(&vm.watch_untraced(&first)?);
+        assert_eq!(open(vm)?, <[Value; 0]>::default());
+        assert!(vm.has_function(&disk)? && vm.has_device(&disk)?);
+        assert_eq!(vm.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches; cat /mnt/file")?.trim(), "kept");
         Ok(())
     });
 }

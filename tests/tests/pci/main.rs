@@ -8,13 +8,18 @@
 //! thing, which an event about the request would have come before.
 
 mod agents;
+mod bridge;
+mod device_tree;
 mod functions;
 mod librtas;
 mod lock;
 mod many;
+mod migration;
 mod module;
 mod own_agent;
 mod phb;
+mod reset;
+mod snapshot;
 mod soak;
 
 use anyhow::Result;
@@ -33,8 +38,12 @@ fn on_distribution<F>(functions: &[&Function], tell: F)
 where
     F: FnOnce(&mut Vm) -> Result<()>,
 {
-    let options = functions.iter().flat_map(|function| ["-device".to_owned(), function.option()]);
-    story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(options), tell);
+    story_on(Pairing::OURS, Machine::Pseries, &with(functions), tell);
+}
+
+/// Returns options with the distribution's programs and network cards.
+fn with(functions: &[&Function]) -> Start {
+    Start::with_distribution(functions.iter().flat_map(|function| ["-device".to_owned(), function.option()]))
 }
 
 /// Returns the request and the reason of a refusal, which must be the only event about its request and answer it by
@@ -48,12 +57,17 @@ fn reported(removal: &Removal) -> (u64, String, u64) {
     (request.as_u64().unwrap_or_default(), reason, errno.as_u64().unwrap_or_default())
 }
 
+/// Checks that a device was released, and that this is all that was told about it.
+#[track_caller]
+fn is_released(removal: &Removal) {
+    assert_eq!(removal.outcome, Outcome::Released, "{:?}", removal.events);
+    assert_eq!(removal.events.len(), 1, "{:?}", removal.events);
+}
+
 /// Requests a function that nothing stands in the way of, which must be released by one event, with nothing left open.
 #[track_caller]
 fn released(vm: &mut Vm, function: &Function) -> Result<()> {
-    let removal = vm.remove_pci(function)?;
-    assert_eq!(removal.outcome, Outcome::Released, "{:?}", removal.events);
-    assert_eq!(removal.events.len(), 1, "{:?}", removal.events);
+    is_released(&vm.remove_pci(function)?);
     assert_eq!(open(vm)?, <[Value; 0]>::default());
     Ok(())
 }

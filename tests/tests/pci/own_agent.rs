@@ -19,10 +19,14 @@ fn with_disk<F>(disk: &Function, tell: F)
 where
     F: FnOnce(&mut Vm) -> Result<()>,
 {
+    story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(self::disk(disk)), tell);
+}
+
+/// Returns the options by which QEMU starts with a function that is a disk.
+pub(crate) fn disk(function: &Function) -> Vec<String> {
     let medium = "if=none,id=medium,driver=null-co,size=16M,read-zeroes=on,snapshot=on";
-    let device = disk.option_of("virtio-blk-pci,drive=medium");
-    let start = Start::with_distribution(["-drive", medium, "-device", &device]);
-    story_on(Pairing::OURS, Machine::Pseries, &start, tell);
+    let device = function.option_of("virtio-blk-pci,drive=medium");
+    ["-drive", medium, "-device", &device].map(str::to_owned).to_vec()
 }
 
 /// Loads the driver of the disk, makes a file system there, and mounts it with a file.

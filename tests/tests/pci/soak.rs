@@ -36,9 +36,7 @@ enum Agent {
 fn random_removals_have_one_outcome_each_and_a_mounted_disk_keeps_its_data() {
     let disk = Function::new(1);
     let cards = [2, 3].map(Function::new);
-    let medium = "if=none,id=medium,driver=null-co,size=16M,read-zeroes=on,snapshot=on";
-    let device = disk.option_of("virtio-blk-pci,drive=medium");
-    let mut options = vec!["-drive".to_owned(), medium.to_owned(), "-device".to_owned(), device];
+    let mut options = own_agent::disk(&disk);
     options.extend(cards.iter().flat_map(|card| ["-device".to_owned(), card.option()]));
     let number = variable("PAPR_UNPLUG_REMOVALS").map_or(REMOVALS, |number| u32::try_from(number).unwrap_or(u32::MAX));
     let seed = variable("PAPR_UNPLUG_SEED").unwrap_or(SEED);

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Kernels that take no node out of the device tree.
+
+use crate::{is_released, on_distribution, open, own_agent, released, reported};
+use papr_unplug_tests::{
+    device::pci::{Function, Phb},
+    pairing::Pairing,
+    story::story_on,
+    vmm::{machine::Machine, qemu::Start},
+};
+use serde_json::Value;
+
+/// The error of the kernel for an index that is too short.
+const EOVERFLOW: u64 = 75;
+
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn function_whose_node_stays_in_the_device_tree_is_given_back_to_the_kernel_and_refused() {
+    let card = Function::new(1);
+    on_distribution(&[&card], |vm| {
+        own_agent::start(vm)?;
+        vm.hide_drmgr()?;
+        vm.obstruct_device_tree()?;
+        assert_eq!(reported(&vm.remove_pci(&card)?), (1, "detach-failed".into(), EOVERFLOW));
+        assert!(vm.has_function(&card)?);
+        vm.clear_device_tree()?;
+        released(vm, &card)
+    });
+}
+
+/// `drmgr` stops if the kernel does not remove the node of a PHB. The kernel crashes when `drmgr` tries again: it has
+/// freed the PHB by then.
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn phb_whose_node_stays_in_the_device_tree_is_refused_as_not_detached() {
+    let phb = Phb::new(1);
+    let start = Start::with_distribution(["-device".to_owned(), phb.option()]);
+    story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
+        vm.start_agent()?;
+        vm.obstruct_device_tree()?;
+        assert_eq!(reported(&vm.remove_pci(&phb)?), (1, "detach-failed".into(), EOVERFLOW));
+        assert_eq!(open(vm)?, <[Value; 0]>::default());
+        Ok(())
+    });
+}
+
+/// `drmgr` gives a function back to the firmware although the kernel keeps its node, and fails then.
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn function_whose_node_stays_in_the_device_tree_is_released_by_drmgr() {
+    let card = Function::new(1);
+    on_distribution(&[&card], |vm| {
+        vm.start_agent()?;
+        vm.obstruct_device_tree()?;
+        is_released(&vm.remove_pci(&card)?);
+        assert_eq!(open(vm)?, <[Value; 0]>::default());
+        Ok(())
+    });
+}
