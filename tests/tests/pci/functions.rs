@@ -93,6 +93,10 @@ fn mounted_function_1_of_a_slot_stays_when_function_0_is_asked_for() {
         assert_eq!(open(vm)?, <[Value; 0]>::default());
         assert!(vm.has_function(&disk)? && vm.has_device(&disk)?);
         assert_eq!(vm.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches; cat /mnt/file")?.trim(), "kept");
+        // It can be asked for, and the event waits for a request for function 0.
+        vm.guest.sh("umount /mnt")?;
+        let _request = vm.request_untraced(&disk)?;
+        assert_eq!(vm.pending()?[0]["withheld"], json!(true));
         Ok(())
     });
 }
