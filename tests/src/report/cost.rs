@@ -99,7 +99,7 @@ pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
 
 /// Number of boots for the latency of a refusal. The addresses of a guest's code and data differ between boots, which
 /// changes the latency more than one refusal differs from the next.
-const BOOTS: usize = 3;
+const BOOTS: usize = 8;
 
 /// Measures the latency of the last CPU's refusal: `rounds` times in each pairing, alternately, in each of [`BOOTS`]
 /// boots.
