@@ -129,9 +129,9 @@ static int attach(struct papr_probe *probe)
 	probe->kretprobe.handler = probe_leave;
 	probe->kretprobe.data_size = sizeof(unsigned long);
 	/*
-	 * Few tasks are followed to the return at a time: the worker of an ordered workqueue, and who
-	 * reads events. But each task that enters the function needs an instance until probe_enter()
-	 * returns.
+	 * Few tasks are followed to the return at a time: the worker of an ordered workqueue, and
+	 * readers of events. But each task that enters the function needs an instance until
+	 * probe_enter() returns.
 	 */
 	probe->kretprobe.maxactive = max(16U, 2 * num_possible_cpus());
 	return register_kretprobe(&probe->kretprobe);

@@ -112,12 +112,11 @@ bool papr_is_housekeeper_but(u32 cpu);
  * runs when the kernel has queued a work item for a request, before a worker can take it, and under
  * a lock of the workqueue; @begins in the worker that takes it; @ends in every worker that has done
  * any work item, which may have been freed, with whether that was for a request as far as the
- * kernel says so. @cpu_state runs when a state of CPU hotplug has ended, with the state that the CPU
- * had reached. @forks runs when a process has started another one, @exits when a process exits, with
- * its status as wait() gives it, and @finds_locked when the current process finds that another one
- * has locked a file. None may sleep or allocate. Without one of the first
- * four or without the kernel's function for that work, requests cannot be followed: -ENOENT.
- * The others may be missing.
+ * kernel says so. @cpu_state runs when a state of CPU hotplug has ended, with the state that the
+ * CPU had reached. @forks runs when a process has started another one, @exits when a process exits,
+ * with its status as wait() gives it, and @finds_locked when the current process finds that another
+ * one has locked a file. None may sleep or allocate. Without one of the first four or without the
+ * kernel's function for that work, requests cannot be followed: -ENOENT. The others may be missing.
  */
 struct papr_traces {
 	void (*interrupted)(void);

@@ -27,7 +27,7 @@ pub(crate) struct Configuration {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Removal {
-    /// This one.
+    /// The agent itself.
     #[default]
     Direct,
     /// `drmgr`, if it is there.

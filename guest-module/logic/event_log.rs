@@ -56,9 +56,9 @@ pub struct Logged {
 /// A log as far as it concerns what the kernel hands to user space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForUserSpace {
-    /// It has a request for a removal.
+    /// A log with a request for a removal.
     Removal(Logged),
-    /// It has none.
+    /// A log without one.
     Other,
     /// A hot plug event whose section is not where it should be.
     Strange,

@@ -62,7 +62,7 @@ enum Place {
 /// The progress of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// There is no request.
+    /// No request is in the slot.
     Unused,
     /// The attempt has not ended.
     Open,

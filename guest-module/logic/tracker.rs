@@ -273,8 +273,8 @@ impl Tracker {
 
     /// The interrupt was handled in which the kernel may have called `queue_hotplug_event`.
     /// `missed` is the number of calls of that function that the probe has missed. `logged` returns
-    /// the request in the event log. Returns whether the probe saw a request, and stores that probes
-    /// fire if it did. Else a canary has to show whether they do.
+    /// the request in the event log. Returns whether the probe saw a request, and if so stores that
+    /// probes fire. Else a canary has to show whether they do.
     pub fn interrupt_ends(
         &mut self,
         task: Task,
@@ -434,8 +434,8 @@ impl Tracker {
         })
     }
 
-    /// Tells the hypervisor the oldest notice, and posts what is due then. If firmware is busy, what
-    /// is left of the notice stays the oldest.
+    /// Tells the hypervisor the oldest notice, and posts what is due then. If firmware is busy, the
+    /// rest of the notice stays the oldest.
     pub fn tell(&mut self, rtas: &impl Rtas) -> Result<Progress, Busy> {
         self.post_what_is_due(rtas)?;
         let Some(notice) = self.notices.first_mut() else {

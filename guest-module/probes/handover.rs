@@ -74,7 +74,7 @@ impl HandoverProbes {
     }
 }
 
-/// What follows from a kernel without one of the functions.
+/// The consequence for a kernel that lacks one of the functions.
 const WITHOUT: &str = "removals that are left to user space are not followed";
 
 fn required<O: Observer>() -> Result<Probe<O>, Error> {
@@ -103,7 +103,7 @@ fn takes(input: &mut dyn FnMut(&mut Tracker) -> bool) -> bool {
     result
 }
 
-/// The same for an input that returns nothing.
+/// Has the tracker take an input that returns nothing.
 fn take(mut input: impl FnMut(&mut Tracker)) {
     takes(&mut |tracker| {
         input(tracker);

@@ -85,8 +85,8 @@ impl Step for Unisolate {
 /// device tree, under its lock around hotplug.
 ///
 /// LMBs that the kernel lost before, in an addition that failed or in a removal that could not be
-/// undone, it has skipped. They are given back here, where no other task can be adding them. This is
-/// no [`Step`], because firmware is called at its return.
+/// undone, it has skipped. They are given back here, where no other task can be adding them. This
+/// is no [`Step`], because firmware is called at its return.
 pub(super) struct TableWritten;
 
 impl Observer for TableWritten {
@@ -110,8 +110,8 @@ impl Observer for TableWritten {
     }
 }
 
-/// Gives back the LMBs of the removal that is followed that firmware calls the guest's and no LMB of
-/// the kernel holds.
+/// Gives back those LMBs of the removal that is followed that firmware calls the guest's and the
+/// kernel does not hold.
 fn give_back_untried() {
     let Some(untried) = followed(|removal, _| removal.untried()).flatten() else { return };
     let (mut size, mut sequences) = (0, false);

@@ -40,11 +40,11 @@ pub struct Logged {
 pub enum Agent {
     /// No process has the log open.
     Absent,
-    /// It waits for an event.
+    /// Waiting for an event.
     Reading,
-    /// It has read this event and begun nothing yet.
+    /// With an event that it has read, and with which it has begun nothing yet.
     Given(Logged),
-    /// It waits for the child that removes the device.
+    /// Waiting for the child that removes the device.
     Waiting,
 }
 

@@ -26,7 +26,7 @@ pub struct Account {
     saved: Option<State>,
     /// Requests that have ended.
     ended: BTreeSet<u64>,
-    /// Those of them that the VMM must have in its list, by the steps in which they ended, oldest first.
+    /// The ended requests that the VMM must have in its list, by the steps in which they ended, oldest first.
     latest: Vec<Vec<u64>>,
     /// The highest number that was given.
     last: u64,

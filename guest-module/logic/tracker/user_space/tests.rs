@@ -121,7 +121,7 @@ impl Guest {
         }
     }
 
-    /// The same for reports alone.
+    /// Does so, and returns reports, which are all that was told.
     fn words(&mut self) -> Vec<Report> {
         let told = self.told().into_iter();
         told.map(|(indicator, _, word)| {

@@ -148,7 +148,7 @@ impl Guest {
         (!self.log.is_empty()).then(|| self.log.remove(0).0)
     }
 
-    /// What the agent has begun for a request has ended, with this status; it is 0 if the agent has begun nothing.
+    /// Handles the end of what the agent has begun for a request. The status is 0 if the agent has begun nothing.
     pub(crate) fn agent_ended(&mut self, platform: &mut impl Platform, request: &Request, status: u8) {
         match platform.is_present(request.lowest) {
             true => self.refuse(platform, request, request.lowest, (28, status), false),
