@@ -49,7 +49,7 @@ impl Recipe for Drivers {
     }
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default().text("modules", MODULES.join(" ")).text("layout", "1"))
+        Ok(Inputs::default().text("modules", MODULES.join(" ")).text("layout", "2"))
     }
 
     fn needs(&self) -> u64 {
@@ -121,7 +121,7 @@ fn keep(
         keep(log, root, all, kept, &one, found)?;
         let further = found.get(&one).cloned().unwrap_or_default();
         below.retain(|known| *known != one && !further.contains(known));
-        below.splice(0..0, std::iter::once(one).chain(further));
+        below.extend(std::iter::once(one).chain(further));
     }
     found.insert(name.to_owned(), below);
     Ok(())
