@@ -41,6 +41,8 @@ pub struct Artifacts {
     pub agent: Option<PathBuf>,
     /// Program by which the distribution's librtas reads an event.
     pub parse_event: Option<PathBuf>,
+    /// Program that has a PCI function open through VFIO.
+    pub hold_vfio: Option<PathBuf>,
 }
 
 impl Artifacts {
@@ -97,7 +99,7 @@ impl Artifacts {
                 io::copy(&mut File::open(part)?, &mut out)?;
             }
             let mut archive = Archive::new(out);
-            for program in self.agent.iter().chain(&self.parse_event) {
+            for program in self.agent.iter().chain(&self.parse_event).chain(&self.hold_vfio) {
                 let name = program.file_name().unwrap_or_default().to_string_lossy();
                 archive.file(&format!("usr/sbin/{name}"), 0o755, &fs::read(program)?)?;
             }

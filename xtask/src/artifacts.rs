@@ -12,10 +12,10 @@ pub(crate) mod drivers;
 pub(crate) mod fault;
 pub(crate) mod flavour;
 pub(crate) mod guest_kernel;
+pub(crate) mod guest_program;
 pub(crate) mod initramfs;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
-pub(crate) mod kexec;
 pub(crate) mod librtas;
 pub(crate) mod linux_source;
 pub(crate) mod linux_tree;
@@ -33,6 +33,7 @@ use crate::{
         drivers::Drivers,
         flavour::Flavour,
         guest_kernel::GuestKernel,
+        guest_program::HOLD_VFIO,
         initramfs::Initramfs,
         kernel::Kernel,
         librtas::Librtas,
@@ -138,12 +139,13 @@ impl Artifacts {
     /// distribution's, and ours.
     pub(crate) fn with_programs(store: &Store, kernel: DebianKernel) -> Result<Self> {
         let mut all = Self::with(store, &GuestKernel::Debian(kernel))?;
-        let made = store.ensure_all([&Drivers(kernel), &Distribution, &Agent, &Librtas])?;
+        let made = store.ensure_all([&Drivers(kernel), &Distribution, &Agent, &Librtas, &HOLD_VFIO])?;
         let files = [
             ("drivers", drivers::FILE),
             ("distribution", distribution::FILE),
             ("agent", Agent::PROGRAM),
             ("parse_event", Librtas::PROGRAM),
+            ("hold_vfio", HOLD_VFIO.name),
         ];
         for (artifact, (name, file)) in made.iter().zip(files) {
             all.paths.insert(name, artifact.path(file));

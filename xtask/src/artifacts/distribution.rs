@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Programs by which a distribution handles requests for PCI devices: Debian's `rtas_errd`, `drmgr` and `lsslot`, with
-//! their libraries, as an archive that a kernel unpacks after an initramfs.
+//! Programs by which a distribution handles requests for PCI devices, and by which it stacks disks: Debian's `rtas_errd`,
+//! `drmgr`, `lsslot` and `dmsetup`, with their libraries, as an archive that a kernel unpacks after an initramfs.
 
 use crate::{
     cache::{
@@ -30,13 +30,19 @@ const SUITE: &str = "forky";
 const ARCH: &str = "ppc64el";
 
 const PACKAGES: &[&str] = &[
+    "dmsetup",
     "libc6",
+    "libcap2",
+    "libdevmapper1.02.1",
     "libgcc-s1",
     "libnuma1",
+    "libpcre2-8-0",
     "librtas2",
     "librtasevent2",
+    "libselinux1",
     "libservicelog-1.1-1",
     "libsqlite3-0",
+    "libudev1",
     "powerpc-ibm-utils",
     "ppc64-diag",
     "zlib1g",
@@ -44,7 +50,13 @@ const PACKAGES: &[&str] = &[
 
 /// The files of the packages that the archive has: those with one of these names, and shared libraries in
 /// [`LIBRARIES`].
-const FILES: &[&str] = &["etc/ppc64-diag/ppc64-diag.config", "usr/sbin/drmgr", "usr/sbin/lsslot", "usr/sbin/rtas_errd"];
+const FILES: &[&str] = &[
+    "etc/ppc64-diag/ppc64-diag.config",
+    "usr/sbin/dmsetup",
+    "usr/sbin/drmgr",
+    "usr/sbin/lsslot",
+    "usr/sbin/rtas_errd",
+];
 
 const LIBRARIES: &str = "usr/lib/powerpc64le-linux-gnu";
 

@@ -8,7 +8,7 @@ use crate::{
         fault::{self, FaultModule},
         flavour::Flavour,
         guest_kernel::GuestKernel,
-        kexec::Kexec,
+        guest_program::{GuestProgram, KEXEC},
         module::{self, Module},
     },
     cache::{
@@ -41,8 +41,8 @@ pub(crate) struct Initramfs(pub(crate) GuestKernel);
 
 impl Initramfs {
     /// Returns the recipe of `kexec` for the only kernel that starts another one.
-    fn kexec(&self) -> Option<Kexec> {
-        (self.0 == GuestKernel::Ours(Flavour::Debug)).then_some(Kexec)
+    fn kexec(&self) -> Option<GuestProgram> {
+        (self.0 == GuestKernel::Ours(Flavour::Debug)).then_some(KEXEC)
     }
 
     /// Says which tests will fail for a kernel of the user's.
@@ -96,7 +96,7 @@ impl Recipe for Initramfs {
         let module = parts.of(&Module::new(&self.0)).path(module::FILE);
         let mut files = vec![("init".to_owned(), 0o755, init(&store.settings))];
         files.push(program(parts.of(&Busybox).path(Busybox::PROGRAM)));
-        files.extend(self.kexec().map(|kexec| program(parts.of(&kexec).path(Kexec::PROGRAM))));
+        files.extend(self.kexec().map(|kexec| program(parts.of(&kexec).path(KEXEC.name))));
         files.extend([module.clone()].into_iter().chain(self.0.modules(parts)).map(kernel_module));
         files.extend(FaultModule::new(&self.0).map(|fault| kernel_module(parts.of(&fault).path(fault::FILE))));
         if matches!(self.0, GuestKernel::Ours(_)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `kexec`, the program by which a test guest's kernel starts another one.
+//! Programs for test guests that need no library: each is one C file, which is built with the nolibc of the kernel.
 
 use crate::{
     artifacts::{kernel::MAKE, linux_tree::LinuxTree},
@@ -22,9 +22,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The program. It is linked against the nolibc of the kernel's source, and needs no other library.
-#[derive(Debug)]
-pub(crate) struct Kexec;
+/// Program, which is linked against the nolibc of the kernel's source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GuestProgram {
+    /// Name of the program, of its source and of the directory of that.
+    pub(crate) name: &'static str,
+}
+
+/// Starts another kernel.
+pub(crate) const KEXEC: GuestProgram = GuestProgram { name: "kexec" };
+
+/// Has a PCI function open through VFIO.
+pub(crate) const HOLD_VFIO: GuestProgram = GuestProgram { name: "hold-vfio" };
 
 const COMPILER: &[&str] = &[
     "clang",
@@ -45,14 +54,19 @@ const COMPILER: &[&str] = &[
     "nolibc.h",
 ];
 
-impl Kexec {
-    /// The program in the artifact.
-    pub(crate) const PROGRAM: &str = "kexec";
+impl GuestProgram {
+    fn file(self) -> String {
+        format!("{}.c", self.name)
+    }
+
+    fn source(self, settings: &Settings) -> PathBuf {
+        settings.checkout.join("tests/guest").join(self.name).join(self.file())
+    }
 }
 
-impl Recipe for Kexec {
+impl Recipe for GuestProgram {
     fn kind(&self) -> &'static str {
-        "kexec"
+        self.name
     }
 
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
@@ -61,7 +75,7 @@ impl Recipe for Kexec {
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
         let inputs = Inputs::default().text("make", MAKE.join(" ")).text("compiler", COMPILER.join(" "));
-        inputs.file("kexec.c", &source(settings))
+        inputs.file(self.file(), &self.source(settings))
     }
 
     fn needs(&self) -> u64 {
@@ -70,11 +84,11 @@ impl Recipe for Kexec {
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
         let (root, kernel_source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree));
-        let mut log = store.log("kexec")?;
+        let mut log = store.log(self.name)?;
         let stage = dir.join("build");
         fs::create_dir(&stage)?;
-        let from = source(&store.settings);
-        fs::copy(&from, stage.join("kexec.c")).with_context(|| format!("cannot copy {}", from.display()))?;
+        let from = self.source(&store.settings);
+        fs::copy(&from, stage.join(self.file())).with_context(|| format!("cannot copy {}", from.display()))?;
 
         let sandbox = Root::sandbox(root).bind_read_only(&LinuxTree::tree(kernel_source), SOURCE).bind(&stage, WORK);
         let mut make = sandbox.command(MAKE);
@@ -82,15 +96,11 @@ impl Recipe for Kexec {
         log.run("the kernel's headers for programs", &mut make)?;
         let mut compile = sandbox.command(COMPILER);
         compile.arg(format!("-I{SOURCE}/tools/include/nolibc")).arg(format!("-I{WORK}/usr/include"));
-        compile.args(["-o", &format!("{WORK}/{}", Self::PROGRAM), &format!("{WORK}/kexec.c")]);
-        log.run("compiling kexec", &mut compile)?;
+        compile.args(["-o", &format!("{WORK}/{}", self.name), &format!("{WORK}/{}", self.file())]);
+        log.run(&format!("compiling {}", self.name), &mut compile)?;
 
-        fs::rename(stage.join(Self::PROGRAM), dir.join(Self::PROGRAM))?;
+        fs::rename(stage.join(self.name), dir.join(self.name))?;
         fs::remove_dir_all(&stage)?;
-        Ok(Made { files: vec![Self::PROGRAM.into()], ..Made::default() })
+        Ok(Made { files: vec![self.name.into()], ..Made::default() })
     }
-}
-
-fn source(settings: &Settings) -> PathBuf {
-    settings.checkout.join("tests/guest/kexec/kexec.c")
 }
