@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Causes of refusals: busy memory, faults in the kernel, an obstacle in the device tree, and removals by the guest's
+//! Causes of refusals: busy memory, faults in the kernel, an obstacle in the device tree, programs that have a function open,
+//! and removals by the guest's
 //! administrator.
 
 pub mod administrator;
@@ -8,3 +9,4 @@ pub mod busy;
 pub mod device_tree;
 pub mod fault;
 pub mod probes;
+pub mod vfio;

@@ -21,6 +21,7 @@ mod phb;
 mod reset;
 mod snapshot;
 mod soak;
+mod vfio;
 
 use anyhow::Result;
 use papr_unplug_tests::{

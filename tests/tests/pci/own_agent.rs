@@ -98,6 +98,24 @@ fn swap_space_is_refused_as_in_use() {
 
 #[test]
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn disk_below_the_device_mapper_is_refused_as_in_use() {
+    let disk = Function::new(1);
+    with_disk(&disk, |vm| {
+        vm.guest.sh("modprobe virtio_blk && modprobe dm-mod && until [ -e /dev/vda ]; do :; done")?;
+        let table = "0 32768 linear /dev/vda 0";
+        vm.guest.sh(&format!("/usr/sbin/dmsetup create --noudevsync home --table '{table}'"))?;
+        start(vm)?;
+        for request in [1, 2] {
+            assert_eq!(reported(&vm.remove_pci(&disk)?), (request, "in-use".into(), 16));
+        }
+        assert!(vm.guest.sh("cat /tmp/agent.log")?.contains("home stands on vda"));
+        vm.guest.sh("/usr/sbin/dmsetup remove --noudevsync home")?;
+        released(vm, &disk)
+    });
+}
+
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
 fn card_goes_and_comes_back_without_drmgr_and_with_it() {
     let card = Function::new(1);
     let start_options = Start::with_distribution(["-device".to_owned(), card.option()]);
