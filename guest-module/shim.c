@@ -6,6 +6,7 @@
 
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
+#include <linux/crash_dump.h>
 #include <linux/device.h>
 #include <linux/fdtable.h>
 #include <linux/fs.h>
@@ -549,6 +550,9 @@ const void *papr_lmb_table(size_t *size, bool *sequences)
 	const void *table;
 	int length = 0;
 
+	/* A crash kernel holds little, and the rest is what it is to dump. */
+	if (is_kdump_kernel())
+		return NULL;
 	memory = of_find_node_by_path("/ibm,dynamic-reconfiguration-memory");
 	/* The kernel writes the first one if it is there. */
 	table = of_get_property(memory, "ibm,dynamic-memory", &length);

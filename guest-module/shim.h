@@ -164,8 +164,9 @@ bool papr_in_interrupt(void);
 bool papr_has_event_source(void);
 /*
  * Returns the kernel's table of LMBs as it is in the device tree, and its size; NULL if there is
- * none. @sequences is whether an entry is for several LMBs (ibm,dynamic-memory-v2). The memory
- * stays as it is when the kernel writes another table. In any context but NMI.
+ * none, or if it is a crash kernel's. @sequences is whether an entry is for several LMBs
+ * (ibm,dynamic-memory-v2). The memory stays as it is when the kernel writes another table. In any
+ * context but NMI.
  */
 const void *papr_lmb_table(size_t *size, bool *sequences);
 /* Copies at most @size bytes of a property of the /rtas node. Returns the number of bytes. */
