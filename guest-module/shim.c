@@ -133,7 +133,11 @@ NOKPROBE_SYMBOL(papr_unlock);
 
 static noinline void papr_canary(void)
 {
-	barrier();
+	/*
+	 * Kernels with -mprofile-kernel look for ftrace's call in the first 16 bytes of a function,
+	 * where a shorter one has that of the next function as well.
+	 */
+	asm volatile("nop; nop; nop; nop");
 }
 
 void papr_call_canary(void)
