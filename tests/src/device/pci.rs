@@ -55,6 +55,13 @@ impl Function {
         self.option_of("virtio-net-pci,romfile=")
     }
 
+    /// Returns the options by which QEMU starts with the function, a disk of 16 MiB that forgets what is written to it.
+    pub fn options_of_disk(&self) -> [String; 4] {
+        let medium = "if=none,id=medium,driver=null-co,size=16M,read-zeroes=on,snapshot=on";
+        let device = self.option_of("virtio-blk-pci,drive=medium");
+        ["-drive", medium, "-device", &device].map(str::to_owned)
+    }
+
     /// Returns the option by which QEMU starts with the function, which is one of `driver`, with its properties.
     pub fn option_of(&self, driver: &str) -> String {
         self.option_on(driver, &if self.phb == 0 { "pci.0".to_owned() } else { format!("phb{}.0", self.phb) })
@@ -107,6 +114,19 @@ impl Vm {
         });
         self.qmp.execute("device_add", device)?;
         self.guest.sh(&format!("until [ -e {} ]; do :; done", function.directory())).map(drop)
+    }
+
+    /// Makes a file system on the only disk, and mounts it on `/mnt`, with a file.
+    pub fn mount_disk(&mut self) -> Result<()> {
+        self.guest.sh("modprobe virtio_blk && until [ -e /dev/vda ]; do :; done && mke2fs /dev/vda > /dev/null")?;
+        self.guest.sh("modprobe ext4 && mkdir /mnt && mount -t ext4 /dev/vda /mnt && echo kept > /mnt/file && sync")?;
+        Ok(())
+    }
+
+    /// Returns whether the file is still on the disk.
+    pub fn has_data(&mut self) -> Result<bool> {
+        let output = self.guest.run("sync; echo 3 > /proc/sys/vm/drop_caches; cat /mnt/file")?;
+        Ok(output.status == 0 && output.text.trim() == "kept")
     }
 
     /// Returns whether the guest's kernel has the function.

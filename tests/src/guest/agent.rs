@@ -3,7 +3,7 @@
 //! Agent in the guest: the program that reads the log of RTAS events and handles requests for PCI devices, and `drmgr`,
 //! which it runs. Debian's is `rtas_errd`.
 
-use crate::{device::pci::Function, vm::Vm};
+use crate::{device::pci::Function, guest::shell::Shell, vm::Vm};
 use anyhow::Result;
 
 /// The log of RTAS events.
@@ -23,17 +23,35 @@ const ENVIRONMENT: &str = "PATH=/usr/sbin:/usr/bin:/bin";
 #[must_use = "it has the lock until it is let go on"]
 pub struct HeldLock(());
 
-impl Vm {
+impl Shell {
     /// Starts `rtas_errd`, and waits until it waits for events.
     pub fn start_agent(&mut self) -> Result<()> {
-        self.guest.sh(&format!("{ENVIRONMENT} /usr/sbin/rtas_errd"))?;
+        self.sh(&format!("{ENVIRONMENT} /usr/sbin/rtas_errd"))?;
         self.await_reader("rtas_errd")
     }
 
     /// Waits until a program of this name, the only one, waits for events.
     pub fn await_reader(&mut self, name: &str) -> Result<()> {
         let waits = format!("grep -qs rtas_log_read /proc/$(pidof {name})/wchan");
-        self.guest.sh(&format!("until {waits}; do :; done")).map(drop)
+        self.sh(&format!("until {waits}; do :; done")).map(drop)
+    }
+}
+
+impl Vm {
+    /// Starts `rtas_errd`, and waits until it waits for events.
+    pub fn start_agent(&mut self) -> Result<()> {
+        self.guest.start_agent()
+    }
+
+    /// Puts our agent in the place of `drmgr`, as its drop-in for `rtas_errd.service` does.
+    pub fn stand_before_drmgr(&mut self) -> Result<()> {
+        let aside = format!("mkdir -p /run/papr-unplug && cp {DRMGR} /run/papr-unplug/drmgr");
+        self.guest.sh(&format!("{aside} && mount --bind /usr/sbin/papr-unplug-agent {DRMGR}")).map(drop)
+    }
+
+    /// Waits until a program of this name, the only one, waits for events.
+    pub fn await_reader(&mut self, name: &str) -> Result<()> {
+        self.guest.await_reader(name)
     }
 
     /// Sends a signal, such as `KILL`, to the programs of this name.

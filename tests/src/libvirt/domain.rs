@@ -11,7 +11,10 @@ use crate::{
     stream::log_file::LogFile, vm,
 };
 use anyhow::{Context as _, Result, ensure};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Name of the domain.
 const NAME: &str = "guest";
@@ -46,10 +49,15 @@ const XML: &str = "\
     <serial type='file'><source path='STATE/console.log'/><target type='spapr-vio-serial' port='0'/></serial>
     <serial type='unix'><source mode='bind' path='STATE/shell'/><target type='spapr-vio-serial' port='1'/></serial>
     <memballoon model='none'/>
+    MORE
   </devices>
   <qemu:commandline><qemu:arg value='-L'/><qemu:arg value='FIRMWARE'/></qemu:commandline>
 </domain>
 ";
+
+/// Network card on a socket that nobody connects to.
+const CARD: &str = "\
+<interface type='server'><source address='127.0.0.1' port='5558'/><model type='virtio'/><rom enabled='no'/></interface>";
 
 /// DIMM of two LMBs.
 const DIMM: &str = "<memory model='dimm'><target><size unit='MiB'>512</size><node>0</node></target></memory>";
@@ -71,14 +79,21 @@ pub struct Domain {
 impl Domain {
     /// Starts a daemon and a domain. Logs go to `target/vm/NAME`.
     pub fn start(artifacts: &Artifacts, vmm: Side, name: &str) -> Result<Self> {
-        let logs = vm::logs(name);
-        if logs.exists() {
-            fs::remove_dir_all(&logs)?;
-        }
-        fs::create_dir_all(&logs)?;
+        Self::start_in(vm::empty_directory(&vm::logs(name))?, &xml(artifacts, vmm, &artifacts.initramfs, "")?)
+    }
+
+    /// Starts a daemon and a domain with a network card, `net0`, whose guest has a distribution's programs. Logs go to
+    /// `target/vm/NAME`.
+    pub fn start_with_card(artifacts: &Artifacts, vmm: Side, name: &str) -> Result<Self> {
+        let logs = vm::empty_directory(&vm::logs(name))?;
+        let xml = xml(artifacts, vmm, &artifacts.initramfs_with_distribution(&logs)?, CARD)?;
+        Self::start_in(logs, &xml)
+    }
+
+    fn start_in(logs: PathBuf, xml: &str) -> Result<Self> {
         let log_file = LogFile::create(&logs.join(TRANSCRIPT))?;
         let daemon = Daemon::start(&logs, log_file.clone())?;
-        daemon.put("domain.xml", &xml(artifacts, vmm)?)?;
+        daemon.put("domain.xml", xml)?;
         daemon.put("dimm.xml", DIMM)?;
         // The domain starts paused, so that no line of its shell is missed.
         daemon.virsh_done(&["create", "--paused", &format!("{STATE}/domain.xml")])?;
@@ -126,6 +141,12 @@ impl Domain {
         self.daemon.virsh(&["setvcpus", NAME, &count.to_string(), "--live"])
     }
 
+    /// Ends the domain, and waits until libvirt says so. What it had to say before has been heard then.
+    pub fn end(&mut self) -> Result<()> {
+        self.daemon.virsh_done(&["destroy", NAME])?;
+        self.events.wait_for("lifecycle", "Stopped Destroyed")
+    }
+
     /// Returns the log of commands and events up to now.
     pub fn transcript(&self) -> Result<String> {
         let path = self.logs.join(TRANSCRIPT);
@@ -150,11 +171,12 @@ pub fn names<'a>(events: &[&'a LibvirtEvent]) -> Vec<&'a str> {
     events.iter().map(|event| event.name.as_str()).collect()
 }
 
-fn xml(artifacts: &Artifacts, vmm: Side) -> Result<String> {
+fn xml(artifacts: &Artifacts, vmm: Side, initramfs: &Path, more: &str) -> Result<String> {
     Ok(XML
         .replace("KERNEL", &inside(&artifacts.kernel)?)
-        .replace("INITRAMFS", &inside(&artifacts.initramfs)?)
+        .replace("INITRAMFS", &inside(initramfs)?)
         .replace("EMULATOR", &inside(artifacts.vmm(vmm)?)?)
         .replace("FIRMWARE", &inside(&artifacts.qemu_data)?)
+        .replace("MORE", more)
         .replace("STATE", STATE))
 }

@@ -59,6 +59,20 @@ fn last_cpu(vmm: Side, name: &str) -> Result<ReportedEvents> {
     ReportedEvents::of(&domain, cpu)
 }
 
+/// Requests a network card that no program gives back, and again after there is one.
+fn card_without_agent(vmm: Side, name: &str) -> Result<ReportedEvents> {
+    let card = "net0";
+    let mut domain = Domain::start_with_card(&Artifacts::find()?, vmm, name)?;
+    assert!(matches!(domain.detach(card)?, Virsh::Done(_)));
+    domain.events.wait_for("device-removal-failed", card)?;
+
+    domain.guest.start_agent()?;
+    assert!(matches!(domain.detach(card)?, Virsh::Done(_)));
+    domain.events.wait_for("device-removed", card)?;
+    domain.monitor.wait_for("DEVICE_DELETED", card)?;
+    ReportedEvents::of(&domain, card)
+}
+
 impl ReportedEvents {
     fn of(domain: &Domain, device: &str) -> Result<Self> {
         println!("{}", domain.transcript()?);

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Guest with the module in stock QEMU: each refusal is one event, or two for a DIMM, without a reason.
+//! Guest with the module in stock QEMU: each refusal is one event, or two for a DIMM, without a reason. That of a PCI
+//! device is none.
 
 use super::{busy_dimm, last_cpu};
-use papr_unplug_tests::pairing::Side;
+use papr_unplug_tests::{
+    artifacts::Artifacts,
+    libvirt::{daemon::Virsh, domain::Domain},
+    pairing::Side,
+};
 
 #[test]
 #[ignore = "needs libvirt: cargo xtask libvirt"]
@@ -22,5 +27,20 @@ fn last_cpu_is_told_once_and_goes_when_it_is_not_the_last() -> anyhow::Result<()
     assert_eq!(events.libvirt, ["device-removal-failed", "vcpu-removed"]);
     assert_eq!(events.qemu, ["DEVICE_UNPLUG_GUEST_ERROR", "DEVICE_DELETED"]);
     assert_eq!(events.reason, None);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs libvirt and a distribution's programs: cargo xtask libvirt"]
+fn card_is_refused_unheard_and_cannot_be_asked_for_again() -> anyhow::Result<()> {
+    let mut domain = Domain::start_with_card(&Artifacts::find()?, Side::Stock, "libvirt.stock.card")?;
+    assert!(matches!(domain.detach("net0")?, Virsh::Done(_)));
+    domain.guest.sh("until grep -q '^refused 1$' /sys/kernel/debug/papr_unplug/counters; do :; done")?;
+    domain.guest.start_agent()?;
+    let again = domain.detach("net0")?;
+    println!("{}", domain.transcript()?);
+    assert!(again.has_failed_with("unplug already in progress"), "{again:?}");
+    domain.end()?;
+    assert_eq!(domain.events.about("net0").len(), 0);
     Ok(())
 }

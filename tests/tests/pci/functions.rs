@@ -82,9 +82,9 @@ fn functions_of_one_slot_are_each_refused_without_an_agent() {
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
 fn mounted_function_1_of_a_slot_stays_when_function_0_is_asked_for() {
     let (card, disk) = (Function::of_several(1, 0), Function::of_several(1, 1));
-    let options = [own_agent::disk(&disk), vec!["-device".to_owned(), card.option()]].concat();
+    let options = disk.options_of_disk().into_iter().chain(["-device".to_owned(), card.option()]);
     story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(options), |vm| {
-        own_agent::mount(vm)?;
+        vm.mount_disk()?;
         own_agent::start(vm)?;
         let second = vm.request_untraced(&disk)?;
         let first = vm.request_untraced(&card)?;
@@ -92,7 +92,7 @@ fn mounted_function_1_of_a_slot_stays_when_function_0_is_asked_for() {
         is_released(&vm.watch_untraced(&first)?);
         assert_eq!(open(vm)?, <[Value; 0]>::default());
         assert!(vm.has_function(&disk)? && vm.has_device(&disk)?);
-        assert_eq!(vm.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches; cat /mnt/file")?.trim(), "kept");
+        assert!(vm.has_data()?);
         // It can be asked for, and the event waits for a request for function 0.
         vm.guest.sh("umount /mnt")?;
         let _request = vm.request_untraced(&disk)?;

@@ -19,21 +19,7 @@ fn with_disk<F>(disk: &Function, tell: F)
 where
     F: FnOnce(&mut Vm) -> Result<()>,
 {
-    story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(self::disk(disk)), tell);
-}
-
-/// Returns the options by which QEMU starts with a function that is a disk.
-pub(crate) fn disk(function: &Function) -> Vec<String> {
-    let medium = "if=none,id=medium,driver=null-co,size=16M,read-zeroes=on,snapshot=on";
-    let device = function.option_of("virtio-blk-pci,drive=medium");
-    ["-drive", medium, "-device", &device].map(str::to_owned).to_vec()
-}
-
-/// Loads the driver of the disk, makes a file system there, and mounts it with a file.
-pub(crate) fn mount(vm: &mut Vm) -> Result<()> {
-    vm.guest.sh("modprobe virtio_blk && until [ -e /dev/vda ]; do :; done && mke2fs /dev/vda > /dev/null")?;
-    vm.guest.sh("modprobe ext4 && mkdir /mnt && mount -t ext4 /dev/vda /mnt && echo kept > /mnt/file && sync")?;
-    Ok(())
+    story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(disk.options_of_disk()), tell);
 }
 
 /// Starts the agent as the only reader of the log.
@@ -42,23 +28,17 @@ pub(crate) fn start(vm: &mut Vm) -> Result<()> {
     vm.await_reader("papr-unplug-agent")
 }
 
-/// Puts the agent in the place of `drmgr`, as the drop-in for `rtas_errd.service` does.
-pub(crate) fn stand_before_drmgr(vm: &mut Vm) -> Result<()> {
-    let aside = "mkdir -p /run/papr-unplug && cp /usr/sbin/drmgr /run/papr-unplug/drmgr";
-    vm.guest.sh(&format!("{aside} && mount --bind /usr/sbin/papr-unplug-agent /usr/sbin/drmgr")).map(drop)
-}
-
 #[test]
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
 fn mounted_disk_is_refused_as_in_use_and_keeps_its_data() {
     let disk = Function::new(1);
     with_disk(&disk, |vm| {
-        mount(vm)?;
+        vm.mount_disk()?;
         start(vm)?;
         for request in [1, 2] {
             assert_eq!(reported(&vm.remove_pci(&disk)?), (request, "in-use".into(), 16));
         }
-        assert_eq!(vm.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches; cat /mnt/file")?.trim(), "kept");
+        assert!(vm.has_data()?);
         assert!(vm.guest.sh("cat /tmp/agent.log")?.contains("vda is mounted on /mnt"));
         vm.guest.sh("umount /mnt")?;
         released(vm, &disk)
@@ -71,8 +51,8 @@ fn mounted_disk_is_refused_as_in_use_and_keeps_its_data() {
 fn mounted_disk_is_refused_as_in_use_where_the_agent_stands_before_drmgr() {
     let disk = Function::new(1);
     with_disk(&disk, |vm| {
-        mount(vm)?;
-        stand_before_drmgr(vm)?;
+        vm.mount_disk()?;
+        vm.stand_before_drmgr()?;
         vm.start_agent()?;
         for request in [1, 2] {
             assert_eq!(reported(&vm.remove_pci(&disk)?), (request, "in-use".into(), 16));

@@ -3,12 +3,13 @@
 //! `cargo xtask libvirt`: runs the tests with libvirt, which is unpacked into a root of its own.
 
 use crate::{
-    artifacts::{Artifacts, flavour::Flavour},
+    artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour},
     cache::store::Store,
-    command::test,
+    command::{pci, test},
     roots::libvirt::{self, LIBVIRT_ROOT},
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use std::path::Path;
 
 /// The variable with the program that runs commands beside libvirt; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_LIBVIRT";
@@ -19,15 +20,27 @@ const TESTS: &str = "papr-unplug-tests";
 /// The prefix of tests that need a QEMU with this project's protocol.
 const OURS: &str = "ours::";
 
+/// The tests whose guests have a distribution's programs.
+const OF_DISTRIBUTION: &str = "test(/::card_/)";
+
 /// Runs the tests.
 pub(crate) fn run(store: &Store) -> Result<()> {
     let root = store.ensure(&LIBVIRT_ROOT)?;
+    let enter = root.path(libvirt::ENTER);
+    let variables: &[(&str, &Path)] = &[(VARIABLE, &enter)];
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+    let (_, of_distribution) = pci::artifacts(store, DebianKernel::Forky)?;
     let mut filter = "binary(libvirt)".to_owned();
     if !artifacts.has_our_qemu() {
         store.progress.say("    left out: tests with our QEMU, which is not built where you bring a QEMU");
         filter += &format!(" & not test(/^{OURS}/)");
     }
-    let arguments = ["--package", TESTS, "--run-ignored", "only", "--success-output", "final", "-E", &filter];
-    test::nextest(store, &artifacts, &arguments, &[(VARIABLE, &root.path(libvirt::ENTER))])
+    let arguments = |which: &str| {
+        let filter = format!("{filter} & {which}");
+        ["--package", TESTS, "--run-ignored", "only", "--success-output", "final", "-E", &filter].map(str::to_owned)
+    };
+    test::nextest(store, &artifacts, &arguments(&format!("not {OF_DISTRIBUTION}")), variables)?;
+    let passed = test::nextest_with(store, &of_distribution, &arguments(OF_DISTRIBUTION), variables)?;
+    ensure!(passed, "tests failed");
+    Ok(())
 }
