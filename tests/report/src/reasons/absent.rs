@@ -5,11 +5,10 @@
 /// Returns why this reason cannot be triggered, if it cannot.
 pub(crate) fn why(reason: &str) -> Option<&'static str> {
     let why = match reason {
-        "in-use" | "no-agent" | "agent-failed" | "busy" => {
-            "PCI and PHB requests are user space's in Linux: for an agent there that reports"
+        "in-use" | "no-agent" | "policy" | "agent-failed" | "busy" => {
+            "not by these tests; for PCI devices and PHBs see [pci.md](pci.md)"
         }
         "going-down" => "the module withdraws its promise before a reboot or kexec; for other software that reports",
-        "policy" => "the module has no settings that could forbid anything; for other software that reports",
         "extended" => "no reason is defined behind it yet",
         _ => return None,
     };
