@@ -10,7 +10,7 @@ use crate::{
         indicator::{self, REPORTS},
     },
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// LoPAR's hotplug action "remove" in a hot plug section.
 const REMOVE: u8 = 2;
@@ -56,6 +56,8 @@ pub enum Clause {
 #[derive(Clone, Debug, Default)]
 pub struct Past {
     devices: BTreeMap<Device, Requests>,
+    /// The LMBs that the guest has given back of DIMMs that are still there, also before a reset.
+    given_back: BTreeSet<u32>,
     /// True if a device_del was answered before it returned.
     at_once: bool,
     /// True if a device has gone or a request has ended.
@@ -80,13 +82,19 @@ impl Past {
                 (requests.open, requests.wanted) = (requests.open + 1, true);
                 self.at_once |= answer.count(*device, EventKind::Deleted) > 0;
             }
+            (Step::Set(indicator::ALLOCATION, index, 0), Response::Status(0)) => {
+                self.given_back.insert(*index);
+            }
             (Step::Reset, _) => self.devices.clear(),
             _ => {}
         }
         self.ended |= !answer.events.is_empty();
         for DeviceEvent { device, kind } in &answer.events {
             match kind {
-                EventKind::Deleted => drop(self.devices.remove(device)),
+                EventKind::Deleted => {
+                    self.devices.remove(device);
+                    self.given_back.retain(|given| !device.connectors().any(|index| index == *given));
+                }
                 EventKind::Refused => {
                     let requests = self.devices.entry(*device).or_default();
                     requests.open = requests.open.saturating_sub(1);
@@ -139,8 +147,8 @@ impl Clause {
                 Self::KeptLmb
             }
             (Step::Set(indicator::ISOLATION, _, 0), (Response::Status(-3), Response::Status(0))) => Self::NotConfigured,
-            (Step::Set(indicator::ALLOCATION, _, 1), (Response::Status(-3), Response::Status(0)))
-                if is_lmb && wanted =>
+            (Step::Set(indicator::ALLOCATION, index, 1), (Response::Status(-3), Response::Status(0)))
+                if is_lmb && past.given_back.contains(&index) =>
             {
                 Self::LostLmb
             }
