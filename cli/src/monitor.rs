@@ -32,6 +32,8 @@ pub struct Monitor {
     session: Session,
     events: VecDeque<Event>,
     taken: u64,
+    /// True if the last input was taken. The queue stays open for signals.
+    is_over: bool,
 }
 
 /// End of a connection.
@@ -65,7 +67,8 @@ impl Monitor {
         let inputs = input::begin(endpoint)?;
         let waiting = Waiting { inputs: &inputs, endpoint, notes, hint_at: Some(Instant::now() + HINT_AFTER) };
         let writer = waiting.for_greeting()?;
-        let mut monitor = Self { writer, inputs, session: Session::default(), events: VecDeque::new(), taken: 0 };
+        let mut monitor =
+            Self { writer, inputs, session: Session::default(), events: VecDeque::new(), taken: 0, is_over: false };
         monitor.execute("qmp_capabilities", json!({}))?.context("the VM's monitor rejects qmp_capabilities")?;
         Ok(monitor)
     }
@@ -78,7 +81,8 @@ impl Monitor {
             if let Some(answer) = self.session.answer() {
                 return Ok(answer);
             }
-            self.take(self.inputs.recv().ok())?;
+            let input = if self.is_over { None } else { self.inputs.recv().ok() };
+            self.take(input)?;
         }
     }
 
@@ -88,13 +92,16 @@ impl Monitor {
             if let Some(event) = self.pop() {
                 return Ok(event);
             }
-            self.take(self.inputs.recv().ok())?;
+            let input = if self.is_over { None } else { self.inputs.recv().ok() };
+            self.take(input)?;
         }
     }
 
     /// Waits for the next event, at most `time`. For refreshing a display; nothing is concluded from `None`.
     pub fn event_within(&mut self, time: Duration) -> Result<Option<Event>, Stop> {
-        if self.events.is_empty() {
+        if self.events.is_empty() && self.is_over {
+            self.take(None)?;
+        } else if self.events.is_empty() {
             match self.inputs.recv_timeout(time) {
                 Ok(input) => self.take(Some(input))?,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -141,6 +148,7 @@ impl Monitor {
         match input.unwrap_or(Input::Line(Err(ReadError::Closed))) {
             Input::Signal(signal) => Err(Stop::Interrupted(signal)),
             Input::Line(line) => {
+                self.is_over |= line.is_err();
                 let message = Message::parse(&line.map_err(Lost::Line)?).map_err(Lost::Message)?;
                 self.events.extend(self.session.receive(message));
                 Ok(())
