@@ -63,6 +63,7 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
         Box::new(Distribution),
         Box::new(Agent),
         Box::new(Librtas),
+        Box::new(HOLD_VFIO),
         Box::new(LIBVIRT_ROOT),
         Box::new(InstalledRoot::Guest),
         Box::new(InstalledRoot::Host),
