@@ -81,8 +81,7 @@ impl Monitor {
             if let Some(answer) = self.session.answer() {
                 return Ok(answer);
             }
-            let input = if self.is_over { None } else { self.inputs.recv().ok() };
-            self.take(input)?;
+            self.receive()?;
         }
     }
 
@@ -92,8 +91,7 @@ impl Monitor {
             if let Some(event) = self.pop() {
                 return Ok(event);
             }
-            let input = if self.is_over { None } else { self.inputs.recv().ok() };
-            self.take(input)?;
+            self.receive()?;
         }
     }
 
@@ -136,6 +134,12 @@ impl Monitor {
     /// Returns the names of the events that were received and not taken yet.
     pub fn upcoming(&self) -> impl Iterator<Item = &str> {
         self.events.iter().map(Event::name)
+    }
+
+    /// Takes the next input. After the last one, says again that the connection has ended.
+    fn receive(&mut self) -> Result<(), Stop> {
+        let input = if self.is_over { None } else { self.inputs.recv().ok() };
+        self.take(input)
     }
 
     fn pop(&mut self) -> Option<Event> {
