@@ -58,6 +58,16 @@ dimm1: refused: unattributed, inferred
 }
 
 #[test]
+fn connection_lost_while_the_charge_is_looked_up_leaves_the_outcome_unknown() {
+    let server = asked(|vm| {
+        refuses(vm, 6, "inferred");
+        vm.expects("query-device-unplug-requests");
+    });
+    papr_unplug(&server, &["unplug", "dimm1"]).code(5);
+    server.finish();
+}
+
+#[test]
 fn own_request_that_cannot_be_withdrawn_is_said_to_be_pending() {
     let server = asked(|vm| {
         refuses(vm, 6, "inferred");

@@ -49,6 +49,23 @@ cpu1: refused: last-cpu
 }
 
 #[test]
+fn connection_lost_while_one_outcome_is_judged_ends_the_wait_for_the_others() {
+    let server = Server::stock_asked(|vm| {
+        vm.answers("device_del", &json!({}));
+        vm.emits("DEVICE_DELETED", &json!({ "device": "dimm1", "path": "/machine/peripheral/dimm1" }));
+        vm.expects("query-status");
+    });
+    papr_unplug(&server, &["unplug", "dimm1", "dimm2"]).code(8).stdout_eq(str![[r#"
+dimm1: deleted
+  meaning: the device is gone; this VM does not say whether the guest gave it back or a reset took it
+dimm2: unknown: the connection to the VM is lost (the other side closed the connection)
+  what to do: check whether the VM runs
+
+"#]]);
+    server.finish();
+}
+
+#[test]
 fn signal_ends_the_wait_for_each_device_without_an_outcome() {
     let server = Server::stock_asked(|vm| {
         vm.answers("device_del", &json!({}));

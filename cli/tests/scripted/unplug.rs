@@ -267,6 +267,19 @@ fn connection_lost_after_the_request_leaves_the_outcome_unknown() {
 }
 
 #[test]
+fn connection_lost_while_the_request_is_looked_up_leaves_the_outcome_unknown() {
+    let server = Server::play(|mut vm| {
+        vm.greet();
+        vm.answers("query-device-unplug-requests", &json!({ "armed": [], "last-request": 0, "requests": [] }));
+        vm.answers("query-status", &json!({ "status": "running", "running": true }));
+        vm.answers("device_del", &json!({}));
+        vm.expects("query-device-unplug-requests");
+    });
+    papr_unplug(&server, &["unplug", "dimm1"]).code(5);
+    server.finish();
+}
+
+#[test]
 fn line_without_an_end_takes_bounded_memory() {
     let server = Server::stock_asked(|vm| vm.sends_bytes(&vec![b'x'; 64 << 20]));
     let output = papr_unplug(&server, &["unplug", "--json", "dimm1"]).code(5);
