@@ -98,6 +98,13 @@ impl Removal {
         trace::unisolated(&self.calls)
     }
 
+    fn as_retry(&self, device: &(impl Device + ?Sized)) -> Result<Retry> {
+        match self.outcome {
+            Outcome::Released => Ok(Retry::Accepted),
+            other => bail!("{} was asked for again with nothing in the way, and the outcome is {other}", device.id()),
+        }
+    }
+
     fn aborted() -> Self {
         Self { outcome: Outcome::VmmAborted, events: Vec::new(), latency: None, attempt: None, calls: Vec::new() }
     }
@@ -114,10 +121,7 @@ impl Vm {
     /// Requests a device again after a refusal. If the VMM accepts the request, it must end in a release.
     pub fn retry(&mut self, device: &(impl Device + ?Sized)) -> Result<Retry> {
         let Ok(request) = self.request(device)? else { return Ok(Retry::Rejected) };
-        match self.watch(request)?.outcome {
-            Outcome::Released => Ok(Retry::Accepted),
-            other => bail!("{} was asked for again with nothing in the way, and the outcome is {other}", device.id()),
-        }
+        self.watch(request)?.as_retry(device)
     }
 
     /// Requests a device and does not wait. The inner error is the VMM's, which may reject the request.
@@ -197,9 +201,10 @@ impl Vm {
         self.watch_untraced(&request)
     }
 
-    /// Requests a PCI device of a guest in which no program reads the events about such requests, and returns what the
-    /// host is told. The guest's attempt ends with the interrupt, or with the guest module's answer.
-    pub fn remove_unread(&mut self, device: &(impl Device + ?Sized)) -> Result<Removal> {
+    /// Requests a PCI device that the guest keeps, because no program there reads the events about such requests, or
+    /// because one refuses. Returns what the host is told. The guest's attempt ends with the interrupt, or with the guest
+    /// module's answer.
+    pub fn remove_kept(&mut self, device: &(impl Device + ?Sized)) -> Result<Removal> {
         if self.pairing == Pairing::OURS {
             return self.remove_pci(device);
         }
@@ -215,9 +220,15 @@ impl Vm {
         Ok(Removal { outcome: outcome(first), latency, attempt: None, calls: Vec::new(), events })
     }
 
-    /// Requests a device again after [`Vm::remove_unread`]. Its outcome is not awaited.
-    pub fn retry_unread(&mut self, device: &(impl Device + ?Sized)) -> Result<Retry> {
+    /// Requests a device again after [`Vm::remove_kept`]. Its outcome is not awaited.
+    pub fn retry_kept(&mut self, device: &(impl Device + ?Sized)) -> Result<Retry> {
         Ok(if self.try_request(device)?.is_ok() { Retry::Accepted } else { Retry::Rejected })
+    }
+
+    /// Requests a PCI device again after a refusal. If the VMM accepts the request, it must end in a release.
+    pub fn retry_pci(&mut self, device: &(impl Device + ?Sized)) -> Result<Retry> {
+        let Ok(request) = self.try_request(device)? else { return Ok(Retry::Rejected) };
+        self.watch_untraced(&request)?.as_retry(device)
     }
 
     /// Requests a device `times` times as fast as the VMM accepts it, and waits for all outcomes. Returns the number of

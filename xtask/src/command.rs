@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod bisect;
 pub(crate) mod clean;
 pub(crate) mod coverage;
+pub(crate) mod demo;
 pub(crate) mod differential;
 pub(crate) mod drill;
 pub(crate) mod fuzz;

@@ -46,7 +46,7 @@ use crate::{
     },
     cache::store::Store,
     command::{
-        bench, bisect, clean, coverage,
+        bench, bisect, clean, coverage, demo,
         differential::{self, Differential},
         drill, fuzz,
         histories::{self, Histories},
@@ -56,7 +56,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use papr_unplug_report::{self as report, demo, differences};
+use papr_unplug_report::{self as report, differences};
 use std::{collections::hash_map::RandomState, ffi::OsString, hash::BuildHasher as _, process::ExitCode};
 
 #[derive(Debug, Parser)]
@@ -86,7 +86,11 @@ enum Command {
         trial: bool,
     },
     /// Show what a host is told when guests refuse, with stock parts and with ours
-    Demo,
+    Demo {
+        /// Ask for PCI devices of guests that have Debian's kernel and its programs
+        #[arg(long)]
+        pci: bool,
+    },
     /// Check format and lints, and run all tests; with arguments for nextest, run only nextest
     Test {
         /// The kernel that guests boot; with another than the default, only tests that boot it are run
@@ -213,10 +217,7 @@ fn run(command: Command) -> Result<()> {
         Command::Object => object::run(&store)?,
         Command::Package { trial: false } => package::run(&store)?,
         Command::Package { trial: true } => package::try_them(&store)?,
-        Command::Demo => {
-            let artifacts = Artifacts::ensure(&store, Flavour::Default)?;
-            demo::run(&artifacts.for_harness()?, &|line| store.progress.say(line))?;
-        }
+        Command::Demo { pci } => demo::run(&store, pci)?,
         Command::Test { kernel, nextest } => test::run(&store, kernel, &nextest)?,
         Command::Differential(Differential { accept: true, .. }) => differences::accept(&store.settings.checkout)?,
         Command::Differential(arguments) => differential::run(&store, &arguments)?,

@@ -13,10 +13,10 @@ use papr_unplug_tests::{
 };
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
-/// Plays all scenarios, prints a table, and writes the rows to `target/demo.json`.
-pub fn run(artifacts: &Artifacts, say: &dyn Fn(&str)) -> Result<()> {
-    let rows = demo::play(artifacts, &Scenario::DEMONSTRATED, &PAIRINGS, ROUNDS, say)?;
-    let file = target().join("demo.json");
+/// Plays scenarios, prints a table, and writes the rows to this file in `target`.
+pub fn run(artifacts: &Artifacts, scenarios: &[Scenario], file: &str, say: &dyn Fn(&str)) -> Result<()> {
+    let rows = demo::play(artifacts, scenarios, &PAIRINGS, ROUNDS, say)?;
+    let file = target().join(file);
     fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")
         .with_context(|| format!("cannot write {}", file.display()))?;
     print!("{}", rendered(&rows));
@@ -53,7 +53,7 @@ fn rendered(rows: &[Row]) -> String {
             &row.retry.map_or_else(String::new, |retry| retry.to_string()),
         ]);
     }
-    for note in [ratio(rows), place(rows), silence(rows), twice(rows)].into_iter().flatten() {
+    for note in [ratio(rows), place(rows), silence(rows), twice(rows), torn(rows)].into_iter().flatten() {
         let _ = write!(text, "\n{note}\n");
     }
     text
@@ -117,6 +117,13 @@ fn twice(rows: &[Row]) -> Option<String> {
     rows.iter()
         .any(doubled)
         .then(|| "Two events: stock QEMU says it twice when a guest signals once for a DIMM.".into())
+}
+
+fn torn(rows: &[Row]) -> Option<String> {
+    let is_torn = |row: &Row| row.scenario == Scenario::DiskMounted && row.outcome == Outcome::Released;
+    rows.iter()
+        .any(is_torn)
+        .then(|| "A mounted disk that was released is torn out: its file can no longer be read.".into())
 }
 
 #[cfg(test)]

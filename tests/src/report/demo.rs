@@ -61,8 +61,13 @@ pub fn play(
     progress("booting stock guests and guests with the module");
     // Artifacts with a QEMU of the user's own have no patched one.
     let pairings = pairings.iter().filter(|pairing| artifacts.vmm(pairing.vmm).is_ok());
-    let booting: Vec<Booting> = pairings.map(|pairing| launch(artifacts, *pairing, "")).collect::<Result<_>>()?;
-    let mut vms: Vec<Vm> = booting.into_iter().map(Booting::up).collect::<Result<_>>()?;
+    let kind = if scenarios.iter().any(|scenario| Scenario::OF_DISTRIBUTION.contains(scenario)) {
+        Kind::Distribution
+    } else {
+        Kind::Kernel
+    };
+    let booting = pairings.map(|pairing| kind.launch(artifacts, *pairing, "")).collect::<Result<Vec<Booting>>>()?;
+    let mut vms: Vec<Vm> = booting.into_iter().map(|booting| kind.up(booting)).collect::<Result<_>>()?;
 
     let mut rows = Vec::new();
     for &scenario in scenarios {
@@ -70,7 +75,7 @@ pub fn play(
         rows.extend(side_by_side(scenario, &mut vms, rounds).with_context(|| logs_of(scenario))?);
         for vm in vms.iter_mut().filter_map(|vm| vm.has_ended().then_some(vm)) {
             progress("a VMM has ended; booting again");
-            *vm = launch(artifacts, vm.pairing, &format!(".after-{scenario}"))?.up()?;
+            *vm = kind.up(kind.launch(artifacts, vm.pairing, &format!(".after-{scenario}"))?)?;
         }
     }
     vms.iter_mut().try_for_each(Vm::inspect)?;
@@ -81,10 +86,37 @@ fn logs_of(scenario: Scenario) -> String {
     format!("{scenario} could not be played to its end; the logs are in {}", vm::logs("demo.*").display())
 }
 
-fn launch(artifacts: &Artifacts, pairing: Pairing, when: &str) -> Result<Booting> {
-    let Pairing { guest, vmm } = pairing;
-    let start = Start { options: vec!["-device".to_owned(), Scenario::card().option()], ..Start::with_slof() };
-    Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, &format!("demo.{guest}-guest.{vmm}-vmm{when}"))
+/// Kind of the guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Guests with little else than their kernel.
+    Kernel,
+    /// Guests with a distribution's programs, and with our agent if they have the module.
+    Distribution,
+}
+
+impl Kind {
+    fn launch(self, artifacts: &Artifacts, pairing: Pairing, when: &str) -> Result<Booting> {
+        let Pairing { guest, vmm } = pairing;
+        let card = ["-device".to_owned(), Scenario::card().option()];
+        let start = match self {
+            Self::Kernel => Start { options: card.to_vec(), ..Start::with_slof() },
+            // SLOF takes long for so large an initramfs.
+            Self::Distribution => Start::with_distribution(card.into_iter().chain(Scenario::disk().options_of_disk())),
+        };
+        Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, &format!("demo.{guest}-guest.{vmm}-vmm{when}"))
+    }
+
+    fn up(self, booting: Booting) -> Result<Vm> {
+        let mut vm = booting.up()?;
+        if self == Self::Distribution {
+            if vm.pairing.guest == Side::Ours {
+                vm.stand_before_drmgr()?;
+            }
+            vm.start_agent()?;
+        }
+        Ok(vm)
+    }
 }
 
 fn side_by_side(scenario: Scenario, vms: &mut [Vm], rounds: usize) -> Result<Vec<Row>> {
@@ -106,8 +138,15 @@ fn side_by_side(scenario: Scenario, vms: &mut [Vm], rounds: usize) -> Result<Vec
 fn once(scenario: Scenario, vm: &mut Vm) -> Result<(Option<ScenarioDevice>, Row)> {
     let request = unless_crashed(vm, |vm| {
         let stage = scenario.arrange(vm)?;
-        let removal =
-            if scenario == Scenario::CardWithoutAgent { vm.remove_unread(&stage)? } else { vm.remove(&stage)? };
+        let removal = scenario.remove(vm, &stage)?;
+        if scenario == Scenario::DiskMounted {
+            let is_kept = removal.outcome != Outcome::Released;
+            ensure!(
+                vm.has_data()? == is_kept,
+                "the data of a disk is {}",
+                if is_kept { "gone" } else { "still there" }
+            );
+        }
         Ok((stage, removal))
     })?;
     Ok(match request {
@@ -120,8 +159,7 @@ fn once(scenario: Scenario, vm: &mut Vm) -> Result<(Option<ScenarioDevice>, Row)
 fn again(scenario: Scenario, vm: &mut Vm, stage: &ScenarioDevice, row: &mut Row) -> Result<()> {
     row.retry = unless_crashed(vm, |vm| {
         scenario.relieve(vm)?;
-        // Nothing in the guest can give a card back. So the VMM's acceptance of the request is all that is shown.
-        if scenario == Scenario::CardWithoutAgent { vm.retry_unread(stage) } else { vm.retry(stage) }
+        scenario.retry(vm, stage)
     })?;
     if row.retry.is_none() {
         *row = Row::of_crash(scenario, vm.pairing);

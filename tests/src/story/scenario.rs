@@ -4,6 +4,8 @@
 
 use crate::{
     device::{Device, dimm::TWO_LMBS, pci::Function},
+    pairing::Pairing,
+    removal::{Removal, Retry},
     vm::Vm,
 };
 use anyhow::Result;
@@ -23,6 +25,10 @@ pub enum Scenario {
     DimmRemovable,
     /// Request for a network card, where no program of the guest handles such requests.
     CardWithoutAgent,
+    /// Request for a network card, where the distribution's programs handle such requests.
+    CardRemovable,
+    /// Request for a disk that is mounted, in such a guest.
+    DiskMounted,
 }
 
 /// Device of a scenario.
@@ -51,6 +57,9 @@ impl Scenario {
         Self::CardWithoutAgent,
     ];
 
+    /// Scenarios of the demonstration with a distribution's programs. Guests with the module have our agent, too.
+    pub const OF_DISTRIBUTION: [Self; 2] = [Self::CardRemovable, Self::DiskMounted];
+
     /// Returns the description of the requested device.
     pub fn requested(self) -> &'static str {
         match self {
@@ -59,6 +68,8 @@ impl Scenario {
             Self::DimmLaterLmbBusy => "a DIMM whose later LMB is busy",
             Self::DimmRemovable => "a DIMM that can go",
             Self::CardWithoutAgent => "a network card, no rtas_errd",
+            Self::CardRemovable => "a network card that can go",
+            Self::DiskMounted => "a disk that is mounted",
         }
     }
 
@@ -69,8 +80,12 @@ impl Scenario {
             vm.put_boot_cpu_offline()?;
             return Ok(ScenarioDevice { id: cpu.id().to_owned() });
         }
-        if self == Self::CardWithoutAgent {
+        if matches!(self, Self::CardWithoutAgent | Self::CardRemovable) {
             return Ok(ScenarioDevice { id: Self::card().id().to_owned() });
+        }
+        if self == Self::DiskMounted {
+            vm.mount_disk()?;
+            return Ok(ScenarioDevice { id: Self::disk().id().to_owned() });
         }
         let dimm = vm.plug_dimm(TWO_LMBS)?;
         if self == Self::DimmLaterLmbBusy {
@@ -82,9 +97,35 @@ impl Scenario {
         Ok(ScenarioDevice { id: dimm.id().to_owned() })
     }
 
-    /// Returns the network card of [`Self::CardWithoutAgent`], which a guest is started with.
+    /// Returns the network card, which a guest is started with.
     pub fn card() -> Function {
         Function::new(1)
+    }
+
+    /// Returns the disk, which a guest with a distribution's programs is started with.
+    pub fn disk() -> Function {
+        Function::new(2)
+    }
+
+    /// Requests the device, and waits until the guest has ended its attempt.
+    pub fn remove(self, vm: &mut Vm, device: &ScenarioDevice) -> Result<Removal> {
+        match self {
+            Self::CardWithoutAgent => vm.remove_kept(device),
+            // Nothing is told.
+            Self::DiskMounted if vm.pairing == Pairing::OURS_ON_STOCK => vm.remove_kept(device),
+            Self::CardRemovable | Self::DiskMounted => vm.remove_pci(device),
+            _ => vm.remove(device),
+        }
+    }
+
+    /// Requests the device again, after [`Self::relieve`].
+    pub fn retry(self, vm: &mut Vm, device: &ScenarioDevice) -> Result<Retry> {
+        match self {
+            // Nothing in the guest can give a card back. So the VMM's acceptance of the request is all that is shown.
+            Self::CardWithoutAgent => vm.retry_kept(device),
+            Self::CardRemovable | Self::DiskMounted => vm.retry_pci(device),
+            _ => vm.retry(device),
+        }
     }
 
     /// Removes the cause of the refusal.
@@ -92,7 +133,8 @@ impl Scenario {
         match self {
             Self::CpuLastOnline => vm.put_boot_cpu_online(),
             Self::DimmFirstLmbBusy | Self::DimmLaterLmbBusy => vm.allow_offlining(),
-            Self::DimmRemovable | Self::CardWithoutAgent => Ok(()),
+            Self::DiskMounted => vm.guest.sh("umount /mnt").map(drop),
+            Self::DimmRemovable | Self::CardWithoutAgent | Self::CardRemovable => Ok(()),
         }
     }
 }
@@ -105,6 +147,8 @@ impl fmt::Display for Scenario {
             Self::DimmLaterLmbBusy => "dimm-later-lmb-busy",
             Self::DimmRemovable => "dimm-removable",
             Self::CardWithoutAgent => "card-without-agent",
+            Self::CardRemovable => "card-removable",
+            Self::DiskMounted => "disk-mounted",
         })
     }
 }
