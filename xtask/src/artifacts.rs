@@ -136,19 +136,21 @@ impl Artifacts {
         Ok(Self { paths, artifacts })
     }
 
-    /// Returns what guests with this kernel are booted from, with drivers and programs for PCI devices: the
-    /// distribution's, and ours.
-    pub(crate) fn with_programs(store: &Store, kernel: DebianKernel) -> Result<Self> {
-        let mut all = Self::with(store, &GuestKernel::Debian(kernel))?;
-        let made = store.ensure_all([&Drivers(kernel), &Distribution, &Agent, &Librtas, &HOLD_VFIO])?;
-        let files = [
-            ("drivers", drivers::FILE),
-            ("distribution", distribution::FILE),
-            ("agent", Agent::PROGRAM),
-            ("parse_event", Librtas::PROGRAM),
-            ("hold_vfio", HOLD_VFIO.name),
+    /// Returns what guests with this kernel are booted from, with programs for PCI devices, the distribution's and ours,
+    /// and with the drivers of a distribution's kernel.
+    pub(crate) fn with_programs(store: &Store, kernel: &GuestKernel) -> Result<Self> {
+        let mut all = Self::with(store, kernel)?;
+        let mut parts: Vec<(&dyn Recipe, _, _)> = vec![
+            (&Distribution, "distribution", distribution::FILE),
+            (&Agent, "agent", Agent::PROGRAM),
+            (&Librtas, "parse_event", Librtas::PROGRAM),
+            (&HOLD_VFIO, "hold_vfio", HOLD_VFIO.name),
         ];
-        for (artifact, (name, file)) in made.iter().zip(files) {
+        let drivers = if let GuestKernel::Debian(kernel) = kernel { Some(Drivers(*kernel)) } else { None };
+        parts.extend(drivers.as_ref().map(|drivers| (drivers as &dyn Recipe, "drivers", drivers::FILE)));
+        let recipes: Vec<_> = parts.iter().map(|(recipe, ..)| *recipe).collect();
+        let made = store.ensure_each(&recipes)?;
+        for (artifact, (_, name, file)) in made.iter().zip(parts) {
             all.paths.insert(name, artifact.path(file));
         }
         all.artifacts.extend(made);

@@ -13,6 +13,7 @@ pub(crate) mod fuzz;
 pub(crate) mod histories;
 pub(crate) mod install;
 pub(crate) mod instructions;
+pub(crate) mod kernel_name;
 pub(crate) mod kernels;
 pub(crate) mod libvirt;
 pub(crate) mod object;

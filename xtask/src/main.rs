@@ -50,7 +50,9 @@ use crate::{
         differential::{self, Differential},
         drill, fuzz,
         histories::{self, Histories},
-        install, instructions, kernels, libvirt, object, package, pci, reasons, soak, test, wire_targets,
+        install, instructions,
+        kernel_name::KernelName,
+        kernels, libvirt, object, package, pci, reasons, soak, test, wire_targets,
     },
     settings::Settings,
 };
@@ -117,8 +119,8 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
         /// The kernel: one that `cargo xtask test` or `cargo xtask kernels` takes
-        #[arg(long, default_value = "debug", value_parser = soak::Kernel::parse)]
-        kernel: soak::Kernel,
+        #[arg(long, default_value = "debug", value_parser = KernelName::parse)]
+        kernel: KernelName,
         /// Boot guests with four CPUs, all under load, instead of one
         #[arg(long)]
         smp: bool,
@@ -158,9 +160,9 @@ enum Command {
     Libvirt,
     /// Run the tests about PCI devices, with Debian's kernel and its programs
     Pci {
-        /// The kernel
-        #[arg(long, default_value = "forky")]
-        kernel: DebianKernel,
+        /// The kernel; one that `cargo xtask test --kernel` or `cargo xtask kernels` knows
+        #[arg(long, default_value = "forky", value_parser = KernelName::parse)]
+        kernel: KernelName,
         /// Filters for `cargo nextest run`, such as the name of a test
         filters: Vec<String>,
     },

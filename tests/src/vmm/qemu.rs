@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use std::{
+    env,
     fs::{self, File},
     io,
     os::unix::net::UnixStream,
@@ -23,6 +24,9 @@ const OPTIONS: [&str; 3] = ["-nodefaults", "-nographic", "-no-reboot"];
 /// Kernel arguments of every guest: the kernel log on the first console, a panic at the first oops, and no lockup
 /// detectors, which report on guests of a busy host.
 const KERNEL_ARGUMENTS: &str = "console=hvc0 oops=panic panic=-1 nowatchdog";
+
+/// Variable with the number of CPUs of guests that have the distribution's programs.
+const CPUS: &str = "PAPR_UNPLUG_CPUS";
 
 /// Options of QEMU that differ between tests.
 #[derive(Clone, Debug, Default)]
@@ -75,9 +79,14 @@ impl Start {
         Self { options: options.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
-    /// Returns options with the distribution's programs, and with these options of QEMU.
+    /// Returns options with the distribution's programs, and with these options of QEMU. The guest has as many CPUs as
+    /// the variable [`CPUS`] says, and otherwise those of the machine.
     pub fn with_distribution<S: Into<String>>(options: impl IntoIterator<Item = S>) -> Self {
-        Self { has_distribution: true, ..Self::with_options(options) }
+        let mut start = Self { has_distribution: true, ..Self::with_options(options) };
+        if let Ok(cpus) = env::var(CPUS) {
+            start.options.extend(["-smp".to_owned(), cpus]);
+        }
+        start
     }
 
     /// Returns options with SLOF, the firmware of users' guests.

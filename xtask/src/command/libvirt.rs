@@ -3,7 +3,7 @@
 //! `cargo xtask libvirt`: runs the tests with libvirt, which is unpacked into a root of its own.
 
 use crate::{
-    artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour},
+    artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel},
     cache::store::Store,
     command::{pci, test},
     roots::libvirt::{self, LIBVIRT_ROOT},
@@ -29,7 +29,7 @@ pub(crate) fn run(store: &Store) -> Result<()> {
     let enter = root.path(libvirt::ENTER);
     let variables: &[(&str, &Path)] = &[(VARIABLE, &enter)];
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
-    let (_, of_distribution) = pci::artifacts(store, DebianKernel::Forky)?;
+    let (_, of_distribution) = pci::artifacts(store, &GuestKernel::Debian(DebianKernel::Forky))?;
     let mut filter = "binary(libvirt)".to_owned();
     if !artifacts.has_our_qemu() {
         store.progress.say("    left out: tests with our QEMU, which is not built where you bring a QEMU");
