@@ -21,6 +21,8 @@ pub(crate) struct Report;
 
 impl Job for Report {
     fn run() {
+        // What is known is told while it is promised.
+        tell_all();
         look();
         tell_all();
         write();

@@ -135,6 +135,10 @@ pub struct Handover {
     has_more_sleepers: bool,
     /// True if it has to be found out whether a process has the log open.
     look_due: bool,
+    /// True if processes may be reading and not be seen, so that they have to be woken.
+    waking_due: bool,
+    /// True if it has to be found out whether probes fire.
+    check_due: bool,
     /// True if the log takes no events any more.
     is_over: bool,
 }
@@ -155,6 +159,12 @@ impl Handed {
     /// Returns whether there is a request that has not been answered.
     pub fn is_unanswered(&self) -> bool {
         !matches!(self.stage, Stage::Unused | Stage::Answered)
+    }
+
+    /// Returns whether the attempt has not ended, and no child is known whose end would be seen.
+    fn may_be_read(&self) -> bool {
+        let has_child = matches!(self.place, Place::Process { child: Some(_), .. });
+        self.stage == Stage::Open && !has_child
     }
 
     fn is_due(&self) -> bool {
@@ -215,6 +225,8 @@ impl Handover {
             sleepers: [None; SLEEPERS],
             has_more_sleepers: false,
             look_due: false,
+            waking_due: false,
+            check_due: false,
             is_over: false,
         }
     }
@@ -283,9 +295,32 @@ impl Handover {
         }
     }
 
+    /// Returns whether processes that read have to be woken, so that they are seen to read again.
+    /// That is due once; [`Self::sleeps`] has to be called for each of them.
+    pub fn take_waking(&mut self) -> bool {
+        let is_due = mem::take(&mut self.waking_due);
+        if is_due {
+            (self.sleepers, self.has_more_sleepers) = ([None; SLEEPERS], false);
+        }
+        is_due
+    }
+
+    /// Returns whether processes that read have to be woken.
+    pub fn is_waking_due(&self) -> bool {
+        self.waking_due
+    }
+
+    /// Returns whether it has to be found out whether probes fire. That is due once.
+    pub fn take_check(&mut self) -> bool {
+        mem::take(&mut self.check_due)
+    }
+
     /// Stores that a process was reading before its reading could be seen. What it reads is not
     /// known.
     pub fn sleeps(&mut self, process: Process) {
+        if self.sleepers.contains(&Some(process)) {
+            return;
+        }
         match self.sleepers.iter_mut().find(|sleeper| sleeper.is_none()) {
             Some(sleeper) => *sleeper = Some(process),
             None => self.has_more_sleepers = true,
@@ -349,9 +384,11 @@ impl Handover {
         }
     }
 
-    /// Stores that a process has exited, with its status as `wait()` gives it.
+    /// Stores that a process has exited, with its status as `wait()` gives it. It may have worked on
+    /// a request that was read while probes did not fire.
     pub fn exits(&mut self, process: Process, status: u32) {
         self.wakes(process);
+        self.check_due |= self.used().iter().any(Handed::may_be_read);
         let status = match status as u8 & 0x7F {
             0 => (status >> 8) as u8,
             signal => 0x80 | signal,
@@ -373,11 +410,28 @@ impl Handover {
         }
     }
 
-    /// Ends every attempt as unseen. Their events are void when they are read.
+    /// Ends every attempt as unseen. Their events are void when they are read. One without a token
+    /// cannot be told from a later one for the same device, so that it is forgotten.
     pub fn loses_sight(&mut self) {
+        self.waking_due = true;
         for handed in self.used_mut().iter_mut().filter(|handed| handed.stage == Stage::Open) {
-            handed.ends(End::Unseen);
+            if handed.may_be_read() && !handed.logged.is_some() {
+                *handed = Handed::EMPTY;
+            } else {
+                handed.ends(End::Unseen);
+            }
         }
+        self.trim();
+    }
+
+    /// Forgets every request that may have been read, as probes do not fire. The end of a child is
+    /// seen without them.
+    pub fn goes_blind(&mut self) {
+        self.waking_due = true;
+        for handed in self.used_mut().iter_mut().filter(|handed| handed.may_be_read()) {
+            *handed = Handed::EMPTY;
+        }
+        self.trim();
     }
 
     /// Makes every request one without a token.
@@ -389,6 +443,7 @@ impl Handover {
     /// has been.
     pub fn is_ready(&self) -> bool {
         !self.is_over
+            && !self.waking_due
             && !self.has_more_sleepers
             && self.sleepers.iter().all(Option::is_none)
             && !self.used().iter().any(Handed::is_unanswered)
@@ -397,14 +452,12 @@ impl Handover {
     /// Returns whether the starts and ends of processes matter.
     pub fn follows_processes(&self) -> bool {
         self.sleepers.iter().any(Option::is_some)
-            || self.used().iter().any(|handed| {
-                matches!((handed.place, handed.stage), (Place::Process { .. }, Stage::Open))
-            })
+            || self.used().iter().any(|handed| handed.stage == Stage::Open)
     }
 
     /// Returns whether something is to be told or found out.
     pub fn is_unsettled(&self) -> bool {
-        self.look_due || self.due().is_some()
+        self.look_due || self.check_due || self.due().is_some()
     }
 
     /// Returns the oldest thing to be told. The answer for a request waits until those before it

@@ -325,8 +325,7 @@ impl Tracker {
     /// Stores whether probes fire, as a canary showed: a function of the module with a probe. If
     /// they do not, nothing is promised until they do again (PUE-G-012).
     pub fn probes_fire(&mut self, fire: bool) {
-        if fire == self.are_probes_off {
-            self.are_probes_off = !fire;
+        if self.finds(fire) {
             raise_by(&mut self.counters.withdrawn, u64::from(!fire));
             self.post(Notice { disarm: !fire, arm: fire, ..Notice::EMPTY });
         }
@@ -334,8 +333,17 @@ impl Tracker {
 
     /// Answers [`Progress::CheckProbes`]. If no probe fires, ARM is left out (PUE-G-011).
     pub fn may_arm(&mut self, fire: bool) {
-        self.are_probes_off = !fire;
+        self.finds(fire);
         self.canary = Some(fire);
+    }
+
+    /// Stores whether probes fire. Returns whether that is new.
+    fn finds(&mut self, fire: bool) -> bool {
+        let is_new = mem::replace(&mut self.are_probes_off, !fire) == fire;
+        if is_new && !fire {
+            self.go_blind();
+        }
+        is_new
     }
 
     /// Returns whether probes do not fire, although they are in force.

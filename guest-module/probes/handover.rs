@@ -3,7 +3,7 @@
 //! Probes by which user space is followed: the log of events that the kernel leaves to it, and the
 //! processes that read the log.
 
-use super::{log_absent, log_failure, name, write_line};
+use super::{log_absent, log_failure, name, probes_fire, write_line};
 use crate::{
     bindings,
     entry::{Error, ENOENT},
@@ -121,13 +121,25 @@ pub(super) fn wake_readers() {
     unsafe { bindings::papr_event_log_wake(asleep) };
 }
 
-/// Finds out whether a process has the log open, if that matters. Not for probes.
+/// Finds out what matters of user space: whether its reading is seen, and whether a process has the
+/// log open. Not for probes.
 pub(crate) fn look() {
-    let (missed, mut due) = (Group::Reads.missed(), None);
-    TRACKER.with(|tracker| {
+    let missed = Group::Reads.missed();
+    let is_check_due = TRACKER.with(|tracker| {
         tracker.reading_is_missed(missed);
-        due = tracker.handover.take_look();
+        tracker.take_check()
     });
+    if is_check_due {
+        let fire = probes_fire();
+        let is_waking_due = TRACKER.with(|tracker| {
+            tracker.probes_fire(fire);
+            tracker.take_waking()
+        });
+        if is_waking_due {
+            wake_readers();
+        }
+    }
+    let due = TRACKER.with(|tracker| tracker.handover.take_look());
     let Some(logged) = due else { return };
     // SAFETY: The function may be called in any task.
     if unsafe { !bindings::papr_event_log_is_open() } {
@@ -168,21 +180,24 @@ impl Observer for Logged {
         if !event_log::is_new(call.argument(1) as u32) {
             return Follow::Nothing;
         }
-        let logged = LOGGED.fetch_add(1, Relaxed).wrapping_add(1);
+        let count = || LOGGED.fetch_add(1, Relaxed).wrapping_add(1);
         // SAFETY: The function may be called in any context.
         if unsafe { bindings::papr_is_locked_here() } {
             // An RTAS call of the module has failed.
+            count();
             return Follow::Nothing;
         }
         // CAST: An `int` is passed in the low half of the register.
         if call.argument(2) as i32 != 0 {
+            count();
             take(Tracker::log_is_over);
             return Follow::Nothing;
         }
         let address = call.argument(0);
         LAST_LOG.store(address, Relaxed);
         let event = at(address);
-        take(|tracker| tracker.event_is_logged(logged, &event));
+        // Events on several CPUs are counted in the order in which the tracker hears of them.
+        take(|tracker| tracker.event_is_logged(count(), &event));
         Follow::Nothing
     }
 

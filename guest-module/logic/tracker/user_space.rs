@@ -98,10 +98,32 @@ impl Tracker {
         self.withdraw_user_space();
     }
 
+    /// Probes do not fire: what user space does is not seen before they do again, and each process
+    /// that reads has been woken (PUE-G-012). DISARM is sent.
+    pub(super) fn go_blind(&mut self) {
+        self.user_space_due |= self.arming.keep_user_space(false);
+        self.handover.goes_blind();
+    }
+
+    /// Returns whether it has to be found out whether probes fire. That is due once.
+    pub fn take_check(&mut self) -> bool {
+        self.handover.take_check() || self.is_waking_due()
+    }
+
+    /// Returns whether processes that read have to be woken. That is due once, when probes fire.
+    pub fn take_waking(&mut self) -> bool {
+        self.is_waking_due() && !self.are_probes_off && self.handover.take_waking()
+    }
+
+    fn is_waking_due(&self) -> bool {
+        self.user_space_due && self.handover.is_waking_due()
+    }
+
     /// Returns whether the module's worker has to do something for user space.
     pub fn is_user_space_unsettled(&self) -> bool {
         self.handover.is_unsettled()
             || self.withdrawal_due
+            || (self.is_waking_due() && !self.are_probes_off)
             || (self.user_space_due && self.handover.is_ready())
     }
 

@@ -121,6 +121,14 @@ impl Guest {
         }
     }
 
+    /// Has the worker wake processes that read, of which there are none. Returns whether it did.
+    fn wakes(&mut self) -> bool {
+        self.tracker.take_check() && {
+            self.tracker.probes_fire(self.fires);
+            self.tracker.take_waking()
+        }
+    }
+
     /// Does so, and returns reports, which are all that was told.
     fn words(&mut self) -> Vec<Report> {
         let told = self.told().into_iter();
@@ -256,13 +264,13 @@ fn probe_that_has_fired_shows_as_much_as_the_canary() {
     guest.tracker.event_begins(task, &cpu, Token(7));
     guest.tracker.work_is_queued(task, work, cpu, || panic!("the log is read"));
     assert!(guest.tracker.interrupt_ends(task, 0, || panic!("the log is read")));
-    assert_eq!(guest.words(), [arm(Classes::all())]);
+    assert_eq!(guest.words(), [arm(Classes::IN_KERNEL)]);
     guest.tracker.probes_fire(false);
     assert_eq!(guest.words(), [disarm()]);
     guest.tracker.work_begins(task, work, cpu, Begin::default());
     guest.tracker.removal_of(task).unwrap().handler_ends(0, false);
     assert!(guest.tracker.work_ends(task, 0));
-    assert_eq!(guest.words(), [arm(Classes::all())]);
+    assert_eq!(guest.words(), [arm(Classes::IN_KERNEL)]);
 }
 
 #[test]
@@ -283,8 +291,11 @@ fn sight_that_is_lost_is_answered_and_withdraws_these_classes_until_all_is_answe
     guest.begin();
     guest.tracker.reading_is_missed(1);
     let (narrow, wide) = (arm(Classes::IN_KERNEL), arm(Classes::all()));
-    assert_eq!(guest.words(), [refused(7, Reason::UNATTRIBUTED, 0), narrow, wide]);
+    assert_eq!(guest.words(), [refused(7, Reason::UNATTRIBUTED, 0), narrow]);
+    assert!(guest.wakes());
+    assert_eq!(guest.words(), [wide]);
     guest.tracker.reading_is_missed(1);
+    assert!(!guest.wakes());
     assert_eq!(guest.words(), []);
     assert_eq!((guest.tracker.counters.withdrawn, guest.tracker.counters.unseen), (1, 1));
 }
@@ -294,7 +305,9 @@ fn sight_that_is_lost_is_answered_and_withdraws_these_classes_until_all_is_answe
 fn event_that_looks_otherwise_withdraws_these_classes() {
     let mut guest = Guest::armed();
     guest.tracker.event_is_logged(1, &ForUserSpace::Strange);
-    assert_eq!(guest.words(), [arm(Classes::IN_KERNEL), arm(Classes::all())]);
+    assert_eq!(guest.words(), [arm(Classes::IN_KERNEL)]);
+    assert!(guest.wakes());
+    assert_eq!(guest.words(), [arm(Classes::all())]);
 }
 
 /// PUE-G-073, PUE-G-031
@@ -357,9 +370,11 @@ fn event_that_no_probe_saw_is_known_from_the_log_at_the_end_of_the_interrupt() {
     let (narrow, wide) = (arm(Classes::IN_KERNEL), arm(Classes::all()));
     // The log has the event that was seen, so that another one was missed.
     assert!(guest.tracker.log_is_missed(2, 3, || event(16, 8)));
-    assert_eq!(guest.words(), [refused(8, Reason::UNATTRIBUTED, 0), narrow, wide]);
+    assert_eq!(guest.words(), [refused(8, Reason::UNATTRIBUTED, 0), narrow]);
+    assert!(guest.wakes());
+    assert_eq!(guest.words(), [wide]);
     assert!(guest.tracker.log_is_missed(4, 4, || event(24, 9)));
-    assert_eq!(guest.words(), [narrow, wide]);
+    assert_eq!(guest.words(), [narrow]);
 }
 
 /// PUE-G-012
@@ -370,5 +385,69 @@ fn these_classes_are_not_armed_while_nothing_is() {
     guest.tracker.lose_sight_of_user_space();
     assert_eq!(guest.words(), [disarm()]);
     guest.tracker.probes_fire(true);
+    assert_eq!(guest.words(), [arm(Classes::IN_KERNEL)]);
+    assert!(guest.wakes());
     assert_eq!(guest.words(), [arm(Classes::all())]);
+}
+
+/// PUE-G-011, PUE-G-012: what the reader does meanwhile is not seen, nor what it reads next if it
+/// sleeps when probes fire again.
+#[test]
+fn reader_that_was_not_seen_to_begin_is_woken_before_these_classes_are_armed_again() {
+    let mut guest = Guest::armed();
+    guest.log(8, 7);
+    guest.tracker.probes_fire(false);
+    guest.fires = false;
+    assert!(!guest.wakes());
+    assert_eq!(guest.words(), [disarm()]);
+    guest.fires = true;
+    guest.tracker.probes_fire(true);
+    assert_eq!(guest.words(), [arm(Classes::IN_KERNEL)]);
+    assert!(guest.wakes());
+    guest.tracker.handover.sleeps(READER);
+    guest.tracker.handover.sleeps(READER);
+    assert_eq!(guest.words(), []);
+    assert!(!guest.wakes(), "once is enough");
+    assert!(!guest.read(8, 7), "nobody has answered it");
+    assert_eq!(guest.words(), []);
+    guest.tracker.handover.reads(READER);
+    let told = guest.told();
+    assert_eq!(told.last(), Some(&(INDICATOR.0, DrcIndex(0), arm(Classes::all()).word().0)));
+}
+
+/// PUE-G-012, PUE-G-018: the next hot plug interrupt may never come.
+#[test]
+fn end_of_a_process_leads_to_a_check_of_probes_while_a_request_may_be_read_unseen() {
+    let mut guest = Guest::armed();
+    guest.begin();
+    guest.log(16, 8);
+    assert!(guest.tracker.handover.follows_processes());
+    guest.fires = false;
+    guest.tracker.handover.exits(CHILD, 0x0100);
+    assert!(guest.tracker.is_user_space_unsettled());
+    assert_eq!(guest.words(), [refused(7, Reason::AGENT_FAILED, 1)]);
+    assert!(!guest.wakes());
+    assert_eq!(guest.words(), [disarm()]);
+}
+
+/// The end of the child is seen without probes.
+#[test]
+fn child_that_was_known_before_probes_ceased_to_fire_is_followed_to_its_end() {
+    let mut guest = Guest::armed();
+    guest.begin();
+    guest.tracker.probes_fire(false);
+    assert_eq!(guest.words(), [disarm()]);
+    guest.tracker.handover.exits(CHILD, 0x0100);
+    let hint = (Indicator::ISOLATION_STATE.0, DEVICE, IsolationState::UNISOLATE.0);
+    assert_eq!(guest.told(), [hint]);
+}
+
+/// Without a token it could be taken for a later request for the same device, which would be void.
+#[test]
+fn event_without_a_token_is_not_void_after_sight_was_lost() {
+    let mut guest = Guest::armed();
+    guest.log(8, 0);
+    guest.tracker.reading_is_missed(1);
+    guest.log(8, 0);
+    assert!(!guest.read(8, 0));
 }
