@@ -35,11 +35,6 @@ impl Function {
         functions
     }
 
-    /// Returns the name of the function's driver.
-    pub(crate) fn driver(&self) -> Option<String> {
-        name_behind(&self.directory.join("driver"))
-    }
-
     /// Returns the number of the function's IOMMU group.
     pub(crate) fn iommu_group(&self) -> Option<String> {
         name_behind(&self.directory.join("iommu_group"))
@@ -80,7 +75,6 @@ mod tests {
         let [function] = &Function::of(&model.kernel, DrcIndex(0x4000_0008))[..] else { panic!() };
         assert_eq!(function.address, "0000:00:01.0");
         assert_eq!(function.node().as_deref(), Some("/pci@800000020000000/scsi@1"));
-        assert_eq!(function.driver().as_deref(), Some("virtio-pci"));
         assert_eq!(Function::of(&model.kernel, DrcIndex(0x4000_0010)), []);
     }
 

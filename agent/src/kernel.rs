@@ -22,6 +22,11 @@ impl Kernel {
         Self { root: root.to_owned() }
     }
 
+    /// Returns a path in `/dev`.
+    pub(crate) fn dev(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.root.join("dev").join(path)
+    }
+
     /// Returns a path in `/proc`.
     pub(crate) fn proc(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join("proc").join(path)

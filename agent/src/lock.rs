@@ -2,10 +2,10 @@
 
 //! Lock that reconfigurations of the guest take.
 
-use anyhow::{Context as _, Result};
 use rustix::{
     fd::OwnedFd,
     fs::{FlockOperation, Mode, OFlags, fcntl_lock, open},
+    io::{Errno, retry_on_intr},
 };
 use std::path::Path;
 
@@ -21,11 +21,10 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// Waits for the lock and takes it. (`drmgr` itself gives up at once if it is taken.)
-    pub(crate) fn take(file: &Path) -> Result<Self> {
+    pub(crate) fn take(file: &Path) -> Result<Self, Errno> {
         // Without CLOEXEC: a process loses its locks on a file when it closes any descriptor of it.
-        let file =
-            open(file, OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o444)).context("cannot open the lock")?;
-        fcntl_lock(&file, FlockOperation::LockExclusive).context("cannot take the lock")?;
+        let file = open(file, OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o444))?;
+        retry_on_intr(|| fcntl_lock(&file, FlockOperation::LockExclusive))?;
         Ok(Self { _file: file })
     }
 }

@@ -9,6 +9,7 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod claim;
 mod command_line;
 mod configuration;
 mod event;

@@ -3,6 +3,7 @@
 //! Handling of one request.
 
 use crate::{
+    claim::Claim,
     command_line::CommandLine,
     configuration::{Configuration, Removal},
     function::Function,
@@ -20,7 +21,8 @@ use papr_unplug_wire::wire::{
 };
 use std::{
     ffi::OsString,
-    os::unix::process::CommandExt as _,
+    fs,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -40,11 +42,11 @@ pub(crate) fn handle(kernel: &Kernel, configuration: &Configuration, words: Vec<
         CommandLine { action: Some(Action::REMOVE), resource: Some(resource), connector: Some(connector), .. } => {
             remove(kernel, configuration, resource, connector).map_err(|failure| (connector, failure))
         }
-        _ => Ok(Next::Drmgr(Lock::take(Path::new(lock::FILE)).ok())),
+        _ => Ok(Next::Drmgr(Lock::take(Path::new(lock::FILE)).ok(), Vec::new())),
     };
     match outcome {
         Ok(Next::Done) => ExitCode::SUCCESS,
-        Ok(Next::Drmgr(_lock)) => continue_as_drmgr(configuration, &line.words),
+        Ok(Next::Drmgr(_lock, _claims)) => continue_as_drmgr(configuration, &line.words),
         Err((connector, failure)) => {
             report::refuse(kernel, connector, failure.reason, failure.errno);
             journal::notice(&format!("{connector} is not given back ({}): {}", failure.reason, failure.text));
@@ -57,8 +59,8 @@ pub(crate) fn handle(kernel: &Kernel, configuration: &Configuration, words: Vec<
 enum Next {
     /// Nothing.
     Done,
-    /// All of it, with the lock if it could be taken.
-    Drmgr(Option<Lock>),
+    /// All of it, with the lock if it could be taken, and with the disks that nobody may begin to use.
+    Drmgr(Option<Lock>, Vec<Claim>),
 }
 
 fn remove(
@@ -68,16 +70,20 @@ fn remove(
     connector: DrcIndex,
 ) -> Result<Next, Failure> {
     // Before the wait for the lock, to refuse at once; and after it, because the wait may be long.
-    objection(kernel, configuration, connector)?;
-    let lock = Lock::take(Path::new(lock::FILE));
-    objection(kernel, configuration, connector)?;
+    drop(claim(kernel, configuration, connector)?);
+    let lock = Lock::take(Path::new(lock::FILE)).map_err(|error| Failure {
+        reason: Reason::BUSY,
+        errno: error.raw_os_error().try_into().unwrap_or_default(),
+        text: format!("{} cannot be locked: {error}", lock::FILE),
+    })?;
+    let claims = claim(kernel, configuration, connector)?;
 
     let functions = Function::of(kernel, connector);
     let drmgr = drmgr(configuration);
     let wants_drmgr = configuration.removal == Removal::Drmgr && drmgr.is_some();
     let is_one = resource == Resource::PCI && functions.len() <= 1;
     if !is_one || wants_drmgr || !removal::is_possible(kernel, connector) {
-        return Ok(Next::Drmgr(lock.ok()));
+        return Ok(Next::Drmgr(Some(lock), claims));
     }
     let function = functions.first();
     removal::remove(kernel, function, connector)?;
@@ -86,8 +92,9 @@ fn remove(
     Ok(Next::Done)
 }
 
-/// Returns an error if a connector is to be kept: the administrator forbids it, or it is in use.
-fn objection(kernel: &Kernel, configuration: &Configuration, connector: DrcIndex) -> Result<(), Failure> {
+/// Claims the disks of a connector. Returns an error if it is to be kept: the administrator forbids it, or it is in use.
+fn claim(kernel: &Kernel, configuration: &Configuration, connector: DrcIndex) -> Result<Vec<Claim>, Failure> {
+    let mut claims = Vec::new();
     for function in &Function::of(kernel, connector) {
         let address = &function.address;
         if configuration.keep.contains(address) {
@@ -97,16 +104,20 @@ fn objection(kernel: &Kernel, configuration: &Configuration, connector: DrcIndex
         if configuration.release_in_use {
             continue;
         }
+        let in_use = |usage| Failure { reason: Reason::IN_USE, errno: EBUSY, text: format!("{address}: {usage}") };
         if let Some(usage) = Usage::of(kernel, function) {
-            return Err(Failure { reason: Reason::IN_USE, errno: EBUSY, text: format!("{address}: {usage}") });
+            return Err(in_use(usage));
         }
+        claims.extend(Claim::all(kernel, function).map_err(in_use)?);
     }
-    Ok(())
+    Ok(claims)
 }
 
-/// Returns the path of `drmgr`, if it is there.
+/// Returns the path of `drmgr`, if it is there and not this program in its place.
 fn drmgr(configuration: &Configuration) -> Option<&PathBuf> {
-    configuration.drmgr.iter().find(|path| path.exists())
+    let file = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    let own = file(Path::new("/proc/self/exe"));
+    configuration.drmgr.iter().find(|path| file(path).is_some_and(|file| Some(file) != own))
 }
 
 /// Continues as `drmgr`, which keeps the lock. Returns if that cannot be started.
@@ -118,4 +129,20 @@ fn continue_as_drmgr(configuration: &Configuration, words: &[OsString]) -> ExitC
     let error = Command::new(program).arg0("drmgr").args(words).exec();
     journal::error(&format!("{} cannot be started: {error}", program.display()));
     ExitCode::from(NOT_FOUND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_does_not_continue_as_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let (itself, real) = (directory.path().join("itself"), directory.path().join("drmgr"));
+        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &itself).unwrap();
+        let configuration = Configuration { drmgr: vec![itself, real.clone()], ..Configuration::default() };
+        assert_eq!(drmgr(&configuration), None);
+        fs::write(&real, "").unwrap();
+        assert_eq!(drmgr(&configuration), Some(&real));
+    }
 }

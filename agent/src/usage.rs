@@ -35,6 +35,11 @@ pub(crate) enum Usage {
         /// Name of the other device.
         holder: String,
     },
+    /// Something else has a disk, or a partition of it, for itself.
+    Claimed {
+        /// Disk.
+        disk: String,
+    },
     /// A program has the function itself open, through VFIO.
     Open {
         /// Name and number of the process.
@@ -50,24 +55,51 @@ impl Usage {
 }
 
 /// Block device of a function: a disk, or a partition of one.
-struct Disk {
-    name: String,
+pub(crate) struct Disk {
+    /// Name in `/dev`.
+    pub(crate) name: String,
     /// `major:minor`.
     number: String,
     directory: PathBuf,
 }
 
-/// Returns the block devices of a function.
-fn disks(kernel: &Kernel, function: &Function) -> Vec<Disk> {
-    let of = |entry: PathBuf| {
-        let directory = fs::canonicalize(&entry).ok()?;
+impl Disk {
+    /// Returns whether this is no partition.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.directory.join("partition").exists()
+    }
+}
+
+/// Returns the block devices of a function, sorted by name.
+pub(crate) fn disks(kernel: &Kernel, function: &Function) -> Vec<Disk> {
+    let directories: Vec<PathBuf> =
+        entries(&kernel.sys("class/block")).filter_map(|entry| fs::canonicalize(entry).ok()).collect();
+    let of_function = |directory: &Path| directory.starts_with(&function.directory);
+    let heads: BTreeSet<String> = directories
+        .iter()
+        .filter(|path| of_function(path))
+        .filter_map(|path| head(path.file_name()?.to_str()?))
+        .collect();
+    let is_head =
+        |directory: &Path| directory.iter().any(|name| name.to_str().is_some_and(|name| heads.contains(name)));
+    let disk = |directory: PathBuf| {
         let number = fs::read_to_string(directory.join("dev")).ok()?.trim().to_owned();
-        let name = directory.file_name()?.to_str()?.to_owned();
-        directory.starts_with(&function.directory).then_some(Disk { name, number, directory })
+        // A name in /dev has a slash where sysfs has an exclamation mark.
+        let name = directory.file_name()?.to_str()?.replace('!', "/");
+        Some(Disk { name, number, directory })
     };
-    let mut disks: Vec<Disk> = entries(&kernel.sys("class/block")).filter_map(of).collect();
+    let mut disks: Vec<Disk> =
+        directories.into_iter().filter(|path| of_function(path) || is_head(path)).filter_map(disk).collect();
     disks.sort_by(|a, b| a.name.cmp(&b.name));
     disks
+}
+
+/// Returns the name of the disk whose path through a controller has this name: `nvme0n2` of `nvme0c1n2` (Linux,
+/// `nvme_set_disk_name`). The path is no block device that can be opened.
+fn head(path: &str) -> Option<String> {
+    let (subsystem, controller) = path.strip_prefix("nvme")?.split_once('c')?;
+    let (_, namespace) = controller.split_once('n')?;
+    Some(format!("nvme{subsystem}n{namespace}"))
 }
 
 fn of_disk(kernel: &Kernel, disk: &Disk) -> Option<Usage> {
@@ -88,12 +120,14 @@ fn of_disk(kernel: &Kernel, disk: &Disk) -> Option<Usage> {
 fn mount_point(kernel: &Kernel, disk: &Disk) -> Option<String> {
     let mut seen = BTreeSet::new();
     processes(kernel).find_map(|process| {
-        if let Some(namespace) = name_behind(&process.join("ns/mnt"))
-            && !seen.insert(namespace)
-        {
+        let namespace = name_behind(&process.join("ns/mnt"));
+        if namespace.as_ref().is_some_and(|namespace| seen.contains(namespace)) {
             return None;
         }
         let mounts = fs::read_to_string(process.join("mountinfo")).ok()?;
+        // A process with another root sees the mounts below it alone.
+        let sees_all = fs::read_link(process.join("root")).is_ok_and(|root| root == Path::new("/"));
+        seen.extend(namespace.filter(|_| sees_all && !mounts.is_empty()));
         mounts.lines().find_map(|line| mount_of(line, disk))
     })
 }
@@ -120,9 +154,6 @@ fn is_device_file(path: &str, disk: &Disk) -> bool {
 
 /// Returns the process that has the function open through VFIO.
 fn of_group(kernel: &Kernel, function: &Function) -> Option<Usage> {
-    if function.driver().as_deref() != Some("vfio-pci") {
-        return None;
-    }
     let group = function.iommu_group().map(|group| Path::new("/dev/vfio").join(group));
     let device = entries(&function.directory.join("vfio-dev")).next();
     let device = device.and_then(|entry| Some(Path::new("/dev/vfio/devices").join(entry.file_name()?)));
@@ -147,6 +178,7 @@ impl fmt::Display for Usage {
             Self::Mounted { disk, at } => write!(f, "{disk} is mounted on {at}"),
             Self::Swap { disk } => write!(f, "{disk} is swap space"),
             Self::Holder { disk, holder } => write!(f, "{holder} stands on {disk}"),
+            Self::Claimed { disk } => write!(f, "something has {disk} for itself"),
             Self::Open { process } => write!(f, "{process} has it open through VFIO"),
         }
     }
@@ -178,7 +210,6 @@ pub(crate) mod tests {
             model.link(&format!("{DEVICE}/of_node"), node);
             model.link(&format!("{DEVICE}/../of_node"), &format!("{node}/.."));
             model.link("sys/bus/pci/devices/0000:00:01.0", DEVICE);
-            model.bind("virtio-pci");
             for (disk, number) in [("vda", "254:0"), ("vda/vda1", "254:1")] {
                 model.write(&format!("{DEVICE}/virtio0/block/{disk}/dev"), format!("{number}\n"));
                 let name = disk.rsplit('/').next().unwrap();
@@ -200,12 +231,6 @@ pub(crate) mod tests {
             let path = self.root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             symlink(self.root.path().join(target), path).unwrap();
-        }
-
-        fn bind(&self, driver: &str) {
-            let link = self.root.path().join(DEVICE).join("driver");
-            let _ = fs::remove_file(&link);
-            symlink(format!("../../../bus/pci/drivers/{driver}"), link).unwrap();
         }
 
         fn mount(&self, line: &str) {
@@ -245,6 +270,40 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn disk_that_only_another_process_of_a_namespace_sees_mounted_is_in_use() {
+        let model = Model::new();
+        for (process, mounts) in [(1, ""), (2, "22 1 0:20 / /proc rw - proc proc rw\n")] {
+            model.write(&format!("proc/{process}/mountinfo"), mounts);
+            fs::create_dir_all(model.root.path().join(format!("proc/{process}/ns"))).unwrap();
+        }
+        for (process, root) in [(1, "/"), (2, "/srv/jail"), (3, "/")] {
+            model.write(&format!("proc/{process}/comm"), "x\n");
+            fs::create_dir_all(model.root.path().join(format!("proc/{process}/ns"))).unwrap();
+            symlink("mnt:[1]", model.root.path().join(format!("proc/{process}/ns/mnt"))).unwrap();
+            symlink(root, model.root.path().join(format!("proc/{process}/root"))).unwrap();
+        }
+        model.write("proc/3/mountinfo", "36 22 254:0 / /srv rw - ext4 /dev/vda rw\n");
+        assert_eq!(model.usage().unwrap(), "vda is mounted on /srv");
+    }
+
+    #[test]
+    fn disk_before_a_path_through_an_nvme_controller_is_in_use() {
+        let model = Model::new();
+        let subsystem = "sys/devices/virtual/nvme-subsystem/nvme-subsys0";
+        for (disk, number) in [("nvme0n2", "259:1"), ("nvme0n2/nvme0n2p1", "259:2"), ("nvme0n3", "259:3")] {
+            model.write(&format!("{subsystem}/{disk}/dev"), format!("{number}\n"));
+            let name = disk.rsplit('/').next().unwrap();
+            model.link(&format!("sys/class/block/{name}"), &format!("{subsystem}/{disk}"));
+        }
+        model.write(&format!("{DEVICE}/nvme/nvme0/nvme0c0n2/size"), "2048\n");
+        model.link("sys/class/block/nvme0c0n2", &format!("{DEVICE}/nvme/nvme0/nvme0c0n2"));
+        model.mount("36 22 259:3 / /other rw - ext4 /dev/nvme0n3 rw");
+        assert_eq!(model.usage(), None);
+        model.mount("36 22 259:2 / /srv rw - ext4 /dev/nvme0n2p1 rw");
+        assert_eq!(model.usage().unwrap(), "nvme0n2p1 is mounted on /srv");
+    }
+
+    #[test]
     fn disk_that_is_swap_space_is_in_use() {
         let model = Model::new();
         model.write("proc/swaps", "Filename\t\tType\n/dev/zram0 partition 1 0 1\n/dev/vda1 partition 1 0 -2\n");
@@ -262,7 +321,6 @@ pub(crate) mod tests {
     #[test]
     fn function_that_a_program_has_open_through_vfio_is_in_use() {
         let model = Model::new();
-        model.bind("vfio-pci");
         symlink("../../../../kernel/iommu_groups/3", model.root.path().join(DEVICE).join("iommu_group")).unwrap();
         model.write("proc/500/comm", "qemu\n");
         assert_eq!(model.usage(), None);
