@@ -56,7 +56,7 @@ pub struct Expectation<'a> {
 pub struct Occurrence {
     /// Name of the reason.
     pub reason: String,
-    /// `cpu`, `memory` or `pmem`.
+    /// `cpu`, `memory`, `pmem`, `phb` or `pci`.
     pub class: String,
     /// Means; see [`Means`].
     pub means: String,
@@ -99,6 +99,12 @@ impl Vm {
         Ok(refusal)
     }
 
+    /// Requests a PCI device or a PHB, which must be refused as the case says, by one event. Records the occurrence.
+    pub fn trigger_pci(&mut self, device: &impl Device, case: &Expectation<'_>) -> Result<()> {
+        let removal = self.remove_pci(device).with_context(|| case.to_string())?;
+        self.record_removal(&removal, case)
+    }
+
     /// Checks a removal that has ended and records the occurrence, without reading the module's `refusals`.
     pub fn record_removal(&mut self, removal: &Removal, case: &Expectation<'_>) -> Result<()> {
         ensure!(removal.outcome == Outcome::Refused, "{case}: the outcome is {}", removal.outcome);
@@ -108,18 +114,18 @@ impl Vm {
     /// Checks all events about a request and records the occurrence.
     pub fn record_events(&mut self, events: &[Event], case: &Expectation<'_>) -> Result<()> {
         let [event] = events else { bail!("{case}: there were {} events", events.len()) };
-        let memory = case.drc.0 >> 28 == 8;
+        let class = class(case.drc);
         let expected = RefusalEvent {
             source: "reported-by-token".to_owned(),
             reason: case.reason.to_string(),
             // The VMM leaves out an errno of 0.
             errno: Some(case.errno).filter(|errno| *errno != 0),
             drc: case.drc.0,
-            address: memory.then(|| u64::from(case.drc.0 & 0x0fff_ffff) << 28),
+            address: (class == "memory").then(|| u64::from(case.drc.0 & 0x0fff_ffff) << 28),
         };
         let reported = RefusalEvent::of(event);
         ensure!(reported == expected, "{case}: the host was told {reported:?}");
-        self.record(if memory { "memory" } else { "cpu" }, case, &reported.to_string())
+        self.record(class, case, &reported.to_string())
     }
 
     /// Records an occurrence, with the report to the host.
@@ -137,6 +143,16 @@ impl Vm {
             told: told.to_owned(),
         }
         .keep()
+    }
+}
+
+/// Returns the class of a connector of QEMU: the connector's type is in the top four bits.
+fn class(drc: DrcIndex) -> &'static str {
+    match drc.0 >> 28 {
+        2 => "phb",
+        4 => "pci",
+        8 => "memory",
+        _ => "cpu",
     }
 }
 

@@ -2,8 +2,9 @@
 
 //! Agents that are absent, die, or do not do what they are for.
 
-use crate::{on_distribution, open, promised_and_started, released, reported};
+use crate::{on_distribution, open, promised_and_started, refusal, released, reported};
 use papr_unplug_tests::{device::pci::Function, guest::agent::LOG, removal::Outcome};
+use papr_unplug_wire::wire::reason::Reason;
 use serde_json::json;
 
 /// PUE-G-052
@@ -12,8 +13,9 @@ use serde_json::json;
 fn request_without_an_agent_is_refused_at_once_and_released_once_there_is_one() {
     let card = Function::new(1);
     on_distribution(&[&card], |vm| {
-        for request in [1, 2] {
-            assert_eq!(reported(&vm.remove_pci(&card)?), (request, "no-agent".into(), 0));
+        for _ in 0..2 {
+            let how = "no program reads the kernel's log of RTAS events";
+            vm.trigger_pci(&card, &refusal(card.connector(), Reason::NO_AGENT, 0, how))?;
         }
         vm.start_agent()?;
         released(vm, &card)
@@ -53,7 +55,7 @@ fn request_whose_drmgr_fails_is_refused_with_its_status() {
     on_distribution(&[&card], |vm| {
         vm.start_agent()?;
         vm.replace_drmgr("exit 77")?;
-        assert_eq!(reported(&vm.remove_pci(&card)?), (1, "agent-failed".into(), 77));
+        vm.trigger_pci(&card, &refusal(card.connector(), Reason::AGENT_FAILED, 77, "drmgr exits with 77"))?;
         vm.restore_drmgr()?;
         released(vm, &card)
     });
@@ -67,7 +69,8 @@ fn request_whose_drmgr_does_nothing_is_refused_as_incomplete() {
     on_distribution(&[&card], |vm| {
         vm.start_agent()?;
         vm.replace_drmgr("exit 0")?;
-        assert_eq!(reported(&vm.remove_pci(&card)?), (1, "incomplete".into(), 0));
+        let how = "drmgr does nothing and exits with 0";
+        vm.trigger_pci(&card, &refusal(card.connector(), Reason::INCOMPLETE, 0, how))?;
         vm.restore_drmgr()?;
         released(vm, &card)
     });

@@ -2,17 +2,16 @@
 
 //! Kernels that take no node out of the device tree.
 
-use crate::{is_released, on_distribution, open, own_agent, released, reported};
-use papr_unplug_tests::{
-    device::pci::{Function, Phb},
-    pairing::Pairing,
-    story::story_on,
-    vmm::{machine::Machine, qemu::Start},
-};
+use crate::{is_released, on_distribution, on_phb, open, own_agent, refusal, released};
+use papr_unplug_tests::device::pci::{Function, Phb};
+use papr_unplug_wire::wire::reason::Reason;
 use serde_json::Value;
 
 /// The error of the kernel for an index that is too short.
-const EOVERFLOW: u64 = 75;
+const EOVERFLOW: i64 = 75;
+
+/// The cause, for people.
+const OBSTRUCTED: &str = "a node whose DRC index is too short, added in /proc/powerpc/ofdt";
 
 #[test]
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
@@ -22,7 +21,7 @@ fn function_whose_node_stays_in_the_device_tree_is_given_back_to_the_kernel_and_
         own_agent::start(vm)?;
         vm.hide_drmgr()?;
         vm.obstruct_device_tree()?;
-        assert_eq!(reported(&vm.remove_pci(&card)?), (1, "detach-failed".into(), EOVERFLOW));
+        vm.trigger_pci(&card, &refusal(card.connector(), Reason::DETACH_FAILED, EOVERFLOW, OBSTRUCTED))?;
         assert!(vm.has_function(&card)?);
         vm.clear_device_tree()?;
         released(vm, &card)
@@ -35,11 +34,10 @@ fn function_whose_node_stays_in_the_device_tree_is_given_back_to_the_kernel_and_
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
 fn phb_whose_node_stays_in_the_device_tree_is_refused_as_not_detached() {
     let phb = Phb::new(1);
-    let start = Start::with_distribution(["-device".to_owned(), phb.option()]);
-    story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
+    on_phb(&phb, |vm| {
         vm.start_agent()?;
         vm.obstruct_device_tree()?;
-        assert_eq!(reported(&vm.remove_pci(&phb)?), (1, "detach-failed".into(), EOVERFLOW));
+        vm.trigger_pci(&phb, &refusal(phb.connector(), Reason::DETACH_FAILED, EOVERFLOW, OBSTRUCTED))?;
         assert_eq!(open(vm)?, <[Value; 0]>::default());
         Ok(())
     });

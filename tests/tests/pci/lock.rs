@@ -2,9 +2,13 @@
 
 //! Reconfigurations that the guest's administrator does at the same time: `drmgr` fails at once while another one runs.
 
-use crate::{deleted, on_distribution, released, reported};
+use crate::{deleted, on_distribution, refusal, released, reported};
 use papr_unplug_tests::device::pci::Function;
+use papr_unplug_wire::wire::reason::Reason;
 use serde_json::json;
+
+/// Exit status of `drmgr` if another one has the lock.
+const LOCKED: i64 = 255;
 
 #[test]
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
@@ -13,8 +17,7 @@ fn request_while_the_lock_is_held_is_refused_as_busy() {
     on_distribution(&[&card, &other], |vm| {
         vm.start_agent()?;
         let lock = vm.hold_lock(&other)?;
-        let (request, reason, _) = reported(&vm.remove_pci(&card)?);
-        assert_eq!((request, reason.as_str()), (1, "busy"));
+        vm.trigger_pci(&card, &refusal(card.connector(), Reason::BUSY, LOCKED, "another drmgr has the lock"))?;
         vm.release_lock(lock)?;
         released(vm, &card)?;
         assert!(vm.has_function(&other)?);

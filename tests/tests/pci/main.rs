@@ -2,7 +2,7 @@
 
 //! Requests for PCI devices and PHBs, which the guest's kernel leaves to user space: each has exactly one outcome,
 //! whatever becomes of the programs there. The guests have Debian's kernel and its `rtas_errd` and `drmgr`.
-//! `cargo xtask pci` runs these tests.
+//! `cargo xtask pci` runs these tests; `PAPR_UNPLUG_CPUS=2` gives each guest two CPUs.
 //!
 //! No test waits for silence: the guest's attempt is brought to its end, and then the guest or the host does one more
 //! thing, which an event about the request would have come before.
@@ -18,6 +18,7 @@ mod migration;
 mod module;
 mod own_agent;
 mod phb;
+mod probes;
 mod reset;
 mod snapshot;
 mod soak;
@@ -25,13 +26,15 @@ mod vfio;
 
 use anyhow::Result;
 use papr_unplug_tests::{
-    device::pci::Function,
+    device::pci::{Function, Phb},
     pairing::Pairing,
     removal::{Outcome, Removal},
+    report::occurrence::{Expectation, Means},
     story::story_on,
     vm::Vm,
     vmm::{machine::Machine, qemu::Start},
 };
+use papr_unplug_wire::wire::{drc::DrcIndex, reason::Reason};
 use serde_json::{Value, json};
 
 /// Tells a story about a guest of [`Pairing::OURS`] with the distribution's programs and network cards.
@@ -40,6 +43,15 @@ where
     F: FnOnce(&mut Vm) -> Result<()>,
 {
     story_on(Pairing::OURS, Machine::Pseries, &with(functions), tell);
+}
+
+/// Tells a story about a guest of [`Pairing::OURS`] with the distribution's programs and another PHB.
+fn on_phb<F>(phb: &Phb, tell: F)
+where
+    F: FnOnce(&mut Vm) -> Result<()>,
+{
+    let start = Start::with_distribution(["-device".to_owned(), phb.option()]);
+    story_on(Pairing::OURS, Machine::Pseries, &start, tell);
 }
 
 /// Returns options with the distribution's programs and network cards.
@@ -56,6 +68,11 @@ fn reported(removal: &Removal) -> (u64, String, u64) {
     assert_eq!(source, "reported-by-token", "{members:?}");
     let reason = reason.as_str().unwrap_or_default().to_owned();
     (request.as_u64().unwrap_or_default(), reason, errno.as_u64().unwrap_or_default())
+}
+
+/// Returns the refusal by a connector that is expected of a guest's user space. `how` is the cause, for people.
+fn refusal<'a>(drc: DrcIndex, reason: Reason, errno: i64, how: &'a str) -> Expectation<'a> {
+    Expectation { means: Means::Natural, how, reason, errno, drc }
 }
 
 /// Checks that a device was released, and that this is all that was told about it.

@@ -2,25 +2,26 @@
 
 //! PHBs. Debian's `drmgr` needs the kernel module `rpadlpar_io` for them.
 
-use crate::{is_released, open, released, reported};
+use crate::{is_released, on_phb, open, refusal, released};
 use papr_unplug_tests::{
     device::pci::{Function, Phb},
     pairing::Pairing,
     story::story_on,
     vmm::{machine::Machine, qemu::Start},
 };
+use papr_unplug_wire::wire::reason::Reason;
 use serde_json::Value;
 
 #[test]
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
 fn phb_without_a_driver_for_its_removal_is_refused_with_the_status_of_drmgr() {
     let phb = Phb::new(1);
-    let start = Start::with_distribution(["-device".to_owned(), phb.option()]);
-    story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
+    on_phb(&phb, |vm| {
         vm.guest.sh("rm /lib/modules/*/rpadlpar_io.ko")?;
         vm.start_agent()?;
-        for request in [1, 2] {
-            assert_eq!(reported(&vm.remove_pci(&phb)?), (request, "agent-failed".into(), 1));
+        for _ in 0..2 {
+            let how = "drmgr exits with 1, as rpadlpar_io cannot be loaded";
+            vm.trigger_pci(&phb, &refusal(phb.connector(), Reason::AGENT_FAILED, 1, how))?;
         }
         assert_eq!(open(vm)?, <[Value; 0]>::default());
         Ok(())
@@ -31,8 +32,7 @@ fn phb_without_a_driver_for_its_removal_is_refused_with_the_status_of_drmgr() {
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
 fn phb_with_an_agent_is_released() {
     let phb = Phb::new(1);
-    let start = Start::with_distribution(["-device".to_owned(), phb.option()]);
-    story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
+    on_phb(&phb, |vm| {
         vm.start_agent()?;
         is_released(&vm.remove_pci(&phb)?);
         assert_eq!(open(vm)?, <[Value; 0]>::default());
@@ -44,10 +44,10 @@ fn phb_with_an_agent_is_released() {
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
 fn phb_without_an_agent_is_refused_at_once() {
     let phb = Phb::new(1);
-    let start = Start::with_distribution(["-device".to_owned(), phb.option()]);
-    story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
-        for request in [1, 2] {
-            assert_eq!(reported(&vm.remove_pci(&phb)?), (request, "no-agent".into(), 0));
+    on_phb(&phb, |vm| {
+        for _ in 0..2 {
+            let how = "no program reads the kernel's log of RTAS events";
+            vm.trigger_pci(&phb, &refusal(phb.connector(), Reason::NO_AGENT, 0, how))?;
         }
         Ok(())
     });
