@@ -22,10 +22,10 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Claims each disk of a function. Returns the use of one that is claimed by others. A disk that cannot be opened for
+    /// Claims each disk of functions. Returns the use of one that is claimed by others. A disk that cannot be opened for
     /// another reason stays unclaimed.
-    pub(crate) fn all(kernel: &Kernel, function: &Function) -> Result<Vec<Self>, Usage> {
-        let disks = usage::disks(kernel, function).into_iter().filter(Disk::is_whole);
+    pub(crate) fn all(kernel: &Kernel, functions: &[Function]) -> Result<Vec<Self>, Usage> {
+        let disks = usage::disks(kernel, functions).into_iter().filter(Disk::is_whole);
         disks.filter_map(|disk| Self::take(kernel, &disk).transpose()).collect()
     }
 

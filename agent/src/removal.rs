@@ -3,6 +3,7 @@
 //! Removal of a function without `drmgr`.
 
 use crate::{
+    claim::Claim,
     function::{Function, entries},
     kernel::Kernel,
     rtas,
@@ -53,7 +54,12 @@ fn numbers(bytes: &[u8]) -> Vec<u32> {
 
 /// Removes a function: from its driver and the kernel, from the device tree, and for the firmware. Without a function,
 /// removes what an attempt has left that did not come to its end.
-pub(crate) fn remove(kernel: &Kernel, function: Option<&Function>, connector: DrcIndex) -> Result<(), Failure> {
+pub(crate) fn remove(
+    kernel: &Kernel,
+    function: Option<&Function>,
+    connector: DrcIndex,
+    claims: Vec<Claim>,
+) -> Result<(), Failure> {
     let stays = |error: io::Error, what: &str| Failure {
         reason: Reason::DETACH_FAILED,
         errno: error.raw_os_error().and_then(|errno| errno.try_into().ok()).unwrap_or_default(),
@@ -63,6 +69,8 @@ pub(crate) fn remove(kernel: &Kernel, function: Option<&Function>, connector: Dr
     if let Some(Function { directory, .. }) = function {
         fs::write(directory.join("remove"), "1").map_err(|error| stays(error, "the kernel does not remove it"))?;
     }
+    // The disks are gone. While they are open, they could not come back under their names.
+    drop(claims);
     // Without a function there may be no node, either.
     if let (Err(error), Some(Function { directory, .. })) = (detach(kernel, node.as_deref(), connector), function) {
         // The node is still there, and so is the device for the firmware.

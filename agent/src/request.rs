@@ -70,15 +70,15 @@ fn remove(
     connector: DrcIndex,
 ) -> Result<Next, Failure> {
     // Before the wait for the lock, to refuse at once; and after it, because the wait may be long.
-    drop(claim(kernel, configuration, connector)?);
+    drop(claim(kernel, configuration, &Function::of(kernel, connector))?);
     let lock = Lock::take(Path::new(lock::FILE)).map_err(|error| Failure {
         reason: Reason::BUSY,
         errno: error.raw_os_error().try_into().unwrap_or_default(),
         text: format!("{} cannot be locked: {error}", lock::FILE),
     })?;
-    let claims = claim(kernel, configuration, connector)?;
-
     let functions = Function::of(kernel, connector);
+    let claims = claim(kernel, configuration, &functions)?;
+
     let drmgr = drmgr(configuration);
     let wants_drmgr = configuration.removal == Removal::Drmgr && drmgr.is_some();
     let is_one = resource == Resource::PCI && functions.len() <= 1;
@@ -86,31 +86,23 @@ fn remove(
         return Ok(Next::Drmgr(Some(lock), claims));
     }
     let function = functions.first();
-    removal::remove(kernel, function, connector)?;
+    removal::remove(kernel, function, connector, claims)?;
     let address = function.map_or("no device", |function| &function.address);
     journal::info(&format!("{connector} ({address}) is given back"));
     Ok(Next::Done)
 }
 
-/// Claims the disks of a connector. Returns an error if it is to be kept: the administrator forbids it, or it is in use.
-fn claim(kernel: &Kernel, configuration: &Configuration, connector: DrcIndex) -> Result<Vec<Claim>, Failure> {
-    let mut claims = Vec::new();
-    for function in &Function::of(kernel, connector) {
-        let address = &function.address;
-        if configuration.keep.contains(address) {
-            let text = format!("the configuration keeps {address}");
-            return Err(Failure { reason: Reason::POLICY, errno: EPERM, text });
-        }
-        if configuration.release_in_use {
-            continue;
-        }
-        let in_use = |usage| Failure { reason: Reason::IN_USE, errno: EBUSY, text: format!("{address}: {usage}") };
-        if let Some(usage) = Usage::of(kernel, function) {
-            return Err(in_use(usage));
-        }
-        claims.extend(Claim::all(kernel, function).map_err(in_use)?);
+/// Claims the disks of functions. Returns an error if one is to be kept: the administrator forbids it, or it is in use.
+fn claim(kernel: &Kernel, configuration: &Configuration, functions: &[Function]) -> Result<Vec<Claim>, Failure> {
+    if let Some(Function { address, .. }) = functions.iter().find(|one| configuration.keep.contains(&one.address)) {
+        let text = format!("the configuration keeps {address}");
+        return Err(Failure { reason: Reason::POLICY, errno: EPERM, text });
     }
-    Ok(claims)
+    if configuration.release_in_use {
+        return Ok(Vec::new());
+    }
+    let claims = Usage::of(kernel, functions).map_or_else(|| Claim::all(kernel, functions), Err);
+    claims.map_err(|usage| Failure { reason: Reason::IN_USE, errno: EBUSY, text: usage.to_string() })
 }
 
 /// Returns the path of `drmgr`, if it is there and not this program in its place.

@@ -48,9 +48,11 @@ pub(crate) enum Usage {
 }
 
 impl Usage {
-    /// Returns the first use that is found of a function.
-    pub(crate) fn of(kernel: &Kernel, function: &Function) -> Option<Self> {
-        disks(kernel, function).iter().find_map(|disk| of_disk(kernel, disk)).or_else(|| of_group(kernel, function))
+    /// Returns the first use that is found of the functions of a connector.
+    pub(crate) fn of(kernel: &Kernel, functions: &[Function]) -> Option<Self> {
+        let of_disk = |disk: &Disk| of_disk(kernel, disk);
+        let of_group = |function: &Function| of_group(kernel, function);
+        disks(kernel, functions).iter().find_map(of_disk).or_else(|| functions.iter().find_map(of_group))
     }
 }
 
@@ -70,26 +72,27 @@ impl Disk {
     }
 }
 
-/// Returns the block devices of a function, sorted by name.
-pub(crate) fn disks(kernel: &Kernel, function: &Function) -> Vec<Disk> {
+/// Returns the block devices of functions, sorted by name.
+pub(crate) fn disks(kernel: &Kernel, functions: &[Function]) -> Vec<Disk> {
     let directories: Vec<PathBuf> =
         entries(&kernel.sys("class/block")).filter_map(|entry| fs::canonicalize(entry).ok()).collect();
-    let of_function = |directory: &Path| directory.starts_with(&function.directory);
-    let heads: BTreeSet<String> = directories
-        .iter()
-        .filter(|path| of_function(path))
-        .filter_map(|path| head(path.file_name()?.to_str()?))
-        .collect();
-    let is_head =
-        |directory: &Path| directory.iter().any(|name| name.to_str().is_some_and(|name| heads.contains(name)));
+    let is_below = |directory: &Path| functions.iter().any(|function| directory.starts_with(&function.directory));
+    let paths = directories.iter().filter_map(|path| Some((head(path.file_name()?.to_str()?)?, is_below(path))));
+    let (within, outside): (Vec<_>, Vec<_>) = paths.partition(|(_, is_below)| *is_below);
+    // A disk that has another path is still there without these functions.
+    let has_no_other_path = |directory: &Path| {
+        let is_in =
+            |paths: &[(String, bool)]| paths.iter().any(|(head, _)| directory.iter().any(|name| name == &**head));
+        is_in(&within) && !is_in(&outside)
+    };
     let disk = |directory: PathBuf| {
         let number = fs::read_to_string(directory.join("dev")).ok()?.trim().to_owned();
         // A name in /dev has a slash where sysfs has an exclamation mark.
         let name = directory.file_name()?.to_str()?.replace('!', "/");
         Some(Disk { name, number, directory })
     };
-    let mut disks: Vec<Disk> =
-        directories.into_iter().filter(|path| of_function(path) || is_head(path)).filter_map(disk).collect();
+    let of_functions = directories.iter().filter(|path| is_below(path) || has_no_other_path(path));
+    let mut disks: Vec<Disk> = of_functions.cloned().filter_map(disk).collect();
     disks.sort_by(|a, b| a.name.cmp(&b.name));
     disks
 }
@@ -238,8 +241,9 @@ pub(crate) mod tests {
         }
 
         fn usage(&self) -> Option<String> {
-            let [function] = &Function::of(&self.kernel, DrcIndex(0x4000_0008))[..] else { panic!() };
-            Usage::of(&self.kernel, function).map(|usage| usage.to_string())
+            let functions = Function::of(&self.kernel, DrcIndex(0x4000_0008));
+            assert_eq!(functions.len(), 1);
+            Usage::of(&self.kernel, &functions).map(|usage| usage.to_string())
         }
     }
 
@@ -286,6 +290,19 @@ pub(crate) mod tests {
         assert_eq!(model.usage().unwrap(), "vda is mounted on /srv");
     }
 
+    /// A bridge is a function, too, with the disk below it.
+    #[test]
+    fn disk_behind_a_bridge_is_one_disk() {
+        let model = Model::new();
+        let behind = format!("{DEVICE}/0000:01:00.0");
+        let bridge = Function { address: "0000:00:01.0".into(), directory: model.root.path().join(DEVICE) };
+        let function = Function { address: "0000:01:00.0".into(), directory: model.root.path().join(&behind) };
+        model.write(&format!("{behind}/virtio1/block/vdb/dev"), "254:16\n");
+        model.link("sys/class/block/vdb", &format!("{behind}/virtio1/block/vdb"));
+        let names: Vec<_> = disks(&model.kernel, &[bridge, function]).into_iter().map(|disk| disk.name).collect();
+        assert_eq!(names, ["vda", "vda1", "vdb"]);
+    }
+
     #[test]
     fn disk_before_a_path_through_an_nvme_controller_is_in_use() {
         let model = Model::new();
@@ -301,6 +318,11 @@ pub(crate) mod tests {
         assert_eq!(model.usage(), None);
         model.mount("36 22 259:2 / /srv rw - ext4 /dev/nvme0n2p1 rw");
         assert_eq!(model.usage().unwrap(), "nvme0n2p1 is mounted on /srv");
+        // The file system goes on by a controller elsewhere.
+        let elsewhere = "sys/devices/pci0000:00/0000:00:02.0/nvme/nvme1/nvme0c1n2";
+        model.write(&format!("{elsewhere}/size"), "2048\n");
+        model.link("sys/class/block/nvme0c1n2", elsewhere);
+        assert_eq!(model.usage(), None);
     }
 
     #[test]
