@@ -498,7 +498,7 @@ void papr_event_log_wake(void (*asleep)(u32 process))
 		for (found = find_event_log(process, 0); found;
 		     found = find_event_log(process, found)) {
 			for_each_thread(process, task) {
-				if (!is_in_call_about(task, found - 1))
+				if (task->flags & PF_EXITING || !is_in_call_about(task, found - 1))
 					continue;
 				asleep(process->tgid);
 				/* As the freezer does: the system call begins anew. */

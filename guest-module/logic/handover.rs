@@ -72,6 +72,17 @@ enum Stage {
     Answered,
 }
 
+/// The waking of processes that may be reading and not be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waking {
+    /// There is no need of it.
+    Done,
+    /// It has to be begun.
+    Due,
+    /// It has begun. Not all of them need be known yet.
+    Begun,
+}
+
 /// Obstacle that the child of a reader met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
@@ -135,8 +146,8 @@ pub struct Handover {
     has_more_sleepers: bool,
     /// True if it has to be found out whether a process has the log open.
     look_due: bool,
-    /// True if processes may be reading and not be seen, so that they have to be woken.
-    waking_due: bool,
+    /// The waking of processes that may be reading.
+    waking: Waking,
     /// True if it has to be found out whether probes fire.
     check_due: bool,
     /// True if the log takes no events any more.
@@ -171,10 +182,10 @@ impl Handed {
         self.begins || matches!(self.stage, Stage::Ended(_))
     }
 
-    fn has_left_log(&mut self) {
+    fn has_left_log(&mut self, end: End) {
         self.place = Place::Nowhere;
         match self.stage {
-            Stage::Open => self.stage = Stage::Ended(End::Dropped),
+            Stage::Open => self.stage = Stage::Ended(end),
             Stage::Answered => *self = Self::EMPTY,
             Stage::Ended(_) | Stage::Unused => {}
         }
@@ -225,7 +236,7 @@ impl Handover {
             sleepers: [None; SLEEPERS],
             has_more_sleepers: false,
             look_due: false,
-            waking_due: false,
+            waking: Waking::Done,
             check_due: false,
             is_over: false,
         }
@@ -241,7 +252,7 @@ impl Handover {
         self.logged = logged;
         for handed in self.used_mut() {
             if matches!(handed.place, Place::Log(nth) if logged.wrapping_sub(nth) >= LOG) {
-                handed.has_left_log();
+                handed.has_left_log(End::Dropped);
             }
         }
         self.trim();
@@ -295,19 +306,23 @@ impl Handover {
         }
     }
 
-    /// Returns whether processes that read have to be woken, so that they are seen to read again.
-    /// That is due once; [`Self::sleeps`] has to be called for each of them.
-    pub fn take_waking(&mut self) -> bool {
-        let is_due = mem::take(&mut self.waking_due);
-        if is_due {
-            (self.sleepers, self.has_more_sleepers) = ([None; SLEEPERS], false);
+    /// Begins to wake processes that read, so that they are seen to read again: [`Self::sleeps`] has
+    /// to be called for each of them, and then [`Self::all_are_woken`].
+    pub fn begin_waking(&mut self) {
+        self.waking = Waking::Begun;
+        (self.sleepers, self.has_more_sleepers) = ([None; SLEEPERS], false);
+    }
+
+    /// Stores that each process is known that was woken.
+    pub fn all_are_woken(&mut self) {
+        if self.waking == Waking::Begun {
+            self.waking = Waking::Done;
         }
-        is_due
     }
 
     /// Returns whether processes that read have to be woken.
     pub fn is_waking_due(&self) -> bool {
-        self.waking_due
+        self.waking == Waking::Due
     }
 
     /// Returns whether it has to be found out whether probes fire. That is due once.
@@ -357,22 +372,37 @@ impl Handover {
             let fits = self.add(Handed { begins: true, ..begun });
             return if fits { Reading::Begins } else { Reading::NoRoom };
         };
-        if handed.stage == Stage::Open {
+        let age = newest.wrapping_sub(handed.number);
+        let is_open = handed.stage == Stage::Open;
+        if is_open {
             (handed.place, handed.begins) = (place, true);
-            return Reading::Begins;
+        } else {
+            handed.has_left_log(End::Unseen);
         }
-        handed.has_left_log();
+        // The oldest event is read first, so that those before it have been read and not seen.
+        for handed in self.used_mut() {
+            let is_older = newest.wrapping_sub(handed.number) > age;
+            if is_older && matches!(handed.place, Place::Log(_)) {
+                handed.has_left_log(End::Unseen);
+            }
+        }
         self.trim();
-        Reading::Void
+        if is_open {
+            Reading::Begins
+        } else {
+            Reading::Void
+        }
     }
 
-    /// Stores that a process has started another one.
+    /// Stores that a process has started another one. It may be the reader of a request that was
+    /// read while probes did not fire.
     pub fn forks(&mut self, parent: Process, process: Process) {
         for (reader, child) in self.used_mut().iter_mut().filter_map(Handed::processes) {
             if *reader == Some(parent) {
                 child.get_or_insert(process);
             }
         }
+        self.checks_if_read();
     }
 
     /// Stores that a process has met an obstacle, if it is the child of a reader.
@@ -388,7 +418,7 @@ impl Handover {
     /// a request that was read while probes did not fire.
     pub fn exits(&mut self, process: Process, status: u32) {
         self.wakes(process);
-        self.check_due |= self.used().iter().any(Handed::may_be_read);
+        self.checks_if_read();
         let status = match status as u8 & 0x7F {
             0 => (status >> 8) as u8,
             signal => 0x80 | signal,
@@ -413,7 +443,7 @@ impl Handover {
     /// Ends every attempt as unseen. Their events are void when they are read. One without a token
     /// cannot be told from a later one for the same device, so that it is forgotten.
     pub fn loses_sight(&mut self) {
-        self.waking_due = true;
+        self.waking = Waking::Due;
         for handed in self.used_mut().iter_mut().filter(|handed| handed.stage == Stage::Open) {
             if handed.may_be_read() && !handed.logged.is_some() {
                 *handed = Handed::EMPTY;
@@ -427,7 +457,7 @@ impl Handover {
     /// Forgets every request that may have been read, as probes do not fire. The end of a child is
     /// seen without them.
     pub fn goes_blind(&mut self) {
-        self.waking_due = true;
+        self.waking = Waking::Due;
         for handed in self.used_mut().iter_mut().filter(|handed| handed.may_be_read()) {
             *handed = Handed::EMPTY;
         }
@@ -443,7 +473,7 @@ impl Handover {
     /// has been.
     pub fn is_ready(&self) -> bool {
         !self.is_over
-            && !self.waking_due
+            && self.waking == Waking::Done
             && !self.has_more_sleepers
             && self.sleepers.iter().all(Option::is_none)
             && !self.used().iter().any(Handed::is_unanswered)
@@ -513,6 +543,10 @@ impl Handover {
     fn trim(&mut self) {
         let is_used = |handed: &Handed| handed.stage != Stage::Unused;
         self.used = self.used().iter().rposition(is_used).map_or(0, |last| last.wrapping_add(1));
+    }
+
+    fn checks_if_read(&mut self) {
+        self.check_due |= self.used().iter().any(Handed::may_be_read);
     }
 
     fn wakes(&mut self, process: Process) {

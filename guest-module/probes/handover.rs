@@ -115,10 +115,11 @@ fn take(mut input: impl FnMut(&mut Tracker)) {
 pub(super) fn wake_readers() {
     unsafe extern "C" fn asleep(process: u32) {
         TRACKER.with(|tracker| tracker.handover.sleeps(Process(process)));
-        FOLLOWS.store(true, Relaxed);
     }
+    FOLLOWS.store(true, Relaxed);
     // SAFETY: The function is static.
     unsafe { bindings::papr_event_log_wake(asleep) };
+    take(|tracker| tracker.handover.all_are_woken());
 }
 
 /// Finds out what matters of user space: whether its reading is seen, and whether a process has the
@@ -133,7 +134,7 @@ pub(crate) fn look() {
         let fire = probes_fire();
         let is_waking_due = TRACKER.with(|tracker| {
             tracker.probes_fire(fire);
-            tracker.take_waking()
+            tracker.begin_waking()
         });
         if is_waking_due {
             wake_readers();
@@ -329,7 +330,7 @@ pub(super) unsafe extern "C" fn finds_locked() {
 /// A process has started another one.
 pub(super) unsafe extern "C" fn forks(parent: u32, child: u32) {
     if FOLLOWS.load(Relaxed) {
-        TRACKER.with(|tracker| tracker.handover.forks(Process(parent), Process(child)));
+        take(|tracker| tracker.handover.forks(Process(parent), Process(child)));
     }
 }
 

@@ -248,9 +248,25 @@ fn sight_that_is_lost_ends_every_attempt_and_voids_what_is_in_the_log() {
     handover.loses_sight();
     assert_eq!(told(&mut handover), [(7, Some(End::Unseen)), (8, Some(End::Unseen))]);
     assert!(!handover.is_ready());
-    assert!(handover.take_waking());
+    assert!(handover.is_waking_due());
+    handover.begin_waking();
+    handover.loses_sight();
+    handover.all_are_woken();
+    assert!(handover.is_waking_due(), "sight was lost meanwhile");
+    handover.begin_waking();
+    handover.all_are_woken();
     assert!(handover.is_ready() && !handover.follows_processes());
     assert_eq!(read(&mut handover, 2, 8), Reading::Void);
+}
+
+/// PUE-G-018: the log gives the oldest event first.
+#[test]
+fn request_that_is_older_than_one_that_is_read_was_read_unseen() {
+    let mut handover = with_room(CAPACITY);
+    (1..=3).for_each(|n| assert!(log(&mut handover, n, 6 + u16::from(n))));
+    assert_eq!(read(&mut handover, 2, 8), Reading::Begins);
+    assert_eq!(told(&mut handover), [(7, Some(End::Unseen)), (8, None)]);
+    assert_eq!(read(&mut handover, 3, 9), Reading::Begins);
 }
 
 #[test]
@@ -415,7 +431,8 @@ fn each_request_has_one_answer_in_every_order_of_what_happens() {
             let is_one = answers == 1 || answers == 0 && token < world.promised_from;
             assert!(is_one, "{token}: {:?}", (0..LENGTH).map(nth).collect::<Vec<_>>());
         }
-        world.handover.take_waking();
+        world.handover.begin_waking();
+        world.handover.all_are_woken();
         assert!(world.handover.is_ready());
     }
 }

@@ -110,9 +110,14 @@ impl Tracker {
         self.handover.take_check() || self.is_waking_due()
     }
 
-    /// Returns whether processes that read have to be woken. That is due once, when probes fire.
-    pub fn take_waking(&mut self) -> bool {
-        self.is_waking_due() && !self.are_probes_off && self.handover.take_waking()
+    /// Returns whether processes that read have to be woken, and if so begins with that. Probes fire
+    /// then.
+    pub fn begin_waking(&mut self) -> bool {
+        let is_due = self.is_waking_due() && !self.are_probes_off;
+        if is_due {
+            self.handover.begin_waking();
+        }
+        is_due
     }
 
     fn is_waking_due(&self) -> bool {
