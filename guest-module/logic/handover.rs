@@ -75,11 +75,11 @@ enum Stage {
 /// The waking of processes that may be reading and not be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waking {
-    /// There is no need of it.
+    /// None is needed.
     Done,
-    /// It has to be begun.
+    /// Processes have to be woken.
     Due,
-    /// It has begun. Not all of them need be known yet.
+    /// Processes are being woken, of which not all need be known yet.
     Begun,
 }
 
@@ -306,8 +306,8 @@ impl Handover {
         }
     }
 
-    /// Begins to wake processes that read, so that they are seen to read again: [`Self::sleeps`] has
-    /// to be called for each of them, and then [`Self::all_are_woken`].
+    /// Begins to wake processes that read, so that they are seen to read again: [`Self::sleeps`]
+    /// has to be called for each of them, and then [`Self::all_are_woken`].
     pub fn begin_waking(&mut self) {
         self.waking = Waking::Begun;
         (self.sleepers, self.has_more_sleepers) = ([None; SLEEPERS], false);
@@ -414,8 +414,8 @@ impl Handover {
         }
     }
 
-    /// Stores that a process has exited, with its status as `wait()` gives it. It may have worked on
-    /// a request that was read while probes did not fire.
+    /// Stores that a process has exited, with its status as `wait()` gives it. It may have worked
+    /// on a request that was read while probes did not fire.
     pub fn exits(&mut self, process: Process, status: u32) {
         self.wakes(process);
         self.checks_if_read();

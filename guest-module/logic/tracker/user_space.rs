@@ -110,8 +110,8 @@ impl Tracker {
         self.handover.take_check() || self.is_waking_due()
     }
 
-    /// Returns whether processes that read have to be woken, and if so begins with that. Probes fire
-    /// then.
+    /// Returns whether processes that read have to be woken, and if so begins with that. Probes
+    /// fire then.
     pub fn begin_waking(&mut self) -> bool {
         let is_due = self.is_waking_due() && !self.are_probes_off;
         if is_due {
