@@ -7,8 +7,8 @@ use papr_unplug_tests::device::pci::Function;
 use papr_unplug_wire::wire::reason::Reason;
 use serde_json::json;
 
-/// Exit status of `drmgr` if another one has the lock.
-const LOCKED: i64 = 255;
+/// The error that `drmgr` meets at a lock that another one has.
+const EAGAIN: i64 = 11;
 
 #[test]
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
@@ -17,7 +17,7 @@ fn request_while_the_lock_is_held_is_refused_as_busy() {
     on_distribution(&[&card, &other], |vm| {
         vm.start_agent()?;
         let lock = vm.hold_lock(&other)?;
-        vm.trigger_pci(&card, &refusal(card.connector(), Reason::BUSY, LOCKED, "another drmgr has the lock"))?;
+        vm.trigger_pci(&card, &refusal(card.connector(), Reason::BUSY, EAGAIN, "another drmgr has the lock"))?;
         vm.release_lock(lock)?;
         released(vm, &card)?;
         assert!(vm.has_function(&other)?);
