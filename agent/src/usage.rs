@@ -278,10 +278,8 @@ pub(crate) mod tests {
         let model = Model::new();
         for (process, mounts) in [(1, ""), (2, "22 1 0:20 / /proc rw - proc proc rw\n")] {
             model.write(&format!("proc/{process}/mountinfo"), mounts);
-            fs::create_dir_all(model.root.path().join(format!("proc/{process}/ns"))).unwrap();
         }
         for (process, root) in [(1, "/"), (2, "/srv/jail"), (3, "/")] {
-            model.write(&format!("proc/{process}/comm"), "x\n");
             fs::create_dir_all(model.root.path().join(format!("proc/{process}/ns"))).unwrap();
             symlink("mnt:[1]", model.root.path().join(format!("proc/{process}/ns/mnt"))).unwrap();
             symlink(root, model.root.path().join(format!("proc/{process}/root"))).unwrap();

@@ -481,7 +481,8 @@ impl Handover {
 
     /// Returns whether the starts and ends of processes matter.
     pub fn follows_processes(&self) -> bool {
-        self.sleepers.iter().any(Option::is_some)
+        self.waking == Waking::Begun
+            || self.sleepers.iter().any(Option::is_some)
             || self.used().iter().any(|handed| handed.stage == Stage::Open)
     }
 

@@ -250,6 +250,7 @@ fn sight_that_is_lost_ends_every_attempt_and_voids_what_is_in_the_log() {
     assert!(!handover.is_ready());
     assert!(handover.is_waking_due());
     handover.begin_waking();
+    assert!(handover.follows_processes(), "one may exit before all are known");
     handover.loses_sight();
     handover.all_are_woken();
     assert!(handover.is_waking_due(), "sight was lost meanwhile");
