@@ -138,7 +138,7 @@ impl Explanation {
             ),
             20 => (
                 "The device tree node could not be detached in the guest.",
-                "Look at the guest's kernel log; retrying is safe.",
+                "Look at the guest's kernel log. A retry is safe for all but a PHB: a kernel that removes the same PHB twice can crash, so reset that guest first.",
                 Persistence::Unknown,
             ),
             21 => (
