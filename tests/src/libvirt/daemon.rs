@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use std::{
     env, fmt,
     fs::{self, File},
+    io::Write as _,
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::net::UnixStream,
@@ -34,6 +35,8 @@ pub struct Daemon {
     state: PathBuf,
     log_file: LogFile,
     child: Child,
+    /// Standard output of the shell that started the daemon.
+    lines: Lines,
 }
 
 /// Result of a `virsh` command.
@@ -61,16 +64,56 @@ impl Daemon {
         let log = File::create(logs.join("libvirtd.log"))?;
         let mut command = entering(enter.as_ref(), &state);
         // libvirtd daemonizes once it accepts connections. The process that started it must stay, or the sandbox ends.
-        command.args(["sh", "-c", "libvirtd --daemon && echo ready && exec cat"]);
+        command.args([
+            "sh",
+            "-c",
+            "libvirtd --daemon && echo ready; while read -r line; do eval \"$line\" && echo ready; done",
+        ]);
         let (near, far) = UnixStream::pair()?;
         command.stdin(Stdio::piped()).stdout(OwnedFd::from(far)).stderr(log);
         let child = command.spawn().with_context(|| format!("cannot run {}", enter.display()))?;
         drop(command);
-        let daemon = Self { enter: enter.into(), state, log_file, child };
-        match Lines::of(&near, |_| {})?.next(Deadline::start()) {
-            Ok(line) if line.text == "ready" => Ok(daemon),
-            other => bail!("libvirtd does not start ({other:?}); see {}", logs.join("libvirtd.log").display()),
+        let lines = Lines::of(&near, |_| {})?;
+        let daemon = Self { enter: enter.into(), state, log_file, child, lines };
+        daemon.await_shell().with_context(|| format!("see {}", logs.join("libvirtd.log").display()))?;
+        Ok(daemon)
+    }
+
+    /// Stops libvirtd, and leaves its domains running.
+    pub fn stop(&mut self) -> Result<()> {
+        self.sh("pid=$(cat $XDG_RUNTIME_DIR/libvirt/libvirtd.pid); kill $pid; while kill -0 $pid; do sleep 0.1; done")
+    }
+
+    /// Starts libvirtd again.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.sh("libvirtd --daemon")
+    }
+
+    /// Kills the QEMU of a domain.
+    pub fn kill_qemu(&mut self, domain: &str) -> Result<()> {
+        self.sh(&format!("kill -9 $(cat $XDG_RUNTIME_DIR/libvirt/qemu/run/{domain}.pid)"))
+    }
+
+    /// Runs a line of shell where libvirtd runs.
+    fn sh(&mut self, line: &str) -> Result<()> {
+        self.log_file.add(&format!("# {line}"));
+        let stdin = self.child.stdin.as_mut().context("the shell has no input")?;
+        writeln!(stdin, "{line}")?;
+        self.await_shell().with_context(|| format!("running {line}"))
+    }
+
+    fn await_shell(&self) -> Result<()> {
+        match self.lines.next(Deadline::start()) {
+            Ok(line) if line.text == "ready" => Ok(()),
+            other => bail!("the shell beside libvirtd does not say that it is ready ({other:?})"),
         }
+    }
+
+    /// Returns a command that runs one of the host's programs beside libvirtd. It starts no daemon of its own.
+    pub fn command(&self, program: &Path) -> Result<Command> {
+        let mut command = self.entering();
+        command.args(["env", "LIBVIRT_AUTOSTART=0", &inside(program)?]);
+        Ok(command)
     }
 
     /// Runs a `virsh` command.

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Name of the domain.
-const NAME: &str = "guest";
+pub const NAME: &str = "guest";
 
 /// Log of the commands to libvirt, their results, and the events.
 const TRANSCRIPT: &str = "libvirt.log";
@@ -71,8 +71,9 @@ pub struct Domain {
     pub events: Events,
     /// Events of QEMU, which libvirt passes on.
     pub monitor: Events,
+    /// libvirt.
+    pub daemon: Daemon,
     trace: Trace,
-    daemon: Daemon,
     logs: PathBuf,
 }
 

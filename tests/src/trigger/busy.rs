@@ -39,6 +39,32 @@ impl Shell {
         ))?;
         self.sh(&format!("echo {errno} > {INJECTION}/{action}/error")).map(drop)
     }
+
+    /// Holds pages that cannot be migrated for now: a removal of their DIMM neither succeeds nor fails before they are
+    /// released.
+    ///
+    /// The pages of a file are spliced into a pipe that is not read. They are in the movable zone, which only
+    /// hot-plugged memory has.
+    pub fn hold_pages(&mut self) -> Result<HeldPages> {
+        const HOLD: &[&str] = &[
+            "mkfifo /tmp/held /tmp/begun",
+            "dd if=/dev/zero of=/tmp/pages bs=1M count=4 2>/dev/null",
+            "{ { dd bs=1 count=1 >/dev/null 2>&1; echo > /tmp/begun; exec sleep 1000000; } < /tmp/held & }",
+            "reader=$!",
+            "{ cat /tmp/pages > /tmp/held & }",
+            "writer=$!",
+            "cat /tmp/begun",
+            "rm /tmp/held /tmp/begun",
+            "echo $reader $writer",
+        ];
+        let pids = self.sh(&HOLD.join(" && "))?.trim().to_owned();
+        Ok(HeldPages { pids })
+    }
+
+    /// Releases the pages.
+    pub fn release_pages(&mut self, HeldPages { pids }: HeldPages) -> Result<()> {
+        self.sh(&format!("kill {pids} && rm /tmp/pages")).map(drop)
+    }
 }
 
 impl Vm {
@@ -78,25 +104,9 @@ impl Vm {
         self.guest.sh(&format!("echo {online_type} > /sys/devices/system/memory/auto_online_blocks")).map(drop)
     }
 
-    /// Holds pages that cannot be migrated for now: a removal of their DIMM neither succeeds nor fails before they are
-    /// released.
-    ///
-    /// The pages of a file are spliced into a pipe that is not read. They are in the movable zone, which only
-    /// hot-plugged memory has.
+    /// See [`Shell::hold_pages`].
     pub fn hold_pages(&mut self) -> Result<HeldPages> {
-        const HOLD: &[&str] = &[
-            "mkfifo /tmp/held /tmp/begun",
-            "dd if=/dev/zero of=/tmp/pages bs=1M count=4 2>/dev/null",
-            "{ { dd bs=1 count=1 >/dev/null 2>&1; echo > /tmp/begun; exec sleep 1000000; } < /tmp/held & }",
-            "reader=$!",
-            "{ cat /tmp/pages > /tmp/held & }",
-            "writer=$!",
-            "cat /tmp/begun",
-            "rm /tmp/held /tmp/begun",
-            "echo $reader $writer",
-        ];
-        let pids = self.guest.sh(&HOLD.join(" && "))?.trim().to_owned();
-        Ok(HeldPages { pids })
+        self.guest.hold_pages()
     }
 
     /// Waits until a removal has met the pages that are held.
@@ -116,8 +126,8 @@ impl Vm {
         Ok((dimm, pages, request))
     }
 
-    /// Releases the pages.
-    pub fn release_pages(&mut self, HeldPages { pids }: HeldPages) -> Result<()> {
-        self.guest.sh(&format!("kill {pids} && rm /tmp/pages")).map(drop)
+    /// See [`Shell::release_pages`].
+    pub fn release_pages(&mut self, pages: HeldPages) -> Result<()> {
+        self.guest.release_pages(pages)
     }
 }
