@@ -2,19 +2,25 @@
 
 //! Command line arguments.
 
-use crate::{endpoint::Endpoint, reason};
+use crate::{domain::DomainName, endpoint::Endpoint, reason};
 use clap::{
-    Args, Parser, Subcommand,
+    Args, CommandFactory as _, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _},
+    error::ErrorKind,
 };
 use clap_complete::Shell;
-use std::{path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
+
+/// Environment variable with the name of a domain, for want of `--domain`.
+const DOMAIN: &str = "PAPR_UNPLUG_DOMAIN";
+/// Environment variable with the address of a QMP server, for want of `--qmp`.
+const QMP: &str = "PAPR_UNPLUG_QMP";
 
 /// Ask a PAPR guest for a device, and show the outcome
 ///
 /// A hypervisor cannot take a CPU or a DIMM away from a pseries (PowerPC PAPR) guest: it can only ask, and the guest
-/// may refuse. papr-unplug connects to the guest's QEMU over QMP. It asks for a device, shows the guest's answer, and
-/// explains what can be done about a refusal.
+/// may refuse. papr-unplug connects to the guest's QEMU through libvirt or over QMP. It asks for a device, shows the
+/// guest's answer, and explains what can be done about a refusal.
 ///
 /// The QEMU and the guest determine how much can be known. If both implement the papr-unplug protocol, every request
 /// is answered once, with a reason. Otherwise a refusal arrives without a reason, possibly twice, or not at all;
@@ -131,13 +137,51 @@ pub enum Command {
 /// The VM to connect to.
 #[derive(Debug, Args)]
 pub struct Vm {
-    /// The VM's QMP socket: a path, @NAME for an abstract one, or tcp:HOST:PORT
+    /// The VM's domain in libvirt: its name or UUID [env: PAPR_UNPLUG_DOMAIN]
+    ///
+    /// The domain may be one that runs already. It needs no other monitor, and any number of programs can follow it.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// The URI of the libvirt that has the domain; as virsh's
+    #[arg(long, value_name = "URI", conflicts_with = "qmp")]
+    connect: Option<String>,
+    /// The VM's QMP socket: a path, @NAME for an abstract one, or tcp:HOST:PORT [env: PAPR_UNPLUG_QMP]
     ///
     /// QEMU opens one with `-qmp unix:PATH,server=on,wait=off`. A socket serves one program at a time. libvirt keeps
-    /// the socket that it opened, so give such a VM a second one (<qemu:commandline> in the domain's XML).
-    #[arg(long, env = "PAPR_UNPLUG_QMP", hide_env_values = true, value_name = "SOCKET",
+    /// the socket that it opened; use --domain for its VMs.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "domain",
         value_parser = OsStringValueParser::new().try_map(Endpoint::try_from))]
-    pub qmp: Endpoint,
+    qmp: Option<Endpoint>,
+}
+
+impl Vm {
+    /// Returns the VM's address. What the command line says is stronger than the environment.
+    pub fn endpoint(self) -> Result<Endpoint, clap::Error> {
+        let Self { domain, connect, qmp } = self;
+        let invalid = |kind, text: &str| Arguments::command().error(kind, text);
+        let of = |name| Endpoint::Domain(DomainName { uri: connect.clone(), name });
+        if let Some(endpoint) = qmp.or_else(|| domain.map(of)) {
+            return Ok(endpoint);
+        }
+        let domain = env::var_os(DOMAIN).filter(|name| !name.is_empty());
+        let qmp = env::var_os(QMP).filter(|address| !address.is_empty() && connect.is_none());
+        match (domain, qmp) {
+            (Some(_), Some(_)) => Err(invalid(
+                ErrorKind::ArgumentConflict,
+                &format!("{DOMAIN} and {QMP} name two VMs: unset one, or say --domain or --qmp"),
+            )),
+            (Some(name), None) => match name.into_string() {
+                Ok(name) => Ok(of(name)),
+                Err(_) => Err(invalid(ErrorKind::InvalidUtf8, &format!("{DOMAIN} is not UTF-8"))),
+            },
+            (None, Some(address)) => Endpoint::try_from(address)
+                .map_err(|error| invalid(ErrorKind::ValueValidation, &format!("{QMP}: {error}"))),
+            (None, None) => Err(invalid(
+                ErrorKind::MissingRequiredArgument,
+                "no VM is named: say --domain NAME for a domain of libvirt's, or --qmp SOCKET for another VM",
+            )),
+        }
+    }
 }
 
 /// Returns a parser for the names and numbers of reasons. Clap completes the names and suggests one for a misspelt
@@ -151,7 +195,6 @@ fn reasons() -> PossibleValuesParser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn arguments_are_consistent() {

@@ -139,7 +139,8 @@ impl Interruption {
 /// Returns what a user can do about a request that the VM rejects.
 fn fix(error: &CommandError) -> &'static str {
     if error.class == "DeviceNotFound" {
-        "name the id that the device was added with; -device and device_add take it as id=ID"
+        "name the id that the device was added with: -device and device_add take it as id=ID, and `virsh dumpxml` shows it as \
+         the alias"
     } else if error.description.contains("already in progress") {
         "an earlier request is pending, and this QEMU accepts no second one; a reset of the guest ends it"
     } else {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Address of a VM's monitor.
+//! Address of a VM.
 
-use crate::escape::escaped;
+use crate::{domain::DomainName, escape::escaped};
 use anyhow::Result;
 use std::{
     ffi::{OsStr, OsString},
@@ -19,36 +19,50 @@ use std::{
     path::PathBuf,
 };
 
-/// Address of a QMP server.
+/// Address of a VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Unix socket in the file system.
+    /// QMP server at a Unix socket in the file system.
     Path(PathBuf),
-    /// Unix socket in Linux's abstract namespace.
+    /// QMP server at a Unix socket in Linux's abstract namespace.
     Abstract(Vec<u8>),
-    /// `HOST:PORT`.
+    /// QMP server at `HOST:PORT`.
     Tcp(String),
+    /// Domain of libvirt.
+    Domain(DomainName),
 }
 
 /// Reader and writer of a connection.
 pub type Halves = (Box<dyn Read + Send>, Box<dyn Write + Send>);
 
 impl Endpoint {
-    /// Connects. Blocks while the server's backlog is full.
+    /// Connects. Blocks while the server's backlog is full, or libvirt takes its time.
     pub fn connect(&self) -> Result<Halves> {
-        self.open().map_err(|error| self.explained(error))
-    }
-
-    fn open(&self) -> io::Result<Halves> {
         let stream = match self {
-            Self::Path(path) => UnixStream::connect(path)?,
-            Self::Abstract(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+            Self::Path(path) => UnixStream::connect(path),
+            Self::Abstract(name) => {
+                SocketAddr::from_abstract_name(name).and_then(|name| UnixStream::connect_addr(&name))
+            }
             Self::Tcp(address) => {
-                let stream = TcpStream::connect(address)?;
+                let stream = TcpStream::connect(address).map_err(|error| self.explained(error))?;
                 return Ok((Box::new(stream.try_clone()?), Box::new(stream)));
             }
+            Self::Domain(domain) => Ok(domain.connect()?),
         };
+        let stream = stream.map_err(|error| self.explained(error))?;
         Ok((Box::new(stream.try_clone()?), Box::new(stream)))
+    }
+
+    /// Returns what may keep the VM from greeting.
+    pub fn obstacle(&self) -> &'static str {
+        match self {
+            Self::Domain(_) => "still waiting for libvirt",
+            Self::Path(_) | Self::Abstract(_) | Self::Tcp(_) => {
+                "still waiting for the VM's greeting. A QMP socket serves one program at a time: another program, such as \
+                 libvirt, may hold it. A VM can have a second socket: -qmp unix:PATH,server=on,wait=off. --domain \
+                 reaches a domain of libvirt's without one"
+            }
+        }
     }
 
     /// Adds to an error what the user can do about it.
@@ -87,6 +101,7 @@ impl fmt::Display for Endpoint {
             Self::Path(path) => f.write_str(&escaped(&path.to_string_lossy())),
             Self::Abstract(name) => write!(f, "@{}", escaped(&String::from_utf8_lossy(name))),
             Self::Tcp(address) => write!(f, "tcp:{}", escaped(address)),
+            Self::Domain(domain) => domain.fmt(f),
         }
     }
 }

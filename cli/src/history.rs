@@ -3,6 +3,7 @@
 //! History of a VM, from which the cause of a deletion is inferred where QEMU does not say it.
 
 use crate::{
+    bridge::LOST,
     monitor::{Monitor, Stop},
     outcome_kind::OutcomeKind,
     schema::{DELETED, EventData},
@@ -20,7 +21,7 @@ pub struct History {
     has_run: bool,
     /// True if the machine was reset.
     was_reset: bool,
-    /// True if events after the deletion may be missing, because the connection was lost.
+    /// True if events may be missing, because the connection was lost.
     is_cut: bool,
 }
 
@@ -34,6 +35,7 @@ impl History {
     pub fn note(&mut self, event: &str) {
         self.has_run |= event == "RESUME";
         self.was_reset |= event == "RESET";
+        self.is_cut |= event == LOST;
     }
 
     /// Returns the history as far as it bears on `event`: for a deletion, also the events that the VM had sent by then.
@@ -76,6 +78,11 @@ mod tests {
         assert_eq!(deletion(true, &[]), OutcomeKind::Released);
         assert_eq!(deletion(false, &["RESUME"]), OutcomeKind::Released);
         assert_eq!(deletion(false, &[]), OutcomeKind::Deleted);
+    }
+
+    #[test]
+    fn deletion_after_events_were_missed_is_no_release() {
+        assert_eq!(deletion(true, &[LOST]), OutcomeKind::Deleted);
     }
 
     #[test]

@@ -12,7 +12,9 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod bridge;
 pub mod device;
+pub mod domain;
 pub mod endpoint;
 pub mod input;
 pub mod monitor;
@@ -40,8 +42,9 @@ pub mod exit_status;
 pub mod manual;
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, Vm},
     end::Interruption,
+    endpoint::Endpoint,
     escape::escaped,
     exit_status::ExitStatus,
     wait::Patience,
@@ -65,18 +68,23 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 fn perform(command: Command, out: &mut dyn io::Write) -> Result<ExitStatus> {
     match command {
-        Command::Watch { vm, json } => watch::run(&vm.qmp, json, out),
+        Command::Watch { vm, json } => watch::run(&address(vm), json, out),
         Command::Unplug { vm, json, timeout, no_wait, devices } => {
             let patience = if no_wait { Patience::Ended(Interruption::NoWait) } else { Patience::within(timeout) };
-            unplug::run(&vm.qmp, json, patience, &devices, out)
+            unplug::run(&address(vm), json, patience, &devices, out)
         }
         Command::Wait { vm, json, timeout, request } => {
-            wait::run(&vm.qmp, json, Patience::within(timeout), request, out)
+            wait::run(&address(vm), json, Patience::within(timeout), request, out)
         }
-        Command::Withdraw { vm, json, request } => withdraw::run(&vm.qmp, json, request, out),
-        Command::List { vm, json, outcomes } => list::run(&vm.qmp, json, outcomes, out),
+        Command::Withdraw { vm, json, request } => withdraw::run(&address(vm), json, request, out),
+        Command::List { vm, json, outcomes } => list::run(&address(vm), json, outcomes, out),
         Command::Explain { json, reason } => explain::run(reason.as_deref(), json, out),
         Command::Completions { shell } => manual::completions(shell, out),
         Command::Manual { directory } => manual::write(&directory),
     }
+}
+
+/// Returns the address of a VM, or ends the program with what is wrong with the command line.
+fn address(vm: Vm) -> Endpoint {
+    vm.endpoint().unwrap_or_else(|error| error.exit())
 }

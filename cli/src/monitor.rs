@@ -202,10 +202,7 @@ impl Waiting<'_> {
                 Err(RecvTimeoutError::Disconnected) => return Input::Line(Err(ReadError::Closed)),
             }
             self.hint_at = None;
-            self.notes.say(
-                "still waiting for the VM's greeting. A QMP socket serves one program at a time: another program, such as \
-                 libvirt, may hold it. A VM can have a second socket: -qmp unix:PATH,server=on,wait=off",
-            );
+            self.notes.say(self.endpoint.obstacle());
         }
         self.inputs.recv().unwrap_or(Input::Line(Err(ReadError::Closed)))
     }

@@ -3,6 +3,7 @@
 //! Wait for the outcomes of removals; `wait`.
 
 use crate::{
+    bridge,
     device::Device,
     end::{Interruption, WaitEnd},
     endpoint::Endpoint,
@@ -214,7 +215,10 @@ impl Wait<'_> {
             "RESET" => "the machine was reset",
             "GUEST_PANICKED" | "GUEST_CRASHLOADED" => PANICKED,
             "SHUTDOWN" => "the VM is shutting down",
-            _ => return,
+            name => match bridge::remark(name) {
+                Some(remark) => remark,
+                None => return,
+            },
         };
         self.notes.say(remark);
     }

@@ -4,6 +4,7 @@
 
 mod booted;
 mod identities;
+mod libvirt;
 mod ours;
 mod program;
 mod unbooted;

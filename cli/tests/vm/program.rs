@@ -2,7 +2,7 @@
 
 //! `papr-unplug` as a child process.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -29,6 +29,11 @@ impl Program {
     pub(crate) fn start(monitor: &str, words: &[&str]) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_papr-unplug"));
         command.args(words).arg("--qmp").arg(format!("@{monitor}"));
+        Self::of(command)
+    }
+
+    /// Starts a command.
+    pub(crate) fn of(mut command: Command) -> Result<Self> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let output = BufReader::new(child.stdout.take().context("no output")?);
         let notes = BufReader::new(child.stderr.take().context("no notes")?);
@@ -45,6 +50,17 @@ impl Program {
         let mut line = String::new();
         self.notes.read_line(&mut line)?;
         Ok(line)
+    }
+
+    /// Waits for a note with this beginning; there may be others before, on a busy machine.
+    pub(crate) fn note_that(&mut self, beginning: &str) -> Result<()> {
+        loop {
+            let note = self.note()?;
+            ensure!(!note.is_empty(), "the program has ended without the note {beginning:?}");
+            if note.starts_with(&format!("papr-unplug: {beginning}")) {
+                return Ok(());
+            }
+        }
     }
 
     /// Waits for a line on standard output.

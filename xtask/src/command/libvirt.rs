@@ -14,10 +14,13 @@ use std::path::Path;
 /// The variable with the program that runs commands beside libvirt; `papr-unplug-tests` reads it.
 const VARIABLE: &str = "PAPR_UNPLUG_LIBVIRT";
 
-/// The package of the tests.
-const TESTS: &str = "papr-unplug-tests";
+/// The packages with tests: of what libvirt tells, and of the program that asks it.
+const PACKAGES: [&str; 4] = ["--package", "papr-unplug-tests", "--package", "papr-unplug-cli"];
 
-/// The prefix of tests that need a QEMU with this project's protocol.
+/// The tests.
+const TESTS: &str = "(binary(libvirt) | test(/^libvirt::/))";
+
+/// The part of the names of tests that need a QEMU with this project's protocol.
 const OURS: &str = "ours::";
 
 /// The tests whose guests have a distribution's programs.
@@ -30,14 +33,15 @@ pub(crate) fn run(store: &Store) -> Result<()> {
     let variables: &[(&str, &Path)] = &[(VARIABLE, &enter)];
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
     let (_, of_distribution) = pci::artifacts(store, &GuestKernel::Debian(DebianKernel::Forky))?;
-    let mut filter = "binary(libvirt)".to_owned();
+    let mut filter = TESTS.to_owned();
     if !artifacts.has_our_qemu() {
         store.progress.say("    left out: tests with our QEMU, which is not built where you bring a QEMU");
-        filter += &format!(" & not test(/^{OURS}/)");
+        filter += &format!(" & not test(/{OURS}/)");
     }
     let arguments = |which: &str| {
         let filter = format!("{filter} & {which}");
-        ["--package", TESTS, "--run-ignored", "only", "--success-output", "final", "-E", &filter].map(str::to_owned)
+        let options = ["--run-ignored", "only", "--success-output", "final", "-E", &filter];
+        PACKAGES.iter().copied().chain(options).map(str::to_owned).collect::<Vec<_>>()
     };
     test::nextest(store, &artifacts, &arguments(&format!("not {OF_DISTRIBUTION}")), variables)?;
     let passed = test::nextest_with(store, &of_distribution, &arguments(OF_DISTRIBUTION), variables)?;
