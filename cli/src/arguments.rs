@@ -2,13 +2,13 @@
 
 //! Command line arguments.
 
-use crate::{domain::DomainName, endpoint::Endpoint, reason};
+use crate::{completion, domain::DomainName, endpoint::Endpoint, reason};
 use clap::{
     Args, CommandFactory as _, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _},
     error::ErrorKind,
 };
-use clap_complete::Shell;
+use clap_complete::{ArgValueCompleter, Shell};
 use std::{env, path::PathBuf, time::Duration};
 
 /// Environment variable with the name of a domain, for want of `--domain`.
@@ -67,7 +67,7 @@ pub enum Command {
         #[arg(long, conflicts_with = "timeout")]
         no_wait: bool,
         /// The ids that the devices were added with, or their QOM paths
-        #[arg(required = true, value_name = "DEVICE")]
+        #[arg(required = true, value_name = "DEVICE", add = ArgValueCompleter::new(completion::devices))]
         devices: Vec<String>,
     },
     /// Wait for the outcome of a request that was made before
@@ -122,6 +122,8 @@ pub enum Command {
         reason: Option<String>,
     },
     /// Print a completion script for a shell
+    ///
+    /// The script asks this program, which knows the devices of the VM that the command line names.
     Completions {
         /// The shell
         shell: Shell,

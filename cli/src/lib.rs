@@ -38,6 +38,7 @@ pub mod withdraw;
 pub mod escape;
 pub mod notes;
 
+pub mod completion;
 pub mod exit_status;
 pub mod manual;
 
@@ -79,7 +80,7 @@ fn perform(command: Command, out: &mut dyn io::Write) -> Result<ExitStatus> {
         Command::Withdraw { vm, json, request } => withdraw::run(&address(vm), json, request, out),
         Command::List { vm, json, outcomes } => list::run(&address(vm), json, outcomes, out),
         Command::Explain { json, reason } => explain::run(reason.as_deref(), json, out),
-        Command::Completions { shell } => manual::completions(shell, out),
+        Command::Completions { shell } => completion::script(shell, out),
         Command::Manual { directory } => manual::write(&directory),
     }
 }

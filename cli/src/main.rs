@@ -4,9 +4,10 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser as _;
-use papr_unplug_cli::{arguments::Arguments, run};
+use papr_unplug_cli::{arguments::Arguments, completion, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    completion::answer();
     run(Arguments::parse())
 }

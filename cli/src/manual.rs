@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Manual pages and completions, generated from [`Arguments`].
+//! Manual pages, generated from [`Arguments`].
 
 use crate::{arguments::Arguments, exit_status::ExitStatus, exit_status::STATUSES};
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
-use clap_complete::Shell;
 use clap_mangen::Man;
 use roff::{Roff, bold, roman};
-use std::{fs, io::Write, path::Path};
-
-/// Prints the completion script for a shell.
-pub fn completions(shell: Shell, out: &mut dyn Write) -> Result<ExitStatus> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "papr-unplug", &mut script);
-    out.write_all(&script)?;
-    Ok(ExitStatus::Done)
-}
+use std::{fs, path::Path};
 
 /// Writes the manual pages.
 pub fn write(directory: &Path) -> Result<ExitStatus> {

@@ -2,6 +2,7 @@
 
 //! Tests of the program with a scripted QMP server: all that a VM can send, and what no VM should.
 
+mod completion;
 mod connection;
 mod list;
 mod program;

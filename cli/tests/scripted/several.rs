@@ -38,7 +38,7 @@ fn several_devices_are_asked_for_and_printed_as_they_end() {
     });
     papr_unplug(&server, &["unplug", "cpu1", "cpu2", "cpu3"]).code(3).stdout_eq(str![[r#"
 cpu2: rejected by the VM: Device 'cpu2' not found (DeviceNotFound)
-  what to do: name the id that the device was added with; -device and device_add take it as id=ID
+  what to do: name the id that the device was added with: -device and device_add take it as id=ID, and `virsh dumpxml` shows it as the alias
 cpu3: released
 cpu1: refused: last-cpu
   meaning: It is the last online CPU of the guest.

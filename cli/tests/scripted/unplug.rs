@@ -141,7 +141,7 @@ fn rejected_request_is_printed_with_advice() {
     });
     papr_unplug(&server, &["unplug", "dimm1"]).code(6).stdout_eq(str![[r#"
 dimm1: rejected by the VM: Device 'dimm1' not found (DeviceNotFound)
-  what to do: name the id that the device was added with; -device and device_add take it as id=ID
+  what to do: name the id that the device was added with: -device and device_add take it as id=ID, and `virsh dumpxml` shows it as the alias
 
 "#]]);
     server.finish();
