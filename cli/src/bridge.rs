@@ -28,6 +28,8 @@ use std::{
 pub const LOST: &str = "LIBVIRT_LOST";
 /// Event of the bridge: the connection is open again, and what it missed was told, as far as QEMU lists it.
 pub const BACK: &str = "LIBVIRT_BACK";
+/// Last event of the bridge, if it ends before the domain; `desc` says why.
+pub const FAILED: &str = "LIBVIRT_FAILED";
 
 /// Pause between two attempts to connect again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,7 +45,14 @@ pub enum Input {
     /// An event of the domain, and the number of the connection that it came by.
     Event(Event, u64),
     /// The result of a request that [`Host::ask`] was to make later.
-    Asked(Result<(), Failure>),
+    Asked {
+        /// The number of the request, of the bridge's.
+        request: u64,
+        /// The number of the connection.
+        connection: u64,
+        /// The result.
+        result: Result<(), Failure>,
+    },
 }
 
 /// Answer to [`Host::ask`].
@@ -62,7 +71,9 @@ pub enum Failure {
     Lost,
     /// The domain does not run any more, or anew.
     Gone,
-    /// libvirt returns an error.
+    /// libvirt is at work on the domain for another client.
+    Busy,
+    /// libvirt or QEMU returns an error.
     Returned {
         /// QMP's error class.
         class: &'static str,
@@ -73,11 +84,12 @@ pub enum Failure {
 
 /// libvirt, as the bridge uses it.
 pub trait Host {
-    /// Executes a QMP command and returns the answer.
+    /// Executes a QMP command and returns the answer. An error is libvirt's; one of QEMU's is in the answer.
     fn execute(&mut self, command: &str) -> Result<String, Failure>;
-    /// Asks the guest for the device of an alias.
-    fn ask(&mut self, alias: &str) -> Result<Asked, Failure>;
-    /// Returns when all events that libvirt had when this was called are among the inputs.
+    /// Asks the guest for the device of an alias. `request` is the number for [`Input::Asked`].
+    fn ask(&mut self, alias: &str, request: u64) -> Result<Asked, Failure>;
+    /// Returns when all events that libvirt had when this was called are among the inputs; after the end of the
+    /// connection those that had come by it.
     fn settle(&mut self);
     /// Connects again.
     fn reopen(&mut self) -> Result<(), Failure>;
@@ -89,21 +101,31 @@ pub trait Host {
 pub struct Bridge<H, W> {
     host: H,
     inputs: Receiver<Input>,
-    /// True if an event was dropped because too many wait.
+    /// True if an event was dropped because too many wait. All that wait were sent before it.
     is_torn: Arc<AtomicBool>,
     /// Inputs that were received before their turn.
     waiting: VecDeque<Input>,
     program: W,
-    /// The request that libvirt makes while it waits for the guest, without an answer to the program so far.
-    later: Option<Later>,
+    /// The `device_del` that has no answer so far.
+    asking: Option<Asking>,
+    /// The number of `device_del`s.
+    asked: u64,
+    /// The aliases of the devices that were asked for, without an outcome so far.
+    open: Vec<String>,
     /// The latest requests whose outcomes were told, or had been there before.
     told: VecDeque<u64>,
+    /// Those of them that were told from QEMU's list; the events about them may still come.
+    listed: Vec<u64>,
 }
 
 /// `device_del` without an answer so far.
-struct Later {
+struct Asking {
     id: Value,
     alias: String,
+    /// The number that the bridge gave it.
+    number: u64,
+    /// QEMU's latest request before it, if QEMU numbers requests.
+    before: Option<u64>,
 }
 
 /// End of the bridge.
@@ -118,24 +140,41 @@ impl From<io::Error> for Over {
 impl<H: Host, W: Write> Bridge<H, W> {
     /// Makes a bridge of a connection that is open.
     pub fn new(host: H, inputs: Receiver<Input>, is_torn: Arc<AtomicBool>, program: W) -> Self {
-        let (waiting, told) = (VecDeque::new(), VecDeque::new());
-        Self { host, inputs, is_torn, waiting, program, later: None, told }
+        Self {
+            host,
+            inputs,
+            is_torn,
+            waiting: VecDeque::new(),
+            program,
+            asking: None,
+            asked: 0,
+            open: Vec::new(),
+            told: VecDeque::new(),
+            listed: Vec::new(),
+        }
     }
 
-    /// Serves until the domain or the program ends. The program reads the end of the stream then.
-    pub fn serve(mut self) {
+    /// Serves until the domain or the program ends.
+    pub fn serve(&mut self) {
         let _ = self.converse();
     }
 
     fn converse(&mut self) -> Result<(), Over> {
-        for entry in self.outcomes() {
-            self.remember(&entry);
+        for entry in self.status()?.and_then(|status| status.outcomes).unwrap_or_default() {
+            self.remember(&EventData::of(Some(&entry)));
         }
         self.send(&json!({ "QMP": { "version": {}, "capabilities": [] } }))?;
         loop {
             let input = match self.waiting.pop_front() {
                 Some(input) => input,
-                None => self.inputs.recv().map_err(|_| Over)?,
+                None => match self.inputs.try_recv() {
+                    Ok(input) => input,
+                    // A stream with a gap is worse than none.
+                    Err(_) if self.is_torn.load(Ordering::Relaxed) => {
+                        return Err(self.fail("the VM sends events faster than they are read"));
+                    }
+                    Err(_) => self.inputs.recv().map_err(|_| Over)?,
+                },
             };
             match input {
                 Input::Line(line) => self.obey(&line.map_err(|_| Over)?)?,
@@ -143,11 +182,7 @@ impl<H: Host, W: Write> Bridge<H, W> {
                 Input::Event(Event::Stopped, _) => return Ok(()),
                 Input::Event(Event::Disconnected, number) if number == self.host.connection() => self.reconnect()?,
                 Input::Event(Event::Disconnected, _) => {}
-                Input::Asked(result) => self.asked(result)?,
-            }
-            // A stream with a gap is worse than none.
-            if self.is_torn.load(Ordering::Relaxed) {
-                return Ok(());
+                Input::Asked { request, connection, result } => self.asked(request, connection, result)?,
             }
         }
     }
@@ -162,9 +197,13 @@ impl<H: Host, W: Write> Bridge<H, W> {
                 let name = command.get("arguments").and_then(|arguments| arguments.get("id"));
                 let device = Device::new(name.and_then(Value::as_str).unwrap_or_default());
                 let alias = device.id().unwrap_or(device.name()).to_owned();
-                // Events from before are no answer to this request.
+                // libvirt executes this when it has done with the requests of other clients.
+                let before = self.status()?.map(|status| status.last_request.unwrap_or_default());
+                // What is told before is no answer to this request.
                 self.forward()?;
-                self.ask(Later { id, alias }, false)
+                self.asked += 1;
+                self.asking = Some(Asking { id, alias, number: self.asked, before });
+                self.ask(false)
             }
             _ => {
                 let answer = self.execute(&Value::Object(command).to_string())?;
@@ -177,141 +216,222 @@ impl<H: Host, W: Write> Bridge<H, W> {
     /// Executes a command in the domain's monitor, after a new connection if need be.
     fn execute(&mut self, command: &str) -> Result<Result<Value, Failure>, Over> {
         loop {
-            match self.host.execute(command) {
-                Ok(text) => {
-                    let mut answer: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
-                    return Ok(match answer.remove("return") {
-                        Some(value) => Ok(value),
-                        None => Err(failure_of(&answer)),
-                    });
-                }
-                Err(Failure::Lost) => self.reconnect()?,
-                Err(Failure::Gone) => return Err(Over),
-                Err(failure) => return Ok(Err(failure)),
+            match self.host.execute(command).map(|text| answer_of(&text)) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => self.overcome(failure)?,
             }
         }
     }
 
-    /// Asks for a device. If it may have been asked for before, libvirt may say that a request is pending already.
-    fn ask(&mut self, request: Later, mut again: bool) -> Result<(), Over> {
-        loop {
-            match self.host.ask(&request.alias) {
-                Ok(Asked::Now) => return self.answer(&request.id, Ok(json!({}))),
-                Ok(Asked::Later) => {
-                    self.later = Some(request);
-                    return Ok(());
-                }
+    /// Returns QEMU's list of requests, or `None` for a QEMU without one.
+    fn status(&mut self) -> Result<Option<UnplugStatus>, Over> {
+        Ok(self.execute(&json!({ "execute": QUERY }).to_string())?.ok().map(UnplugStatus::of))
+    }
+
+    /// Returns when a call to libvirt can be made again.
+    fn overcome(&mut self, failure: Failure) -> Result<(), Over> {
+        match failure {
+            Failure::Lost => self.reconnect(),
+            Failure::Gone => Err(Over),
+            // libvirt has waited, and can be asked again at once.
+            Failure::Busy => Ok(()),
+            Failure::Returned { description, .. } => Err(self.fail(&format!("libvirt: {description}"))),
+        }
+    }
+
+    /// Asks for the device of [`Bridge::asking`], unless its outcome has come. If it may have been asked for before,
+    /// the request may be there.
+    fn ask(&mut self, mut again: bool) -> Result<(), Over> {
+        while let Some(asking) = &self.asking {
+            let (alias, number) = (asking.alias.clone(), asking.number);
+            if again && self.was_made()? {
+                return self.accept();
+            }
+            match self.host.ask(&alias, number) {
+                Ok(Asked::Now) => return self.accept(),
+                Ok(Asked::Later) => return Ok(()),
                 Err(Failure::Lost) => {
                     self.reconnect()?;
                     again = true;
                 }
                 Err(Failure::Gone) => return Err(Over),
-                Err(Failure::Returned { description, .. }) if again && description.contains("already in progress") => {
-                    return self.answer(&request.id, Ok(json!({})));
+                Err(Failure::Busy) => {}
+                Err(Failure::Returned { description, .. }) if again && description.contains("already in") => {
+                    return self.accept();
                 }
-                Err(failure) => return self.answer(&request.id, Err(failure)),
+                // It is gone, and there is no telling why.
+                Err(Failure::Returned { class: "DeviceNotFound", .. }) if again => return Err(Over),
+                Err(failure) => return self.reject(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether QEMU has a request that may be that of [`Bridge::asking`].
+    fn was_made(&mut self) -> Result<bool, Over> {
+        let status = self.status()?.unwrap_or_default();
+        let Some(Asking { alias, before: Some(before), .. }) = &self.asking else { return Ok(false) };
+        let device = Device::new(alias);
+        Ok(status.requests_for(&device).any(|request| request.request > Some(*before)))
+    }
+
+    /// Processes the end of a request for which libvirt has waited.
+    fn asked(&mut self, request: u64, connection: u64, result: Result<(), Failure>) -> Result<(), Over> {
+        if self.asking.as_ref().is_none_or(|asking| asking.number != request) {
+            return Ok(());
+        }
+        match result {
+            Ok(()) => self.accept(),
+            Err(Failure::Lost) => {
+                if connection == self.host.connection() {
+                    self.reconnect()?;
+                }
+                self.ask(true)
+            }
+            Err(Failure::Gone) => Err(Over),
+            Err(failure) => {
+                // If the guest has refused, QEMU has told so before.
+                self.forward()?;
+                self.reject(failure)
             }
         }
     }
 
-    /// Processes the end of a request for which libvirt has waited.
-    fn asked(&mut self, result: Result<(), Failure>) -> Result<(), Over> {
-        match result {
-            Ok(()) => {}
-            Err(Failure::Lost) => {
-                if let Some(request) = self.later.take() {
-                    self.reconnect()?;
-                    return self.ask(request, true);
-                }
-            }
-            Err(Failure::Gone) => return Err(Over),
-            Err(failure) => {
-                // If the guest has refused, QEMU has told so before.
-                self.forward()?;
-                if let Some(Later { id, .. }) = self.later.take() {
-                    return self.answer(&id, Err(failure));
-                }
-            }
-        }
-        match self.later.take() {
-            Some(Later { id, .. }) => self.answer(&id, Ok(json!({}))),
-            None => Ok(()),
-        }
+    /// Answers the `device_del` that has no answer so far: the guest is asked.
+    fn accept(&mut self) -> Result<(), Over> {
+        let Some(Asking { id, alias, .. }) = self.asking.take() else { return Ok(()) };
+        self.open.push(alias);
+        self.answer(&id, Ok(json!({})))
+    }
+
+    /// Answers the `device_del` that has no answer so far: libvirt does not ask the guest.
+    fn reject(&mut self, failure: Failure) -> Result<(), Over> {
+        let Some(Asking { id, .. }) = self.asking.take() else { return Ok(()) };
+        self.answer(&id, Err(failure))
     }
 
     /// Tells the program of all events that libvirt has.
     fn forward(&mut self) -> Result<(), Over> {
         self.host.settle();
         while let Ok(input) = self.inputs.try_recv() {
-            match input {
-                Input::Event(Event::Monitor(event), _) => self.tell(&event)?,
-                other => self.waiting.push_back(other),
-            }
+            self.sort(input)?;
         }
         Ok(())
     }
 
-    /// Tells the program of an event.
+    /// Tells the program of an event, and keeps any other input for its turn.
+    fn sort(&mut self, input: Input) -> Result<(), Over> {
+        match input {
+            Input::Event(Event::Monitor(event), _) => self.tell(&event),
+            Input::Event(Event::Stopped, _) | Input::Line(Err(_)) => Err(Over),
+            Input::Event(Event::Disconnected, number) if number != self.host.connection() => Ok(()),
+            input => {
+                self.waiting.push_back(input);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the program of an event of QEMU's.
     fn tell(&mut self, event: &MonitorEvent) -> Result<(), Over> {
         let data: Value = serde_json::from_str(&event.data).unwrap_or_else(|_| json!({}));
         let mut message = json!({ "event": event.name, "data": data });
         if let Some(time) = event.time {
             message["timestamp"] = json!({ "seconds": time / 1_000_000, "microseconds": time % 1_000_000 });
         }
+        let data = EventData::of(message.get("data"));
+        let is_listed = is_outcome(&event.name)
+            && data.ended().next().is_some()
+            && data.ended().all(|request| self.listed.contains(&request));
+        if is_listed {
+            self.listed.retain(|request| data.ended().all(|ended| ended != *request));
+            return Ok(());
+        }
         self.pass(&message)
     }
 
-    /// Passes an event to the program. One that ends the request that libvirt is waiting for comes after its answer.
+    /// Passes an event to the program. The outcome of the request that is being made comes after its answer.
     fn pass(&mut self, message: &Value) -> Result<(), Over> {
-        let name = message["event"].as_str().unwrap_or_default();
-        if [REFUSED, DELETED, ENDED].contains(&name) {
-            self.remember(&message["data"]);
+        if is_outcome(message["event"].as_str().unwrap_or_default()) {
             let data = EventData::of(message.get("data"));
-            let is_later = |later: &mut Later| data.is_about(&Device::new(&later.alias));
-            if let Some(Later { id, .. }) = self.later.take_if(is_later) {
-                self.answer(&id, Ok(json!({})))?;
+            self.remember(&data);
+            if self.asking.as_ref().is_some_and(|asking| data.is_about(&Device::new(&asking.alias))) {
+                self.accept()?;
             }
+            self.open.retain(|alias| !data.is_about(&Device::new(alias)));
         }
         self.send(message)
     }
 
-    /// Connects again, and tells of the outcomes that were missed, as far as QEMU lists them.
+    /// Connects again, and tells of what was missed, as far as QEMU shows it.
     fn reconnect(&mut self) -> Result<(), Over> {
-        self.send(&json!({ "event": LOST, "data": {} }))?;
-        while let Err(failure) = self.host.reopen() {
-            if failure == Failure::Gone {
-                return Err(Over);
-            }
-            match self.inputs.recv_timeout(PAUSE) {
-                Ok(Input::Line(Err(_))) | Err(RecvTimeoutError::Disconnected) => return Err(Over),
-                // One of the connection that is lost.
-                Ok(Input::Event(Event::Monitor(event), _)) => self.tell(&event)?,
-                Ok(input) => self.waiting.push_back(input),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
+        // Those that came by the connection before it was lost.
         self.forward()?;
-        for entry in self.outcomes() {
-            let is_told = EventData::of(Some(&entry)).ended().any(|request| self.told.contains(&request));
-            if let (false, Some(event)) = (is_told, event_of(&entry)) {
-                self.pass(&event)?;
+        self.send(&json!({ "event": LOST, "data": {} }))?;
+        while let Err(failure) = self.come_back()? {
+            match failure {
+                Failure::Gone => return Err(Over),
+                Failure::Returned { description, .. } => return Err(self.fail(&format!("libvirt: {description}"))),
+                Failure::Lost | Failure::Busy => self.pause()?,
             }
         }
         self.send(&json!({ "event": BACK, "data": {} }))
     }
 
-    /// Returns the outcomes that QEMU lists, oldest first. Stock QEMU lists none.
-    fn outcomes(&mut self) -> Vec<Value> {
-        let answer = self.host.execute(&json!({ "execute": QUERY }).to_string()).unwrap_or_default();
-        let answer: Map<String, Value> = serde_json::from_str(&answer).unwrap_or_default();
-        let status = UnplugStatus::of(answer.get("return").cloned().unwrap_or_default());
-        status.outcomes.unwrap_or_default()
+    /// Waits a while for other inputs.
+    fn pause(&mut self) -> Result<(), Over> {
+        match self.inputs.recv_timeout(PAUSE) {
+            Ok(input) => self.sort(input),
+            Err(RecvTimeoutError::Disconnected) => Err(Over),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+        }
     }
 
-    fn remember(&mut self, data: &Value) {
-        self.told.extend(EventData::of(Some(data)).ended());
+    /// Makes one attempt to connect again.
+    fn come_back(&mut self) -> Result<Result<(), Failure>, Over> {
+        if let Err(failure) = self.host.reopen() {
+            return Ok(Err(failure));
+        }
+        let missed = match self.missed() {
+            Ok(missed) => missed,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        self.forward()?;
+        for event in missed {
+            let data = EventData::of(event.get("data"));
+            if data.ended().all(|request| !self.told.contains(&request)) {
+                self.pass(&event)?;
+                self.listed.extend(data.ended());
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Returns events about all outcomes that QEMU lists; from a QEMU without a list about the devices that were asked
+    /// for and are gone.
+    fn missed(&mut self) -> Result<Vec<Value>, Failure> {
+        let answer = self.host.execute(&json!({ "execute": QUERY }).to_string())?;
+        if let Ok(status) = answer_of(&answer) {
+            let outcomes = UnplugStatus::of(status).outcomes.unwrap_or_default();
+            return Ok(outcomes.iter().filter_map(event_of).collect());
+        }
+        let list = json!({ "execute": "qom-list", "arguments": { "path": PERIPHERAL } }).to_string();
+        let Ok(devices) = answer_of(&self.host.execute(&list)?) else { return Ok(Vec::new()) };
+        let is_there = |alias: &str| devices.as_array().into_iter().flatten().any(|device| device["name"] == alias);
+        let asked = self.open.iter().chain(self.asking.iter().map(|asking| &asking.alias));
+        let gone = asked.filter(|alias| !is_there(alias));
+        Ok(gone.map(|alias| json!({ "event": DELETED, "data": { "device": alias }, "listed": true })).collect())
+    }
+
+    fn remember(&mut self, data: &EventData) {
+        for request in data.ended() {
+            if !self.told.contains(&request) {
+                self.told.push_back(request);
+            }
+        }
         let surplus = self.told.len().saturating_sub(LISTED);
         self.told.drain(..surplus);
+        self.listed.retain(|request| self.told.contains(request));
     }
 
     fn answer(&mut self, id: &Value, answer: Result<Value, Failure>) -> Result<(), Over> {
@@ -320,8 +440,14 @@ impl<H: Host, W: Write> Bridge<H, W> {
             Err(Failure::Returned { class, description }) => {
                 json!({ "error": { "class": class, "desc": description }, "id": id })
             }
-            Err(Failure::Lost | Failure::Gone) => return Err(Over),
+            Err(Failure::Lost | Failure::Gone | Failure::Busy) => return Err(Over),
         })
+    }
+
+    /// Tells the program why the bridge ends before the domain.
+    fn fail(&mut self, why: &str) -> Over {
+        let _ = self.send(&json!({ "event": FAILED, "data": { "desc": why } }));
+        Over
     }
 
     fn send(&mut self, message: &Value) -> Result<(), Over> {
@@ -330,13 +456,24 @@ impl<H: Host, W: Write> Bridge<H, W> {
     }
 }
 
-/// Makes a failure of an error of QEMU's.
-fn failure_of(answer: &Map<String, Value>) -> Failure {
+/// Container of the devices that were added with an id.
+const PERIPHERAL: &str = "/machine/peripheral";
+
+fn is_outcome(event: &str) -> bool {
+    [REFUSED, DELETED, ENDED].contains(&event)
+}
+
+/// Returns the value in an answer of QEMU's, or its error.
+fn answer_of(text: &str) -> Result<Value, Failure> {
+    let mut answer: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    if let Some(value) = answer.remove("return") {
+        return Ok(value);
+    }
     let error = answer.get("error");
     let member = |name| error.and_then(|error| error.get(name)).and_then(Value::as_str).unwrap_or_default();
     // Classes that the program tells apart.
     let class = ["CommandNotFound", "DeviceNotFound"].into_iter().find(|class| member("class") == *class);
-    Failure::Returned { class: class.unwrap_or("GenericError"), description: member("desc").to_owned() }
+    Err(Failure::Returned { class: class.unwrap_or("GenericError"), description: member("desc").to_owned() })
 }
 
 /// Returns the event that QEMU sent at an outcome that it lists.
@@ -351,14 +488,17 @@ fn event_of(entry: &Value) -> Option<Value> {
         _ => (ENDED, None),
     };
     data.extend(cause.map(|cause| ("cause".to_owned(), cause.into())));
-    Some(json!({ "event": name, "data": data }))
+    Some(json!({ "event": name, "data": data, "listed": true }))
 }
 
 /// Returns what a user is told of an event of the bridge's.
 pub fn remark(event: &str) -> Option<&'static str> {
     match event {
         LOST => Some("the connection to libvirt is lost; trying to connect again"),
-        BACK => Some("connected to libvirt again; of what ended meanwhile, only what this VM's QEMU lists is shown"),
+        BACK => Some(
+            "connected to libvirt again; of what ended meanwhile, only what this VM's QEMU lists is shown, and devices \
+             that were asked for and are gone",
+        ),
         _ => None,
     }
 }
@@ -411,7 +551,7 @@ mod tests {
             answer.map(|value| value.to_string())
         }
 
-        fn ask(&mut self, alias: &str) -> Result<Asked, Failure> {
+        fn ask(&mut self, alias: &str, _: u64) -> Result<Asked, Failure> {
             let Step::Asks(inputs, answer) = self.step() else { panic!("a request comes too early") };
             assert_eq!(alias, "vcpu1");
             self.add(inputs);
@@ -447,7 +587,21 @@ mod tests {
     }
 
     fn listed(outcomes: &Value) -> Step {
-        Step::Executes(vec![], Ok(json!({ "return": { "outcomes": outcomes } })))
+        Step::Executes(vec![], Ok(json!({ "return": { "outcomes": outcomes, "last-request": 5 } })))
+    }
+
+    /// Answer of a QEMU that lists nothing.
+    fn stock() -> Step {
+        Step::Executes(vec![], Ok(json!({ "error": { "class": "CommandNotFound", "desc": "not found" } })))
+    }
+
+    /// Result of the first request for which libvirt has waited.
+    fn result(result: Result<(), Failure>) -> Input {
+        Input::Asked { request: 1, connection: 1, result }
+    }
+
+    fn disconnected(connection: u64) -> Input {
+        Input::Event(Event::Disconnected, connection)
     }
 
     fn error(description: &str) -> Failure {
@@ -484,7 +638,7 @@ mod tests {
 
     #[test]
     fn event_from_before_a_request_comes_before_it_and_one_during_it_after_its_answer() {
-        let steps = vec![listed(&json!([])), Step::Asks(vec![refusal(8)], Ok(Asked::Now))];
+        let steps = vec![listed(&json!([])), listed(&json!([])), Step::Asks(vec![refusal(8)], Ok(Asked::Now))];
         let inputs = vec![command("device_del", 2), refusal(7)];
         let expected = ["DEVICE_UNPLUG_GUEST_ERROR 7", "return 2", "DEVICE_UNPLUG_GUEST_ERROR 8"];
         assert_eq!(told(steps, inputs), expected);
@@ -492,87 +646,160 @@ mod tests {
 
     #[test]
     fn outcome_answers_a_request_for_which_libvirt_waits() {
-        let rejected = Input::Asked(Err(error("unplug of device was rejected by the guest")));
-        let steps = vec![listed(&json!([])), Step::Asks(vec![refusal(7), rejected], Ok(Asked::Later))];
-        assert_eq!(told(steps, vec![command("device_del", 2)]), ["return 2", "DEVICE_UNPLUG_GUEST_ERROR 7"]);
+        let rejected = result(Err(error("unplug of device was rejected by the guest")));
+        let steps = |step| vec![stock(), stock(), step];
+        let refused = Step::Asks(vec![refusal(7), rejected], Ok(Asked::Later));
+        let expected = ["return 2", "DEVICE_UNPLUG_GUEST_ERROR 7"];
+        assert_eq!(told(steps(refused), vec![command("device_del", 2)]), expected);
         let other = event(REFUSED, &json!({ "device": "dimm1", "request": 6 }));
-        let steps = vec![listed(&json!([])), Step::Asks(vec![other, Input::Asked(Ok(()))], Ok(Asked::Later))];
-        assert_eq!(told(steps, vec![command("device_del", 2)]), ["DEVICE_UNPLUG_GUEST_ERROR 6", "return 2"]);
+        let accepted = Step::Asks(vec![other, result(Ok(()))], Ok(Asked::Later));
+        let expected = ["DEVICE_UNPLUG_GUEST_ERROR 6", "return 2"];
+        assert_eq!(told(steps(accepted), vec![command("device_del", 2)]), expected);
+    }
+
+    #[test]
+    fn late_result_answers_no_other_request() {
+        for late in [Ok(()), Err(error("unplug of device was rejected by the guest")), Err(Failure::Lost)] {
+            let steps = vec![
+                stock(),
+                stock(),
+                Step::Asks(vec![refusal(7), command("device_del", 3)], Ok(Asked::Later)),
+                stock(),
+                Step::Asks(vec![result(late), refusal(8)], Ok(Asked::Later)),
+            ];
+            let expected = ["return 2", "DEVICE_UNPLUG_GUEST_ERROR 7", "return 3", "DEVICE_UNPLUG_GUEST_ERROR 8"];
+            assert_eq!(told(steps, vec![command("device_del", 2)]), expected);
+        }
     }
 
     #[test]
     fn request_that_libvirt_does_not_make_is_answered_by_its_error() {
-        let failed = vec![Input::Asked(Err(error("vcpu '1' cannot be unplugged")))];
+        let failed = vec![result(Err(error("vcpu '1' cannot be unplugged")))];
         for step in
             [Step::Asks(failed, Ok(Asked::Later)), Step::Asks(vec![], Err(error("vcpu '1' cannot be unplugged")))]
         {
-            let told = told(vec![listed(&json!([])), step], vec![command("device_del", 2)]);
+            let told = told(vec![stock(), stock(), step], vec![command("device_del", 2)]);
             assert_eq!(told, ["error 2: vcpu '1' cannot be unplugged"]);
         }
+    }
+
+    #[test]
+    fn libvirt_that_is_busy_with_the_domain_is_asked_again() {
+        let busy = || Step::Executes(vec![], Err(Failure::Busy));
+        let steps = vec![busy(), listed(&json!([])), busy(), Step::Executes(vec![], Ok(json!({ "return": {} })))];
+        assert_eq!(told(steps, vec![command("query-status", 2)]), ["return 2"]);
+        let asks = |answer| Step::Asks(vec![], answer);
+        let steps = vec![stock(), stock(), asks(Err(Failure::Busy)), asks(Ok(Asked::Now))];
+        assert_eq!(told(steps, vec![command("device_del", 2)]), ["return 2"]);
+    }
+
+    #[test]
+    fn error_of_libvirts_is_none_of_qemus_and_ends_the_stream() {
+        let steps = vec![listed(&json!([])), Step::Executes(vec![], Err(error("access denied")))];
+        assert_eq!(told(steps, vec![command("query-status", 2)]), ["LIBVIRT_FAILED"]);
     }
 
     #[test]
     fn outcomes_that_were_missed_are_told_once_after_a_new_connection() {
         let old = json!({ "outcome": "refused", "request": 3 });
         let new = json!({ "outcome": "released", "request": 9 });
+        let deleted = event(DELETED, &json!({ "device": "vcpu1", "requests": [9] }));
         let steps = vec![
             listed(&json!([old])),
             Step::Executes(vec![refusal(8)], Err(Failure::Lost)),
             Step::Reopens(Err(Failure::Lost)),
             Step::Reopens(Ok(())),
             listed(&json!([old, { "outcome": "refused", "request": 8 }, new])),
-            Step::Executes(vec![], Ok(json!({ "return": {} }))),
+            Step::Executes(vec![deleted, refusal(10)], Ok(json!({ "return": {} }))),
         ];
-        let expected = [LOST, "DEVICE_UNPLUG_GUEST_ERROR 8", "DEVICE_DELETED 9", BACK, "return 2"];
+        let expected =
+            ["DEVICE_UNPLUG_GUEST_ERROR 8", LOST, "DEVICE_DELETED 9", BACK, "DEVICE_UNPLUG_GUEST_ERROR 10", "return 2"];
         assert_eq!(told(steps, vec![command("query-status", 2)]), expected);
     }
 
     #[test]
+    fn device_that_went_meanwhile_is_told_where_qemu_lists_nothing() {
+        let devices = |names: &[&str]| {
+            let devices: Vec<_> = names.iter().map(|name| json!({ "name": name, "type": "child<x>" })).collect();
+            Step::Executes(vec![], Ok(json!({ "return": devices })))
+        };
+        for (there, told_of_it) in [(devices(&["dimm1"]), true), (devices(&["dimm1", "vcpu1"]), false)] {
+            let asked = Step::Asks(vec![disconnected(1)], Ok(Asked::Now));
+            let steps = vec![stock(), stock(), asked, Step::Reopens(Ok(())), stock(), there];
+            let mut expected = vec!["return 2", LOST];
+            expected.extend(told_of_it.then_some("DEVICE_DELETED"));
+            expected.push(BACK);
+            assert_eq!(told(steps, vec![command("device_del", 2)]), expected);
+        }
+    }
+
+    #[test]
     fn loss_of_a_connection_is_noticed_without_a_command_and_an_older_connection_does_not_count() {
-        let lost = |number| Input::Event(Event::Disconnected, number);
         let steps = vec![listed(&json!([])), Step::Reopens(Ok(())), listed(&json!([]))];
-        assert_eq!(told(steps, vec![lost(0), lost(1)]), [LOST, BACK]);
+        assert_eq!(told(steps, vec![disconnected(0), disconnected(1)]), [LOST, BACK]);
     }
 
     #[test]
     fn domain_that_ended_or_was_started_anew_meanwhile_ends_the_stream() {
-        let steps =
-            || vec![listed(&json!([])), Step::Executes(vec![], Err(Failure::Lost)), Step::Reopens(Err(Failure::Gone))];
-        assert_eq!(told(steps(), vec![command("query-status", 2), refusal(7)]), [LOST]);
-        let stopped = vec![refusal(7), Input::Event(Event::Stopped, 1), refusal(8)];
-        assert_eq!(told(vec![listed(&json!([]))], stopped), ["DEVICE_UNPLUG_GUEST_ERROR 7"]);
+        let stopped = || Input::Event(Event::Stopped, 1);
+        let lost = |inputs| Step::Executes(inputs, Err(Failure::Lost));
+        let steps = vec![listed(&json!([])), lost(vec![]), Step::Reopens(Err(Failure::Gone))];
+        assert_eq!(told(steps, vec![command("query-status", 2), refusal(7)]), ["DEVICE_UNPLUG_GUEST_ERROR 7", LOST]);
+        let steps = vec![listed(&json!([])), lost(vec![refusal(7), stopped(), refusal(8)])];
+        assert_eq!(told(steps, vec![command("query-status", 2)]), ["DEVICE_UNPLUG_GUEST_ERROR 7"]);
+        let events = vec![refusal(7), stopped(), refusal(8)];
+        assert_eq!(told(vec![listed(&json!([]))], events), ["DEVICE_UNPLUG_GUEST_ERROR 7"]);
+        let steps = vec![listed(&json!([])), Step::Executes(vec![refusal(7)], Err(Failure::Gone))];
+        assert_eq!(told(steps, vec![command("query-status", 2)]), <[&str; 0]>::default());
     }
 
     #[test]
-    fn request_during_which_the_connection_is_lost_is_made_again() {
-        let pending = error("Device vcpu1 unplug already in progress");
-        for first in [
-            Step::Asks(vec![], Err(Failure::Lost)),
-            Step::Asks(vec![Input::Asked(Err(Failure::Lost))], Ok(Asked::Later)),
-        ] {
-            let rest = [Step::Reopens(Ok(())), listed(&json!([])), Step::Asks(vec![], Err(pending.clone()))];
-            let steps = [listed(&json!([])), first].into_iter().chain(rest).collect();
+    fn request_during_which_the_connection_is_lost_is_made_again_unless_it_is_there() {
+        let pending = error("Device vcpu1 is already in the process of unplug");
+        let lost = || Step::Asks(vec![], Err(Failure::Lost));
+        let later = || Step::Asks(vec![result(Err(Failure::Lost))], Ok(Asked::Later));
+        let status = |requests: Value| Step::Executes(vec![], Ok(json!({ "return": { "requests": requests } })));
+        for first in [lost(), later()] {
+            let rest = [
+                Step::Reopens(Ok(())),
+                listed(&json!([])),
+                listed(&json!([])),
+                Step::Asks(vec![], Err(pending.clone())),
+            ];
+            let steps = [listed(&json!([])), listed(&json!([])), first].into_iter().chain(rest).collect();
             assert_eq!(told(steps, vec![command("device_del", 2)]), [LOST, BACK, "return 2"]);
         }
-        let steps = vec![listed(&json!([])), Step::Asks(vec![], Err(pending))];
-        let rejected = ["error 2: Device vcpu1 unplug already in progress"];
+        for first in [lost(), later()] {
+            let made = status(json!([{ "device": "vcpu1", "request": 6 }]));
+            let rest = [Step::Reopens(Ok(())), listed(&json!([])), made];
+            let steps = [listed(&json!([])), listed(&json!([])), first].into_iter().chain(rest).collect();
+            assert_eq!(told(steps, vec![command("device_del", 2)]), [LOST, BACK, "return 2"]);
+        }
+        let ended = listed(&json!([{ "device": "vcpu1", "request": 6, "outcome": "refused" }]));
+        let steps = vec![listed(&json!([])), listed(&json!([])), lost(), Step::Reopens(Ok(())), ended];
+        let expected = [LOST, "return 2", "DEVICE_UNPLUG_GUEST_ERROR 6", BACK];
+        assert_eq!(told(steps, vec![command("device_del", 2)]), expected);
+        let steps = vec![stock(), stock(), Step::Asks(vec![], Err(pending))];
+        let rejected = ["error 2: Device vcpu1 is already in the process of unplug"];
         assert_eq!(told(steps, vec![command("device_del", 2)]), rejected);
     }
 
     #[test]
-    fn stream_with_a_gap_ends() {
+    fn stream_with_a_gap_ends_there() {
         let (sender, receiver) = sync_channel(64);
         let mut output = Vec::new();
-        let script = Script { steps: [listed(&json!([]))].into(), inputs: Some(sender) };
+        let script = Script { steps: [listed(&json!([]))].into(), inputs: Some(sender.clone()) };
         script.add(vec![refusal(7), refusal(8)]);
         Bridge::new(script, receiver, Arc::new(true.into()), &mut output).serve();
-        assert_eq!(String::from_utf8(output).unwrap().lines().skip(1).map(short).count(), 1);
+        let told: Vec<String> = String::from_utf8(output).unwrap().lines().skip(1).map(short).collect();
+        assert_eq!(told, ["DEVICE_UNPLUG_GUEST_ERROR 7", "DEVICE_UNPLUG_GUEST_ERROR 8", FAILED]);
+        drop(sender);
     }
 
     #[test]
     fn listed_outcome_is_told_by_the_event_of_its_kind() {
         for outcome in ["released", "refused", "reset", "cas", "removed", "withdrawn", "load", "new"] {
-            let entry = json!({ "outcome": outcome, "request": 7, "path": "/machine/peripheral/vcpu1" });
+            let entry = json!({ "outcome": outcome, "request": 7 });
             let event = event_of(&entry).unwrap().to_string();
             let Ok(Message::Event(event)) = Message::parse(&event) else { panic!("no event: {event}") };
             let told = Outcome::of(event, &History::new(true)).unwrap();

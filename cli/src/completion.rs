@@ -17,9 +17,7 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     io::Write,
-    sync::mpsc,
-    thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Environment variable by which a shell asks for completions.
@@ -49,9 +47,7 @@ pub fn answer() {
 pub fn devices(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = env::args_os().skip_while(|word| word != "--").skip(1);
     let Some(endpoint) = endpoint(words) else { return Vec::new() };
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(ids(&endpoint)));
-    let ids = receiver.recv_timeout(PATIENCE).ok().and_then(Result::ok).unwrap_or_default();
+    let ids = ids(&endpoint).unwrap_or_default();
     let fits = |id: &String| current.to_str().is_some_and(|current| id.starts_with(current));
     ids.into_iter().filter(fits).map(CompletionCandidate::new).collect()
 }
@@ -65,7 +61,7 @@ fn endpoint(words: impl Iterator<Item = OsString>) -> Option<Endpoint> {
 
 /// Asks a VM for the ids of the devices that were added with one.
 fn ids(endpoint: &Endpoint) -> Result<Vec<String>> {
-    let mut monitor = Monitor::greet(endpoint, &Notes::default())?;
+    let mut monitor = Monitor::greet(endpoint, &Notes::default(), Instant::now().checked_add(PATIENCE))?;
     let children = monitor.execute("qom-list", json!({ "path": "/machine/peripheral" }))??;
     let is_device = |child: &&Value| child["type"].as_str().is_some_and(|name| name.starts_with("child<"));
     let names = children.as_array().into_iter().flatten().filter(is_device);

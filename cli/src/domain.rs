@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use std::{
     fmt,
     io::BufReader,
+    net::Shutdown,
     os::unix::net::UnixStream,
     sync::{
         Arc,
@@ -28,7 +29,10 @@ use std::{
 };
 
 /// Events and lines that wait for the bridge. A VM that sends more of them ends the connection.
-const WAITING: usize = 4096;
+const WAITING: usize = 1024;
+
+/// Longest data of an event that is kept, in bytes. Those about devices have a few hundred.
+const LONGEST: usize = 64 << 10;
 
 /// Name of a domain, and the libvirt that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +71,12 @@ impl DomainName {
                 }
             }
         })?;
-        let bridge = Bridge::new(host, inputs, is_torn, far.try_clone()?);
+        let end = End(far.try_clone()?);
+        let mut bridge = Bridge::new(host, inputs, is_torn, far);
         thread::Builder::new().name("libvirt".into()).spawn(move || {
             bridge.serve();
-            // The thread that reads has a copy of the stream.
-            let _ = far.shutdown(std::net::Shutdown::Both);
+            // Before the connection to libvirt is closed, which may take its time.
+            drop(end);
         })?;
         Ok(near)
     }
@@ -84,6 +89,15 @@ impl DomainName {
             _ => "libvirt has to run, and this user has to be allowed to manage it; --connect names another one",
         };
         anyhow::Error::new(error).context(format!("cannot connect to the domain {self}: {fix}"))
+    }
+}
+
+/// End of the stream for the program, whose other copies stay open. It comes also if the bridge panics.
+struct End(UnixStream);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 
@@ -101,8 +115,8 @@ impl fmt::Display for DomainName {
 struct Libvirt {
     name: DomainName,
     domain: Option<Arc<Domain>>,
-    /// The run of the domain that the program follows.
-    run: Option<u32>,
+    /// Mark of the run of the domain that the program follows: the thread of its first vCPU. `None` if it does not run.
+    run: Option<u64>,
     /// The number of the connection.
     number: u64,
     inputs: SyncSender<Input>,
@@ -116,15 +130,24 @@ impl Libvirt {
         self.number += 1;
         let connection = Connection::open(self.name.uri.as_deref())?;
         let domain = Domain::find(connection, &self.name.name, self.listener())?;
-        self.run = domain.run();
+        // From here on its end is told.
+        self.run = if domain.is_active()? { Some(mark(&domain)?) } else { None };
         self.domain = Some(Arc::new(domain));
         Ok(())
     }
 
+    /// Returns a listener that says nothing more when there is no room.
     fn listener(&self) -> Listener {
         let (inputs, is_torn, number) = (self.inputs.clone(), Arc::clone(&self.is_torn), self.number);
-        Box::new(move |event: Event| {
-            if let Err(mpsc::TrySendError::Full(_)) = inputs.try_send(Input::Event(event, number)) {
+        Box::new(move |mut event: Event| {
+            if let Event::Monitor(event) = &mut event
+                && event.data.len() > LONGEST
+            {
+                event.data.clear();
+            }
+            if !is_torn.load(Ordering::Relaxed)
+                && let Err(mpsc::TrySendError::Full(_)) = inputs.try_send(Input::Event(event, number))
+            {
                 is_torn.store(true, Ordering::Relaxed);
             }
         })
@@ -136,16 +159,16 @@ impl Libvirt {
 
     /// Returns the vCPUs of the core that was plugged under this alias, as libvirt takes them.
     fn vcpus(&mut self, alias: &str) -> Result<Option<String>, Failure> {
-        let Some(first) = alias.strip_prefix("vcpu").and_then(|number| number.parse::<u64>().ok()) else {
-            return Ok(None);
-        };
+        let number = alias.strip_prefix("vcpu").and_then(|number| number.parse::<u32>().ok());
+        let Some(first) = number.filter(|number| format!("vcpu{number}") == alias) else { return Ok(None) };
         let answer = self.execute(&json!({ "execute": "query-hotpluggable-cpus" }).to_string())?;
         let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
         let path = format!("/machine/peripheral/{alias}");
         let cores = answer["return"].as_array().map(Vec::as_slice).unwrap_or_default();
         let core = cores.iter().find(|core| core["qom-path"].as_str() == Some(&path));
-        let threads = core.and_then(|core| core["vcpus-count"].as_u64()).unwrap_or(1);
-        Ok(Some(if threads > 1 { format!("{first}-{}", first + threads - 1) } else { first.to_string() }))
+        let threads = core.and_then(|core| core["vcpus-count"].as_u64()?.try_into().ok()).unwrap_or(1_u32);
+        let last = first.saturating_add(threads.saturating_sub(1));
+        Ok(Some(if last > first { format!("{first}-{last}") } else { first.to_string() }))
     }
 }
 
@@ -155,7 +178,7 @@ impl Host for Libvirt {
         domain.execute(command).map_err(|error| failure(domain, error))
     }
 
-    fn ask(&mut self, alias: &str) -> Result<Asked, Failure> {
+    fn ask(&mut self, alias: &str, request: u64) -> Result<Asked, Failure> {
         let vcpus = self.vcpus(alias)?;
         let domain = Arc::clone(self.domain()?);
         let Some(vcpus) = vcpus else {
@@ -165,23 +188,24 @@ impl Host for Libvirt {
         if domain.ask_for_vcpus(&vcpus).map_err(|error| failure(&domain, error))? {
             return Ok(Asked::Now);
         }
-        let inputs = self.inputs.clone();
-        thread::spawn(move || {
+        let (inputs, connection) = (self.inputs.clone(), self.number);
+        let wait = move || {
             let result = match domain.take_vcpus(&vcpus) {
                 // libvirt does not wait for the guest any longer; this program does.
-                Err(error) if error.is_timeout() => Ok(()),
+                Err(error) if error.is_timeout() && error.to_string().contains("unplug request timed out") => Ok(()),
                 result => result.map_err(|error| failure(&domain, error)),
             };
             // If the program has gone, nobody waits for the answer.
-            let _ = inputs.send(Input::Asked(result));
-        });
+            let _ = inputs.send(Input::Asked { request, connection, result });
+        };
+        let spawned = thread::Builder::new().name("setvcpu".into()).spawn(wait);
+        spawned.map_err(|error| Failure::Returned { class: "GenericError", description: error.to_string() })?;
         Ok(Asked::Later)
     }
 
     fn settle(&mut self) {
         if let Some(domain) = &self.domain {
-            // If the connection is lost, the next call says so.
-            let _ = domain.connection().settle();
+            domain.connection().settle();
         }
     }
 
@@ -203,13 +227,26 @@ impl Host for Libvirt {
     }
 }
 
+/// Returns the thread of the first vCPU, which tells a run of a domain from the next one as long as the host runs.
+fn mark(domain: &Domain) -> Result<u64, Error> {
+    let answer = domain.execute(&json!({ "execute": "query-cpus-fast" }).to_string())?;
+    let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+    Ok(answer["return"][0]["thread-id"].as_u64().unwrap_or_default())
+}
+
 /// Returns what an error of a call means for the bridge.
 fn failure(domain: &Domain, error: Error) -> Failure {
     if !domain.connection().is_alive() {
         return Failure::Lost;
     }
+    if domain.is_active().is_ok_and(|is_active| !is_active) {
+        return Failure::Gone;
+    }
+    if error.is_timeout() {
+        return Failure::Busy;
+    }
     let description = error.to_string();
-    // libvirt 12.8 calls an alias that it does not have an internal error.
+    // libvirt up to 12.8 at least calls an alias that it does not have an internal error.
     let is_no_device = error.is_no_device() || description.contains("no device found with alias");
     Failure::Returned { class: if is_no_device { "DeviceNotFound" } else { "GenericError" }, description }
 }

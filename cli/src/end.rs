@@ -12,7 +12,7 @@ use crate::{
 use anyhow::Result;
 use papr_unplug_qmp::message::CommandError;
 use serde_json::json;
-use std::{io::Write, sync::Arc};
+use std::{fmt, io::Write, sync::Arc};
 
 /// End of the wait for one device.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl WaitEnd {
             Self::Rejected(error) => {
                 format!("{device}: rejected by the VM: {}\n  what to do: {}\n", escaped(&error.to_string()), fix(error))
             }
-            Self::NotAsked(_) => format!("{device}: not asked for; the program was interrupted before\n"),
+            Self::NotAsked(why) => format!("{device}: not asked for: {why}\n"),
             Self::MaybeAsked(_) => format!(
                 "{device}: unknown: the VM had not accepted or rejected the request yet\n  what to do: `papr-unplug \
                  watch` shows the outcome, if there is one; asking again does no harm\n"
@@ -126,8 +126,19 @@ impl WaitEnd {
     }
 }
 
+impl fmt::Display for Interruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(signal) => write!(f, "interrupted by signal {signal}"),
+            Self::Timeout => f.write_str("the time of --timeout is over"),
+            Self::NoWait => f.write_str("not waited for"),
+        }
+    }
+}
+
 impl Interruption {
-    fn exit_status(self) -> ExitStatus {
+    /// Returns the exit status.
+    pub fn exit_status(self) -> ExitStatus {
         match self {
             Self::Signal(signal) => ExitStatus::Interrupted(signal),
             Self::Timeout => ExitStatus::TimedOut,

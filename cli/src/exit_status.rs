@@ -44,7 +44,7 @@ pub const STATUSES: &[(&str, &str)] = &[
     ("7", "list, wait, withdraw: this VM's QEMU does not have the command"),
     ("8", "unplug, wait: the device is deleted, and this VM does not say that the guest gave it back"),
     ("9", "unplug, wait: the request was withdrawn, or ended as a snapshot was loaded; the device stays"),
-    ("124", "unplug, wait: the time of --timeout is over; the request is still pending"),
+    ("124", "unplug, wait: the time of --timeout is over; the output says whether a request is pending"),
     ("128+n", "ended by signal n (Ctrl-C is 130); for unplug: the output says whether a request is pending"),
 ];
 
@@ -70,8 +70,8 @@ impl ExitStatus {
 
     /// Turns the errors that are not failures into an exit status: a signal, and a closed standard output.
     pub fn of_error(error: anyhow::Error) -> anyhow::Result<Self> {
-        if let Some(Stop::Interrupted(signal)) = error.downcast_ref() {
-            return Ok(Self::Interrupted(*signal));
+        if let Some(Stop::Interrupted(why)) = error.downcast_ref() {
+            return Ok(why.exit_status());
         }
         match error.downcast_ref::<io::Error>() {
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Self::Done),

@@ -19,7 +19,7 @@ use std::io::Write;
 /// Prints the list.
 pub fn run(endpoint: &Endpoint, as_json: bool, with_outcomes: bool, out: &mut dyn Write) -> Result<ExitStatus> {
     let notes = Notes::default();
-    let mut monitor = Monitor::greet(endpoint, &notes)?;
+    let mut monitor = Monitor::greet(endpoint, &notes, None)?;
     let answer = match ask(&mut monitor)? {
         Ok(answer) => answer,
         Err(error) => {

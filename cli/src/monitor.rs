@@ -3,6 +3,8 @@
 //! Connection to a VM's QMP monitor.
 
 use crate::{
+    bridge::FAILED,
+    end::Interruption,
     endpoint::Endpoint,
     input::{self, Input},
     notes::Notes,
@@ -34,14 +36,16 @@ pub struct Monitor {
     taken: u64,
     /// True if the last input was taken. The queue stays open for signals.
     is_over: bool,
+    /// Time at which the user does not wait any longer.
+    deadline: Option<Instant>,
 }
 
 /// End of a connection.
 #[derive(Debug, Error)]
 pub enum Stop {
-    /// A signal ended the program.
-    #[error("interrupted by signal {0}")]
-    Interrupted(i32),
+    /// The user does not wait any longer.
+    #[error("{0}")]
+    Interrupted(Interruption),
     /// The VM ended, or closed the connection.
     #[error("the connection to the VM is lost")]
     Lost(#[from] Lost),
@@ -56,19 +60,22 @@ pub enum Lost {
     /// The server sent something other than QMP.
     #[error(transparent)]
     Message(#[from] ParseError),
+    /// libvirt cannot be followed any more.
+    #[error("{0}")]
+    Libvirt(String),
     /// The stream cannot be written to.
     #[error("cannot write to the connection")]
     Unwritable(#[source] io::Error),
 }
 
 impl Monitor {
-    /// Connects, waits for the greeting, and negotiates capabilities.
-    pub fn greet(endpoint: &Endpoint, notes: &Notes) -> Result<Self> {
+    /// Connects, waits for the greeting, and negotiates capabilities. No wait lasts beyond the deadline, also later.
+    pub fn greet(endpoint: &Endpoint, notes: &Notes, deadline: Option<Instant>) -> Result<Self> {
         let inputs = input::begin(endpoint)?;
-        let waiting = Waiting { inputs: &inputs, endpoint, notes, hint_at: Some(Instant::now() + HINT_AFTER) };
-        let writer = waiting.for_greeting()?;
-        let mut monitor =
-            Self { writer, inputs, session: Session::default(), events: VecDeque::new(), taken: 0, is_over: false };
+        let hint_at = Some(Instant::now() + HINT_AFTER);
+        let writer = Waiting { inputs: &inputs, endpoint, notes, hint_at, deadline }.for_greeting()?;
+        let (session, events) = (Session::default(), VecDeque::new());
+        let mut monitor = Self { writer, inputs, session, events, taken: 0, is_over: false, deadline };
         monitor.execute("qmp_capabilities", json!({}))?.context("the VM's monitor rejects qmp_capabilities")?;
         Ok(monitor)
     }
@@ -97,13 +104,11 @@ impl Monitor {
 
     /// Waits for the next event, at most `time`. For refreshing a display; nothing is concluded from `None`.
     pub fn event_within(&mut self, time: Duration) -> Result<Option<Event>, Stop> {
-        if self.events.is_empty() && self.is_over {
-            self.take(None)?;
-        } else if self.events.is_empty() {
-            match self.inputs.recv_timeout(time) {
-                Ok(input) => self.take(Some(input))?,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.take(None)?,
+        if self.events.is_empty() {
+            let until = Instant::now().checked_add(time);
+            match received(&self.inputs, self.is_over, until.into_iter().chain(self.deadline).min()) {
+                Received::Late if self.deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+                input => self.take(input)?,
             }
         }
         Ok(self.pop())
@@ -138,8 +143,7 @@ impl Monitor {
 
     /// Takes the next input. After the last one, says again that the connection has ended.
     fn receive(&mut self) -> Result<(), Stop> {
-        let input = if self.is_over { None } else { self.inputs.recv().ok() };
-        self.take(input)
+        self.take(received(&self.inputs, self.is_over, self.deadline))
     }
 
     fn pop(&mut self) -> Option<Event> {
@@ -148,18 +152,53 @@ impl Monitor {
         Some(event)
     }
 
-    fn take(&mut self, input: Option<Input>) -> Result<(), Stop> {
-        match input.unwrap_or(Input::Line(Err(ReadError::Closed))) {
-            Input::Signal(signal) => Err(Stop::Interrupted(signal)),
+    fn take(&mut self, received: Received) -> Result<(), Stop> {
+        let input = match received {
+            Received::Input(input) => input,
+            Received::Late => return Err(Stop::Interrupted(Interruption::Timeout)),
+        };
+        match input {
+            Input::Signal(signal) => Err(Stop::Interrupted(Interruption::Signal(signal))),
             Input::Line(line) => {
                 self.is_over |= line.is_err();
                 let message = Message::parse(&line.map_err(Lost::Line)?).map_err(Lost::Message)?;
-                self.events.extend(self.session.receive(message));
+                let event = self.session.receive(message);
+                if let Some(event) = event.as_ref().filter(|event| event.name() == FAILED) {
+                    self.is_over = true;
+                    return Err(failed(event));
+                }
+                self.events.extend(event);
                 Ok(())
             }
             Input::Connected(_) => Ok(()),
         }
     }
+}
+
+/// Returns why the bridge to libvirt has ended.
+fn failed(event: &Event) -> Stop {
+    Lost::Libvirt(event.data("desc").and_then(Value::as_str).unwrap_or_default().to_owned()).into()
+}
+
+/// What comes of a wait for an input.
+enum Received {
+    /// An input, or that there is none any more.
+    Input(Input),
+    /// None until the given time.
+    Late,
+}
+
+/// Waits for an input. After the last one, `is_over`, the connection has ended.
+fn received(inputs: &Receiver<Input>, is_over: bool, until: Option<Instant>) -> Received {
+    let input = match until {
+        _ if is_over => None,
+        None => inputs.recv().ok(),
+        Some(until) => match inputs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Err(RecvTimeoutError::Timeout) => return Received::Late,
+            input => input.ok(),
+        },
+    };
+    Received::Input(input.unwrap_or(Input::Line(Err(ReadError::Closed))))
 }
 
 /// Wait for the greeting.
@@ -168,25 +207,27 @@ struct Waiting<'a> {
     endpoint: &'a Endpoint,
     notes: &'a Notes,
     hint_at: Option<Instant>,
+    deadline: Option<Instant>,
 }
 
 impl Waiting<'_> {
     fn for_greeting(mut self) -> Result<Box<dyn Write + Send>> {
         let writer = loop {
-            match self.next() {
+            match self.next()? {
                 Input::Connected(writer) => break writer?,
-                Input::Signal(signal) => return Err(Stop::Interrupted(signal).into()),
+                Input::Signal(signal) => return Err(Stop::Interrupted(Interruption::Signal(signal)).into()),
                 Input::Line(_) => {}
             }
         };
         loop {
-            let line = match self.next() {
+            let line = match self.next()? {
                 Input::Line(line) => line.map_err(Lost::from),
-                Input::Signal(signal) => return Err(Stop::Interrupted(signal).into()),
+                Input::Signal(signal) => return Err(Stop::Interrupted(Interruption::Signal(signal)).into()),
                 Input::Connected(_) => continue,
             };
             match line.and_then(|line| Ok(Message::parse(&line)?)) {
                 Ok(Message::Greeting) => return Ok(writer),
+                Ok(Message::Event(event)) if event.name() == FAILED => return Err(failed(&event).into()),
                 // Answers to another program that used this socket before.
                 Ok(_) => {}
                 Err(lost) => return Err(self.no_greeting(lost)),
@@ -194,25 +235,27 @@ impl Waiting<'_> {
         }
     }
 
-    fn next(&mut self) -> Input {
-        if let Some(hint_at) = self.hint_at {
-            match self.inputs.recv_timeout(hint_at.saturating_duration_since(Instant::now())) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(input) => return input,
-                Err(RecvTimeoutError::Disconnected) => return Input::Line(Err(ReadError::Closed)),
+    fn next(&mut self) -> Result<Input, Stop> {
+        if let Some(hint_at) = self.hint_at.filter(|hint_at| self.deadline.is_none_or(|deadline| *hint_at < deadline)) {
+            match received(self.inputs, false, Some(hint_at)) {
+                Received::Input(input) => return Ok(input),
+                Received::Late => {}
             }
             self.hint_at = None;
             self.notes.say(self.endpoint.obstacle());
         }
-        self.inputs.recv().unwrap_or(Input::Line(Err(ReadError::Closed)))
+        match received(self.inputs, false, self.deadline) {
+            Received::Input(input) => Ok(input),
+            Received::Late => Err(Stop::Interrupted(Interruption::Timeout)),
+        }
     }
 
     fn no_greeting(&self, lost: Lost) -> anyhow::Error {
-        let human = matches!(&lost, Lost::Message(error) if error.line().contains("QEMU") );
-        let fix = if human {
-            "this is QEMU's human monitor (HMP); name a socket that was opened with -qmp instead"
-        } else {
-            "name a socket that QEMU opened with -qmp"
+        let human = matches!(&lost, Lost::Message(error) if error.line().contains("QEMU"));
+        let fix = match self.endpoint {
+            Endpoint::Domain(_) => "it has ended",
+            _ if human => "this is QEMU's human monitor (HMP); name a socket that was opened with -qmp instead",
+            _ => "name a socket that QEMU opened with -qmp",
         };
         anyhow::Error::new(lost).context(format!("{} does not greet like a QMP monitor: {fix}", self.endpoint))
     }

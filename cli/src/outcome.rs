@@ -266,7 +266,8 @@ impl EventData {
             let parents = ["/machine/peripheral/", "/machine/peripheral-anon/"];
             parents.iter().find_map(|parent| path.strip_prefix(parent)).is_some_and(|name| !name.contains('/'))
         };
-        self.device.is_some() || self.path.as_deref().is_some_and(added)
+        // Only outcomes that a VM lists have the number of one request.
+        self.device.is_some() || self.request.is_some() || self.path.as_deref().is_some_and(added)
     }
 
     /// Formats reason, errno, connector, address and source, as far as the event has them.

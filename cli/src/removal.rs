@@ -3,6 +3,7 @@
 //! Removal that was requested, and the search for its outcome among the VM's events.
 
 use crate::{
+    bridge::LOST,
     device::Device,
     history::History,
     list,
@@ -35,11 +36,11 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// Asks for a device. `before` is the status before, if QEMU has one; `runs` is whether the VM runs.
+    /// Asks for a device. `earlier` is the latest request before, if QEMU numbers requests; `runs` is whether the VM runs.
     pub fn ask(
         monitor: &mut Monitor,
         device: Device,
-        before: Option<&UnplugStatus>,
+        earlier: Option<u64>,
         runs: bool,
     ) -> Result<Result<Self, CommandError>, Stop> {
         let asked_at = monitor.received();
@@ -47,20 +48,23 @@ impl Removal {
             Ok(answer) => Requested::of(answer),
             Err(error) => return Ok(Err(error)),
         };
+        let mut history = History::new(runs);
+        // The connection to libvirt may have been lost meanwhile, and with it a reset.
+        monitor.upcoming().filter(|event| *event == LOST).for_each(|event| history.note(event));
         Ok(Ok(Self {
             device,
             request: requested.request,
-            earlier: before.and_then(|before| before.last_request),
+            earlier,
             is_own: true,
             is_withheld: requested.withheld == Some(true),
             asked_at,
             accepted_at: monitor.received(),
-            history: History::new(runs),
+            history,
         }))
     }
 
-    /// Finds the number of this request in the VM's list, where `device_del` did not return it: it is the only new
-    /// request for the device.
+    /// Finds the number of this request in the VM's lists, where `device_del` did not return it: it is the only new
+    /// request for the device, and may have ended.
     pub fn identify(&mut self, monitor: &mut Monitor) -> Result<(), Stop> {
         if self.request.is_some() || self.earlier.is_none() {
             return Ok(());
@@ -71,9 +75,9 @@ impl Removal {
             Err(Stop::Lost(_)) => return Ok(()),
             Err(stop) => return Err(stop),
         };
-        let mut new = status.requests_for(&self.device).filter(|request| self.may_be(request));
+        let mut new = status.numbers_for(&self.device).filter(|number| Some(*number) > self.earlier);
         if let (Some(found), None) = (new.next(), new.next()) {
-            self.request = found.request;
+            self.request = Some(found);
         }
         Ok(())
     }

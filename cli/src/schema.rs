@@ -163,6 +163,13 @@ impl UnplugStatus {
         serde_json::from_value(answer).unwrap_or_default()
     }
 
+    /// Returns the numbers of the requests for a device that are pending, and of those that have ended.
+    pub fn numbers_for(&self, device: &Device) -> impl Iterator<Item = u64> {
+        let ended = self.outcomes.iter().flatten().map(|entry| EventData::of(Some(entry)));
+        let ended = ended.filter(|data| data.is_about(device)).filter_map(|data| data.request);
+        self.requests_for(device).filter_map(|request| request.request).chain(ended)
+    }
+
     /// Returns the pending requests for a device.
     pub fn requests_for(&self, device: &Device) -> impl Iterator<Item = &Request> {
         self.requests.iter().flatten().filter(|request| request.is_for(device))

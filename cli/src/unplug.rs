@@ -28,38 +28,45 @@ pub fn run(
 ) -> Result<ExitStatus> {
     let notes = Notes::with_spinner();
     notes.at("waiting for the VM");
-    let mut monitor = Monitor::greet(endpoint, &notes)?;
     let devices: Vec<Device> = names.iter().map(|name| Device::new(name)).collect();
-    let (before, runs, mut limits) = match prepare(&mut monitor) {
-        Ok(prepared) => prepared,
-        Err(Stop::Interrupted(signal)) => {
+    let begun = Monitor::greet(endpoint, &notes, patience.deadline()).and_then(|mut monitor| {
+        let prepared = prepare(&mut monitor)?;
+        Ok((monitor, prepared))
+    });
+    let (mut monitor, (before, runs, mut limits)) = match begun.map_err(|error| error.downcast::<Stop>()) {
+        Ok(begun) => begun,
+        Err(Ok(Stop::Interrupted(why))) => {
             drop(notes);
-            let end = WaitEnd::NotAsked(Interruption::Signal(signal));
+            let end = WaitEnd::NotAsked(why);
             devices.iter().try_for_each(|device| end.print(device, as_json, out))?;
             return Ok(end.exit_status());
         }
-        Err(stop) => return Err(stop.into()),
+        Err(Ok(stop)) => return Err(stop.into()),
+        Err(Err(error)) => return Err(error),
     };
     let mut statuses = vec![ExitStatus::Done; devices.len()];
     let (mut removals, mut others) = (Vec::new(), Vec::new());
+    let mut earlier = before.as_ref().and_then(|before| before.last_request);
     let mut stopped: Option<Interruption> = None;
     for (number, device) in devices.iter().enumerate() {
         let end = match stopped {
             Some(why) => WaitEnd::NotAsked(why),
-            None => match Removal::ask(&mut monitor, device.clone(), before.as_ref(), runs) {
+            None => match Removal::ask(&mut monitor, device.clone(), earlier, runs) {
                 Ok(Ok(mut removal)) => {
                     limits.drain(..).for_each(|limit| notes.say(&limit));
                     introduce(&removal, &notes);
-                    if let Err(Stop::Interrupted(signal)) = removal.identify(&mut monitor) {
-                        stopped = Some(Interruption::Signal(signal));
+                    if let Err(Stop::Interrupted(why)) = removal.identify(&mut monitor) {
+                        stopped = Some(why);
                     }
+                    // A later one is not this one.
+                    earlier = earlier.max(removal.request());
                     removals.push((number, removal));
                     continue;
                 }
                 Ok(Err(error)) => WaitEnd::Rejected(error),
-                Err(Stop::Interrupted(signal)) => {
-                    stopped = Some(Interruption::Signal(signal));
-                    WaitEnd::MaybeAsked(Interruption::Signal(signal))
+                Err(Stop::Interrupted(why)) => {
+                    stopped = Some(why);
+                    WaitEnd::MaybeAsked(why)
                 }
                 Err(Stop::Lost(lost)) => WaitEnd::Lost(Arc::new(lost)),
             },

@@ -35,16 +35,24 @@ const REFRESH: Duration = Duration::from_secs(1);
 pub enum Patience {
     /// Until there is an outcome.
     Endless,
-    /// For some time.
-    For(Duration),
+    /// Until then.
+    Until(Instant),
     /// No longer.
     Ended(Interruption),
 }
 
 impl Patience {
-    /// Returns the patience for a time, or endless patience.
+    /// Returns the patience for a time from now on, or endless patience.
     pub fn within(time: Option<Duration>) -> Self {
-        time.map_or(Self::Endless, Self::For)
+        time.and_then(|time| Instant::now().checked_add(time)).map_or(Self::Endless, Self::Until)
+    }
+
+    /// Returns the time at which it ends, if it is limited by one.
+    pub fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Until(deadline) => Some(deadline),
+            Self::Endless | Self::Ended(_) => None,
+        }
     }
 }
 
@@ -69,7 +77,7 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<ExitStatus> {
     let notes = Notes::with_spinner();
-    let mut monitor = Monitor::greet(endpoint, &notes)?;
+    let mut monitor = Monitor::greet(endpoint, &notes, patience.deadline())?;
     let status = match list::ask(&mut monitor)? {
         Ok(answer) => UnplugStatus::of(answer),
         Err(error) => {
@@ -113,10 +121,6 @@ impl Wait<'_> {
             }
             ends.push((number, end.exit_status()));
         };
-        let deadline = match patience {
-            Patience::For(time) => Instant::now().checked_add(time),
-            Patience::Endless | Patience::Ended(_) => None,
-        };
         let over = loop {
             if let Patience::Ended(why) = patience {
                 break Over::Interrupted(why);
@@ -124,7 +128,7 @@ impl Wait<'_> {
             if self.removals.is_empty() {
                 break Over::Interrupted(Interruption::NoWait);
             }
-            match self.step(deadline) {
+            match self.step() {
                 Ok(ended) => {
                     for (number, removal, outcome) in ended {
                         report(self.notes, number, removal.device(), &WaitEnd::Outcome(Box::new(outcome)));
@@ -146,8 +150,8 @@ impl Wait<'_> {
     }
 
     /// Waits for an event, and returns the removals that it ends.
-    fn step(&mut self, deadline: Option<Instant>) -> Result<Vec<(usize, Removal, Outcome)>, Over> {
-        let Some(event) = self.next(deadline)? else { return Ok(Vec::new()) };
+    fn step(&mut self) -> Result<Vec<(usize, Removal, Outcome)>, Over> {
+        let Some(event) = self.next()? else { return Ok(Vec::new()) };
         self.remark(&event);
         let (mut ended, mut open) = (Vec::new(), Vec::new());
         let mut removals = std::mem::take(&mut self.removals).into_iter();
@@ -173,15 +177,12 @@ impl Wait<'_> {
     }
 
     /// Waits for the next event. On a terminal, returns `None` after each refresh of the display.
-    fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Over> {
-        let refresh = (self.notes.is_live() && self.is_listed).then_some(REFRESH);
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let Some(time) = refresh.into_iter().chain(left).min() else { return Ok(Some(self.monitor.event()?)) };
-        let event = self.monitor.event_within(time)?;
-        if event.is_none() && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Over::Interrupted(Interruption::Timeout));
+    fn next(&mut self) -> Result<Option<Event>, Over> {
+        if !(self.notes.is_live() && self.is_listed) {
+            return Ok(Some(self.monitor.event()?));
         }
-        if event.is_none() && refresh.is_some() {
+        let event = self.monitor.event_within(REFRESH)?;
+        if event.is_none() {
             self.refresh()?;
         }
         Ok(event)
@@ -233,7 +234,7 @@ enum Over {
 impl From<Stop> for Over {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Interrupted(signal) => Self::Interrupted(Interruption::Signal(signal)),
+            Stop::Interrupted(why) => Self::Interrupted(why),
             Stop::Lost(lost) => Self::Lost(Arc::new(lost)),
         }
     }

@@ -18,7 +18,7 @@ use std::io::Write;
 /// Prints the outcomes of all removals of a VM until it ends.
 pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<ExitStatus> {
     let notes = Notes::default();
-    let mut monitor = Monitor::greet(endpoint, &notes)?;
+    let mut monitor = Monitor::greet(endpoint, &notes, None)?;
     // A script that starts this in the background needs to know when it can begin to make requests.
     notes.say(if list::ask(&mut monitor)?.is_ok() {
         "following the VM"

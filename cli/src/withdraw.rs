@@ -20,7 +20,7 @@ use std::io::Write;
 /// Withdraws a request.
 pub fn run(endpoint: &Endpoint, as_json: bool, request: u64, out: &mut dyn Write) -> Result<ExitStatus> {
     let notes = Notes::default();
-    let mut monitor = Monitor::greet(endpoint, &notes)?;
+    let mut monitor = Monitor::greet(endpoint, &notes, None)?;
     let (object, text, status) = match withdraw(&mut monitor, request)? {
         Ok(_) => (
             json!({ "outcome": "withdrawn", "request": request }),

@@ -54,16 +54,16 @@ impl Connection {
         unsafe { (self.library.virConnectIsAlive)(self.as_ptr()) == 1 }
     }
 
-    /// Returns when the listeners have been told of each event that the daemon knew when this was called.
-    pub fn settle(&self) -> Result<(), Error> {
+    /// Returns when the listeners have been told of each event that the daemon had when this was called; if the
+    /// connection is lost, of each that had come by it.
+    pub fn settle(&self) {
         for _ in 0..ROUND_TRIPS {
             let mut version = 0;
+            // If the call fails, the daemon sends nothing more.
             // SAFETY: the connection is open, and the version is written to memory of its type.
-            if unsafe { (self.library.virConnectGetLibVersion)(self.as_ptr(), &raw mut version) } < 0 {
-                return Err(Error::latest(self.library));
-            }
+            unsafe { (self.library.virConnectGetLibVersion)(self.as_ptr(), &raw mut version) };
         }
-        event_loop::settle(self.library)
+        event_loop::settle(self.library);
     }
 
     pub(crate) fn as_ptr(&self) -> *mut Connect {

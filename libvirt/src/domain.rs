@@ -51,7 +51,11 @@ impl Domain {
                 let error = Error::latest(library);
                 // SAFETY: as above.
                 let by_uuid = unsafe { (library.virDomainLookupByUUIDString)(connection.as_ptr(), text.as_ptr()) };
-                NonNull::new(by_uuid).ok_or(error)?
+                NonNull::new(by_uuid).ok_or_else(|| match Error::latest(library) {
+                    // The name is no UUID.
+                    second if second.is_invalid_argument() => error,
+                    second => second,
+                })?
             }
         };
         let mut domain = Self { connection, handle, lifecycle: None, monitor: None };
@@ -59,16 +63,16 @@ impl Domain {
         Ok(domain)
     }
 
+    /// Asks libvirt whether the domain runs.
+    pub fn is_active(&self) -> Result<bool, Error> {
+        // SAFETY: the domain is not freed.
+        let result = unsafe { (self.connection.library.virDomainIsActive)(self.as_ptr()) };
+        self.done(result).map(|()| result == 1)
+    }
+
     /// Returns the connection.
     pub fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    /// Returns the number of this run of the domain, or `None` if it does not run.
-    pub fn run(&self) -> Option<u32> {
-        // SAFETY: the domain is not freed.
-        let id = unsafe { (self.connection.library.virDomainGetID)(self.as_ptr()) };
-        (id != c_uint::MAX).then_some(id)
     }
 
     fn listen(&mut self, listener: Listener) -> Result<(), Error> {
@@ -187,11 +191,18 @@ unsafe extern "C" fn on_close(_: *mut Connect, _: c_int, listener: *mut c_void) 
     unsafe { tell(listener, Event::Disconnected) };
 }
 
-unsafe extern "C" fn on_lifecycle(_: *mut Connect, _: *mut VirDomain, event: c_int, _: c_int, listener: *mut c_void) {
+unsafe extern "C" fn on_lifecycle(
+    _: *mut Connect,
+    _: *mut VirDomain,
+    event: c_int,
+    _: c_int,
+    listener: *mut c_void,
+) -> c_int {
     if event == STOPPED {
         // SAFETY: the callback is registered with a listener.
         unsafe { tell(listener, Event::Stopped) };
     }
+    0
 }
 
 unsafe extern "C" fn on_monitor_event(
@@ -210,7 +221,8 @@ unsafe extern "C" fn on_monitor_event(
         // SAFETY: libvirt passes null or a string that lasts as long as the call.
         unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     };
-    let time = u64::try_from(seconds).ok().map(|seconds| seconds.saturating_mul(1_000_000) + u64::from(micros));
+    let time =
+        u64::try_from(seconds).ok().map(|seconds| seconds.saturating_mul(1_000_000).saturating_add(u64::from(micros)));
     let event = MonitorEvent { name: text(name), time, data: text(data) };
     // SAFETY: the callback is registered with a listener.
     unsafe { tell(listener, Event::Monitor(event)) };

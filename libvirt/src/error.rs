@@ -3,14 +3,17 @@
 //! Failure of a call to libvirt.
 
 use crate::library::Library;
-use std::ffi::CStr;
+use std::{ffi::CStr, io};
 use thiserror::Error;
 
 /// Failure of a call to libvirt.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The client library cannot be loaded.
-    #[error("libvirt's client library is missing: install libvirt0 (Debian, Ubuntu) or libvirt-libs (Fedora, RHEL)")]
+    #[error(
+        "libvirt's client library (4.4 or newer) cannot be loaded: install libvirt0 (Debian, Ubuntu) or libvirt-libs \
+         (Fedora, RHEL)"
+    )]
     Missing(#[source] libloading::Error),
     /// libvirt returns an error.
     #[error("{message}")]
@@ -23,15 +26,16 @@ pub enum Error {
     /// A name has a null byte in it, which libvirt cannot take.
     #[error("the name has a null byte in it")]
     Unnameable,
+    /// The thread of the event loop cannot be started.
+    #[error("cannot start a thread for libvirt's events")]
+    NoThread(#[source] io::Error),
 }
 
 /// `VIR_ERR_INVALID_ARG`: among others, a flag that the daemon does not know.
 const INVALID_ARGUMENT: i32 = 8;
 /// `VIR_ERR_NO_DOMAIN`.
 const NO_DOMAIN: i32 = 42;
-/// `VIR_ERR_OPERATION_INVALID`: among others, the domain does not run.
-const OPERATION_INVALID: i32 = 55;
-/// `VIR_ERR_OPERATION_TIMEOUT`.
+/// `VIR_ERR_OPERATION_TIMEOUT`: libvirt has waited too long for the guest, or for another client's request.
 const OPERATION_TIMEOUT: i32 = 68;
 /// `VIR_ERR_DEVICE_MISSING`.
 const DEVICE_MISSING: i32 = 99;
@@ -48,9 +52,9 @@ impl Error {
         Self::Returned { code, message }
     }
 
-    /// Returns whether the domain does not exist or does not run.
+    /// Returns whether the domain does not exist.
     pub fn is_no_domain(&self) -> bool {
-        self.is(NO_DOMAIN) || self.is(OPERATION_INVALID)
+        self.is(NO_DOMAIN)
     }
 
     /// Returns whether the domain has no device of that name.
@@ -58,12 +62,12 @@ impl Error {
         self.is(DEVICE_MISSING)
     }
 
-    /// Returns whether libvirt has stopped waiting for the guest.
+    /// Returns whether libvirt has stopped waiting: for the guest, or for another client's request.
     pub fn is_timeout(&self) -> bool {
         self.is(OPERATION_TIMEOUT)
     }
 
-    /// Returns whether this daemon may not know a flag.
+    /// Returns whether this daemon may not know a flag, or a name cannot be one.
     pub(crate) fn is_invalid_argument(&self) -> bool {
         self.is(INVALID_ARGUMENT)
     }

@@ -30,30 +30,29 @@ pub(crate) fn start(library: &'static Library) -> Result<(), Error> {
     if unsafe { (library.virEventRegisterDefaultImpl)() } < 0 {
         return Err(Error::latest(library));
     }
-    thread::spawn(move || {
-        loop {
-            // SAFETY: the implementation is registered, and no other thread runs it.
-            unsafe { (library.virEventRunDefaultImpl)() };
-        }
-    });
+    let run = move || loop {
+        // SAFETY: the implementation is registered, and no other thread runs it.
+        unsafe { (library.virEventRunDefaultImpl)() };
+    };
+    thread::Builder::new().name("libvirt events".into()).spawn(run).map_err(Error::NoThread)?;
     Ok(())
 }
 
 /// Returns when the callbacks have been called with all events that libvirt has received so far.
-pub(crate) fn settle(library: &'static Library) -> Result<(), Error> {
+pub(crate) fn settle(library: &'static Library) {
     for _ in 0..TURNS {
         let (sender, turned) = channel();
         let timer = Box::into_raw(Box::new(Timer { library, sender }));
+        // Without memory for a timer there is no waiting for it.
         // SAFETY: `turn` and `free` take what is given here, and the loop calls `free` after the last `turn`.
         if unsafe { (library.virEventAddTimeout)(0, turn, timer.cast(), Some(free)) } < 0 {
             // SAFETY: libvirt has not taken the box.
             drop(unsafe { Box::from_raw(timer) });
-            return Err(Error::latest(library));
+            return;
         }
         // The sender is dropped with the timer, after it has sent.
         let _ = turned.recv();
     }
-    Ok(())
 }
 
 /// Timer that expires in the next turn of the loop.

@@ -21,7 +21,7 @@ pub(crate) type Free = Option<unsafe extern "C" fn(*mut c_void)>;
 pub(crate) type OnClose = unsafe extern "C" fn(*mut Connect, c_int, *mut c_void);
 
 /// `virConnectDomainEventCallback`.
-pub(crate) type OnLifecycle = unsafe extern "C" fn(*mut Connect, *mut VirDomain, c_int, c_int, *mut c_void);
+pub(crate) type OnLifecycle = unsafe extern "C" fn(*mut Connect, *mut VirDomain, c_int, c_int, *mut c_void) -> c_int;
 
 /// `virConnectDomainQemuMonitorEventCallback`.
 pub(crate) type OnMonitorEvent =
@@ -88,7 +88,7 @@ functions! {
         fn virDomainLookupByName(*mut Connect, *const c_char) -> *mut VirDomain;
         fn virDomainLookupByUUIDString(*mut Connect, *const c_char) -> *mut VirDomain;
         fn virDomainFree(*mut VirDomain) -> c_int;
-        fn virDomainGetID(*mut VirDomain) -> c_uint;
+        fn virDomainIsActive(*mut VirDomain) -> c_int;
         fn virDomainDetachDeviceAlias(*mut VirDomain, *const c_char, c_uint) -> c_int;
         fn virDomainSetVcpu(*mut VirDomain, *const c_char, c_int, c_uint) -> c_int;
     }

@@ -99,7 +99,7 @@ fn timeout_leaves_the_request_pending_and_has_its_own_status() {
         vm.answers("device_del", &json!({ "request": 1 }));
         vm.expects_no_more();
     });
-    papr_unplug(&server, &["unplug", "--timeout", "1ms", "cpu1"]).code(124).stdout_eq(str![[r#"
+    papr_unplug(&server, &["unplug", "--timeout", "2s", "cpu1"]).code(124).stdout_eq(str![[r#"
 cpu1: still pending, request 1
   what to do: `papr-unplug wait 1` waits for its outcome; `papr-unplug list` shows its state; `papr-unplug withdraw 1` ends it
 
@@ -115,5 +115,26 @@ fn request_without_a_wait_is_printed_with_its_number() {
     });
     let output = papr_unplug(&server, &["unplug", "--no-wait", "--json", "cpu1"]).code(0);
     assert_eq!(output.get_output().stdout, b"{\"device\":\"cpu1\",\"outcome\":\"pending\",\"request\":1}\n");
+    server.finish();
+}
+
+#[test]
+fn timeout_ends_the_wait_for_a_vm_that_does_not_greet_or_does_not_answer() {
+    let server = Server::play(|mut vm| vm.expects_no_more());
+    papr_unplug(&server, &["unplug", "--timeout", "100ms", "cpu1"])
+        .code(124)
+        .stdout_eq("cpu1: not asked for: the time of --timeout is over\n")
+        .stderr_eq("");
+    server.finish();
+
+    let server = ours(|vm| {
+        vm.expects("device_del");
+        vm.expects_no_more();
+    });
+    papr_unplug(&server, &["unplug", "--timeout", "2s", "cpu1"]).code(124).stdout_eq(str![[r#"
+cpu1: unknown: the VM had not accepted or rejected the request yet
+  what to do: `papr-unplug watch` shows the outcome, if there is one; asking again does no harm
+
+"#]]);
     server.finish();
 }

@@ -300,7 +300,7 @@ fn signal_before_the_request_leaves_nothing_pending() {
     let running = RunningProgram::start(&server, &["unplug", "dimm1"]);
     is_asked.recv().unwrap();
     running.signal(Signal::INT);
-    assert_eq!(running.end(), (Some(130), "dimm1: not asked for; the program was interrupted before\n".to_owned()));
+    assert_eq!(running.end(), (Some(130), "dimm1: not asked for: interrupted by signal 2\n".to_owned()));
     server.finish();
 }
 
