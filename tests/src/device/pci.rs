@@ -7,6 +7,11 @@ use anyhow::{Context as _, Result};
 use papr_unplug_wire::wire::drc::DrcIndex;
 use serde_json::json;
 
+/// Shell command that loads the driver of a virtio disk, with that of its bus where this is a module (Linux 6.1), and waits
+/// for the disk.
+pub const LOAD_DISK: &str = "{ modprobe -q virtio_pci || true; } && modprobe virtio_blk && \
+                             until [ -e /dev/vda ]; do :; done";
+
 /// PCI function on a PHB, the guest's first one unless another is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -118,7 +123,7 @@ impl Vm {
 
     /// Makes a file system on the only disk, and mounts it on `/mnt`, with a file.
     pub fn mount_disk(&mut self) -> Result<()> {
-        self.guest.sh("modprobe virtio_blk && until [ -e /dev/vda ]; do :; done && mke2fs /dev/vda > /dev/null")?;
+        self.guest.sh(&format!("{LOAD_DISK} && mke2fs /dev/vda > /dev/null"))?;
         self.guest.sh("modprobe ext4 && mkdir /mnt && mount -t ext4 /dev/vda /mnt && echo kept > /mnt/file && sync")?;
         Ok(())
     }

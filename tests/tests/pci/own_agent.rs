@@ -5,7 +5,7 @@
 use crate::{is_released, on_distribution, open, refusal, released, reported};
 use anyhow::Result;
 use papr_unplug_tests::{
-    device::pci::Function,
+    device::pci::{Function, LOAD_DISK},
     pairing::Pairing,
     removal::Outcome,
     story::story_on,
@@ -97,8 +97,7 @@ fn disk_cannot_be_mounted_while_drmgr_gives_it_back() {
 fn swap_space_is_refused_as_in_use() {
     let disk = Function::new(1);
     with_disk(&disk, |vm| {
-        vm.guest
-            .sh("modprobe virtio_blk && until [ -e /dev/vda ]; do :; done && mkswap /dev/vda && swapon /dev/vda")?;
+        vm.guest.sh(&format!("{LOAD_DISK} && mkswap /dev/vda && swapon /dev/vda"))?;
         start(vm)?;
         vm.trigger_pci(&disk, &refusal(disk.connector(), Reason::IN_USE, EBUSY, "the disk is swap space"))?;
         vm.guest.sh("swapoff /dev/vda")?;
@@ -111,7 +110,7 @@ fn swap_space_is_refused_as_in_use() {
 fn disk_below_the_device_mapper_is_refused_as_in_use() {
     let disk = Function::new(1);
     with_disk(&disk, |vm| {
-        vm.guest.sh("modprobe virtio_blk && modprobe dm-mod && until [ -e /dev/vda ]; do :; done")?;
+        vm.guest.sh(&format!("modprobe dm-mod && {LOAD_DISK}"))?;
         let table = "0 32768 linear /dev/vda 0";
         vm.guest.sh(&format!("/usr/sbin/dmsetup create --noudevsync home --table '{table}'"))?;
         start(vm)?;

@@ -29,7 +29,7 @@ pub(crate) const FILE: &str = "drivers.cpio";
 
 /// The modules, besides those that they depend on.
 const MODULES: &[&str] =
-    &["dm-mod", "ext4", "rpadlpar_io", "vfio-pci", "vfio_iommu_spapr_tce", "virtio_blk", "virtio_net"];
+    &["dm-mod", "ext4", "rpadlpar_io", "vfio-pci", "vfio_iommu_spapr_tce", "virtio_blk", "virtio_net", "virtio_pci"];
 
 /// The modules of a kernel.
 #[derive(Debug, Clone, Copy)]
