@@ -69,7 +69,11 @@ impl Function {
 
     /// Returns the option by which QEMU starts with the function, which is one of `driver`, with its properties.
     pub fn option_of(&self, driver: &str) -> String {
-        self.option_on(driver, &if self.phb == 0 { "pci.0".to_owned() } else { format!("phb{}.0", self.phb) })
+        self.option_on(driver, &self.bus())
+    }
+
+    fn bus(&self) -> String {
+        if self.phb == 0 { "pci.0".to_owned() } else { format!("phb{}.0", self.phb) }
     }
 
     /// Returns the option by which QEMU starts with the function on the bus with this id: that of a bridge, or of a PHB.
@@ -114,8 +118,8 @@ impl Vm {
     pub fn plug_function(&mut self, function: &Function) -> Result<()> {
         let Function { id, slot, function: number, .. } = function;
         let device = json!({
-            "driver": "virtio-net-pci", "romfile": "", "id": id, "addr": format!("{slot:#x}.{number}"),
-            "multifunction": true,
+            "driver": "virtio-net-pci", "romfile": "", "id": id, "bus": function.bus(),
+            "addr": format!("{slot:#x}.{number}"), "multifunction": true,
         });
         self.qmp.execute("device_add", device)?;
         self.guest.sh(&format!("until [ -e {} ]; do :; done", function.directory())).map(drop)

@@ -22,9 +22,10 @@ impl Vm {
         Ok(())
     }
 
-    /// Has the program end.
+    /// Has the program end, and waits until it has ended.
     pub fn let_go_of_vfio(&mut self) -> Result<()> {
-        self.signal("KILL", "hold-vfio")
+        self.signal("KILL", "hold-vfio")?;
+        self.guest.sh("while pidof hold-vfio > /dev/null; do :; done").map(drop)
     }
 
     /// Waits until `drmgr` waits for the program to let go.

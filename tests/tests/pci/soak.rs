@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Random removals of a mounted disk and of free cards, while agents, `drmgr` and the guest module come and go. Each
-//! request has one outcome, the disk keeps its data, and each card can go. `PAPR_UNPLUG_REMOVALS` sets their number.
+//! Random removals of a mounted disk, of a card that a program opens through VFIO, and of free cards, while agents,
+//! `drmgr` and the guest module come and go. Each request has one outcome, the disk keeps its data, what is in use stays,
+//! and each card can go. `PAPR_UNPLUG_REMOVALS` sets their number.
 
 use crate::{open, own_agent};
 use anyhow::{Context as _, Result, ensure};
 use papr_unplug_tests::{
-    device::{Device as _, pci::Function},
+    device::{
+        Device as _,
+        pci::{Function, Phb},
+    },
     dice::Dice,
     pairing::Pairing,
     removal::Outcome,
@@ -35,8 +39,11 @@ enum Agent {
 #[ignore = "needs a distribution's programs: cargo xtask pci"]
 fn random_removals_have_one_outcome_each_and_a_mounted_disk_keeps_its_data() {
     let disk = Function::new(1);
-    let cards = [2, 3].map(Function::new);
+    // VFIO wants the functions of a PHB as a whole.
+    let phb = Phb::new(1);
+    let cards = [Function::new(2), Function::new(3), Function::behind(&phb, 1, 0)];
     let mut options = disk.options_of_disk().to_vec();
+    options.extend(["-device".to_owned(), phb.option()]);
     options.extend(cards.iter().flat_map(|card| ["-device".to_owned(), card.option()]));
     let number = variable("PAPR_UNPLUG_REMOVALS").map_or(REMOVALS, |number| u32::try_from(number).unwrap_or(u32::MAX));
     let seed = variable("PAPR_UNPLUG_SEED").unwrap_or(SEED);
@@ -44,11 +51,13 @@ fn random_removals_have_one_outcome_each_and_a_mounted_disk_keeps_its_data() {
     story_on(Pairing::OURS, Machine::Pseries, &Start::with_distribution(options), |vm| {
         vm.mount_disk()?;
         vm.stand_before_drmgr()?;
-        let mut session = Session { dice: Dice::of(seed), agent: Agent::None, told: BTreeMap::new() };
+        let [_, _, opened] = &cards;
+        let (agent, told) = (Agent::None, BTreeMap::new());
+        let mut session = Session { dice: Dice::of(seed), agent, opened: opened.clone(), is_open: false, told };
         let first = vm.qmp.moment();
         for nth in 0..number {
             session.disturb(vm).with_context(|| format!("before removal {nth}"))?;
-            let function = session.dice.pick(&[&disk, &cards[0], &cards[1]]);
+            let function = session.dice.pick(&[&disk, &cards[0], &cards[1], opened]);
             session.remove(vm, function).with_context(|| format!("removal {nth}, of {}", function.id()))?;
         }
         assert_eq!(open(vm)?, <[Value; 0]>::default());
@@ -66,6 +75,10 @@ fn variable(name: &str) -> Option<u64> {
 struct Session {
     dice: Dice,
     agent: Agent,
+    /// Card that a program opens through VFIO.
+    opened: Function,
+    /// True while the program has it open.
+    is_open: bool,
     /// Number of outcomes, by their names and reasons.
     told: BTreeMap<String, u32>,
 }
@@ -73,7 +86,7 @@ struct Session {
 impl Session {
     /// Changes something in the guest, or nothing.
     fn disturb(&mut self, vm: &mut Vm) -> Result<()> {
-        match self.dice.below(6) {
+        match self.dice.below(8) {
             0 => {
                 let agent = self.dice.pick(&[Agent::None, Agent::RtasErrd, Agent::Own]);
                 self.change_agent(vm, agent)
@@ -84,6 +97,15 @@ impl Session {
                 vm.load_module()
             }
             2 => vm.guest.sh("{ /usr/sbin/lsslot -c pci > /dev/null 2>&1 & }").map(drop),
+            3 if self.is_open => {
+                self.is_open = false;
+                vm.let_go_of_vfio()
+            }
+            // A program that was killed may have taken the card from the kernel already.
+            3 if vm.has_function(&self.opened)? => {
+                self.is_open = true;
+                vm.hold_by_vfio(&self.opened)
+            }
             _ => Ok(()),
         }
     }
@@ -116,6 +138,7 @@ impl Session {
         *self.told.entry(format!("{} {reason}", removal.outcome)).or_default() += 1;
         if removal.outcome == Outcome::Released {
             ensure!(function.id() != "nic1.0", "the mounted disk was given back");
+            ensure!(!self.is_open || function.id() != self.opened.id(), "the card that is open was given back");
             self.change_agent(vm, Agent::RtasErrd)?;
             vm.plug_function(function)?;
         }
