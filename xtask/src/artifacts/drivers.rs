@@ -28,8 +28,17 @@ use walkdir::WalkDir;
 pub(crate) const FILE: &str = "drivers.cpio";
 
 /// The modules, besides those that they depend on.
-const MODULES: &[&str] =
-    &["dm-mod", "ext4", "rpadlpar_io", "vfio-pci", "vfio_iommu_spapr_tce", "virtio_blk", "virtio_net", "virtio_pci"];
+const MODULES: &[&str] = &[
+    "crc32c_generic",
+    "dm-mod",
+    "ext4",
+    "rpadlpar_io",
+    "vfio-pci",
+    "vfio_iommu_spapr_tce",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_pci",
+];
 
 /// The modules of a kernel.
 #[derive(Debug, Clone, Copy)]
