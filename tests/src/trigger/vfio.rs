@@ -6,6 +6,12 @@ use crate::{device::pci::Function, vm::Vm};
 use anyhow::Result;
 
 impl Vm {
+    /// Returns whether the guest's kernel has VFIO on POWER, which was broken from Linux 5.19 until 6.4 gave powerpc its
+    /// `iommu_ops`.
+    pub fn has_vfio(&mut self) -> Result<bool> {
+        Ok(self.guest.run("case $(uname -r) in 5.19.*|6.[0-3].*) false;; esac")?.status == 0)
+    }
+
     /// Gives a function, the only one of its IOMMU group, to `vfio-pci`, and has a program open it.
     pub fn hold_by_vfio(&mut self, function: &Function) -> Result<()> {
         let directory = function.directory();

@@ -102,7 +102,7 @@ impl Session {
                 vm.let_go_of_vfio()
             }
             // A program that was killed may have taken the card from the kernel already.
-            3 if vm.has_function(&self.opened)? => {
+            3 if vm.has_vfio()? && vm.has_function(&self.opened)? => {
                 self.is_open = true;
                 vm.hold_by_vfio(&self.opened)
             }
