@@ -63,6 +63,7 @@ extern "C" {
     pub(crate) fn papr_probe_symbol(probe: *const Probe) -> *const c_char;
     pub(crate) fn papr_probe_missed(probe: *const Probe) -> c_ulong;
     pub(crate) fn papr_group_missed(group: c_uint) -> c_ulong;
+    pub(crate) fn papr_probes_settle();
 
     pub(crate) fn papr_call_canary();
     pub(crate) fn papr_probe_argument(regs: *mut Registers, nr: c_uint) -> c_ulong;

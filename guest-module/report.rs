@@ -10,7 +10,7 @@ use crate::{
         rtas::Busy,
         tracker::{Line, Progress},
     },
-    probes::{look, probes_fire},
+    probes::{all_probes_fire, look},
     worker::{self, Job},
     TRACKER,
 };
@@ -59,7 +59,8 @@ fn wake() {
     unsafe { worker::wake() };
 }
 
-/// Tells the hypervisor what firmware is not too busy for. Returns whether anything is left to do.
+/// Tells the hypervisor what firmware is not too busy for. Leaves ARM to the worker, which can find
+/// out whether all probes fire. Returns whether anything is left to do.
 #[inline(never)]
 fn tell_firmware() -> bool {
     loop {
@@ -70,7 +71,7 @@ fn tell_firmware() -> bool {
         });
         match progress {
             Progress::Told => {}
-            Progress::CheckProbes => check_probes(),
+            Progress::CheckProbes => return true,
             Progress::Nothing => return is_unsettled,
         }
     }
@@ -93,9 +94,9 @@ pub(crate) fn tell_all() {
     }
 }
 
-/// Shows the tracker whether probes fire, before it arms.
+/// Shows the tracker whether all probes fire, before it arms.
 fn check_probes() {
-    let fire = probes_fire();
+    let fire = all_probes_fire();
     TRACKER.with(|tracker| tracker.may_arm(fire));
 }
 

@@ -12,6 +12,7 @@
 
 #if PAPR_FPROBES
 #include <linux/fprobe.h>
+#include <linux/ftrace.h>
 #endif
 
 struct papr_probe {
@@ -74,6 +75,14 @@ static int attach(struct papr_probe *probe)
 static void detach(struct papr_probe *probe)
 {
 	unregister_fprobe(&probe->fprobe);
+}
+
+void papr_probes_settle(void)
+{
+	static struct ftrace_ops none;
+
+	/* Takes ftrace_lock, as whoever sets kernel.ftrace_enabled does, and filters nothing. */
+	ftrace_set_filter(&none, NULL, 0, 1);
 }
 
 MODULE_INFO(probes, "fprobe");
@@ -140,6 +149,14 @@ static int attach(struct papr_probe *probe)
 static void detach(struct papr_probe *probe)
 {
 	unregister_kretprobe(&probe->kretprobe);
+}
+
+void papr_probes_settle(void)
+{
+	static struct kprobe none;
+
+	/* Takes kprobe_mutex, as whoever writes to kprobes/enabled does, and finds no such probe. */
+	enable_kprobe(&none);
 }
 
 MODULE_INFO(probes, "kretprobe");

@@ -82,6 +82,11 @@ const char *papr_probe_symbol(const struct papr_probe *probe);
 unsigned long papr_probe_missed(const struct papr_probe *probe);
 /* The same for all probes of a group. In any context. */
 unsigned long papr_group_missed(unsigned int group);
+/*
+ * Waits until nobody is switching all probes of the kernel on or off, which is done one after the
+ * other. Sleeps.
+ */
+void papr_probes_settle(void);
 
 /* Calls papr_canary(), which does nothing: a probe on it shows whether probes fire. */
 void papr_call_canary(void);

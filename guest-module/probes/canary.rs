@@ -35,6 +35,14 @@ impl Observer for Canary {
     }
 }
 
+/// Returns whether all probes fire, as the canary shows once nobody is switching them: they are
+/// switched one after the other. Sleeps.
+pub(crate) fn all_probes_fire() -> bool {
+    // SAFETY: The function may be called in any task that may sleep.
+    unsafe { bindings::papr_probes_settle() };
+    probes_fire()
+}
+
 /// Calls the function, and returns whether its probe fired. In the handler of another probe it may
 /// not, and then the kernel counts the call as missed. Not under the module's lock.
 #[inline(never)]

@@ -3,7 +3,7 @@
 //! Probes by which user space is followed: the log of events that the kernel leaves to it, and the
 //! processes that read the log.
 
-use super::{log_absent, log_failure, name, probes_fire, write_line};
+use super::{all_probes_fire, log_absent, log_failure, name, write_line};
 use crate::{
     bindings,
     entry::{Error, ENOENT},
@@ -131,7 +131,7 @@ pub(crate) fn look() {
         tracker.take_check()
     });
     if is_check_due {
-        let fire = probes_fire();
+        let fire = all_probes_fire();
         let is_waking_due = TRACKER.with(|tracker| {
             tracker.probes_fire(fire);
             tracker.begin_waking()
