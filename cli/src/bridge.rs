@@ -128,6 +128,15 @@ struct Asking {
     before: Option<u64>,
 }
 
+impl Asking {
+    /// Returns whether an outcome may be that of this request: it is about the device, and not of an earlier request.
+    fn may_end_by(&self, data: &EventData) -> bool {
+        let is_earlier = |ended| self.before.is_some_and(|before| ended <= before);
+        let mut ended = data.ended().peekable();
+        data.is_about(&Device::new(&self.alias)) && (ended.peek().is_none() || !ended.all(is_earlier))
+    }
+}
+
 /// End of the bridge.
 struct Over;
 
@@ -169,11 +178,10 @@ impl<H: Host, W: Write> Bridge<H, W> {
                 Some(input) => input,
                 None => match self.inputs.try_recv() {
                     Ok(input) => input,
-                    // A stream with a gap is worse than none.
-                    Err(_) if self.is_torn.load(Ordering::Relaxed) => {
-                        return Err(self.fail("the VM sends events faster than they are read"));
+                    Err(_) => {
+                        self.end_at_a_gap()?;
+                        self.inputs.recv().map_err(|_| Over)?
                     }
-                    Err(_) => self.inputs.recv().map_err(|_| Over)?,
                 },
             };
             match input {
@@ -232,11 +240,28 @@ impl<H: Host, W: Write> Bridge<H, W> {
     fn overcome(&mut self, failure: Failure) -> Result<(), Over> {
         match failure {
             Failure::Lost => self.reconnect(),
-            Failure::Gone => Err(Over),
             // libvirt has waited, and can be asked again at once.
             Failure::Busy => Ok(()),
-            Failure::Returned { description, .. } => Err(self.fail(&format!("libvirt: {description}"))),
+            Failure::Gone | Failure::Returned { .. } => Err(self.end(failure)),
         }
+    }
+
+    /// Tells of what came before a failure that ends the bridge.
+    fn end(&mut self, failure: Failure) -> Over {
+        if self.forward().is_ok()
+            && let Failure::Returned { description, .. } = failure
+        {
+            return self.fail(&format!("libvirt: {description}"));
+        }
+        Over
+    }
+
+    /// Ends the bridge if an event was dropped: a stream with a gap is worse than none.
+    fn end_at_a_gap(&mut self) -> Result<(), Over> {
+        if self.is_torn.load(Ordering::Relaxed) {
+            return Err(self.fail("the VM sends events faster than they are read"));
+        }
+        Ok(())
     }
 
     /// Asks for the device of [`Bridge::asking`], unless its outcome has come. If it may have been asked for before,
@@ -247,6 +272,10 @@ impl<H: Host, W: Write> Bridge<H, W> {
             if again && self.was_made()? {
                 return self.accept();
             }
+            // The list may have come by another connection, and with it the outcome.
+            if self.asking.is_none() {
+                return Ok(());
+            }
             match self.host.ask(&alias, number) {
                 Ok(Asked::Now) => return self.accept(),
                 Ok(Asked::Later) => return Ok(()),
@@ -254,25 +283,25 @@ impl<H: Host, W: Write> Bridge<H, W> {
                     self.reconnect()?;
                     again = true;
                 }
-                Err(Failure::Gone) => return Err(Over),
+                Err(Failure::Gone) => return Err(self.end(Failure::Gone)),
                 Err(Failure::Busy) => {}
                 Err(Failure::Returned { description, .. }) if again && description.contains("already in") => {
                     return self.accept();
                 }
                 // It is gone, and there is no telling why.
-                Err(Failure::Returned { class: "DeviceNotFound", .. }) if again => return Err(Over),
+                Err(Failure::Returned { class: "DeviceNotFound", .. }) if again => return Err(self.end(Failure::Gone)),
                 Err(failure) => return self.reject(failure),
             }
         }
         Ok(())
     }
 
-    /// Returns whether QEMU has a request that may be that of [`Bridge::asking`].
+    /// Returns whether QEMU lists a request that may be that of [`Bridge::asking`].
     fn was_made(&mut self) -> Result<bool, Over> {
-        let status = self.status()?.unwrap_or_default();
         let Some(Asking { alias, before: Some(before), .. }) = &self.asking else { return Ok(false) };
-        let device = Device::new(alias);
-        Ok(status.requests_for(&device).any(|request| request.request > Some(*before)))
+        let (device, before) = (Device::new(alias), *before);
+        let status = self.status()?.unwrap_or_default();
+        Ok(status.numbers_for(&device).any(|request| request > before))
     }
 
     /// Processes the end of a request for which libvirt has waited.
@@ -288,11 +317,14 @@ impl<H: Host, W: Write> Bridge<H, W> {
                 }
                 self.ask(true)
             }
-            Err(Failure::Gone) => Err(Over),
+            // Another client's request was in the way, or libvirt waits no longer, in the words of its language.
+            Err(Failure::Busy) => self.ask(true),
+            Err(Failure::Gone) => Err(self.end(Failure::Gone)),
             Err(failure) => {
-                // If the guest has refused, QEMU has told so before.
+                // If the guest has refused, QEMU has told so before; and libvirt may take the outcome of an earlier
+                // request for that of this one.
                 self.forward()?;
-                self.reject(failure)
+                if self.was_made()? { self.accept() } else { self.reject(failure) }
             }
         }
     }
@@ -316,7 +348,7 @@ impl<H: Host, W: Write> Bridge<H, W> {
         while let Ok(input) = self.inputs.try_recv() {
             self.sort(input)?;
         }
-        Ok(())
+        self.end_at_a_gap()
     }
 
     /// Tells the program of an event, and keeps any other input for its turn.
@@ -355,7 +387,7 @@ impl<H: Host, W: Write> Bridge<H, W> {
         if is_outcome(message["event"].as_str().unwrap_or_default()) {
             let data = EventData::of(message.get("data"));
             self.remember(&data);
-            if self.asking.as_ref().is_some_and(|asking| data.is_about(&Device::new(&asking.alias))) {
+            if self.asking.as_ref().is_some_and(|asking| asking.may_end_by(&data)) {
                 self.accept()?;
             }
             self.open.retain(|alias| !data.is_about(&Device::new(alias)));
@@ -370,6 +402,7 @@ impl<H: Host, W: Write> Bridge<H, W> {
         self.send(&json!({ "event": LOST, "data": {} }))?;
         while let Err(failure) = self.come_back()? {
             match failure {
+                // Events that wait may be those of another run.
                 Failure::Gone => return Err(Over),
                 Failure::Returned { description, .. } => return Err(self.fail(&format!("libvirt: {description}"))),
                 Failure::Lost | Failure::Busy => self.pause()?,
@@ -396,12 +429,20 @@ impl<H: Host, W: Write> Bridge<H, W> {
             Ok(missed) => missed,
             Err(failure) => return Ok(Err(failure)),
         };
-        self.forward()?;
-        for event in missed {
-            let data = EventData::of(event.get("data"));
-            if data.ended().all(|request| !self.told.contains(&request)) {
+        let told = self.told.clone();
+        let (numbered, gone): (Vec<_>, Vec<_>) =
+            missed.into_iter().partition(|(data, _)| data.ended().next().is_some());
+        for (data, event) in numbered {
+            if data.ended().all(|request| !told.contains(&request)) {
                 self.pass(&event)?;
                 self.listed.extend(data.ended());
+            }
+        }
+        self.forward()?;
+        for (data, event) in gone {
+            let is_open = |alias: &String| data.is_about(&Device::new(alias));
+            if self.open.iter().chain(self.asking.iter().map(|asking| &asking.alias)).any(is_open) {
+                self.pass(&event)?;
             }
         }
         Ok(Ok(()))
@@ -409,18 +450,20 @@ impl<H: Host, W: Write> Bridge<H, W> {
 
     /// Returns events about all outcomes that QEMU lists; from a QEMU without a list about the devices that were asked
     /// for and are gone.
-    fn missed(&mut self) -> Result<Vec<Value>, Failure> {
+    fn missed(&mut self) -> Result<Vec<(EventData, Value)>, Failure> {
+        let with_data = |event: Value| (EventData::of(event.get("data")), event);
         let answer = self.host.execute(&json!({ "execute": QUERY }).to_string())?;
         if let Ok(status) = answer_of(&answer) {
             let outcomes = UnplugStatus::of(status).outcomes.unwrap_or_default();
-            return Ok(outcomes.iter().filter_map(event_of).collect());
+            return Ok(outcomes.iter().filter_map(event_of).map(with_data).collect());
         }
         let list = json!({ "execute": "qom-list", "arguments": { "path": PERIPHERAL } }).to_string();
         let Ok(devices) = answer_of(&self.host.execute(&list)?) else { return Ok(Vec::new()) };
         let is_there = |alias: &str| devices.as_array().into_iter().flatten().any(|device| device["name"] == alias);
         let asked = self.open.iter().chain(self.asking.iter().map(|asking| &asking.alias));
         let gone = asked.filter(|alias| !is_there(alias));
-        Ok(gone.map(|alias| json!({ "event": DELETED, "data": { "device": alias }, "listed": true })).collect())
+        let event = |alias| json!({ "event": DELETED, "data": { "device": alias }, "listed": true });
+        Ok(gone.map(event).map(with_data).collect())
     }
 
     fn remember(&mut self, data: &EventData) {
@@ -435,6 +478,9 @@ impl<H: Host, W: Write> Bridge<H, W> {
     }
 
     fn answer(&mut self, id: &Value, answer: Result<Value, Failure>) -> Result<(), Over> {
+        if self.is_torn.load(Ordering::Relaxed) {
+            return self.forward();
+        }
         self.send(&match answer {
             Ok(value) => json!({ "return": value, "id": id }),
             Err(Failure::Returned { class, description }) => {
@@ -459,7 +505,8 @@ impl<H: Host, W: Write> Bridge<H, W> {
 /// Container of the devices that were added with an id.
 const PERIPHERAL: &str = "/machine/peripheral";
 
-fn is_outcome(event: &str) -> bool {
+/// Returns whether an event ends requests.
+pub fn is_outcome(event: &str) -> bool {
     [REFUSED, DELETED, ENDED].contains(&event)
 }
 
@@ -651,6 +698,15 @@ mod tests {
         let refused = Step::Asks(vec![refusal(7), rejected], Ok(Asked::Later));
         let expected = ["return 2", "DEVICE_UNPLUG_GUEST_ERROR 7"];
         assert_eq!(told(steps(refused), vec![command("device_del", 2)]), expected);
+        // That of an earlier request does not, and libvirt may take it for that of this one.
+        let rejected = result(Err(error("unplug of device was rejected by the guest")));
+        let earlier = Step::Asks(vec![refusal(5), rejected], Ok(Asked::Later));
+        let made = json!({ "return": { "requests": [{ "device": "vcpu1", "request": 6 }], "last-request": 6 } });
+        let made = Step::Executes(vec![refusal(6)], Ok(made));
+        let steps_of_ours = vec![listed(&json!([])), listed(&json!([])), earlier, made];
+        let expected = ["DEVICE_UNPLUG_GUEST_ERROR 5", "DEVICE_UNPLUG_GUEST_ERROR 6"];
+        let told_of_ours = told(steps_of_ours, vec![command("device_del", 2)]);
+        assert_eq!(told_of_ours, [expected[0], "return 2", expected[1]]);
         let other = event(REFUSED, &json!({ "device": "dimm1", "request": 6 }));
         let accepted = Step::Asks(vec![other, result(Ok(()))], Ok(Asked::Later));
         let expected = ["DEVICE_UNPLUG_GUEST_ERROR 6", "return 2"];
@@ -691,6 +747,9 @@ mod tests {
         let asks = |answer| Step::Asks(vec![], answer);
         let steps = vec![stock(), stock(), asks(Err(Failure::Busy)), asks(Ok(Asked::Now))];
         assert_eq!(told(steps, vec![command("device_del", 2)]), ["return 2"]);
+        let later = Step::Asks(vec![result(Err(Failure::Busy))], Ok(Asked::Later));
+        let steps = vec![stock(), stock(), later, asks(Ok(Asked::Now))];
+        assert_eq!(told(steps, vec![command("device_del", 2)]), ["return 2"]);
     }
 
     #[test]
@@ -714,6 +773,20 @@ mod tests {
         ];
         let expected =
             ["DEVICE_UNPLUG_GUEST_ERROR 8", LOST, "DEVICE_DELETED 9", BACK, "DEVICE_UNPLUG_GUEST_ERROR 10", "return 2"];
+        assert_eq!(told(steps, vec![command("query-status", 2)]), expected);
+    }
+
+    #[test]
+    fn outcomes_of_before_are_not_told_again_because_a_new_one_comes_meanwhile() {
+        let full: Vec<_> = (1..=64).map(|request| json!({ "outcome": "released", "request": request })).collect();
+        let steps = vec![
+            listed(&json!(full)),
+            Step::Executes(vec![], Err(Failure::Lost)),
+            Step::Reopens(Ok(())),
+            Step::Executes(vec![refusal(65)], Ok(json!({ "return": { "outcomes": full } }))),
+            Step::Executes(vec![], Ok(json!({ "return": {} }))),
+        ];
+        let expected = [LOST, "DEVICE_UNPLUG_GUEST_ERROR 65", BACK, "return 2"];
         assert_eq!(told(steps, vec![command("query-status", 2)]), expected);
     }
 
@@ -750,7 +823,7 @@ mod tests {
         let events = vec![refusal(7), stopped(), refusal(8)];
         assert_eq!(told(vec![listed(&json!([]))], events), ["DEVICE_UNPLUG_GUEST_ERROR 7"]);
         let steps = vec![listed(&json!([])), Step::Executes(vec![refusal(7)], Err(Failure::Gone))];
-        assert_eq!(told(steps, vec![command("query-status", 2)]), <[&str; 0]>::default());
+        assert_eq!(told(steps, vec![command("query-status", 2)]), ["DEVICE_UNPLUG_GUEST_ERROR 7"]);
     }
 
     #[test]
@@ -775,6 +848,16 @@ mod tests {
             let steps = [listed(&json!([])), listed(&json!([])), first].into_iter().chain(rest).collect();
             assert_eq!(told(steps, vec![command("device_del", 2)]), [LOST, BACK, "return 2"]);
         }
+        // It was refused after the list was read for what was missed.
+        let steps = vec![
+            listed(&json!([])),
+            listed(&json!([])),
+            lost(),
+            Step::Reopens(Ok(())),
+            listed(&json!([])),
+            listed(&json!([{ "device": "vcpu1", "request": 6, "outcome": "refused" }])),
+        ];
+        assert_eq!(told(steps, vec![command("device_del", 2)]), [LOST, BACK, "return 2"]);
         let ended = listed(&json!([{ "device": "vcpu1", "request": 6, "outcome": "refused" }]));
         let steps = vec![listed(&json!([])), listed(&json!([])), lost(), Step::Reopens(Ok(())), ended];
         let expected = [LOST, "return 2", "DEVICE_UNPLUG_GUEST_ERROR 6", BACK];
@@ -792,8 +875,19 @@ mod tests {
         script.add(vec![refusal(7), refusal(8)]);
         Bridge::new(script, receiver, Arc::new(true.into()), &mut output).serve();
         let told: Vec<String> = String::from_utf8(output).unwrap().lines().skip(1).map(short).collect();
-        assert_eq!(told, ["DEVICE_UNPLUG_GUEST_ERROR 7", "DEVICE_UNPLUG_GUEST_ERROR 8", FAILED]);
+        let expected = ["DEVICE_UNPLUG_GUEST_ERROR 7", "DEVICE_UNPLUG_GUEST_ERROR 8", FAILED];
+        assert_eq!(told, expected);
         drop(sender);
+
+        // No command is answered across the gap.
+        let (sender, receiver) = sync_channel(64);
+        let mut output = Vec::new();
+        let steps = [listed(&json!([])), Step::Executes(vec![], Ok(json!({ "return": {} })))].into();
+        let script = Script { steps, inputs: Some(sender) };
+        script.add(vec![command("query-status", 2), refusal(7), refusal(8)]);
+        Bridge::new(script, receiver, Arc::new(true.into()), &mut output).serve();
+        let told: Vec<String> = String::from_utf8(output).unwrap().lines().skip(1).map(short).collect();
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// Environment variable by which a shell asks for completions.
-const VARIABLE: &str = "COMPLETE";
+const VARIABLE: &str = "PAPR_UNPLUG_COMPLETE";
 
 /// Name of the program.
 const PROGRAM: &str = "papr-unplug";
@@ -48,8 +48,15 @@ pub fn devices(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = env::args_os().skip_while(|word| word != "--").skip(1);
     let Some(endpoint) = endpoint(words) else { return Vec::new() };
     let ids = ids(&endpoint).unwrap_or_default();
-    let fits = |id: &String| current.to_str().is_some_and(|current| id.starts_with(current));
+    // The VM is not trusted, and bash does not quote.
+    let fits = |id: &String| is_well_formed(id) && current.to_str().is_some_and(|current| id.starts_with(current));
     ids.into_iter().filter(fits).map(CompletionCandidate::new).collect()
+}
+
+/// Returns whether a user can give a device this id (QEMU `util/id.c`).
+fn is_well_formed(id: &str) -> bool {
+    id.starts_with(|first: char| first.is_ascii_alphabetic())
+        && id.chars().all(|one| one.is_ascii_alphanumeric() || "-._".contains(one))
 }
 
 /// Returns the VM that a command line names, which may be incomplete.

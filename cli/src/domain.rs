@@ -3,7 +3,7 @@
 //! Domain of libvirt: the VM behind a [`bridge`](mod@crate::bridge).
 
 use crate::{
-    bridge::{Asked, Bridge, Failure, Host, Input},
+    bridge::{Asked, Bridge, Failure, Host, Input, is_outcome},
     escape::escaped,
 };
 use anyhow::{Result, bail};
@@ -144,6 +144,7 @@ impl Libvirt {
                 && event.data.len() > LONGEST
             {
                 event.data.clear();
+                is_torn.fetch_or(is_outcome(&event.name), Ordering::Relaxed);
             }
             if !is_torn.load(Ordering::Relaxed)
                 && let Err(mpsc::TrySendError::Full(_)) = inputs.try_send(Input::Event(event, number))
@@ -229,7 +230,14 @@ impl Host for Libvirt {
 
 /// Returns the thread of the first vCPU, which tells a run of a domain from the next one as long as the host runs.
 fn mark(domain: &Domain) -> Result<u64, Error> {
-    let answer = domain.execute(&json!({ "execute": "query-cpus-fast" }).to_string())?;
+    let query = json!({ "execute": "query-cpus-fast" }).to_string();
+    // libvirt gives up where another client has the domain for long.
+    let answer = loop {
+        match domain.execute(&query) {
+            Err(error) if error.is_timeout() => {}
+            answer => break answer?,
+        }
+    };
     let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
     Ok(answer["return"][0]["thread-id"].as_u64().unwrap_or_default())
 }
@@ -239,7 +247,12 @@ fn failure(domain: &Domain, error: Error) -> Failure {
     if !domain.connection().is_alive() {
         return Failure::Lost;
     }
-    if domain.is_active().is_ok_and(|is_active| !is_active) {
+    // A transient domain that has ended does not exist.
+    let is_gone = match domain.is_active() {
+        Ok(is_active) => !is_active,
+        Err(error) => error.is_no_domain(),
+    };
+    if is_gone || error.is_no_domain() {
         return Failure::Gone;
     }
     if error.is_timeout() {

@@ -2,7 +2,7 @@
 
 //! Exit status, the interface for scripts.
 
-use crate::monitor::Stop;
+use crate::{end::Interruption, monitor::Stop};
 use std::{io, process::ExitCode};
 
 /// Exit status. The numbers are part of the interface and do not change.
@@ -71,6 +71,9 @@ impl ExitStatus {
     /// Turns the errors that are not failures into an exit status: a signal, and a closed standard output.
     pub fn of_error(error: anyhow::Error) -> anyhow::Result<Self> {
         if let Some(Stop::Interrupted(why)) = error.downcast_ref() {
+            if *why == Interruption::Timeout {
+                eprintln!("papr-unplug: {why}");
+            }
             return Ok(why.exit_status());
         }
         match error.downcast_ref::<io::Error>() {

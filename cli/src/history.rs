@@ -4,7 +4,7 @@
 
 use crate::{
     bridge::LOST,
-    monitor::{Monitor, Stop},
+    monitor::Monitor,
     outcome_kind::OutcomeKind,
     schema::{DELETED, EventData},
 };
@@ -39,18 +39,15 @@ impl History {
     }
 
     /// Returns the history as far as it bears on `event`: for a deletion, also the events that the VM had sent by then.
-    pub fn up_to(&self, event: &Event, monitor: &mut Monitor) -> Result<Self, Stop> {
+    pub fn up_to(&self, event: &Event, monitor: &mut Monitor) -> Self {
         let mut history = self.clone();
         let data = EventData::of(event.object().get("data"));
         if event.name() == DELETED && data.cause.is_none() && data.is_whole_device() {
-            match monitor.catch_up() {
-                Ok(()) => {}
-                Err(Stop::Lost(_)) => history.is_cut = true,
-                Err(stop) => return Err(stop),
-            }
+            // An end of the connection, or of the wait, is told at the next one.
+            history.is_cut |= monitor.catch_up().is_err();
             monitor.upcoming().for_each(|event| history.note(event));
         }
-        Ok(history)
+        history
     }
 
     /// Returns what is known of a deletion whose cause the VM does not say.

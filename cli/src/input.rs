@@ -26,7 +26,7 @@ pub enum Input {
 }
 
 /// Lines that are read ahead. A server that sends faster has to wait.
-const AHEAD: usize = 16;
+pub const AHEAD: usize = 16;
 
 /// Begins to connect, and returns the queue of inputs.
 pub fn begin(endpoint: &Endpoint) -> Result<Receiver<Input>> {

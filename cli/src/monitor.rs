@@ -6,7 +6,7 @@ use crate::{
     bridge::FAILED,
     end::Interruption,
     endpoint::Endpoint,
-    input::{self, Input},
+    input::{self, AHEAD, Input},
     notes::Notes,
 };
 use anyhow::{Context as _, Result};
@@ -36,8 +36,12 @@ pub struct Monitor {
     taken: u64,
     /// True if the last input was taken. The queue stays open for signals.
     is_over: bool,
+    /// Why the bridge to libvirt has ended, if it said so.
+    failed: Option<String>,
     /// Time at which the user does not wait any longer.
     deadline: Option<Instant>,
+    /// Why the user does not wait any longer.
+    interrupted: Option<Interruption>,
 }
 
 /// End of a connection.
@@ -75,13 +79,15 @@ impl Monitor {
         let hint_at = Some(Instant::now() + HINT_AFTER);
         let writer = Waiting { inputs: &inputs, endpoint, notes, hint_at, deadline }.for_greeting()?;
         let (session, events) = (Session::default(), VecDeque::new());
-        let mut monitor = Self { writer, inputs, session, events, taken: 0, is_over: false, deadline };
+        let (is_over, failed, interrupted) = (false, None, None);
+        let mut monitor = Self { writer, inputs, session, events, taken: 0, is_over, failed, deadline, interrupted };
         monitor.execute("qmp_capabilities", json!({}))?.context("the VM's monitor rejects qmp_capabilities")?;
         Ok(monitor)
     }
 
     /// Executes a command. Events that arrive meanwhile are kept for [`Monitor::event`].
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Answer, Stop> {
+        self.go_on()?;
         let line = self.session.command(command, &arguments);
         self.writer.write_all(line.as_bytes()).and_then(|()| self.writer.flush()).map_err(Lost::Unwritable)?;
         loop {
@@ -105,6 +111,7 @@ impl Monitor {
     /// Waits for the next event, at most `time`. For refreshing a display; nothing is concluded from `None`.
     pub fn event_within(&mut self, time: Duration) -> Result<Option<Event>, Stop> {
         if self.events.is_empty() {
+            self.go_on()?;
             let until = Instant::now().checked_add(time);
             match received(&self.inputs, self.is_over, until.into_iter().chain(self.deadline).min()) {
                 Received::Late if self.deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
@@ -112,6 +119,11 @@ impl Monitor {
             }
         }
         Ok(self.pop())
+    }
+
+    /// Returns the next of the events that were received, without a wait.
+    pub fn event_received(&mut self) -> Option<Event> {
+        self.pop()
     }
 
     /// Drops the events received so far.
@@ -143,7 +155,17 @@ impl Monitor {
 
     /// Takes the next input. After the last one, says again that the connection has ended.
     fn receive(&mut self) -> Result<(), Stop> {
+        self.go_on()?;
         self.take(received(&self.inputs, self.is_over, self.deadline))
+    }
+
+    /// Says again that the user does not wait any longer, and why the bridge to libvirt has ended.
+    fn go_on(&self) -> Result<(), Stop> {
+        match (self.interrupted, &self.failed) {
+            (Some(why), _) => Err(Stop::Interrupted(why)),
+            (None, Some(why)) => Err(Lost::Libvirt(why.clone()).into()),
+            (None, None) => Ok(()),
+        }
     }
 
     fn pop(&mut self) -> Option<Event> {
@@ -153,19 +175,30 @@ impl Monitor {
     }
 
     fn take(&mut self, received: Received) -> Result<(), Stop> {
-        let input = match received {
-            Received::Input(input) => input,
-            Received::Late => return Err(Stop::Interrupted(Interruption::Timeout)),
-        };
+        match received {
+            Received::Input(input) => self.process(input),
+            Received::Late => {
+                // What has come is taken, up to as much as is read ahead.
+                for _ in 0..AHEAD {
+                    let Ok(input) = self.inputs.try_recv() else { break };
+                    self.process(input)?;
+                }
+                self.interrupt(Interruption::Timeout)
+            }
+        }
+    }
+
+    fn process(&mut self, input: Input) -> Result<(), Stop> {
         match input {
-            Input::Signal(signal) => Err(Stop::Interrupted(Interruption::Signal(signal))),
+            Input::Signal(signal) => self.interrupt(Interruption::Signal(signal)),
             Input::Line(line) => {
                 self.is_over |= line.is_err();
                 let message = Message::parse(&line.map_err(Lost::Line)?).map_err(Lost::Message)?;
                 let event = self.session.receive(message);
                 if let Some(event) = event.as_ref().filter(|event| event.name() == FAILED) {
                     self.is_over = true;
-                    return Err(failed(event));
+                    self.failed = Some(why_failed(event));
+                    return self.go_on();
                 }
                 self.events.extend(event);
                 Ok(())
@@ -173,11 +206,16 @@ impl Monitor {
             Input::Connected(_) => Ok(()),
         }
     }
+
+    fn interrupt(&mut self, why: Interruption) -> Result<(), Stop> {
+        self.interrupted = Some(why);
+        Err(Stop::Interrupted(why))
+    }
 }
 
 /// Returns why the bridge to libvirt has ended.
-fn failed(event: &Event) -> Stop {
-    Lost::Libvirt(event.data("desc").and_then(Value::as_str).unwrap_or_default().to_owned()).into()
+fn why_failed(event: &Event) -> String {
+    event.data("desc").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// What comes of a wait for an input.
@@ -227,7 +265,9 @@ impl Waiting<'_> {
             };
             match line.and_then(|line| Ok(Message::parse(&line)?)) {
                 Ok(Message::Greeting) => return Ok(writer),
-                Ok(Message::Event(event)) if event.name() == FAILED => return Err(failed(&event).into()),
+                Ok(Message::Event(event)) if event.name() == FAILED => {
+                    return Err(Stop::from(Lost::Libvirt(why_failed(&event))).into());
+                }
                 // Answers to another program that used this socket before.
                 Ok(_) => {}
                 Err(lost) => return Err(self.no_greeting(lost)),

@@ -119,59 +119,53 @@ impl Removal {
 
     /// Returns the outcome of this removal if `event` has it. The event is the latest one that was taken from
     /// `monitor`.
-    pub fn answer(&mut self, event: &Event, monitor: &mut Monitor) -> Result<Option<Outcome>, Stop> {
+    pub fn answer(&mut self, event: &Event, monitor: &mut Monitor) -> Option<Outcome> {
         let position = monitor.taken() - 1;
         if position >= self.accepted_at {
             self.history.note(event.name());
         }
         if position < self.asked_at {
-            return Ok(None);
+            return None;
         }
-        let history = self.history.up_to(event, monitor)?;
-        let Some(outcome) = Outcome::of(event.clone(), &history) else { return Ok(None) };
+        let history = self.history.up_to(event, monitor);
+        let outcome = Outcome::of(event.clone(), &history)?;
         let is_mine = self.request.is_some_and(|request| outcome.data().ended().any(|ended| ended == request));
         if is_mine || event.name() == DELETED && outcome.data().is_about(&self.device) {
-            return Ok(Some(outcome));
+            return Some(outcome);
         }
         // Before the VM accepted the request, it can only have sent the outcome of an earlier one.
         if position < self.accepted_at || !outcome.data().is_about(&self.device) {
-            return Ok(None);
+            return None;
         }
         match (outcome.data().request, self.request.or(self.earlier)) {
             // Stock QEMU does not number requests, and accepts only one at a time for a device.
-            (None, _) => Ok(Some(outcome)),
-            (Some(_), None) => Ok(Some(outcome)),
+            (None, _) | (Some(_), None) => Some(outcome),
             (Some(ended), Some(limit)) if ended <= limit => self.charged(outcome, monitor),
-            (Some(_), Some(_)) => Ok(self.request.is_none().then_some(outcome)),
+            (Some(_), Some(_)) => self.request.is_none().then_some(outcome),
         }
     }
 
     /// Returns an inferred refusal of an earlier request as an answer to this one, if this one is open and not
     /// promised: the guest refused something, QEMU charges hints to the oldest request, and no more certain answer will
     /// come.
-    fn charged(&self, outcome: Outcome, monitor: &mut Monitor) -> Result<Option<Outcome>, Stop> {
-        let Some(charged_to) = outcome.inferred() else { return Ok(None) };
-        let status = match list::ask(monitor) {
-            Ok(answer) => answer.map(UnplugStatus::of).unwrap_or_default(),
-            // The outcome may be among the events that were received before.
-            Err(Stop::Lost(_)) => return Ok(None),
-            Err(stop) => return Err(stop),
-        };
+    fn charged(&self, outcome: Outcome, monitor: &mut Monitor) -> Option<Outcome> {
+        let charged_to = outcome.inferred()?;
+        // If the connection or the wait has ended, the next one tells.
+        let status = list::ask(monitor).ok()?.map(UnplugStatus::of).unwrap_or_default();
         let mut own = status.requests_for(&self.device).filter(|request| self.may_be(request)).peekable();
         if own.peek().is_none() || own.any(|request| request.promised == Some(true)) {
-            return Ok(None);
+            return None;
         }
         // Otherwise the request would stay open, and take the next hint from the one after it.
         let withdrawn = match self.request.filter(|_| self.is_own).map(|request| withdraw(monitor, request)) {
             Some(Ok(Ok(_))) => true,
             Some(Ok(Err(error))) if error.is_unknown_command() => false,
             // The request has just ended; its outcome is among the events that were received before.
-            Some(Ok(Err(_))) => return Ok(None),
-            // The refusal was received before the connection was lost.
-            Some(Err(Stop::Lost(_))) | None => false,
-            Some(Err(stop)) => return Err(stop),
+            Some(Ok(Err(_))) => return None,
+            // The refusal was received before the end of the connection, or of the wait.
+            Some(Err(_)) | None => false,
         };
-        Ok(Some(outcome.charged(Charge { charged_to, own_request: self.request, withdrawn })))
+        Some(outcome.charged(Charge { charged_to, own_request: self.request, withdrawn }))
     }
 
     /// Returns whether a pending request for the device is this one, as far as QEMU says.

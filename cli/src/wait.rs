@@ -128,15 +128,24 @@ impl Wait<'_> {
             if self.removals.is_empty() {
                 break Over::Interrupted(Interruption::NoWait);
             }
-            match self.step() {
-                Ok(ended) => {
-                    for (number, removal, outcome) in ended {
+            match self.next() {
+                Ok(Some(event)) => {
+                    for (number, removal, outcome) in self.ended_by(&event) {
                         report(self.notes, number, removal.device(), &WaitEnd::Outcome(Box::new(outcome)));
                     }
                 }
+                Ok(None) => {}
                 Err(over) => break over,
             }
         };
+        // What had come by then counts, unless nobody waits for it.
+        while !matches!(over, Over::Interrupted(Interruption::NoWait))
+            && let Some(event) = self.monitor.event_received()
+        {
+            for (number, removal, outcome) in self.ended_by(&event) {
+                report(self.notes, number, removal.device(), &WaitEnd::Outcome(Box::new(outcome)));
+            }
+        }
         for (number, removal) in &self.removals {
             let end = match &over {
                 Over::Interrupted(why) => {
@@ -149,31 +158,18 @@ impl Wait<'_> {
         ends.into_iter()
     }
 
-    /// Waits for an event, and returns the removals that it ends.
-    fn step(&mut self) -> Result<Vec<(usize, Removal, Outcome)>, Over> {
-        let Some(event) = self.next()? else { return Ok(Vec::new()) };
-        self.remark(&event);
+    /// Returns the removals that an event ends.
+    fn ended_by(&mut self, event: &Event) -> Vec<(usize, Removal, Outcome)> {
+        self.remark(event);
         let (mut ended, mut open) = (Vec::new(), Vec::new());
-        let mut removals = std::mem::take(&mut self.removals).into_iter();
-        let mut stop = None;
-        for (number, mut removal) in removals.by_ref() {
-            match removal.answer(&event, self.monitor) {
-                Ok(Some(outcome)) => ended.push((number, removal, outcome)),
-                Ok(None) => open.push((number, removal)),
-                Err(error) => {
-                    open.push((number, removal));
-                    stop = Some(error);
-                    break;
-                }
+        for (number, mut removal) in std::mem::take(&mut self.removals) {
+            match removal.answer(event, self.monitor) {
+                Some(outcome) => ended.push((number, removal, outcome)),
+                None => open.push((number, removal)),
             }
         }
-        open.extend(removals);
         self.removals = open;
-        // An outcome that was found is not lost with the connection: the next step reports that.
-        match stop {
-            Some(stop) if ended.is_empty() => Err(stop.into()),
-            _ => Ok(ended),
-        }
+        ended
     }
 
     /// Waits for the next event. On a terminal, returns `None` after each refresh of the display.

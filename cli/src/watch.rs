@@ -42,7 +42,7 @@ pub fn run(endpoint: &Endpoint, json: bool, out: &mut dyn Write) -> Result<ExitS
         has_shut_down |= event.name() == "SHUTDOWN";
         history.note(event.name());
         bridge::remark(event.name()).into_iter().for_each(|remark| notes.say(remark));
-        let history = history.up_to(&event, &mut monitor)?;
+        let history = history.up_to(&event, &mut monitor);
         let Some(outcome) = Outcome::of(event, &history) else { continue };
         let line = if json { outcome.json()? } else { outcome.line() };
         writeln!(out, "{line}")?;

@@ -8,7 +8,7 @@ use snapbox::cmd::{Command, OutputAssert};
 
 /// Asks for completions of the last word as fish does.
 fn complete(words: &[&str]) -> OutputAssert {
-    let command = Command::new(env!("CARGO_BIN_EXE_papr-unplug")).env("COMPLETE", "fish");
+    let command = Command::new(env!("CARGO_BIN_EXE_papr-unplug")).env("PAPR_UNPLUG_COMPLETE", "fish");
     command.args(["--", "papr-unplug"]).args(words).assert().success().stderr_eq("")
 }
 
@@ -19,6 +19,8 @@ fn devices_of_the_vm_are_completed_by_their_ids() {
         { "name": "dimm1", "type": "child<pc-dimm>" },
         { "name": "dimm2", "type": "child<pc-dimm>" },
         { "name": "net0", "type": "child<virtio-net-pci>" },
+        { "name": "dimm0;reboot", "type": "child<pc-dimm>" },
+        { "name": "d\u{b}x", "type": "child<pc-dimm>" },
     ]);
     let server = Server::play(move |mut vm| {
         vm.greet();
