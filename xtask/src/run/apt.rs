@@ -21,6 +21,9 @@ use std::{
     time::Duration,
 };
 
+/// Options for the archive of the release, and for that of Debian's additions.
+const ARCHIVES: [&str; 2] = ["--tar-only", "--diff-only"];
+
 /// Pauses before the second and third attempt to fetch: a mirror in the middle of an update lacks files for a while.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
 
@@ -131,19 +134,24 @@ impl Apt {
         Ok(versions)
     }
 
-    /// Fetches a source package, `name=version`, into `into`, without unpacking it.
+    /// Fetches the archives of a source package, `name=version`, into `into`. apt checks them against the signed index;
+    /// the package's own description, which not every mirror has, is not needed.
     pub(crate) fn fetch_source(&self, log: &mut Log, package: &str, into: &Path) -> Result<()> {
-        self.fetch(log, "fetching the source", || self.source_command(package, into))
+        ARCHIVES
+            .iter()
+            .try_for_each(|which| self.fetch(log, "fetching the source", || self.source_command(package, which, into)))
     }
 
     /// Fetches a source package as [`Apt::fetch_source`] does, without a second attempt.
     pub(crate) fn fetch_source_once(&self, log: &mut Log, package: &str, into: &Path) -> Result<()> {
-        log.run("fetching the source", &mut self.source_command(package, into))
+        ARCHIVES
+            .iter()
+            .try_for_each(|which| log.run("fetching the source", &mut self.source_command(package, which, into)))
     }
 
-    fn source_command(&self, package: &str, into: &Path) -> Command {
+    fn source_command(&self, package: &str, which: &str, into: &Path) -> Command {
         let mut command = self.command(killed_with_parent("apt-get"));
-        command.args(["source", "--download-only", "--only-source", package]).current_dir(into);
+        command.args(["source", "--download-only", which, "--only-source", package]).current_dir(into);
         command
     }
 
