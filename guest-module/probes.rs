@@ -11,7 +11,10 @@ mod observation;
 mod step;
 mod work;
 
-pub(crate) use self::{canary::all_probes_fire, handover::look};
+pub(crate) use self::{
+    canary::{all_probes_fire, probes_fire},
+    handover::look,
+};
 
 use self::{
     canary::Canary,
@@ -188,7 +191,7 @@ fn write_line<O: Observer>(to: &mut dyn fmt::Write, probe: Option<&Probe<O>>) ->
 fn write_state(to: &mut dyn fmt::Write, symbol: &CStr, probe: Option<&Registered>) -> fmt::Result {
     match probe {
         Some(probe) => {
-            let state = if canary::probes_fire() { "active" } else { "off" };
+            let state = if probes_fire() { "active" } else { "off" };
             writeln!(to, "{} {state} missed={}", text(probe.symbol()), probe.missed())
         }
         None => writeln!(to, "{} absent", text(symbol)),

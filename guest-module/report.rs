@@ -10,7 +10,7 @@ use crate::{
         rtas::Busy,
         tracker::{Line, Progress},
     },
-    probes::{all_probes_fire, look},
+    probes::{all_probes_fire, look, probes_fire},
     worker::{self, Job},
     TRACKER,
 };
@@ -59,8 +59,8 @@ fn wake() {
     unsafe { worker::wake() };
 }
 
-/// Tells the hypervisor what firmware is not too busy for. Leaves ARM to the worker, which can find
-/// out whether all probes fire. Returns whether anything is left to do.
+/// Tells the hypervisor what firmware is not too busy for. Leaves ARM to the worker after probes were
+/// off: it can find out whether all of them fire. Returns whether anything is left to do.
 #[inline(never)]
 fn tell_firmware() -> bool {
     loop {
@@ -71,7 +71,13 @@ fn tell_firmware() -> bool {
         });
         match progress {
             Progress::Told => {}
-            Progress::CheckProbes => return true,
+            Progress::CheckProbes => {
+                if TRACKER.with(|tracker| tracker.are_probes_unsettled()) {
+                    return true;
+                }
+                let fire = probes_fire();
+                TRACKER.with(|tracker| tracker.may_arm(fire));
+            }
             Progress::Nothing => return is_unsettled,
         }
     }
@@ -97,7 +103,12 @@ pub(crate) fn tell_all() {
 /// Shows the tracker whether all probes fire, before it arms.
 fn check_probes() {
     let fire = all_probes_fire();
-    TRACKER.with(|tracker| tracker.may_arm(fire));
+    TRACKER.with(|tracker| {
+        if fire {
+            tracker.probes_have_settled();
+        }
+        tracker.may_arm(fire);
+    });
 }
 
 /// Writes to the kernel log what is new, up to the first refusal that is not delivered. Returns

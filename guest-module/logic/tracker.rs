@@ -98,6 +98,8 @@ pub struct Tracker {
     is_complete: bool,
     /// True if probes do not fire, although they are in force.
     are_probes_off: bool,
+    /// True if they were off, and one may fire while others do not yet.
+    are_probes_unsettled: bool,
     /// The canary's answer for the ARM that is next.
     canary: Option<bool>,
     /// True if the kernel's work on a request was seen to begin.
@@ -161,6 +163,7 @@ impl Tracker {
             probes: ProbeSet(0),
             is_complete: false,
             are_probes_off: false,
+            are_probes_unsettled: false,
             canary: None,
             work_has_begun: false,
             is_deferred: false,
@@ -337,8 +340,20 @@ impl Tracker {
         self.canary = Some(fire);
     }
 
+    /// Returns whether probes may be switched on one after the other, and not all be on although one
+    /// fires.
+    pub fn are_probes_unsettled(&self) -> bool {
+        self.are_probes_unsettled
+    }
+
+    /// Stores that nobody is switching probes, and one fires.
+    pub fn probes_have_settled(&mut self) {
+        self.are_probes_unsettled = false;
+    }
+
     /// Stores whether probes fire. Returns whether that is new.
     fn finds(&mut self, fire: bool) -> bool {
+        self.are_probes_unsettled |= !fire;
         let is_new = mem::replace(&mut self.are_probes_off, !fire) == fire;
         if is_new && !fire {
             self.go_blind();

@@ -6,10 +6,9 @@
 //! kernel, and its address tells its work items from all others.
 
 use super::{
-    canary::probes_fire,
     event::logged,
     followed::{current_task, follow, follow_none, followed_anywhere, is_followed},
-    handover,
+    handover, probes_fire,
 };
 use crate::{
     bindings,

@@ -247,6 +247,18 @@ fn kernel_log_says_what_probes_do_before_the_refusals_that_are_delivered() {
     assert_eq!([(); 2].map(|()| tracker.next_to_log()), [Some(Line::ProbesAreOn), None]);
 }
 
+#[test]
+fn probes_that_were_off_are_unsettled_until_all_of_them_are_known_to_be_on() {
+    let mut tracker = tracker();
+    tracker.probes_fire(true);
+    assert!(!tracker.are_probes_unsettled());
+    tracker.probes_fire(false);
+    tracker.probes_fire(true);
+    assert!(tracker.are_probes_unsettled());
+    tracker.probes_have_settled();
+    assert!(!tracker.are_probes_unsettled());
+}
+
 /// Has the kernel take a request and make this work item of it.
 fn arrive(tracker: &mut Tracker, work: Work, firmware: &Firmware) {
     assert_eq!(tracker.event_begins(INTERRUPTED, &dimm(), Token::NONE), Follow::Return);
