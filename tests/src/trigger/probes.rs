@@ -7,19 +7,29 @@ use anyhow::Result;
 
 /// Succeeds if the module's probes are off: kprobes by their switch, fprobes by that of the function tracer, which kernels
 /// from 7.3 on do not let go off.
-const ARE_OFF: &str = "if uname -v | grep -q PREEMPT && grep -q ' unregister_fprobe_async$' /proc/kallsyms; \
-                       then [ $(cat /proc/sys/kernel/ftrace_enabled) = 0 ]; fi";
+const ARE_OFF: &str = "[ $(cat /proc/sys/kernel/ftrace_enabled) = 0 ]";
+
+/// Succeeds if the module's probes are fprobes.
+const HAVE_FPROBES: &str = "uname -v | grep -q PREEMPT && grep -q ' unregister_fprobe_async$' /proc/kallsyms";
 
 impl Vm {
     /// Switches all kprobes of the kernel and its function tracer off. Returns whether the module's probes are off then.
     pub fn switch_probes_off(&mut self) -> Result<bool> {
         self.switch_probes(0)?;
-        Ok(self.guest.run(ARE_OFF)?.status == 0)
+        Ok(self.guest.run(&format!("if {HAVE_FPROBES}; then {ARE_OFF}; fi"))?.status == 0)
     }
 
     /// Switches all kprobes of the kernel and its function tracer on.
     pub fn switch_probes_on(&mut self) -> Result<()> {
         self.switch_probes(1)
+    }
+
+    /// Returns whether the module found its probes to be on only after the kernel had switched on all kprobes, the first
+    /// time; `None` where its probes are none.
+    pub fn has_waited_for_all_probes(&mut self) -> Result<Option<bool>> {
+        let first = "dmesg | grep -E 'Kprobes globally enabled|probes are switched on again' | head -n 1";
+        let line = self.guest.run(&format!("if {HAVE_FPROBES}; then false; else {first}; fi"))?;
+        Ok((line.status == 0).then(|| line.text.contains("globally enabled")))
     }
 
     fn switch_probes(&mut self, state: u8) -> Result<()> {

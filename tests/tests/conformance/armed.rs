@@ -163,6 +163,7 @@ fn promise_is_withdrawn_while_probes_are_off_and_made_again_when_they_are_on() {
 
         vm.switch_probes_on()?;
         vm.await_armed(&CLASSES)?;
+        assert_ne!(vm.has_waited_for_all_probes()?, Some(false));
         let seen = vm.request_untraced(&dimm)?;
         vm.await_outcome(&seen)?;
         // The answer also ends the first request, which is not promised any more (PUE-V-037).

@@ -23,6 +23,7 @@ fn request_after_probes_were_off_is_refused_with_the_status_of_an_agent_that_wai
         vm.await_reader("rtas_errd")?;
         vm.switch_probes_on()?;
         vm.await_armed(&CLASSES)?;
+        assert_ne!(vm.has_waited_for_all_probes()?, Some(false));
 
         vm.replace_drmgr("exit 77")?;
         vm.trigger_pci(&seen, &refusal(seen.connector(), Reason::AGENT_FAILED, 77, "drmgr exits with 77"))?;
