@@ -55,7 +55,7 @@ fn request_without_a_wait_is_withdrawn_by_the_program() -> Result<()> {
     assert!(asked.text.starts_with("cpu1: asked for, request 1\n"), "{asked:?}");
     let withdrawn = Program::run(&vm.monitor, &["withdraw", "1"])?;
     assert_eq!(withdrawn.status, Some(0), "{withdrawn:?}");
-    let timed_out = Program::run(&vm.monitor, &["unplug", "--timeout", "1ms", "cpu1"])?;
+    let timed_out = Program::run(&vm.monitor, &["unplug", "--timeout", "2s", "cpu1"])?;
     assert_eq!(timed_out.status, Some(124), "{timed_out:?}");
     assert!(timed_out.text.starts_with("cpu1: still pending, request 2\n"), "{timed_out:?}");
     Ok(())
