@@ -218,7 +218,7 @@ fn why_failed(event: &Event) -> String {
     event.data("desc").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// What comes of a wait for an input.
+/// Result of a wait for an input.
 enum Received {
     /// An input, or that there is none any more.
     Input(Input),

@@ -6,7 +6,7 @@ use super::{domain, run};
 use anyhow::Result;
 use papr_unplug_tests::pairing::Side;
 
-/// What `unplug` says of this QEMU.
+/// Note of `unplug` on this QEMU.
 const LIMITS: &str = "papr-unplug: this VM's QEMU gives no reason for a refusal, and a guest may refuse silently; waiting until \
                       there is an answer\n";
 
