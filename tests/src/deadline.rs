@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Longest duration of one wait. A guest boots in 5 seconds; the rest is for a debugging kernel on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+/// Longest duration of one wait. A guest boots in 5 seconds; the rest is for a debugging kernel on a busy machine, where
+/// `drmgr` takes more than 5 minutes to remove a PHB.
+pub const PATIENCE: Duration = Duration::from_secs(900);
 
 /// End of one wait.
 #[derive(Clone, Copy, Debug)]
