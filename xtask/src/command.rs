@@ -5,6 +5,7 @@
 pub(crate) mod bench;
 pub(crate) mod bisect;
 pub(crate) mod clean;
+pub(crate) mod conformance;
 pub(crate) mod coverage;
 pub(crate) mod demo;
 pub(crate) mod differential;

@@ -46,7 +46,9 @@ use crate::{
     },
     cache::store::Store,
     command::{
-        bench, bisect, clean, coverage, demo,
+        bench, bisect, clean,
+        conformance::{self, Conformance},
+        coverage, demo,
         differential::{self, Differential},
         drill, fuzz,
         histories::{self, Histories},
@@ -102,6 +104,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         nextest: Vec<OsString>,
     },
+    /// Judge any guest and any VMM by the clauses of the specification, from outside
+    Conformance(Conformance),
     /// Print the lines of the host crate that its tests run
     Coverage,
     /// Measure speed and size, and compare with targets and stock parts; also writes target/bench-PART.json
@@ -237,6 +241,7 @@ fn run(command: Command) -> Result<()> {
             let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(minutes) >> 32);
             soak::run(&store, kernel, smp, minutes, seed)?;
         }
+        Command::Conformance(arguments) => conformance::run(&store, &arguments)?,
         Command::Coverage => coverage::run(&store)?,
         Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,
         Command::WireTargets => wire_targets::run(&store)?,

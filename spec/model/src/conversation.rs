@@ -24,32 +24,83 @@ pub struct Conversation {
     pub name: String,
     /// The clauses for which it is evidence.
     pub clauses: Vec<String>,
-    /// Input and output of each step.
-    pub steps: Vec<(Value, Value)>,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// Step of a conversation.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "StepFields")]
+pub struct Step {
+    /// The input.
+    pub input: Value,
+    /// The output.
+    pub output: Value,
+    /// The clauses of the conversation that the output shows.
+    pub clauses: Vec<String>,
+}
+
+/// Step as vectors have it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StepFields {
+    Plain((Value, Value)),
+    Showing((Value, Value, Vec<String>)),
+}
+
+impl From<StepFields> for Step {
+    fn from(fields: StepFields) -> Self {
+        let (input, output, clauses) = match fields {
+            StepFields::Plain((input, output)) => (input, output, Vec::new()),
+            StepFields::Showing(fields) => fields,
+        };
+        Self { input, output, clauses }
+    }
 }
 
 /// The tokens that the VMM gave, in order.
-#[derive(Default)]
-struct Tokens(Vec<Token>);
+#[derive(Debug, Default)]
+pub struct Tokens(Vec<Token>);
 
 impl Conversation {
     /// Runs the conversation against a VMM in its first state; `Err` names the first step with another output.
     pub fn run<V: Vmm>(&self, mut vmm: V) -> Result<(), String> {
         let mut tokens = Tokens::default();
-        for (number, (given, expected)) in self.steps.iter().enumerate() {
-            let step = || format!("{}, step {}: {given}", self.name, number + 1);
-            let input = input(given, &tokens).ok_or_else(|| format!("{}\n  is no input", step()))?;
+        for (place, step) in self.steps.iter().enumerate() {
+            let input = step.read(&tokens).ok_or_else(|| format!("{}\n  is no input", self.at(place)))?;
             let effects = vmm.step(input);
-            let came_out = output(effects, &vmm, expected.get("open").is_some(), &mut tokens);
-            if came_out != *expected {
-                return Err(format!("{}\n  has to give {expected}\n  but gave    {came_out}", step()));
+            let came_out = output(effects, &vmm, step.output.get("open").is_some(), &mut tokens);
+            if came_out != step.output {
+                return Err(format!("{}, {}", self.name, self.differs(place, &came_out)));
             }
         }
         Ok(())
     }
+
+    /// Says that a step has another output than it has to have.
+    pub fn differs(&self, place: usize, came_out: &Value) -> String {
+        format!("{}\n  has to give {}\n  but gave    {came_out}", self.at(place), self.steps[place].output)
+    }
+
+    fn at(&self, place: usize) -> String {
+        format!("step {}: {}", place + 1, self.steps[place].input)
+    }
+}
+
+impl Step {
+    /// Reads the input; `None` if it is none.
+    pub fn read(&self, tokens: &Tokens) -> Option<Input> {
+        input(&self.input, tokens)
+    }
 }
 
 impl Tokens {
+    /// Takes a token that the VMM gives, and returns its name in outputs.
+    pub fn name(&mut self, token: Token) -> String {
+        self.0.push(token);
+        format!("T{}", self.0.len())
+    }
+
     fn read(&self, value: &Value) -> Option<Token> {
         match value.as_str().and_then(|name| name.strip_prefix('T')) {
             Some(place) => self.0.get(place.parse::<usize>().ok()?.checked_sub(1)?).copied(),
@@ -143,21 +194,20 @@ fn output<V: Vmm>(effects: Effects, vmm: &V, lists_open: bool, tokens: &mut Toke
 
 const NAMES: [(&str, Device); 4] = [("cpu", CPU), ("dimm", DIMM), ("function0", FUNCTION0), ("function1", FUNCTION1)];
 
-fn device(name: &str) -> Option<Device> {
+/// Returns the device with this name in vectors.
+pub fn device(name: &str) -> Option<Device> {
     NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, device)| device)
 }
 
-fn name(device: Device) -> Option<&'static str> {
+/// Returns the name of a device in vectors.
+pub fn name(device: Device) -> Option<&'static str> {
     NAMES.into_iter().find(|(_, known)| *known == device).map(|(name, _)| name)
 }
 
 fn event(event: Event, tokens: &mut Tokens) -> Value {
     let (request, outcome) = match event {
         Event::Hotplug(_, device, Token::NONE) => return json!({"hotplug": name(device)}),
-        Event::Hotplug(_, device, token) => {
-            tokens.0.push(token);
-            return json!({"hotplug": name(device), "token": format!("T{}", tokens.0.len())});
-        }
+        Event::Hotplug(_, device, token) => return json!({"hotplug": name(device), "token": tokens.name(token)}),
         Event::Deleted(device, Taker::Guest, _) => return json!({"deleted": name(device)}),
         Event::Deleted(device, Taker::Reset, _) => return json!({"deleted": name(device), "by": "reset"}),
         Event::Deleted(device, Taker::Cas, _) => return json!({"deleted": name(device), "by": "cas"}),

@@ -19,18 +19,119 @@ pub(crate) fn dump(process: &Process, monitor: &mut Monitor) -> Result<Vec<u8>> 
     Ok(fs::read(file)?)
 }
 
+/// Property of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Property<'a> {
+    /// Name of the node, with its unit address.
+    pub node: &'a [u8],
+    /// Name.
+    pub name: &'a [u8],
+    /// Value.
+    pub value: &'a [u8],
+}
+
 /// Returns the values of all properties of this name that have one cell.
-pub fn cells(tree: &[u8], name: &str) -> impl Iterator<Item = u32> {
-    const PROPERTY: u32 = 3;
-    let cell = |at: usize| Some(u32::from_be_bytes(*tree.get(at..)?.first_chunk()?));
-    let header = |at| cell(at).unwrap_or_default() as usize;
-    let (structure, strings, size) = (header(8), header(12), header(36));
-    let is_named = move |at: usize| {
-        let name_at = strings + cell(at + 8)? as usize;
-        (tree.get(name_at..)?.strip_prefix(name.as_bytes())?.first() == Some(&0)).then_some(())
-    };
-    (structure..structure + size).step_by(4).filter_map(move |at| {
-        let is_it = cell(at) == Some(PROPERTY) && cell(at + 4) == Some(4) && is_named(at).is_some();
-        is_it.then(|| cell(at + 12)).flatten()
-    })
+pub fn cells<'a>(tree: &'a [u8], name: &str) -> impl Iterator<Item = u32> + use<'a> {
+    let named = properties(tree).into_iter().filter(|property| property.name == name.as_bytes());
+    named
+        .filter_map(|property| Some(u32::from_be_bytes(property.value.try_into().ok()?)))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// Returns all properties, in their order, up to the end of the tree or to what cannot be read.
+pub fn properties(tree: &[u8]) -> Vec<Property<'_>> {
+    let mut reader = Reader { tree, at: offset(tree, 8).unwrap_or(tree.len()) };
+    let (mut found, mut nodes) = (Vec::new(), Vec::new());
+    let strings = offset(tree, 12).unwrap_or(tree.len());
+    while let Some(token) = reader.cell() {
+        match token {
+            BEGIN_NODE => nodes.extend(reader.text()),
+            END_NODE => drop(nodes.pop()),
+            PROPERTY => {
+                let (Some(length), Some(name)) = (reader.cell(), reader.cell()) else { break };
+                let name = tree.get(strings..).and_then(|strings| strings.get(name as usize..)).map(until_zero);
+                let (Some(value), Some(name), Some(node)) = (reader.bytes(length as usize), name, nodes.last()) else {
+                    break;
+                };
+                found.push(Property { node, name, value });
+            }
+            NOTHING => {}
+            _ => break,
+        }
+    }
+    found
+}
+
+const BEGIN_NODE: u32 = 1;
+const END_NODE: u32 = 2;
+const PROPERTY: u32 = 3;
+const NOTHING: u32 = 4;
+
+/// Reader of the structure block, whose parts are padded to cells.
+struct Reader<'a> {
+    tree: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn cell(&mut self) -> Option<u32> {
+        Some(u32::from_be_bytes(*self.bytes(4)?.first_chunk()?))
+    }
+
+    fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let bytes = self.tree.get(self.at..)?.get(..length)?;
+        self.at += length.next_multiple_of(4);
+        Some(bytes)
+    }
+
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let text = until_zero(self.tree.get(self.at..)?);
+        self.bytes(text.len() + 1)?;
+        Some(text)
+    }
+}
+
+fn offset(tree: &[u8], at: usize) -> Option<usize> {
+    Some(u32::from_be_bytes(*tree.get(at..)?.first_chunk()?) as usize)
+}
+
+fn until_zero(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a tree with the node `/rtas`, which has a property `n` of three bytes that look like tokens.
+    fn tree() -> Vec<u8> {
+        let cells = |cells: &[u32]| cells.iter().flat_map(|cell| cell.to_be_bytes()).collect::<Vec<_>>();
+        let header = cells(&[0xD00D_FEED, 0, 40, 92, 0, 17, 16, 0, 2, 52]);
+        let structure = [
+            cells(&[BEGIN_NODE, 0, BEGIN_NODE]),
+            b"rtas\0\0\0\0".to_vec(),
+            cells(&[NOTHING, PROPERTY, 3, 0]),
+            vec![0, 0, 3, 0],
+            cells(&[END_NODE, END_NODE, 9]),
+        ];
+        [header, structure.concat(), b"n\0".to_vec()].concat()
+    }
+
+    #[test]
+    fn property_is_found_with_its_node() {
+        let expected = Property { node: b"rtas", name: b"n", value: &[0, 0, 3] };
+        assert_eq!(properties(&tree()), [expected]);
+    }
+
+    #[test]
+    fn tree_that_ends_anywhere_is_read_up_to_there() {
+        let tree = tree();
+        for end in 0..tree.len() - 2 {
+            assert!(properties(&tree[..end]).len() <= 1);
+        }
+        let mut endless = tree.clone();
+        endless[8..12].fill(0xFF);
+        assert_eq!(properties(&endless), []);
+    }
 }

@@ -17,6 +17,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use papr_unplug_qmp::message::Event;
+use papr_unplug_tests::deadline::Deadline;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,14 +94,19 @@ impl Vmm {
 
     /// Waits until a migration has ended. Fails if the migration did.
     fn await_migration(&mut self) -> Result<()> {
+        let deadline = Deadline::start();
         loop {
-            let reply = self.execute("query-migrate", json!({}))?;
-            let Reply::Done(state) = &reply else { bail!("in the middle of a migration, {}", self.ended()?) };
+            let state = match self.execute("query-migrate", json!({}))? {
+                Reply::Done(state) => state,
+                Reply::Refused(error) => bail!("the VMM does not say how the migration goes: {error}"),
+                Reply::Gone => bail!("in the middle of a migration, {}", self.ended()?),
+            };
             match state["status"].as_str() {
                 Some("completed") => return Ok(()),
-                Some("failed") => bail!("the migration failed: {state}"),
+                Some("failed" | "cancelled") => bail!("the migration failed: {state}"),
                 _ => std::thread::yield_now(),
             }
+            ensure!(!deadline.left().is_zero(), "the migration does not end: {state}");
         }
     }
 

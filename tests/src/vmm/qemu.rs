@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use std::{
+    borrow::Cow,
     env,
     fs::{self, File},
     io,
@@ -32,7 +33,7 @@ const CPUS: &str = "PAPR_UNPLUG_CPUS";
 #[derive(Clone, Debug, Default)]
 pub struct Start {
     /// Kernel arguments besides the common ones.
-    pub kernel_arguments: &'static str,
+    pub kernel_arguments: Cow<'static, str>,
     /// Firmware that starts the kernel.
     pub firmware: Firmware,
     /// True if the guest has its kernel and its initramfs in `/boot`, for kexec.
@@ -70,8 +71,8 @@ impl Threads {
 
 impl Start {
     /// Returns options with these kernel arguments.
-    pub fn with_kernel_arguments(kernel_arguments: &'static str) -> Self {
-        Self { kernel_arguments, ..Self::default() }
+    pub fn with_kernel_arguments(kernel_arguments: impl Into<Cow<'static, str>>) -> Self {
+        Self { kernel_arguments: kernel_arguments.into(), ..Self::default() }
     }
 
     /// Returns options with these options of QEMU.

@@ -53,7 +53,7 @@ fn notifier_that_says_no_gives_its_error() {
 #[test]
 fn memory_that_spans_zones() {
     let dimm = ["-object", "memory-backend-ram,id=dimm0-ram,size=512M", "-device", "pc-dimm,id=dimm0,memdev=dimm0-ram"];
-    let start = Start { kernel_arguments: "kernelcore=2176M", ..Start::with_options(dimm) };
+    let start = Start { kernel_arguments: "kernelcore=2176M".into(), ..Start::with_options(dimm) };
     story_on(Pairing::OURS, Machine::Pseries, &start, |vm| {
         let dimm = vm.dimm_at_boot("dimm0")?;
         let how = "there at boot, and kernelcore= ends within it";

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `cargo xtask conformance`: judges guests and VMMs by the clauses of the specification.
+
+use crate::{
+    artifacts::{Artifacts, flavour::Flavour},
+    cache::store::Store,
+};
+use anyhow::{Context, Result, ensure};
+use papr_unplug_conformance::{
+    judge,
+    verdict::{self, Verdicts},
+    vm::GuestDir,
+};
+use papr_unplug_tests::pairing::Side;
+use std::{fs, path::PathBuf};
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Conformance {
+    /// A directory with a guest: `kernel`, `initramfs`, `arguments` (spec/conformance.md says what it has to do)
+    #[arg(long, value_name = "DIR")]
+    guest: Option<PathBuf>,
+    /// A VMM that takes the options of qemu-system-ppc64
+    #[arg(long, value_name = "PROGRAM")]
+    vmm: Option<PathBuf>,
+    /// Also write the verdicts to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Print tables, as in spec/conformance.md, instead of a line for each clause
+    #[arg(long)]
+    table: bool,
+}
+
+/// Judges what the user names, or this project's own and stock parts.
+pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
+    let artifacts = Artifacts::ensure(store, Flavour::Default)?.for_harness()?;
+    let is_named = arguments.guest.is_some() || arguments.vmm.is_some();
+    let (mut guests, mut vmms) = (Vec::new(), Vec::new());
+    if let Some(dir) = &arguments.guest {
+        let dir = dir.canonicalize().with_context(|| format!("no guest at {}", dir.display()))?;
+        store.progress.say(format!("==> the guest in {}", dir.display()));
+        guests.push(judge::guest(&artifacts, &GuestDir(dir), "guest")?);
+    }
+    if let Some(program) = &arguments.vmm {
+        let program = program.canonicalize().with_context(|| format!("no VMM at {}", program.display()))?;
+        store.progress.say(format!("==> the VMM {}", program.display()));
+        vmms.push(judge::vmm(&artifacts, &program, "VMM")?);
+    }
+    if !is_named {
+        for side in [Side::Ours, Side::Stock] {
+            store.progress.say(format!("==> {side}: guest and VMM"));
+            guests.push(judge::guest(&artifacts, &GuestDir::of_ours(&artifacts, side)?, &side.to_string())?);
+            vmms.push(judge::vmm(&artifacts, artifacts.vmm(side)?, &side.to_string())?);
+        }
+        guests.push(judge::toy()?);
+    }
+    if arguments.table {
+        println!("{}\n{}", verdict::table(&guests), verdict::table(&vmms));
+    } else {
+        guests.iter().chain(&vmms).for_each(|verdicts| println!("{verdicts}\n"));
+    }
+    if let Some(file) = &arguments.json {
+        let all: Vec<&Verdicts> = guests.iter().chain(&vmms).collect();
+        let text = serde_json::to_string_pretty(&all)? + "\n";
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let has_failed = guests.iter().chain(&vmms).any(|verdicts| verdicts.has_failed());
+    ensure!(!is_named || !has_failed, "clauses failed");
+    Ok(())
+}
