@@ -58,6 +58,16 @@ impl BootCpus {
         }
     }
 
+    /// Returns arguments of the kernel. With several CPUs, a CPU that allocates while another one takes the last movable
+    /// memory away crashes Linux (seen with 7.2: `zone_statistics()` reads a zone that is no longer in the list). So some
+    /// of the memory that is there from the start is movable.
+    fn kernel_arguments(self) -> &'static str {
+        match self {
+            Self::One => "",
+            Self::Four => "movablecore=256M",
+        }
+    }
+
     /// Returns the command that starts the load: memory that is written and freed all the time. `$churn` is set to its
     /// processes.
     fn churn(self) -> String {
@@ -115,7 +125,7 @@ const STEPS: &[Step] = &[
 impl SoakSession {
     /// Boots the VM. Logs go to `target/vm/NAME`.
     pub fn begin(artifacts: &Artifacts, boot_cpus: BootCpus, dice: Dice, name: &str) -> Result<Self> {
-        let start = Start::with_slof();
+        let start = Start { kernel_arguments: boot_cpus.kernel_arguments().into(), ..Start::with_slof() };
         let mut vm = Vm::launch_as(artifacts, Pairing::OURS, boot_cpus.machine(), &start, name)?.up()?;
         vm.guest.sh(&boot_cpus.churn())?;
         let read = vm.qmp.moment();
