@@ -70,7 +70,7 @@ struct Broken {
     verdict: Verdict,
 }
 
-/// What the steps of conversations have shown.
+/// Findings of the steps of conversations.
 #[derive(Default)]
 struct Shown {
     held: BTreeSet<String>,

@@ -18,6 +18,7 @@ pub mod verdict;
 pub mod transcript;
 
 pub mod bench;
+pub mod contract;
 pub mod scenario;
 pub mod toy;
 pub mod vm;

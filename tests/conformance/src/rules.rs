@@ -15,7 +15,7 @@ use papr_unplug_wire::wire::{
 };
 use std::ops::Range;
 
-/// What a rule finds: nothing that the clause is about, that it held, or what broke it.
+/// Finding of a rule: nothing that the clause is about, that it held, or the reason why it did not.
 enum Found {
     Nothing,
     Held,

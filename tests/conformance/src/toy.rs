@@ -7,7 +7,8 @@
 mod guest;
 
 use crate::{
-    bench::{Answer, Bench, Device},
+    bench::{Bench, Device},
+    contract::Answer,
     transcript::{Asked, Call, Entry, Offered, Transcript},
     vm::WithOffer,
 };

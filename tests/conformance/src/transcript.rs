@@ -10,7 +10,7 @@ use papr_unplug_wire::wire::{
     token::Token,
 };
 
-/// What the VMM offers.
+/// Offer of the VMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offered {
     /// The indicator.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
-/// What was seen of a clause.
+/// Verdict about a clause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
@@ -15,7 +15,7 @@ pub enum Verdict {
     Fail {
         /// The scenario.
         scenario: String,
-        /// What happened in it.
+        /// The calls or answers that broke it.
         because: String,
     },
     /// Every scenario that shows it held.

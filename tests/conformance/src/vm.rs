@@ -3,7 +3,8 @@
 //! Guest that boots in this project's QEMU and keeps the contract of `spec/conformance.md`.
 
 use crate::{
-    bench::{Answer, Bench, Command, Device},
+    bench::{Bench, Device},
+    contract::{Answer, Command},
     transcript::{Asked, Entry, Offered, Transcript},
 };
 use anyhow::{Context as _, Result, bail, ensure};
