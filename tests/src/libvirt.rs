@@ -5,3 +5,4 @@
 pub mod daemon;
 pub mod domain;
 pub mod events;
+pub mod refusals;

@@ -49,11 +49,16 @@ pub enum Virsh {
 }
 
 impl Daemon {
-    /// Starts a daemon that knows no domains. Its state and its own log go to `logs`, commands and their results to
-    /// `log_file`.
-    pub fn start(logs: &Path, log_file: LogFile) -> Result<Self> {
+    /// Returns the command that enters the root file system of the libvirt under test.
+    pub fn under_test() -> Result<PathBuf> {
         let enter =
             env::var_os(VARIABLE).with_context(|| format!("{VARIABLE} is not set: run `cargo xtask libvirt`"))?;
+        Ok(enter.into())
+    }
+
+    /// Starts a daemon that knows no domains, by the command that enters libvirt's root. Its state and its own log go to
+    /// `logs`, commands and their results to `log_file`.
+    pub fn start(enter: &Path, logs: &Path, log_file: LogFile) -> Result<Self> {
         let state = logs.join("state");
         let configuration = state.join("etc/libvirt");
         fs::create_dir_all(&configuration)?;
@@ -62,7 +67,7 @@ impl Daemon {
         fs::write(configuration.join("libvirtd.conf"), format!("log_outputs = \"3:file:{STATE}/libvirtd.log\"\n"))?;
 
         let log = File::create(logs.join("libvirtd.log"))?;
-        let mut command = entering(enter.as_ref(), &state);
+        let mut command = entering(enter, &state);
         // libvirtd daemonizes once it accepts connections. The process that started it must stay, or the sandbox ends.
         command.args([
             "sh",
@@ -74,7 +79,7 @@ impl Daemon {
         let child = command.spawn().with_context(|| format!("cannot run {}", enter.display()))?;
         drop(command);
         let lines = Lines::of(&near, |_| {})?;
-        let daemon = Self { enter: enter.into(), state, log_file, child, lines };
+        let daemon = Self { enter: enter.to_owned(), state, log_file, child, lines };
         daemon.await_shell().with_context(|| format!("see {}", logs.join("libvirtd.log").display()))?;
         Ok(daemon)
     }

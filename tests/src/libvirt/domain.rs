@@ -55,6 +55,9 @@ const XML: &str = "\
 </domain>
 ";
 
+/// Words of the `virsh` command that requests the removal of a DIMM and waits as long as libvirt does.
+pub const DETACH_DIMM: [&str; 4] = ["detach-device", NAME, "/state/dimm.xml", "--live"];
+
 /// Network card on a socket that nobody connects to.
 const CARD: &str = "\
 <interface type='server'><source address='127.0.0.1' port='5558'/><model type='virtio'/><rom enabled='no'/></interface>";
@@ -80,7 +83,13 @@ pub struct Domain {
 impl Domain {
     /// Starts a daemon and a domain. Logs go to `target/vm/NAME`.
     pub fn start(artifacts: &Artifacts, vmm: Side, name: &str) -> Result<Self> {
-        Self::start_in(vm::empty_directory(&vm::logs(name))?, &xml(artifacts, vmm, &artifacts.initramfs, "")?)
+        Self::start_with(&Daemon::under_test()?, artifacts, vmm, name)
+    }
+
+    /// Starts a daemon by the command that enters libvirt's root, and a domain.
+    pub fn start_with(enter: &Path, artifacts: &Artifacts, vmm: Side, name: &str) -> Result<Self> {
+        let xml = xml(artifacts, vmm, &artifacts.initramfs, "")?;
+        Self::start_in(enter, vm::empty_directory(&vm::logs(name))?, &xml)
     }
 
     /// Starts a daemon and a domain with a network card, `net0`, whose guest has a distribution's programs. Logs go to
@@ -88,12 +97,12 @@ impl Domain {
     pub fn start_with_card(artifacts: &Artifacts, vmm: Side, name: &str) -> Result<Self> {
         let logs = vm::empty_directory(&vm::logs(name))?;
         let xml = xml(artifacts, vmm, &artifacts.initramfs_with_distribution(&logs)?, CARD)?;
-        Self::start_in(logs, &xml)
+        Self::start_in(&Daemon::under_test()?, logs, &xml)
     }
 
-    fn start_in(logs: PathBuf, xml: &str) -> Result<Self> {
+    fn start_in(enter: &Path, logs: PathBuf, xml: &str) -> Result<Self> {
         let log_file = LogFile::create(&logs.join(TRANSCRIPT))?;
-        let daemon = Daemon::start(&logs, log_file.clone())?;
+        let daemon = Daemon::start(enter, &logs, log_file.clone())?;
         daemon.put("domain.xml", xml)?;
         daemon.put("dimm.xml", DIMM)?;
         // The domain starts paused, so that no line of its shell is missed.
@@ -135,6 +144,11 @@ impl Domain {
     /// Requests the removal of a device.
     pub fn detach(&self, device: &str) -> Result<Virsh> {
         self.daemon.virsh(&["detach-device-alias", NAME, device, "--live"])
+    }
+
+    /// Requests the removal of the DIMM, and waits as long as libvirt does.
+    pub fn detach_dimm(&self) -> Result<Virsh> {
+        self.daemon.virsh(&DETACH_DIMM)
     }
 
     /// Sets the number of CPUs.
