@@ -17,6 +17,7 @@ pub(crate) mod initramfs;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
 pub(crate) mod librtas;
+pub(crate) mod libvirt;
 pub(crate) mod linux_source;
 pub(crate) mod linux_tree;
 pub(crate) mod module;
@@ -24,6 +25,7 @@ pub(crate) mod module_sources;
 pub(crate) mod object;
 pub(crate) mod patch;
 pub(crate) mod qemu;
+pub(crate) mod source;
 
 use crate::{
     artifacts::{
@@ -37,8 +39,10 @@ use crate::{
         initramfs::Initramfs,
         kernel::Kernel,
         librtas::Librtas,
+        libvirt::Libvirt,
         module::Module,
-        qemu::{Qemu, bundle, source::Release},
+        qemu::{Qemu, bundle},
+        source::Release,
     },
     cache::{
         artifact::Artifact,
@@ -65,6 +69,8 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
         Box::new(Librtas),
         Box::new(HOLD_VFIO),
         Box::new(LIBVIRT_ROOT),
+        Box::new(Libvirt::Stock),
+        Box::new(Libvirt::Patched),
         Box::new(InstalledRoot::Guest),
         Box::new(InstalledRoot::Host),
     ];

@@ -42,7 +42,9 @@ use crate::{
         c_library::install::Install,
         debian_kernel::DebianKernel,
         flavour::Flavour,
-        qemu::{Qemu, bundle, source::Release},
+        libvirt::Libvirt,
+        qemu::{Qemu, bundle},
+        source::Release,
     },
     cache::store::Store,
     command::{
@@ -160,8 +162,16 @@ enum Command {
         #[arg(long)]
         accept: bool,
     },
-    /// Run the tests with libvirt: a daemon, guests that refuse, and the events that libvirt's users get
-    Libvirt,
+    /// Run the tests with libvirt: a daemon, guests that refuse, and what libvirt's users and this project's get
+    Libvirt {
+        /// Use the libvirt of Debian's stable release, built from source, instead of Debian's newest
+        #[arg(long, value_name = "BUILD")]
+        built: Option<Libvirt>,
+        /// Instead of the tests, ask for a CPU this many times that is refused each time, with both builds, and print how
+        /// long `virsh` takes to say so
+        #[arg(long, value_name = "N", conflicts_with = "built")]
+        refusals: Option<usize>,
+    },
     /// Run the tests about PCI devices, with Debian's kernel and its programs
     Pci {
         /// The kernel; one that `cargo xtask test --kernel` or `cargo xtask kernels` knows
@@ -250,7 +260,8 @@ fn run(command: Command) -> Result<()> {
         Command::Kernels { only, .. } => kernels::run(&store, &only)?,
         Command::Reasons { accept: true } => report::reasons::accept(&store.settings.checkout)?,
         Command::Reasons { .. } => reasons::run(&store)?,
-        Command::Libvirt => libvirt::run(&store)?,
+        Command::Libvirt { refusals: Some(number), .. } => libvirt::time(&store, number)?,
+        Command::Libvirt { built, .. } => libvirt::run(&store, built)?,
         Command::Pci { kernel, filters } => pci::run(&store, kernel, &filters)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
         Command::Drill { slow } => drill::run(&store.progress, slow)?,

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Patches for the kernel and QEMU, each applied only to a source that still needs it.
+//! Patches for the kernel, QEMU and libvirt, each applied only to a source that still needs it.
 //!
 //! Below the `---` line of a patch, which `git am` ignores, a line says which sources do not need it:
 //! `papr-unplug: not where PATH has "TEXT"`.
 
+use crate::{
+    cache::artifact::Artifact,
+    roots::root::Root,
+    run::{
+        log::Log,
+        sandbox::{SOURCE, Sandbox, WORK},
+    },
+};
 use anyhow::{Context, Result};
 use std::{
     ffi::OsStr,
@@ -43,6 +51,15 @@ impl Patch {
         Ok(patches)
     }
 
+    /// Applies those patches of a directory that the source in `tree` still needs, by the tools of a root.
+    pub(crate) fn apply_all(log: &mut Log, root: &Artifact, dir: &Path, patches: &[Self], tree: &Path) -> Result<()> {
+        let sandbox = Root::sandbox(root).bind_read_only(dir, WORK).bind(tree, SOURCE);
+        patches
+            .iter()
+            .filter(|patch| patch.is_needed(tree))
+            .try_for_each(|patch| apply(log, &sandbox, &patch.name(), &format!("{WORK}/{}", patch.name())))
+    }
+
     /// Returns the file's name.
     pub(crate) fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -53,6 +70,12 @@ impl Patch {
         let Some(Condition { file, text }) = &self.condition else { return true };
         !fs::read_to_string(tree.join(file)).is_ok_and(|content| content.contains(text))
     }
+}
+
+/// Applies a patch, at `path` in the sandbox, to the source in the sandbox.
+pub(crate) fn apply(log: &mut Log, sandbox: &Sandbox, name: &str, path: &str) -> Result<()> {
+    let words = ["patch", "-d", SOURCE, "-p1", "--forward", "--no-backup-if-mismatch", "-i", path];
+    log.run(&format!("applying {name}"), &mut sandbox.command(words))
 }
 
 fn condition(patch: &str) -> Result<Option<Condition>> {

@@ -4,12 +4,11 @@
 
 pub(crate) mod build;
 pub(crate) mod bundle;
-pub(crate) mod source;
 
 use crate::{
     artifacts::{
         c_library::CLibrary,
-        qemu::source::{QemuSource, Release},
+        source::{Release, Source},
     },
     cache::{
         artifact::{Artifact, Parts},
@@ -74,7 +73,7 @@ impl Recipe for Qemu {
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
         match *self {
             Self::Debian => vec![Box::new(BUILD_ROOT)],
-            Self::Stock(release) | Self::Patched(release) => vec![Box::new(QEMU_ROOT), Box::new(QemuSource(release))],
+            Self::Stock(release) | Self::Patched(release) => vec![Box::new(QEMU_ROOT), Box::new(Source::qemu(release))],
             Self::Ours(release) => vec![Box::new(Self::Patched(release)), Box::new(CLibrary)],
         }
     }
@@ -99,7 +98,7 @@ impl Recipe for Qemu {
         match *self {
             Self::Debian => copy_debian(parts.of(&BUILD_ROOT), dir),
             Self::Stock(release) | Self::Patched(release) => {
-                let (root, source) = (parts.of(&QEMU_ROOT), parts.of(&QemuSource(release)));
+                let (root, source) = (parts.of(&QEMU_ROOT), parts.of(&Source::qemu(release)));
                 let is_patched = matches!(self, Self::Patched(_));
                 build::make(store, &mut store.log(self.kind())?, root, source, is_patched, dir)
             }

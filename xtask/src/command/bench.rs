@@ -8,7 +8,8 @@ use crate::{
     artifacts::{
         Artifacts,
         flavour::Flavour,
-        qemu::{Qemu, bundle, source::Release},
+        qemu::{Qemu, bundle},
+        source::Release,
     },
     cache::store::Store,
 };

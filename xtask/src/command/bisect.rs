@@ -12,8 +12,8 @@ use crate::{
             Qemu,
             build::{self, OURS},
             bundle,
-            source::{QemuSource, Release},
         },
+        source::{Release, Source},
     },
     cache::{artifact::Artifact, store::Store},
     roots::root::{QEMU_ROOT, Root},
@@ -43,7 +43,7 @@ struct Bisection<'a> {
 /// Builds, and prints a line for each patch.
 pub(crate) fn run(store: &Store, release: Release) -> Result<()> {
     let [root, source, library, stock] =
-        store.ensure_all([&QEMU_ROOT, &QemuSource(release), &CLibrary, &Qemu::Stock(release)])?;
+        store.ensure_all([&QEMU_ROOT, &Source::qemu(release), &CLibrary, &Qemu::Stock(release)])?;
     let dir = tempfile::tempdir_in(&store.settings.cache).context("no place to build in")?;
     let log = store.log("qemu-bisect")?;
     let mut bisection = Bisection { store, root, library, dir, log };

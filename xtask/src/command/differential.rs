@@ -3,7 +3,10 @@
 //! `cargo xtask differential`: plays the same calls to stock QEMU and to ours, and compares the answers.
 
 use crate::{
-    artifacts::qemu::{Qemu, bundle, source::Release},
+    artifacts::{
+        qemu::{Qemu, bundle},
+        source::Release,
+    },
     cache::store::Store,
     run::machine,
 };

@@ -4,7 +4,10 @@
 //! accounts for every request.
 
 use crate::{
-    artifacts::qemu::{Qemu, bundle, source::Release},
+    artifacts::{
+        qemu::{Qemu, bundle},
+        source::Release,
+    },
     cache::store::Store,
     command::differential::spread,
 };

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `cargo xtask libvirt`: runs the tests with libvirt, which is unpacked into a root of its own.
+//! `cargo xtask libvirt`: runs the tests with libvirt, which is in a root of its own.
 
 use crate::{
-    artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel},
+    artifacts::{
+        Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel, libvirt::Libvirt,
+        source::Source,
+    },
     cache::store::Store,
     command::{pci, test},
     roots::libvirt::{self, LIBVIRT_ROOT},
 };
 use anyhow::{Result, ensure};
+use papr_unplug_tests::libvirt::refusals;
 use std::path::Path;
 
 /// The variable with the program that runs commands beside libvirt; `papr-unplug-tests` reads it.
@@ -26,9 +30,12 @@ const OURS: &str = "ours::";
 /// The tests whose guests have a distribution's programs.
 const OF_DISTRIBUTION: &str = "test(/::card_/)";
 
-/// Runs the tests.
-pub(crate) fn run(store: &Store) -> Result<()> {
-    let root = store.ensure(&LIBVIRT_ROOT)?;
+/// The part of the names of tests that need a libvirt with this project's patches.
+const PATCHED: &str = "patched::";
+
+/// Runs the tests, with a libvirt that is built or with Debian's newest.
+pub(crate) fn run(store: &Store, built: Option<Libvirt>) -> Result<()> {
+    let root = built.map_or_else(|| store.ensure(&LIBVIRT_ROOT), |build| store.ensure(&build))?;
     let enter = root.path(libvirt::ENTER);
     let variables: &[(&str, &Path)] = &[(VARIABLE, &enter)];
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
@@ -38,6 +45,9 @@ pub(crate) fn run(store: &Store) -> Result<()> {
         store.progress.say("    left out: tests with our QEMU, which is not built where you bring a QEMU");
         filter += &format!(" & not test(/{OURS}/)");
     }
+    if built != Some(Libvirt::Patched) {
+        filter += &format!(" & not test(/{PATCHED}/)");
+    }
     let arguments = |which: &str| {
         let filter = format!("{filter} & {which}");
         let options = ["--run-ignored", "only", "--success-output", "final", "-E", &filter];
@@ -46,5 +56,17 @@ pub(crate) fn run(store: &Store) -> Result<()> {
     test::nextest(store, &artifacts, &arguments(&format!("not {OF_DISTRIBUTION}")), variables)?;
     let passed = test::nextest_with(store, &of_distribution, &arguments(OF_DISTRIBUTION), variables)?;
     ensure!(passed, "tests failed");
+    Ok(())
+}
+
+/// Times refusals, with the libvirt of Debian's stable release and with the same one patched.
+pub(crate) fn time(store: &Store, number: usize) -> Result<()> {
+    let [stock, patched] = store.ensure_all([&Libvirt::Stock, &Libvirt::Patched])?;
+    let artifacts = Artifacts::ensure(store, Flavour::Default)?.for_harness()?;
+    println!("libvirt {}, {number} refusals of the last CPU:", stock.fact(Source::VERSION));
+    for (name, libvirt) in [("stock", &stock), ("patched", &patched)] {
+        let times = refusals::time(&artifacts, &libvirt.path(libvirt::ENTER), number)?;
+        println!("{name:<8} {times}");
+    }
     Ok(())
 }

@@ -43,10 +43,15 @@ exec bwrap --die-with-parent --unshare-all --unshare-user --uid 1000 --gid 1000 
 /// Adds what [`ENTER`] relies on, and removes the QEMU that Debian's libvirt depends on: tests bring their own.
 fn fit(dir: &Path) -> Result<Vec<PathBuf>> {
     fit_tree(&Root::tree_in(dir)).context("cannot prepare the root for libvirt")?;
+    write_enter(dir)?;
+    Ok(vec![ENTER.into()])
+}
+
+/// Writes [`ENTER`] for the root in a directory.
+pub(crate) fn write_enter(dir: &Path) -> Result<()> {
     let enter = dir.join(ENTER);
     fs::write(&enter, ENTER_SCRIPT)?;
-    fs::set_permissions(&enter, fs::Permissions::from_mode(0o755))?;
-    Ok(vec![ENTER.into()])
+    fs::set_permissions(&enter, fs::Permissions::from_mode(0o755)).map_err(Into::into)
 }
 
 fn fit_tree(tree: &Path) -> Result<()> {

@@ -113,6 +113,38 @@ pub(crate) const QEMU_ROOT: Root = Root {
     fit: bundle_certificates,
 };
 
+/// The root that libvirt is built and tested in.
+pub(crate) const LIBVIRT_BUILD_ROOT: Root = Root {
+    kind: "libvirt-build-root",
+    title: "build root for libvirt",
+    packages: &[
+        "?essential",
+        "gcc",
+        "libc6-dev",
+        "libglib2.0-dev",
+        "libgnutls28-dev",
+        "libjson-c-dev",
+        "libnl-3-dev",
+        "libnl-route-3-dev",
+        "libtirpc-dev",
+        "libxml2-dev",
+        "libxml2-utils",
+        "meson",
+        "ninja-build",
+        "patch",
+        "perl",
+        "pkgconf",
+        "python3",
+        "python3-docutils",
+        "rpcsvc-proto",
+        "xsltproc",
+        "xz-utils",
+    ],
+    needs: 900,
+    fitted: &[],
+    fit: |_| Ok(Vec::new()),
+};
+
 /// The root that modules for Debian's kernels are built in: cross compilers of the versions that those kernels were
 /// built with.
 pub(crate) const DEBIAN_ROOT: Root = Root {

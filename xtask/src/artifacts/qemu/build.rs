@@ -3,11 +3,7 @@
 //! Build of QEMU for pseries machines from source.
 
 use crate::{
-    artifacts::{
-        c_library::CLibrary,
-        patch::Patch,
-        qemu::{bundle, source::QemuSource},
-    },
+    artifacts::{c_library::CLibrary, patch::Patch, qemu::bundle, source::Source},
     cache::{
         artifact::Artifact,
         manifest::{Inputs, Made},
@@ -21,7 +17,7 @@ use crate::{
     },
     settings::Settings,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::{fs, path::Path};
 
 /// The options of `configure`: what a headless pseries guest and qtest need, and nothing that needs further libraries.
@@ -95,20 +91,7 @@ pub(crate) fn strip(log: &mut Log, root: &Artifact, build: &Path, dir: &Path) ->
 
 /// Unpacks the source into `tree`, with Debian's patches.
 pub(crate) fn unpack(log: &mut Log, root: &Artifact, source: &Artifact, tree: &Path) -> Result<()> {
-    fs::create_dir(tree)?;
-    let sandbox = Root::sandbox(root).bind_read_only(&source.dir, WORK).bind(tree, SOURCE);
-    let tar = |archive: &str, more: &[&str]| {
-        let mut command = sandbox.command(["tar", "-C", SOURCE, "-x", "--no-same-owner", "-f"]);
-        command.arg(format!("{WORK}/{archive}")).args(more);
-        command
-    };
-    log.run("unpacking the source", &mut tar(QemuSource::RELEASE, &["--strip-components=1"]))?;
-    log.run("unpacking Debian's part", &mut tar(QemuSource::DEBIAN, &["debian/patches"]))?;
-    let series = tree.join("debian/patches/series");
-    let series = fs::read_to_string(&series).with_context(|| format!("cannot read {}", series.display()))?;
-    for patch in series.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        apply(log, &sandbox, patch, &format!("{SOURCE}/debian/patches/{patch}"))?;
-    }
+    Source::unpack(log, root, source, tree)?;
     // Debian's archive has no blobs, and a build without dtc expects these; no pseries machine reads them.
     for dir in [tree.join("pc-bios"), tree.join("pc-bios/dtb")].iter().filter(|dir| dir.is_dir()) {
         for entry in fs::read_dir(dir)? {
@@ -129,16 +112,7 @@ pub(crate) fn apply_patches(
     patches: &[Patch],
     tree: &Path,
 ) -> Result<()> {
-    let sandbox = Root::sandbox(root).bind_read_only(&settings.checkout.join(PATCHES), WORK).bind(tree, SOURCE);
-    patches
-        .iter()
-        .filter(|patch| patch.is_needed(tree))
-        .try_for_each(|patch| apply(log, &sandbox, &patch.name(), &format!("{WORK}/{}", patch.name())))
-}
-
-fn apply(log: &mut Log, sandbox: &Sandbox, name: &str, path: &str) -> Result<()> {
-    let words = ["patch", "-d", SOURCE, "-p1", "--forward", "--no-backup-if-mismatch", "-i", path];
-    log.run(&format!("applying {name}"), &mut sandbox.command(words))
+    Patch::apply_all(log, root, &settings.checkout.join(PATCHES), patches, tree)
 }
 
 /// Configures QEMU with further options. `pkg-config` finds libraries below [`WORK`].

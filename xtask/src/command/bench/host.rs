@@ -5,7 +5,7 @@
 //! callgrind counts instructions. Their number does not depend on what else the machine does.
 
 use crate::{
-    artifacts::qemu::{Qemu, source::Release},
+    artifacts::{qemu::Qemu, source::Release},
     cache::store::Store,
     command::instructions,
     run::{log::output_of, machine},
