@@ -168,6 +168,15 @@ impl Domain {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
+    /// Reads all events up to now: pauses and resumes the domain, and reads up to the events of that.
+    pub fn read_events(&mut self) -> Result<()> {
+        let (lifecycle, resumed) = (self.events.number_of("lifecycle"), self.monitor.number_of("RESUME"));
+        self.daemon.virsh_done(&["suspend", NAME])?;
+        self.daemon.virsh_done(&["resume", NAME])?;
+        self.events.await_number("lifecycle", lifecycle + 2)?;
+        self.monitor.await_number("RESUME", resumed + 1)
+    }
+
     /// Pauses and resumes the domain until both streams have an event of that: `virsh` does not say when it has begun
     /// to listen.
     fn await_listeners(&mut self) -> Result<()> {

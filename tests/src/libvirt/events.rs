@@ -51,7 +51,22 @@ impl Events {
         while let Some(line) = self.lines.ready() {
             self.heard.extend(LibvirtEvent::parse(&line.text));
         }
-        self.heard.iter().any(|event| event.name == name)
+        self.number_of(name) > 0
+    }
+
+    /// Returns how many events of this name were read.
+    pub fn number_of(&self, name: &str) -> usize {
+        self.heard.iter().filter(|event| event.name == name).count()
+    }
+
+    /// Waits until this many events of this name were read.
+    pub fn await_number(&mut self, name: &str, number: usize) -> Result<()> {
+        let deadline = Deadline::start();
+        while self.number_of(name) < number {
+            let line = self.lines.next(deadline).with_context(|| format!("waiting for {name}"))?;
+            self.heard.extend(LibvirtEvent::parse(&line.text));
+        }
+        Ok(())
     }
 
     /// Waits for an event of this name about a device.
