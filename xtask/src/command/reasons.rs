@@ -3,9 +3,9 @@
 //! `cargo xtask reasons`: triggers every reason of the protocol on real kernels, and records what the host was told.
 
 use crate::{
-    artifacts::{Artifacts, flavour::Flavour},
+    artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour},
     cache::store::Store,
-    command::test,
+    command::{kernel_name::KernelName, pci, test},
 };
 use anyhow::{Context, Result};
 use papr_unplug_report::reasons;
@@ -16,6 +16,9 @@ use std::fs;
 const TESTS: [&str; 6] = ["--package", "papr-unplug-tests", "--test", "reasons", "--run-ignored", "all"];
 /// The tests that only the debug kernel can pass.
 const DEBUG: &str = "test(/^debug::/)";
+
+/// The tests about PCI devices that are refused.
+const PCI: &str = "test(/_is_refused_/)";
 
 /// Runs the tests that trigger reasons, on the kernels that have what they need.
 pub(crate) fn run(store: &Store) -> Result<()> {
@@ -28,5 +31,6 @@ pub(crate) fn run(store: &Store) -> Result<()> {
         let arguments: Vec<&str> = TESTS.iter().copied().chain(["-E", &filter]).collect();
         test::nextest(store, &artifacts, &arguments, &[])?;
     }
+    pci::run(store, KernelName::Debian(DebianKernel::Forky), &["-E", PCI].map(str::to_owned))?;
     reasons::finish(&store.settings.checkout)
 }

@@ -5,9 +5,6 @@
 /// Returns why this reason cannot be triggered, if it cannot.
 pub(crate) fn why(reason: &str) -> Option<&'static str> {
     let why = match reason {
-        "in-use" | "no-agent" | "policy" | "agent-failed" | "busy" => {
-            "not by these tests; for PCI devices and PHBs see [pci.md](pci.md)"
-        }
         "going-down" => "the module withdraws its promise before a reboot or kexec; for other software that reports",
         "extended" => "no reason is defined behind it yet",
         _ => return None,
