@@ -19,7 +19,7 @@ pub(crate) struct Registers {
 /// `struct papr_traces`.
 #[repr(C)]
 pub(crate) struct Traces {
-    pub(crate) interrupted: unsafe extern "C" fn(),
+    pub(crate) interrupted: unsafe extern "C" fn(bool),
     pub(crate) queued: unsafe extern "C" fn(c_ulong),
     pub(crate) begins: unsafe extern "C" fn(c_ulong),
     pub(crate) ends: unsafe extern "C" fn(bool),

@@ -286,7 +286,7 @@ static bool is_hotplug(const struct irqaction *action)
 static void trace_interrupted(void *unused, int irq, struct irqaction *action, int ret)
 {
 	if (is_hotplug(action))
-		traces->interrupted();
+		traces->interrupted(ret == IRQ_HANDLED);
 }
 
 static void trace_queued(void *unused, int cpu, struct pool_workqueue *pwq,

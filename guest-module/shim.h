@@ -113,7 +113,8 @@ bool papr_is_last_cpu(void);
 bool papr_is_housekeeper_but(u32 cpu);
 
 /*
- * Tracepoints. @interrupted runs when the interrupt for hot plug events has been handled. @queued
+ * Tracepoints. @interrupted runs when the interrupt for hot plug events has been handled, or left
+ * to a thread, which @handled tells. @queued
  * runs when the kernel has queued a work item for a request, before a worker can take it, and under
  * a lock of the workqueue; @begins in the worker that takes it; @ends in every worker that has done
  * any work item, which may have been freed, with whether that was for a request as far as the
@@ -124,7 +125,7 @@ bool papr_is_housekeeper_but(u32 cpu);
  * kernel's function for that work, requests cannot be followed: -ENOENT. The others may be missing.
  */
 struct papr_traces {
-	void (*interrupted)(void);
+	void (*interrupted)(bool handled);
 	void (*queued)(unsigned long work);
 	void (*begins)(unsigned long work);
 	void (*ends)(bool is_request);

@@ -30,6 +30,8 @@ const EVENT_IS_LOST: i32 = -14;
 
 /// The number of events that the kernel's log has had.
 static LOGGED: AtomicU32 = AtomicU32::new(0);
+/// True if an event was logged in an interrupt, since the last one for hot plug events has ended.
+static IS_LOGGED: AtomicBool = AtomicBool::new(false);
 /// The address of the last event.
 static LAST_LOG: AtomicUsize = AtomicUsize::new(0);
 /// True if the starts and ends of processes matter. Each of them looks here first, without the
@@ -149,13 +151,16 @@ pub(crate) fn look() {
 }
 
 /// Looks whether an event was logged unseen in an interrupt that has ended. `missed` is the number
-/// of additions to the log that no probe has seen.
-pub(super) fn interrupt_ends(tracker: &mut Tracker, missed: u64) {
+/// of additions to the log that no probe has seen. Returns whether an event was logged.
+pub(super) fn interrupt_ends(tracker: &mut Tracker, missed: u64) -> bool {
+    let is_seen = IS_LOGGED.swap(false, Relaxed);
     let logged = LOGGED.load(Relaxed).wrapping_add(1);
-    if tracker.log_is_missed(missed, logged, || at(LAST_LOG.load(Relaxed))) {
+    let is_missed = tracker.log_is_missed(missed, logged, || at(LAST_LOG.load(Relaxed)));
+    if is_missed {
         LOGGED.store(logged, Relaxed);
         FOLLOWS.store(tracker.handover.follows_processes(), Relaxed);
     }
+    is_seen || is_missed
 }
 
 /// Returns what the event at this address asks of user space.
@@ -180,6 +185,10 @@ impl Observer for Logged {
         // CAST: An `unsigned int` is passed in the low half of the register.
         if !event_log::is_new(call.argument(1) as u32) {
             return Follow::Nothing;
+        }
+        // SAFETY: The function may be called in any context.
+        if unsafe { bindings::papr_in_interrupt() } {
+            IS_LOGGED.store(true, Relaxed);
         }
         let count = || LOGGED.fetch_add(1, Relaxed).wrapping_add(1);
         // SAFETY: The function may be called in any context.

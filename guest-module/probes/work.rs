@@ -14,7 +14,7 @@ use crate::{
     bindings,
     entry::{to_result, Error},
     log,
-    logic::{observations::ProbeSet, removal::Begin, request_queue::Work},
+    logic::{observations::ProbeSet, removal::Begin, request_queue::Work, tracker::Tracker},
     report,
     return_probe::{read, Group},
     wire::hotplug::HotplugRequest,
@@ -88,13 +88,17 @@ fn work_at(address: c_ulong) -> Option<Work> {
     NonZeroUsize::new(address as usize).map(Work)
 }
 
-unsafe extern "C" fn interrupted() {
+unsafe extern "C" fn interrupted(handled: bool) {
     let (task, events, logs) = (current_task(), Group::Events.missed(), Group::Logs.missed());
-    let is_seen = TRACKER.with(|tracker| {
-        handover::interrupt_ends(tracker, logs);
-        tracker.interrupt_ends(task, events, logged)
+    let (is_seen, is_known) = TRACKER.with(|tracker| {
+        let is_known = tracker.is_request_arriving();
+        let is_logged = handover::interrupt_ends(tracker, logs);
+        (tracker.interrupt_ends(task, events, logged), is_known || is_logged)
     });
     check_unless(is_seen);
+    if handled && !is_known {
+        TRACKER.with(Tracker::event_is_unseen);
+    }
     report::tell();
 }
 

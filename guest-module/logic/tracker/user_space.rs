@@ -12,7 +12,7 @@ use crate::{
         outcome::Hint,
         rtas::{self, Busy, Rtas},
     },
-    wire::{hotplug::HotplugRequest, report::Report, token::Token},
+    wire::{hotplug::HotplugRequest, offer::Classes, report::Report, token::Token},
 };
 use core::mem;
 
@@ -81,6 +81,14 @@ impl Tracker {
             self.lose_sight_of_user_space();
         }
         true
+    }
+
+    /// An interrupt for hot plug events was handled, and no probe saw what it brought, whatever a
+    /// canary shows: the kernel switches probes on or off one after the other.
+    pub fn event_is_unseen(&mut self) {
+        if !(self.arming.armed().0 & Classes::IN_USER_SPACE).is_empty() {
+            self.lose_sight_of_user_space();
+        }
     }
 
     /// Stores the number of times that a process has read the log or closed it and no probe has

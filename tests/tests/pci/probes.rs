@@ -3,9 +3,17 @@
 //! Probes that are switched off while an agent works. A kernel that does not let them be keeps its promise.
 
 use crate::{is_released, on_distribution, open, refusal, released};
-use papr_unplug_tests::{device::pci::Function, vmm::promise::CLASSES};
+use anyhow::ensure;
+use papr_unplug_tests::{deadline::Deadline, device::pci::Function, vmm::promise::CLASSES};
 use papr_unplug_wire::wire::reason::Reason;
 use serde_json::{Value, json};
+
+/// Shell command that switches all probes off and on without end.
+const SWITCHING: &str = "while :; do for state in 0 1; do for switch in /proc/sys/kernel/ftrace_enabled \
+    /sys/kernel/debug/kprobes/enabled; do if [ -e $switch ]; then echo $state > $switch; fi; done; done; done";
+
+/// Number of requests meanwhile. A device can have 64 that are open.
+const REQUESTS: u32 = 50;
 
 /// PUE-G-011, PUE-G-012: an agent that waits for events is not seen to read before it has been woken.
 #[test]
@@ -61,4 +69,38 @@ fn request_that_is_read_while_probes_are_off_is_no_longer_promised_when_its_drmg
         assert_eq!(open(vm)?, <[Value; 0]>::default());
         Ok(())
     });
+}
+
+/// PUE-G-012: probes are switched one after the other, so that an event can go by unseen while the canary's still fires, or
+/// fires again.
+#[test]
+#[ignore = "needs a distribution's programs: cargo xtask pci"]
+fn requests_that_come_while_probes_are_being_switched_are_answered_or_not_promised() {
+    let card = Function::new(1);
+    on_distribution(&[&card], |vm| {
+        vm.guest.sh(&format!("{SWITCHING} & switching=$!"))?;
+        let first = vm.request_untraced(&card)?;
+        for _ in 1..REQUESTS {
+            let request = vm.request_untraced(&card)?;
+            let deadline = Deadline::start();
+            while vm.events_about(&request)?.is_empty() && is_any_promised(&vm.pending()?) {
+                ensure!(!deadline.left().is_zero(), "promised, and not answered: {}", vm.pending()?);
+            }
+        }
+        vm.guest.sh("kill $switching")?;
+        vm.switch_probes_on()?;
+        vm.await_armed(&CLASSES)?;
+        vm.start_agent()?;
+        // The agent may find an event that nobody has answered, so that the card is gone already. Its release ends every
+        // request for it.
+        let _is_there = vm.try_request(&card)?.is_ok();
+        vm.await_deletion(&first)?;
+        assert_eq!(open(vm)?, <[Value; 0]>::default());
+        Ok(())
+    });
+}
+
+/// Returns whether a request is promised to be answered.
+fn is_any_promised(pending: &Value) -> bool {
+    pending.as_array().into_iter().flatten().any(|request| request["promised"] == true)
 }

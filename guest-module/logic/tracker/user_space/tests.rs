@@ -379,6 +379,19 @@ fn event_that_no_probe_saw_is_known_from_the_log_at_the_end_of_the_interrupt() {
     assert_eq!(guest.words(), [narrow]);
 }
 
+/// PUE-G-012: probes are switched off one after the other, and the canary's is not the first.
+#[test]
+fn event_that_comes_while_probes_are_being_switched_withdraws_these_classes() {
+    let mut guest = Guest::armed();
+    guest.tracker.probes_fire(true);
+    guest.tracker.event_is_unseen();
+    assert_eq!(guest.words(), [arm(Classes::IN_KERNEL)]);
+    guest.tracker.event_is_unseen();
+    assert_eq!(guest.words(), [], "nothing of user space is promised");
+    assert!(guest.wakes());
+    assert_eq!(guest.words(), [arm(Classes::all())]);
+}
+
 /// PUE-G-012
 #[test]
 fn these_classes_are_not_armed_while_nothing_is() {
