@@ -274,11 +274,6 @@ impl Tracker {
         self.requests.queues(task, work, copied, logged);
     }
 
-    /// Returns whether the kernel is taking a request, as a probe or its work item shows.
-    pub fn is_request_arriving(&self) -> bool {
-        self.requests.is_arriving()
-    }
-
     /// The interrupt was handled in which the kernel may have called `queue_hotplug_event`.
     /// `missed` is the number of calls of that function that the probe has missed. `logged` returns
     /// the request in the event log. Returns whether the probe saw a request, and if so stores that

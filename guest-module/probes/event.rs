@@ -2,7 +2,7 @@
 
 //! Probe on the function that takes a hot plug event, and the event log around the event.
 
-use super::followed::current_task;
+use super::{followed::current_task, handover};
 use crate::{
     bindings,
     logic::{event_log, tracker::Follow},
@@ -42,6 +42,7 @@ impl Observer for Event {
 
     /// `void queue_hotplug_event(struct pseries_hp_errorlog *hp_errlog)`
     fn enter(call: &Call<'_>) -> Follow {
+        handover::event_is_known();
         let address = call.argument(0);
         LAST_SECTION.store(address, Relaxed);
         let Some((request, token)) = logged_at(address) else {

@@ -30,8 +30,9 @@ const EVENT_IS_LOST: i32 = -14;
 
 /// The number of events that the kernel's log has had.
 static LOGGED: AtomicU32 = AtomicU32::new(0);
-/// True if an event was logged in an interrupt, since the last one for hot plug events has ended.
-static IS_LOGGED: AtomicBool = AtomicBool::new(false);
+/// True if a probe or a work item has shown an event, since the last interrupt for hot plug events
+/// has ended.
+static IS_KNOWN: AtomicBool = AtomicBool::new(false);
 /// The address of the last event.
 static LAST_LOG: AtomicUsize = AtomicUsize::new(0);
 /// True if the starts and ends of processes matter. Each of them looks here first, without the
@@ -151,16 +152,25 @@ pub(crate) fn look() {
 }
 
 /// Looks whether an event was logged unseen in an interrupt that has ended. `missed` is the number
-/// of additions to the log that no probe has seen. Returns whether an event was logged.
+/// of additions to the log that no probe has seen. Returns whether it is known what the interrupt
+/// has brought.
 pub(super) fn interrupt_ends(tracker: &mut Tracker, missed: u64) -> bool {
-    let is_seen = IS_LOGGED.swap(false, Relaxed);
+    let is_known = IS_KNOWN.swap(false, Relaxed);
     let logged = LOGGED.load(Relaxed).wrapping_add(1);
     let is_missed = tracker.log_is_missed(missed, logged, || at(LAST_LOG.load(Relaxed)));
     if is_missed {
         LOGGED.store(logged, Relaxed);
         FOLLOWS.store(tracker.handover.follows_processes(), Relaxed);
     }
-    is_seen || is_missed
+    is_known || is_missed
+}
+
+/// Stores that a probe or a work item shows an event. Does nothing outside of interrupts.
+pub(super) fn event_is_known() {
+    // SAFETY: The function may be called in any context.
+    if unsafe { bindings::papr_in_interrupt() } {
+        IS_KNOWN.store(true, Relaxed);
+    }
 }
 
 /// Returns what the event at this address asks of user space.
@@ -186,10 +196,7 @@ impl Observer for Logged {
         if !event_log::is_new(call.argument(1) as u32) {
             return Follow::Nothing;
         }
-        // SAFETY: The function may be called in any context.
-        if unsafe { bindings::papr_in_interrupt() } {
-            IS_LOGGED.store(true, Relaxed);
-        }
+        event_is_known();
         let count = || LOGGED.fetch_add(1, Relaxed).wrapping_add(1);
         // SAFETY: The function may be called in any context.
         if unsafe { bindings::papr_is_locked_here() } {

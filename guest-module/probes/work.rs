@@ -91,9 +91,8 @@ fn work_at(address: c_ulong) -> Option<Work> {
 unsafe extern "C" fn interrupted(handled: bool) {
     let (task, events, logs) = (current_task(), Group::Events.missed(), Group::Logs.missed());
     let (is_seen, is_known) = TRACKER.with(|tracker| {
-        let is_known = tracker.is_request_arriving();
-        let is_logged = handover::interrupt_ends(tracker, logs);
-        (tracker.interrupt_ends(task, events, logged), is_known || is_logged)
+        let is_known = handover::interrupt_ends(tracker, logs);
+        (tracker.interrupt_ends(task, events, logged), is_known)
     });
     check_unless(is_seen);
     if handled && !is_known {
@@ -104,6 +103,7 @@ unsafe extern "C" fn interrupted(handled: bool) {
 
 /// Runs under a lock of the workqueue: nothing is told or queued here.
 unsafe extern "C" fn queued(item: c_ulong) {
+    handover::event_is_known();
     let Some(work) = work_at(item) else { return };
     let (task, copied) = (current_task(), request_of(work));
     TRACKER.with(|tracker| match copied {
