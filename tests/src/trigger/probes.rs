@@ -24,6 +24,23 @@ impl Vm {
         self.switch_probes(1)
     }
 
+    /// Switches the kind of probes that the module's are off and on without end. (To switch the function tracer while
+    /// kprobes are being switched makes 6.12 stop tracing for good, with a warning.)
+    pub fn begin_switching_probes(&mut self) -> Result<()> {
+        let switch = format!(
+            "if {HAVE_FPROBES}; then echo /proc/sys/kernel/ftrace_enabled; else echo /sys/kernel/debug/kprobes/enabled; fi"
+        );
+        let command =
+            format!("switch=$({switch}); {{ while :; do echo 0 > $switch; echo 1 > $switch; done & }} ; switching=$!");
+        self.guest.sh(&command).map(drop)
+    }
+
+    /// Ends [`Self::begin_switching_probes`], with all probes on.
+    pub fn end_switching_probes(&mut self) -> Result<()> {
+        self.guest.sh("kill $switching")?;
+        self.switch_probes_on()
+    }
+
     /// Returns whether the module found its probes to be on only after the kernel had switched on all kprobes, the first
     /// time; `None` where its probes are none.
     pub fn has_waited_for_all_probes(&mut self) -> Result<Option<bool>> {

@@ -8,10 +8,6 @@ use papr_unplug_tests::{deadline::Deadline, device::pci::Function, vmm::promise:
 use papr_unplug_wire::wire::reason::Reason;
 use serde_json::{Value, json};
 
-/// Shell command that switches all probes off and on without end.
-const SWITCHING: &str = "while :; do for state in 0 1; do for switch in /proc/sys/kernel/ftrace_enabled \
-    /sys/kernel/debug/kprobes/enabled; do if [ -e $switch ]; then echo $state > $switch; fi; done; done; done";
-
 /// Number of requests meanwhile. A device can have 64 that are open.
 const REQUESTS: u32 = 50;
 
@@ -78,7 +74,7 @@ fn request_that_is_read_while_probes_are_off_is_no_longer_promised_when_its_drmg
 fn requests_that_come_while_probes_are_being_switched_are_answered_or_not_promised() {
     let card = Function::new(1);
     on_distribution(&[&card], |vm| {
-        vm.guest.sh(&format!("{SWITCHING} & switching=$!"))?;
+        vm.begin_switching_probes()?;
         let first = vm.request_untraced(&card)?;
         for _ in 1..REQUESTS {
             let request = vm.request_untraced(&card)?;
@@ -87,8 +83,7 @@ fn requests_that_come_while_probes_are_being_switched_are_answered_or_not_promis
                 ensure!(!deadline.left().is_zero(), "promised, and not answered: {}", vm.pending()?);
             }
         }
-        vm.guest.sh("kill $switching")?;
-        vm.switch_probes_on()?;
+        vm.end_switching_probes()?;
         vm.await_armed(&CLASSES)?;
         vm.start_agent()?;
         // The agent may find an event that nobody has answered, so that the card is gone already. Its release ends every
