@@ -41,7 +41,7 @@ impl LinuxTree {
 }
 
 fn patch_dir(settings: &Settings) -> PathBuf {
-    settings.checkout.join("tests/guest/patches")
+    settings.checkout.join("packaging/linux/general")
 }
 
 impl Recipe for LinuxTree {
