@@ -41,6 +41,7 @@ extern "C" {
     pub(crate) fn papr_is_pseries() -> bool;
     pub(crate) fn papr_has_dr_connectors() -> bool;
     pub(crate) fn papr_has_return_probes() -> bool;
+    pub(crate) fn papr_kernel_answers() -> bool;
     pub(crate) fn papr_must_not_probe() -> bool;
     #[cfg(CONFIG_RUST)]
     pub(crate) fn papr_caution();

@@ -92,6 +92,13 @@ unsafe fn load() -> Result<(), Error> {
         log::error(format_args!("this is no pseries guest: no hypervisor asks for removals here"));
         return Err(ENODEV);
     }
+    // SAFETY: The function may be called in any task that may sleep.
+    if unsafe { bindings::papr_kernel_answers() } {
+        log::error(format_args!(
+            "this kernel answers the hypervisor by itself: the module is not needed"
+        ));
+        return Err(ENODEV);
+    }
     // SAFETY: The function only returns what the kernel was built with.
     if unsafe { !bindings::papr_has_return_probes() } {
         log::error(format_args!(

@@ -175,7 +175,7 @@ NOKPROBE_SYMBOL(papr_drmem_lmb_flags);
 
 size_t papr_work_request(void)
 {
-	/* struct pseries_hp_work, which is private to dlpar.c. */
+	/* struct pseries_hp_work, which is private to dlpar.c. A patched one holds the log itself. */
 	struct hp_work {
 		struct work_struct work;
 		struct pseries_hp_errorlog *errlog;
@@ -261,10 +261,10 @@ static bool is_request(const struct work_struct *work)
 }
 
 /* Kernels do not export kallsyms_lookup_name(). A disabled kprobe changes nothing. */
-static int find_work_function(void)
+static int find_function(const char *name, unsigned long *address)
 {
 	struct kprobe kprobe = {
-		.symbol_name = "pseries_hp_work_fn",
+		.symbol_name = name,
 		.flags = KPROBE_FLAG_DISABLED,
 	};
 	int err;
@@ -272,9 +272,17 @@ static int find_work_function(void)
 	err = register_kprobe(&kprobe);
 	if (err)
 		return err;
-	work_probe = (unsigned long)kprobe.addr;
+	*address = (unsigned long)kprobe.addr;
 	unregister_kprobe(&kprobe);
 	return 0;
+}
+
+bool papr_kernel_answers(void)
+{
+	unsigned long unused;
+
+	/* It belongs to the tracepoint for the kernel's reports. */
+	return !find_function("__traceiter_dlpar_report", &unused);
 }
 
 static bool is_hotplug(const struct irqaction *action)
@@ -387,7 +395,7 @@ int papr_traces_attach(const struct papr_traces *handlers, struct papr_traced *t
 	struct trace *trace;
 	int err;
 
-	err = find_work_function();
+	err = find_function("pseries_hp_work_fn", &work_probe);
 	if (err)
 		return err;
 	traces = handlers;

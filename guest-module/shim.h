@@ -17,6 +17,8 @@ struct pt_regs;
 bool papr_is_pseries(void);
 bool papr_has_dr_connectors(void);
 bool papr_has_return_probes(void);
+/* Whether the kernel answers by itself: it has a tracepoint for its reports. Sleeps. */
+bool papr_kernel_answers(void);
 
 /*
  * Whether probes are fprobes. On 64-bit powerpc a kprobe gives a task that was preempted in it the
@@ -98,7 +100,7 @@ bool papr_read_kernel(void *to, unsigned long from, size_t size);
 /* Offsets in the kernel's struct drmem_lmb. */
 size_t papr_drmem_lmb_drc_index(void);
 size_t papr_drmem_lmb_flags(void);
-/* Offset, from a work item that the kernel queued for a request, of the request's address. */
+/* Offset, from a work item that the kernel queued for a request, of the request or its address. */
 size_t papr_work_request(void);
 /* Returns whether a device is a CPU, and its number. */
 bool papr_device_is_cpu(unsigned long dev, u32 *cpu);

@@ -28,7 +28,7 @@ pub struct Observed {
     pub cpus_offline: u32,
     /// True if a device node could not be detached.
     pub undetached: bool,
-    /// True if the kernel unisolated a connector to signal the refusal.
+    /// True if the kernel unisolated or configured a connector, which signals the refusal.
     pub unisolated: bool,
     /// True if the kernel tried an LMB at all.
     pub lmbs_tried: bool,
@@ -96,8 +96,9 @@ pub enum Hint {
 pub fn classify(request: &HotplugRequest, observed: &Observed) -> Outcome {
     let failure = observed.busy_lmb.or(observed.unreleased);
     let refused = if observed.returned == 0 {
-        // The kernel ignores it when firmware does not take an LMB back.
-        observed.unreleased.is_some()
+        // The kernel ignores it when firmware does not take an LMB back. A patched one does not, and
+        // tries to give back what is not in use, too, which may be the hypervisor's already.
+        observed.unreleased.is_some_and(|failure| failure.cause.errno != errno::EPERM)
     } else {
         // The kernel also fails when all is released and only its device tree was not updated.
         observed.unisolated || failure.is_some() || observed.released == 0
@@ -245,7 +246,7 @@ mod tests {
     }
 
     fn unreleased() -> Option<Failure> {
-        failure(Reason::FIRMWARE_REFUSED, -1)
+        failure(Reason::FIRMWARE_REFUSED, -5)
     }
 
     /// The errno of a refusal, and how it is told.
@@ -340,13 +341,23 @@ mod tests {
     #[test]
     fn dimm_that_firmware_does_not_take_back_is_signalled_though_the_kernel_returned_zero() {
         let observed = Observed { unreleased: unreleased(), ..Observed::default() };
-        assert_eq!(refused(&dimm(), &observed), Some((-1, Hint::On(LMB))));
+        assert_eq!(refused(&dimm(), &observed), Some((-5, Hint::On(LMB))));
     }
 
     #[test]
     fn dimm_that_firmware_takes_back_in_part_is_not_signalled() {
         let observed = Observed { released: 1, unreleased: unreleased(), ..Observed::default() };
-        assert_eq!(refused(&dimm(), &observed), Some((-1, Hint::Impossible)));
+        assert_eq!(refused(&dimm(), &observed), Some((-5, Hint::Impossible)));
+    }
+
+    /// `packaging/linux/removal` tries to give back LMBs that are not in use as well.
+    #[test]
+    fn dimm_of_which_an_lmb_was_the_hypervisors_already_is_released() {
+        let unreleased = failure(Reason::FIRMWARE_REFUSED, errno::EPERM);
+        let observed = Observed { released: 1, unreleased, ..Observed::default() };
+        assert_eq!(classify(&dimm(), &observed), Outcome::Released);
+        let observed = Observed { returned: EINVAL, released: 0, ..observed };
+        assert_eq!(refused(&by_index(2), &observed), Some((errno::EPERM, Hint::On(LMB))));
     }
 
     /// Every combination of evidence, for every way to name a connector.

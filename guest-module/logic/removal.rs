@@ -225,8 +225,10 @@ impl Removal {
         self.restoring = lmb;
     }
 
-    /// Stores whether the LMB was brought back.
+    /// Stores whether the LMB was brought back. The kernel configures its connector for that first,
+    /// which signals the refusal (PUE-G-050), and returns `EINVAL` if that fails.
     pub fn restoring_ends(&mut self, returned: i32) {
+        self.observed.unisolated |= returned != errno::EINVAL;
         if returned != 0 {
             let cause = Cause::of(Reason::ROLLBACK_FAILED, returned);
             self.observed.unrestored.get_or_insert(Failure { connector: self.restoring, cause });
@@ -381,6 +383,17 @@ mod tests {
         };
         assert_eq!(observed(&mut removal, -22), expected);
         assert_eq!(observed(&mut begun(), 0), Observed::default());
+    }
+
+    /// PUE-G-050
+    #[test]
+    fn lmb_that_is_configured_again_signals_the_refusal() {
+        for (returned, signalled) in [(0, true), (-12, true), (errno::EINVAL, false)] {
+            let mut removal = begun();
+            removal.restoring_begins(LMB);
+            removal.restoring_ends(returned);
+            assert_eq!(observed(&mut removal, -22).unisolated, signalled, "{returned}");
+        }
     }
 
     #[test]

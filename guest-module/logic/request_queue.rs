@@ -11,7 +11,7 @@ use crate::wire::{
     hotplug::{Action, HotplugRequest},
     token::Token,
 };
-use core::num::NonZeroUsize;
+use core::{mem::size_of, num::NonZeroUsize};
 
 /// The number of requests that can wait: as many as our hypervisor keeps open for one device.
 pub const CAPACITY: usize = 1024;
@@ -21,6 +21,20 @@ const LOST_AT_ONCE: usize = 16;
 /// A work item of the kernel, known by its address until its work has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work(pub NonZeroUsize);
+
+/// The least alignment of what `kmalloc` returns. No type of resource is a multiple of it.
+const KMALLOC_ALIGN: u8 = 8;
+
+/// Returns the address of the request of a work item, given the address behind the item and the
+/// word there. The request stands there itself, and begins with a type of resource, or the word is
+/// the address of a copy from `kmalloc`, whose first byte in memory is the lowest.
+pub fn request_at(behind: usize, word: [u8; size_of::<usize>()]) -> usize {
+    if word[0].is_multiple_of(KMALLOC_ALIGN) {
+        usize::from_ne_bytes(word)
+    } else {
+        behind
+    }
+}
 
 /// A request that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +240,22 @@ mod tests {
             queue.queues(INTERRUPTED, work(n), nth(n), None);
         }
         queue.ends()
+    }
+
+    /// The layouts of `struct pseries_hp_work` in stock Linux and with `packaging/linux/removal`.
+    #[test]
+    fn request_stands_behind_its_work_item_or_its_address_does() {
+        const BEHIND: usize = 0xC000_0000_0123_4560;
+        for copy in [0xC000_0000_0765_4308, 0xC000_0001_FFFF_FFF0, 0xC008_0000_0000_0000_usize] {
+            assert_eq!(request_at(BEHIND, copy.to_ne_bytes()), copy);
+        }
+        // The last of the eight bytes belongs to a connector, or to a count.
+        for resource in 1..=7 {
+            for last in [0, 8, 0xC0] {
+                let word = [resource, 2, 4, 0x80, 0x80, 0, 0, last];
+                assert_eq!(request_at(BEHIND, word), BEHIND);
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,12 @@ use crate::{
     bindings,
     entry::{to_result, Error},
     log,
-    logic::{observations::ProbeSet, removal::Begin, request_queue::Work, tracker::Tracker},
+    logic::{
+        observations::ProbeSet,
+        removal::Begin,
+        request_queue::{request_at, Work},
+        tracker::Tracker,
+    },
     report,
     return_probe::{read, Group},
     wire::hotplug::HotplugRequest,
@@ -79,9 +84,8 @@ impl Drop for Traces {
 /// Returns the request that the kernel made a work item of.
 fn request_of(Work(item): Work) -> Option<HotplugRequest> {
     // SAFETY: The function only returns a constant.
-    let offset = unsafe { bindings::papr_work_request() };
-    let request = read(item.get().wrapping_add(offset)).map(usize::from_ne_bytes)?;
-    read(request).map(HotplugRequest::from)
+    let behind = item.get().wrapping_add(unsafe { bindings::papr_work_request() });
+    read(request_at(behind, read(behind)?)).map(HotplugRequest::from)
 }
 
 fn work_at(address: c_ulong) -> Option<Work> {
