@@ -96,6 +96,9 @@ enum Command {
         /// Ask for PCI devices of guests that have Debian's kernel and its programs
         #[arg(long)]
         pci: bool,
+        /// The kernel of guests without the module that are shown beside stock ones, such as one that answers by itself
+        #[arg(long, value_enum, default_value_t = Flavour::Default, conflicts_with = "pci")]
+        kernel: Flavour,
     },
     /// Check format and lints, and run all tests; with arguments for nextest, run only nextest
     Test {
@@ -233,7 +236,7 @@ fn run(command: Command) -> Result<()> {
         Command::Object => object::run(&store)?,
         Command::Package { trial: false } => package::run(&store)?,
         Command::Package { trial: true } => package::try_them(&store)?,
-        Command::Demo { pci } => demo::run(&store, pci)?,
+        Command::Demo { pci, kernel } => demo::run(&store, pci, kernel)?,
         Command::Test { kernel, nextest } => test::run(&store, kernel, &nextest)?,
         Command::Differential(Differential { accept: true, .. }) => differences::accept(&store.settings.checkout)?,
         Command::Differential(arguments) => differential::run(&store, &arguments)?,

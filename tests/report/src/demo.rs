@@ -4,18 +4,18 @@
 
 use anyhow::{Context, Result, ensure};
 use papr_unplug_tests::{
-    artifacts::{Artifacts, target},
+    artifacts::target,
     pairing::Side,
     removal::Outcome,
-    report::demo::{self, PAIRINGS, ROUNDS, Row},
+    report::demo::{self, Combination, ROUNDS, Row},
     story::scenario::Scenario,
     vm,
 };
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
 /// Plays scenarios, prints a table, and writes the rows to this file in `target`.
-pub fn run(artifacts: &Artifacts, scenarios: &[Scenario], file: &str, say: &dyn Fn(&str)) -> Result<()> {
-    let rows = demo::play(artifacts, scenarios, &PAIRINGS, ROUNDS, say)?;
+pub fn run(combinations: &[Combination<'_>], scenarios: &[Scenario], file: &str, say: &dyn Fn(&str)) -> Result<()> {
+    let rows = demo::play(combinations, scenarios, ROUNDS, say)?;
     let file = target().join(file);
     fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")
         .with_context(|| format!("cannot write {}", file.display()))?;
@@ -43,7 +43,7 @@ fn rendered(rows: &[Row]) -> String {
         let again = before.replace(row.scenario) == Some(row.scenario);
         line([
             if again { "" } else { row.scenario.requested() },
-            &row.guest.to_string(),
+            &row.name_of_guest(),
             &row.vmm.to_string(),
             told(row.outcome),
             &row.latency_ms.map_or_else(String::new, |latency| format!("{latency:.2} ms")),
@@ -72,7 +72,7 @@ fn told(outcome: Outcome) -> &'static str {
 /// Compares the latency of the refusal that a stock guest reports, too, with that of our parts.
 fn ratio(rows: &[Row]) -> Option<String> {
     let is_cpu = |row: &&Row| row.scenario == Scenario::CpuLastOnline;
-    let is_stock = |row: &&Row| (row.guest, row.vmm) == (Side::Stock, Side::Stock);
+    let is_stock = |row: &&Row| (row.guest, row.kernel, row.vmm) == (Side::Stock, None, Side::Stock);
     let cpu: Vec<&Row> = rows.iter().filter(is_cpu).collect();
     let stock = cpu.iter().copied().find(|row| is_stock(row))?;
     let against = |row: &Row| {
@@ -88,11 +88,11 @@ fn ratio(rows: &[Row]) -> Option<String> {
 }
 
 fn ours(row: &Row) -> &'static str {
-    match (row.guest, row.vmm) {
-        (Side::Stock, Side::Stock) => "nothing of ours",
-        (Side::Ours, Side::Stock) => "our guest",
-        (Side::Stock, Side::Ours) => "our VMM",
-        (Side::Ours, Side::Ours) => "both",
+    match (row.guest == Side::Ours || row.kernel.is_some(), row.vmm) {
+        (false, Side::Stock) => "nothing of ours",
+        (true, Side::Stock) => "our guest",
+        (false, Side::Ours) => "our VMM",
+        (true, Side::Ours) => "both",
     }
 }
 
@@ -141,6 +141,7 @@ mod tests {
         Row {
             scenario,
             guest,
+            kernel: None,
             vmm: Side::Stock,
             outcome,
             events,
@@ -187,6 +188,21 @@ Nothing, ever: the guest had ended its attempt and answered once more, then the 
 Two events: stock QEMU says it twice when a guest signals once for a DIMM.
 ";
         assert_eq!(rendered(&rows), expected);
+    }
+
+    #[test]
+    fn guests_of_another_kernel_have_its_name_and_are_compared_with_stock_ones() {
+        let stock = row(Scenario::CpuLastOnline, Side::Stock, Outcome::Refused, 1, Some(2.0));
+        let other = Row { kernel: Some("hints"), latency_ms: Some(2.02), ..stock.clone() };
+        assert_eq!(serde_json::to_value(&other).unwrap()["kernel"], "hints");
+        let expected = "
+the host asks for               guest        VMM          and is told        after  events  reason        where       retry
+the last online CPU             stock        stock        refused          2.00 ms       1                            accepted
+                                hints        stock        refused          2.02 ms       1                            accepted
+
+The last online CPU, in times of stock parts (medians of 1 each, taken in turns): 1.01 with our guest.
+";
+        assert_eq!(rendered(&[stock, other]), expected);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 /// Pairings of the demonstration, stock first.
 pub const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pairing::STOCK_ON_OURS, Pairing::OURS];
@@ -22,13 +22,34 @@ pub const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pair
 /// Number of further requests for the last CPU in each pairing, for the latency.
 pub const ROUNDS: usize = 101;
 
-/// Result of one scenario in one pairing.
+/// Guest and VMM of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Combination<'a> {
+    /// What both are made of.
+    pub artifacts: &'a Artifacts,
+    /// Pairing.
+    pub pairing: Pairing,
+    /// Name of the guest's kernel, if it is not that of stock guests.
+    pub kernel: Option<&'static str>,
+}
+
+impl<'a> Combination<'a> {
+    /// Returns a pairing whose guest has the kernel of stock guests.
+    pub fn new(artifacts: &'a Artifacts, pairing: Pairing) -> Self {
+        Self { artifacts, pairing, kernel: None }
+    }
+}
+
+/// Result of one scenario in one combination.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Scenario.
     pub scenario: Scenario,
     /// Guest.
     pub guest: Side,
+    /// Name of the guest's kernel, if it is not that of stock guests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<&'static str>,
     /// VMM.
     pub vmm: Side,
     /// Outcome for the host.
@@ -49,33 +70,43 @@ pub struct Row {
     pub retry: Option<Retry>,
 }
 
-/// Plays scenarios in these pairings, and requests the last CPU `rounds` more times. `progress` is called with each
+/// Plays scenarios in these combinations, and requests the last CPU `rounds` more times. `progress` is called with each
 /// step.
 pub fn play(
-    artifacts: &Artifacts,
+    combinations: &[Combination<'_>],
     scenarios: &[Scenario],
-    pairings: &[Pairing],
     rounds: usize,
     progress: &dyn Fn(&str),
 ) -> Result<Vec<Row>> {
-    progress("booting stock guests and guests with the module");
+    let others = combinations
+        .iter()
+        .find_map(|combination| combination.kernel)
+        .map_or_else(|| "guests with the module".to_owned(), |kernel| format!("guests with the kernel `{kernel}`"));
+    progress(&format!("booting stock guests and {others}"));
     // Artifacts with a QEMU of the user's own have no patched one.
-    let pairings = pairings.iter().filter(|pairing| artifacts.vmm(pairing.vmm).is_ok());
+    let is_there = |combination: &&Combination<'_>| combination.artifacts.vmm(combination.pairing.vmm).is_ok();
+    let combinations: Vec<Combination<'_>> = combinations.iter().filter(is_there).copied().collect();
     let kind = if scenarios.iter().any(|scenario| Scenario::OF_DISTRIBUTION.contains(scenario)) {
         Kind::Distribution
     } else {
         Kind::Kernel
     };
-    let booting = pairings.map(|pairing| kind.launch(artifacts, *pairing, "")).collect::<Result<Vec<Booting>>>()?;
+    let booting =
+        combinations.iter().map(|combination| kind.launch(combination, "")).collect::<Result<Vec<Booting>>>()?;
     let mut vms: Vec<Vm> = booting.into_iter().map(|booting| kind.up(booting)).collect::<Result<_>>()?;
 
     let mut rows = Vec::new();
     for &scenario in scenarios {
         progress(&format!("requesting {}", scenario.requested()));
-        rows.extend(side_by_side(scenario, &mut vms, rounds).with_context(|| logs_of(scenario))?);
-        for vm in vms.iter_mut().filter_map(|vm| vm.has_ended().then_some(vm)) {
-            progress("a VMM has ended; booting again");
-            *vm = kind.up(kind.launch(artifacts, vm.pairing, &format!(".after-{scenario}"))?)?;
+        let played = side_by_side(scenario, &mut vms, rounds).with_context(|| logs_of(scenario))?;
+        rows.extend(
+            iter::zip(played, &combinations).map(|(row, combination)| Row { kernel: combination.kernel, ..row }),
+        );
+        for (vm, combination) in iter::zip(&mut vms, &combinations) {
+            if vm.has_ended() {
+                progress("a VMM has ended; booting again");
+                *vm = kind.up(kind.launch(combination, &format!(".after-{scenario}"))?)?;
+            }
         }
     }
     vms.iter_mut().try_for_each(Vm::inspect)?;
@@ -96,8 +127,10 @@ enum Kind {
 }
 
 impl Kind {
-    fn launch(self, artifacts: &Artifacts, pairing: Pairing, when: &str) -> Result<Booting> {
+    fn launch(self, combination: &Combination<'_>, when: &str) -> Result<Booting> {
+        let Combination { artifacts, pairing, kernel } = *combination;
         let Pairing { guest, vmm } = pairing;
+        let guest = kernel.map_or_else(|| guest.to_string(), str::to_owned);
         let card = ["-device".to_owned(), Scenario::card().option()];
         let start = match self {
             Self::Kernel => Start { options: card.to_vec(), ..Start::with_slof() },
@@ -176,6 +209,11 @@ fn unless_crashed<T>(vm: &mut Vm, step: impl FnOnce(&mut Vm) -> Result<T>) -> Re
 }
 
 impl Row {
+    /// Returns the name of the guest in tables.
+    pub fn name_of_guest(&self) -> String {
+        self.kernel.map_or_else(|| self.guest.to_string(), str::to_owned)
+    }
+
     fn of(scenario: Scenario, pairing: Pairing, removal: &Removal) -> Self {
         let member = |name| removal.events.first().and_then(|event| event.body.data(name));
         let latency_samples_ms: Vec<f64> = removal.latency.into_iter().map(milliseconds).collect();
@@ -195,6 +233,7 @@ impl Row {
         Self {
             scenario,
             guest,
+            kernel: None,
             vmm,
             outcome: Outcome::GuestCrashed,
             events: 0,

@@ -8,7 +8,6 @@ use crate::{
         debian_kernel::DebianKernel,
         flavour::Flavour,
         kernel::{Kernel, MAKE},
-        linux_tree::LinuxTree,
     },
     cache::{
         artifact::Parts,
@@ -23,7 +22,7 @@ use crate::{
     },
     settings::{KERNEL_TREE, Settings},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::{
     env, fs,
     os::unix::fs::MetadataExt as _,
@@ -114,7 +113,7 @@ impl GuestKernel {
     /// Returns what modules for this kernel are built with.
     pub(crate) fn parts(&self) -> Vec<Box<dyn Recipe>> {
         let mut parts: Vec<Box<dyn Recipe>> = match self {
-            Self::Ours(_) => vec![Box::new(BUILD_ROOT), Box::new(LinuxTree)],
+            Self::Ours(flavour) => vec![Box::new(BUILD_ROOT), Box::new(Kernel(*flavour).source())],
             Self::Debian(_) => vec![Box::new(DEBIAN_ROOT)],
             Self::Own { .. } => Vec::new(),
         };
@@ -184,9 +183,10 @@ impl GuestKernel {
             make.arg(format!("CC={CROSS}gcc-{}", kernel.fact("gcc")));
             return Ok((sandbox, make, format!("{CROSS}strip")));
         }
-        let kernel = self.recipe().context("a kernel of the user's has no sandbox")?;
-        let kernel = parts.of(kernel.as_ref());
-        let sandbox = Kernel::sandbox(parts.of(&BUILD_ROOT), parts.of(&LinuxTree), kernel).bind(stage, WORK);
+        let Self::Ours(flavour) = self else { bail!("a kernel of the user's has no sandbox") };
+        let kernel = Kernel(*flavour);
+        let (source, kernel) = (parts.of(&kernel.source()), parts.of(&kernel));
+        let sandbox = Kernel::sandbox(parts.of(&BUILD_ROOT), source, kernel).bind(stage, WORK);
         let mut make = sandbox.command(MAKE);
         make.args(["-C", BUILD, &format!("M={WORK}")]);
         Ok((sandbox, make, "llvm-strip".to_owned()))

@@ -70,7 +70,7 @@ impl Recipe for GuestProgram {
     }
 
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        vec![Box::new(BUILD_ROOT), Box::new(LinuxTree)]
+        vec![Box::new(BUILD_ROOT), Box::new(LinuxTree::GENERAL)]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -83,7 +83,7 @@ impl Recipe for GuestProgram {
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let (root, kernel_source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree));
+        let (root, kernel_source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree::GENERAL));
         let mut log = store.log(self.name)?;
         let stage = dir.join("build");
         fs::create_dir(&stage)?;

@@ -6,7 +6,6 @@ use crate::{
     artifacts::{
         busybox::Busybox,
         fault::{self, FaultModule},
-        flavour::Flavour,
         guest_kernel::GuestKernel,
         guest_program::{GuestProgram, KEXEC},
         module::{self, Module},
@@ -40,9 +39,9 @@ const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "lib", "lib/modules", STANDA
 pub(crate) struct Initramfs(pub(crate) GuestKernel);
 
 impl Initramfs {
-    /// Returns the recipe of `kexec` for the only kernel that starts another one.
+    /// Returns the recipe of `kexec` for kernels that start another one.
     fn kexec(&self) -> Option<GuestProgram> {
-        (self.0 == GuestKernel::Ours(Flavour::Debug)).then_some(KEXEC)
+        matches!(self.0, GuestKernel::Ours(flavour) if flavour.has_kexec()).then_some(KEXEC)
     }
 
     /// Says which tests will fail for a kernel of the user's.
@@ -51,7 +50,7 @@ impl Initramfs {
         for name in flavour.modules().iter().filter(|name| !tree.join(name).exists()) {
             store.progress.say(format!("    {name} is not in {}: tests that need it will fail", tree.display()));
         }
-        if *flavour == Flavour::Debug {
+        if flavour.has_kexec() {
             store.progress.say("    kexec is built for our own kernel only: tests that need it will fail");
         }
     }

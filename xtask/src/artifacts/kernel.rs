@@ -43,6 +43,11 @@ impl Kernel {
 
     const TREE: &str = "tree";
 
+    /// Returns the tree that it is built from.
+    pub(crate) fn source(self) -> LinuxTree {
+        LinuxTree(self.0.series())
+    }
+
     /// Returns the kernel's own modules that tests load.
     pub(crate) fn modules(self, kernel: &Artifact) -> Vec<PathBuf> {
         self.0.modules().iter().map(|module| kernel.path(Self::MODULES).join(file_name(module))).collect()
@@ -66,7 +71,7 @@ impl Recipe for Kernel {
     }
 
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        vec![Box::new(BUILD_ROOT), Box::new(LinuxTree)]
+        vec![Box::new(BUILD_ROOT), Box::new(self.source())]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -87,7 +92,7 @@ impl Recipe for Kernel {
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let (root, source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree));
+        let (root, source) = (parts.of(&BUILD_ROOT), parts.of(&self.source()));
         let mut log = store.log(&format!("kernel-{}", self.0.name()))?;
         let tree = dir.join(Self::TREE);
         fs::create_dir(&tree)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The kernel's source tree, with this project's fixes.
+//! The kernel's source tree, with patches of this project.
 
 use crate::{
     artifacts::{linux_source::LinuxSource, patch::Patch},
@@ -29,19 +29,55 @@ const TREE: &str = "tree";
 const EXCLUDED: &[&str] =
     &["*/Documentation/*/*", "*/drivers/gpu/drm/amd/include/*", "*/tools/perf/*", "*/tools/testing/selftests/*"];
 
-/// The tree.
-#[derive(Debug)]
-pub(crate) struct LinuxTree;
+/// The directory with a directory for each series of patches.
+const PATCHES: &str = "packaging/linux";
+
+/// The directory of the patches that each tree has.
+const GENERAL: &str = "general";
+
+/// The patches in a tree. Each series stands on those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Series {
+    /// Fixes that every kernel has that is built here.
+    General,
+    /// Fixes of removals, with which the kernel hints at every refusal.
+    Removal,
+    /// The kernel's own answers.
+    Answer,
+}
+
+impl Series {
+    /// Returns the directories of the patches, below [`PATCHES`], in the order in which they are applied.
+    fn directories(self) -> &'static [&'static str] {
+        match self {
+            Self::General => &[GENERAL],
+            Self::Removal => &[GENERAL, "removal"],
+            Self::Answer => &[GENERAL, "removal", "answer"],
+        }
+    }
+
+    /// Returns what names of the tree end with.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::General => "",
+            Self::Removal => "-removal",
+            Self::Answer => "-answer",
+        }
+    }
+}
+
+/// A tree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinuxTree(pub(crate) Series);
 
 impl LinuxTree {
+    /// The tree without the patches that are about removals, for what takes no notice of them.
+    pub(crate) const GENERAL: Self = Self(Series::General);
+
     /// Returns the tree on the host.
     pub(crate) fn tree(source: &Artifact) -> PathBuf {
         source.path(TREE)
     }
-}
-
-fn patch_dir(settings: &Settings) -> PathBuf {
-    settings.checkout.join("packaging/linux/general")
 }
 
 impl Recipe for LinuxTree {
@@ -50,7 +86,7 @@ impl Recipe for LinuxTree {
     }
 
     fn title(&self) -> String {
-        "Linux source tree".to_owned()
+        format!("Linux source tree{}", self.0.suffix())
     }
 
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
@@ -59,8 +95,10 @@ impl Recipe for LinuxTree {
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
         let mut inputs = Inputs::default().text("tar", untar::arguments(EXCLUDED).join(" "));
-        for patch in Patch::series(&patch_dir(settings))? {
-            inputs = inputs.file(format!("patch {}", patch.name()), &patch.path)?;
+        for directory in self.0.directories() {
+            for patch in Patch::series(&settings.checkout.join(PATCHES).join(directory))? {
+                inputs = inputs.file(format!("patch {}", name_of(directory, &patch)), &patch.path)?;
+            }
         }
         Ok(inputs)
     }
@@ -71,7 +109,7 @@ impl Recipe for LinuxTree {
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
         let (root, linux) = (parts.of(&BUILD_ROOT), parts.of(&LinuxSource));
-        let mut log = store.log("source")?;
+        let mut log = store.log(&format!("source{}", self.0.suffix()))?;
         let package = dir.join("package");
         let mut unpack = Command::new("dpkg-deb");
         unpack.arg("-x").arg(linux.path(LinuxSource::LINUX)).arg(&package);
@@ -87,20 +125,23 @@ impl Recipe for LinuxTree {
         fs::remove_dir_all(&package)?;
 
         let mut made = Made { trees: vec![TREE.into()], ..Made::default() };
-        for patch in Patch::series(&patch_dir(&store.settings))? {
-            let needed = patch.is_needed(&tree);
-            made.fact(&patch.name(), if needed { "applied" } else { "not needed" });
-            if needed {
-                let sandbox = Root::sandbox(root).bind_read_only(&patch_dir(&store.settings), WORK).bind(&tree, SOURCE);
-                let mut command =
-                    sandbox.command(["patch", "-d", SOURCE, "-p1", "--forward", "--no-backup-if-mismatch", "-i"]);
-                command.arg(format!("{WORK}/{}", patch.name()));
-                log.run(&format!("applying {}", patch.name()), &mut command)?;
+        for directory in self.0.directories() {
+            let dir = store.settings.checkout.join(PATCHES).join(directory);
+            let patches = Patch::series(&dir)?;
+            for patch in &patches {
+                let is_needed = patch.is_needed(&tree);
+                made.fact(&name_of(directory, patch), if is_needed { "applied" } else { "not needed" });
             }
+            Patch::apply_all(&mut log, root, &dir, &patches, &tree)?;
         }
         made.fact("linux", linux.fact("linux"));
         Ok(made)
     }
+}
+
+/// Returns the name of a patch among all that a tree has. Those that each tree has are named by their files alone.
+fn name_of(directory: &str, patch: &Patch) -> String {
+    if directory == GENERAL { patch.name() } else { format!("{directory}/{}", patch.name()) }
 }
 
 /// Returns the name of the source archive in Debian's package.

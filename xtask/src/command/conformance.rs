@@ -3,7 +3,7 @@
 //! `cargo xtask conformance`: judges guests and VMMs by the clauses of the specification.
 
 use crate::{
-    artifacts::{Artifacts, flavour::Flavour},
+    artifacts::{Artifacts, flavour::Flavour, linux_tree::Series},
     cache::store::Store,
 };
 use anyhow::{Context, Result, ensure};
@@ -24,6 +24,10 @@ pub(crate) struct Conformance {
     /// A VMM that takes the options of qemu-system-ppc64
     #[arg(long, value_name = "PROGRAM")]
     vmm: Option<PathBuf>,
+    /// Judge only the guests with this kernel: one that hints at every refusal without the module, too, and one that
+    /// answers by itself without it alone
+    #[arg(long, value_enum, conflicts_with_all = ["guest", "vmm"])]
+    kernel: Option<Flavour>,
     /// Also write the verdicts to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -34,8 +38,10 @@ pub(crate) struct Conformance {
 
 /// Judges what the user names, or this project's own and stock parts.
 pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
-    let artifacts = Artifacts::ensure(store, Flavour::Default)?.for_harness()?;
-    let is_named = arguments.guest.is_some() || arguments.vmm.is_some();
+    let kernel = arguments.kernel.unwrap_or(Flavour::Default);
+    let artifacts = Artifacts::ensure(store, kernel)?;
+    let artifacts = artifacts.for_harness()?;
+    let is_named = arguments.guest.is_some() || arguments.vmm.is_some() || arguments.kernel.is_some();
     let (mut guests, mut vmms) = (Vec::new(), Vec::new());
     if let Some(dir) = &arguments.guest {
         let dir = dir.canonicalize().with_context(|| format!("no guest at {}", dir.display()))?;
@@ -46,6 +52,18 @@ pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
         let program = program.canonicalize().with_context(|| format!("no VMM at {}", program.display()))?;
         store.progress.say(format!("==> the VMM {}", program.display()));
         vmms.push(judge::vmm(&artifacts, &program, "VMM")?);
+    }
+    if arguments.kernel.is_some() {
+        let sides: &[Side] = match kernel.series() {
+            Series::General => &[Side::Ours],
+            Series::Removal => &[Side::Ours, Side::Stock],
+            Series::Answer => &[Side::Stock],
+        };
+        for side in sides {
+            let about = if *side == Side::Ours { side.to_string() } else { kernel.name().to_owned() };
+            store.progress.say(format!("==> {about}: guest"));
+            guests.push(judge::guest(&artifacts, &GuestDir::of_ours(&artifacts, *side)?, &about)?);
+        }
     }
     if !is_named {
         for side in [Side::Ours, Side::Stock] {

@@ -8,15 +8,35 @@ use crate::{
 };
 use anyhow::Result;
 use papr_unplug_report::demo;
-use papr_unplug_tests::story::scenario::Scenario;
+use papr_unplug_tests::{
+    pairing::Pairing,
+    report::demo::{Combination, PAIRINGS},
+    story::scenario::Scenario,
+};
 
-/// Plays the scenarios of our own kernel, or those that need a distribution's programs.
-pub(crate) fn run(store: &Store, pci: bool) -> Result<()> {
-    let (artifacts, scenarios, file): (_, &[Scenario], _) = if pci {
+/// Plays the scenarios of our own kernel, or those that need a distribution's programs. With another kernel than the
+/// default, plays the former to guests with that kernel and without the module, beside stock ones.
+pub(crate) fn run(store: &Store, pci: bool, kernel: Flavour) -> Result<()> {
+    let say = |line: &str| store.progress.say(line);
+    if pci {
         let kernel = GuestKernel::Debian(DebianKernel::Forky);
-        (Artifacts::with_programs(store, &kernel)?, &Scenario::OF_DISTRIBUTION, "demo-pci.json")
-    } else {
-        (Artifacts::ensure(store, Flavour::Default)?, &Scenario::DEMONSTRATED, "demo.json")
+        let artifacts = Artifacts::with_programs(store, &kernel)?;
+        let harness = artifacts.for_harness()?;
+        let combinations = PAIRINGS.map(|pairing| Combination::new(&harness, pairing));
+        return demo::run(&combinations, &Scenario::OF_DISTRIBUTION, "demo-pci.json", &say);
+    }
+    let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+    let harness = artifacts.for_harness()?;
+    if kernel == Flavour::Default {
+        let combinations = PAIRINGS.map(|pairing| Combination::new(&harness, pairing));
+        return demo::run(&combinations, &Scenario::DEMONSTRATED, "demo.json", &say);
+    }
+    let others = Artifacts::ensure(store, kernel)?;
+    let other_harness = others.for_harness()?;
+    let of = |pairing| {
+        let other = Combination { kernel: Some(kernel.name()), ..Combination::new(&other_harness, pairing) };
+        [Combination::new(&harness, pairing), other]
     };
-    demo::run(&artifacts.for_harness()?, scenarios, file, &|line| store.progress.say(line))
+    let combinations = [Pairing::STOCK, Pairing::STOCK_ON_OURS].map(of);
+    demo::run(combinations.as_flattened(), &Scenario::DEMONSTRATED, &format!("demo-{}.json", kernel.name()), &say)
 }

@@ -22,7 +22,10 @@ use papr_unplug_report::kernels::{
 };
 use papr_unplug_tests::{
     removal::Outcome,
-    report::{demo, survey::Survey},
+    report::{
+        demo::{self, Combination},
+        survey::Survey,
+    },
     story::scenario::Scenario,
 };
 use std::{fs, path::Path, process::Command};
@@ -96,7 +99,8 @@ fn try_one(store: &Store, subject: TestedKernel<'_>) -> Result<Vec<&'static str>
     let commit = module_commit(&store.settings.checkout)?;
     store.progress.say("    asking the kernel what it is");
     let survey = Survey::take(&artifacts).context("the module cannot be tried on this kernel")?;
-    let rows = demo::play(&artifacts, &Scenario::ALL, &record::PAIRINGS, 0, &|line| {
+    let combinations = record::PAIRINGS.map(|pairing| Combination::new(&artifacts, pairing));
+    let rows = demo::play(&combinations, &Scenario::ALL, 0, &|line| {
         store.progress.say(format!("    {line}"));
     })?;
     let arguments = ["--package", "papr-unplug-tests", "-E", &kernels::filter(&survey)];

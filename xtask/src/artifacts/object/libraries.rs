@@ -169,7 +169,7 @@ impl Recipe for Libraries {
     }
 
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        vec![Box::new(BUILD_ROOT), Box::new(LinuxTree)]
+        vec![Box::new(BUILD_ROOT), Box::new(LinuxTree::GENERAL)]
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
@@ -183,7 +183,7 @@ impl Recipe for Libraries {
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let (root, source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree));
+        let (root, source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree::GENERAL));
         let mut log = store.log(self.kind())?;
         fs::create_dir(dir.join(Self::DIRECTORY))?;
         let staged = dir.join("compiler_builtins.rs");
