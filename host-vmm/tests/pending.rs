@@ -62,7 +62,7 @@ fn with_one_more(reference: &Reference) -> Vec<Reference> {
                     after.tokens += 1;
                     let id = after.last;
                     let token = if has_token { Token(id as u16) } else { Token::NONE };
-                    let imported = !has_token && id.is_multiple_of(2);
+                    let imported = !has_token && id % 2 == 0;
                     after.requests.push(Request { token, promised, imported, hint, ..Request::new(id, device) });
                     after.plugged.iter_mut().filter(|one| one.device == device).for_each(|one| one.wanted = true);
                     more.push(after);

@@ -48,7 +48,7 @@ use crate::{
         artifact::Artifact,
         store::{Recipe, Store},
     },
-    roots::{foreign::BIG_ENDIAN, installed::InstalledRoot, libvirt::LIBVIRT_ROOT},
+    roots::{foreign::BIG_ENDIAN, installed::InstalledRoot, libvirt::LIBVIRT_ROOT, root::STABLE_ROOT},
     run::machine,
     settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings},
 };
@@ -64,6 +64,7 @@ use std::{
 pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
     let mut recipes: Vec<Box<dyn Recipe>> = vec![
         Box::new(BIG_ENDIAN),
+        Box::new(STABLE_ROOT),
         Box::new(Distribution),
         Box::new(Agent),
         Box::new(Librtas),

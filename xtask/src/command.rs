@@ -20,7 +20,7 @@ pub(crate) mod libvirt;
 pub(crate) mod object;
 pub(crate) mod package;
 pub(crate) mod pci;
+pub(crate) mod portability;
 pub(crate) mod reasons;
 pub(crate) mod soak;
 pub(crate) mod test;
-pub(crate) mod wire_targets;

@@ -56,7 +56,7 @@ use crate::{
         histories::{self, Histories},
         install, instructions,
         kernel_name::KernelName,
-        kernels, libvirt, object, package, pci, reasons, soak, test, wire_targets,
+        kernels, libvirt, object, package, pci, portability, reasons, soak, test,
     },
     settings::Settings,
 };
@@ -142,8 +142,9 @@ enum Command {
         /// The targets; by default all
         targets: Vec<fuzz::Target>,
     },
-    /// Test the wire crate with the oldest and newest zerocopy, on little-endian and emulated big-endian machines
-    WireTargets,
+    /// Test the crates that others compile: wire with the oldest and newest zerocopy, on little-endian and emulated
+    /// big-endian machines; wire, host crate and C library with the Rust of Debian's stable release
+    Portability,
     /// Build the C library, and install it with its header and pkg-config file
     Install(Install),
     /// Play the same calls to stock QEMU and to ours, without a guest, and compare the answers
@@ -257,7 +258,7 @@ fn run(command: Command) -> Result<()> {
         Command::Conformance(arguments) => conformance::run(&store, &arguments)?,
         Command::Coverage => coverage::run(&store)?,
         Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,
-        Command::WireTargets => wire_targets::run(&store)?,
+        Command::Portability => portability::run(&store)?,
         Command::Install(install) => install::run(&store, &install)?,
         Command::Kernels { accept: true, .. } => report::kernels::accept(&store.settings.checkout)?,
         Command::Kernels { only, .. } => kernels::run(&store, &only)?,

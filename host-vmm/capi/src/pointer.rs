@@ -84,7 +84,7 @@ pub(crate) unsafe fn fill(buffer: *mut u8, room: usize, values: &[u8]) {
 /// `start` is NULL, or `count` values can be read there for as long as the result is used.
 pub(crate) unsafe fn values<'a, T: Copy>(start: *const T, count: usize) -> &'a [T] {
     let length = count.checked_mul(size_of::<T>());
-    if start.is_null() || length.is_none_or(|length| length > isize::MAX.cast_unsigned()) {
+    if start.is_null() || length.is_none_or(|length| isize::try_from(length).is_err()) {
         return &[];
     }
     // SAFETY: they can be read, by this function's contract, and no object is larger than `isize::MAX`.

@@ -81,7 +81,7 @@ pub unsafe extern "C" fn papr_unplug_explain(
     let effect = unsafe { pointer::read_sized(effect, size) };
     let words = shielded(None, || effect?.explained()).unwrap_or_default();
     if let Some(most) = room.checked_sub(1) {
-        let end = words.floor_char_boundary(most);
+        let end = (0..=most.min(words.len())).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
         let written: Vec<u8> = words.bytes().take(end).chain([0]).collect();
         // SAFETY: by this function's contract.
         unsafe { pointer::fill(text.cast(), room, &written) };

@@ -62,7 +62,7 @@ impl Tracker {
         let Some((last, others)) = devices.split_last() else { return Ok(Vec::new()) };
         let mut named = devices.to_vec();
         named.sort_unstable();
-        if let Some([twice, _]) = named.array_windows().find(|[one, next]| one == next) {
+        if let Some((twice, _)) = named.iter().zip(named.iter().skip(1)).find(|(one, next)| one == next) {
             return Err(RequestError::NamedTwice(*twice));
         }
         let is_new =

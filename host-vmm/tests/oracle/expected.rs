@@ -149,10 +149,11 @@ impl Oracle {
             self.expected.accepted = effects.asked.map(|asked| asked.is_ok());
         }
         for event in &effects.events {
-            if let Event::Hotplug(request, _, token) = event
-                && token.is_some()
-            {
-                self.given.insert(*request, *token);
+            match event {
+                Event::Hotplug(request, _, token) if token.is_some() => {
+                    self.given.insert(*request, *token);
+                }
+                _ => {}
             }
         }
         self.expected.events = effects.events;

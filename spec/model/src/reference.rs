@@ -385,12 +385,24 @@ impl Reference {
     /// PUE-V-060: `before` requests have ended with the device already.
     fn release(&mut self, device: Device, before: u32, effects: &mut Effects) {
         let most = if self.breaks(Mutant::ReleaseClosesOne) { 1 } else { usize::MAX };
-        let ended: Vec<_> = self.requests.extract_if(.., |request| request.device == device).take(most).collect();
+        let ended = self.take_requests(most, |_, request| request.device == device);
         for request in &ended {
             self.tell(effects, request.ended(Outcome::Released));
         }
         self.forget(device);
         self.tell(effects, Event::Deleted(device, Taker::Guest, before + ended.len() as u32));
+    }
+
+    /// Takes up to `most` requests that a rule wants, given each one's place and the request, out of the open ones.
+    fn take_requests(&mut self, most: usize, is_wanted: impl Fn(usize, &Request) -> bool) -> Vec<Request> {
+        let (mut place, mut taken) = (0, Vec::new());
+        self.requests.retain(|request| {
+            let is_taken = taken.len() < most && is_wanted(place, request);
+            place += 1;
+            taken.extend(is_taken.then_some(*request));
+            !is_taken
+        });
+        taken
     }
 
     fn breaks(&self, mutant: Mutant) -> bool {

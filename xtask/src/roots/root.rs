@@ -29,7 +29,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The suite of the packages: the oldest with a rustc (1.95 or newer) that the kernel accepts.
+/// The suite of most roots: the oldest with a rustc (1.95 or newer) that the kernel accepts.
 pub(crate) const SUITE: &str = "forky";
 
 /// The tree inside the artifact.
@@ -40,6 +40,7 @@ const TREE: &str = "tree";
 pub(crate) struct Root {
     pub(super) kind: &'static str,
     pub(super) title: &'static str,
+    pub(super) suite: &'static str,
     pub(super) packages: &'static [&'static str],
     /// In MiB.
     pub(super) needs: u64,
@@ -53,6 +54,7 @@ pub(crate) struct Root {
 pub(crate) const BUILD_ROOT: Root = Root {
     kind: "root",
     title: "build root (Debian forky)",
+    suite: SUITE,
     packages: &[
         "?essential",
         "bc",
@@ -83,6 +85,7 @@ pub(crate) const BUILD_ROOT: Root = Root {
 pub(crate) const QEMU_ROOT: Root = Root {
     kind: "qemu-root",
     title: "build root for QEMU",
+    suite: SUITE,
     packages: &[
         "?essential",
         "bison",
@@ -117,6 +120,7 @@ pub(crate) const QEMU_ROOT: Root = Root {
 pub(crate) const LIBVIRT_BUILD_ROOT: Root = Root {
     kind: "libvirt-build-root",
     title: "build root for libvirt",
+    suite: SUITE,
     packages: &[
         "?essential",
         "gcc",
@@ -150,6 +154,7 @@ pub(crate) const LIBVIRT_BUILD_ROOT: Root = Root {
 pub(crate) const DEBIAN_ROOT: Root = Root {
     kind: "debian-root",
     title: "build root for Debian's kernels",
+    suite: SUITE,
     packages: &[
         "?essential",
         "gcc-12-powerpc64le-linux-gnu",
@@ -163,6 +168,17 @@ pub(crate) const DEBIAN_ROOT: Root = Root {
         "xz-utils",
     ],
     needs: 900,
+    fitted: &[],
+    fit: |_| Ok(Vec::new()),
+};
+
+/// The root with the Rust of Debian's stable release, by which distributions build the C library.
+pub(crate) const STABLE_ROOT: Root = Root {
+    kind: "stable-root",
+    title: "build root with the Rust of Debian's stable release",
+    suite: "trixie",
+    packages: &["?essential", "cargo", "gcc", "libc6-dev", "rustc"],
+    needs: 1200,
     fitted: &[],
     fit: |_| Ok(Vec::new()),
 };
@@ -196,7 +212,7 @@ impl Recipe for Root {
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
         let inputs = Inputs::default()
             .text("arch", machine::arch()?.debian)
-            .text("suite", SUITE)
+            .text("suite", self.suite)
             .text("packages", self.packages.join(" "))
             .text("tar", untar::arguments(EXCLUDED).join(" "))
             .text("made by hand", "1");
@@ -211,7 +227,7 @@ impl Recipe for Root {
         machine::require_tools(&store.progress)?;
         let mut log = store.log(self.kind)?;
         let state = dir.join("apt");
-        let sources = [(SUITE, machine::arch()?.debian)];
+        let sources = [(self.suite, machine::arch()?.debian)];
         let apt = Apt::new(&store.settings, &mut log, state.clone(), &sources)?;
         let debs = apt.fetch_closure(&mut log, self.packages)?;
         let tree = Self::tree_in(dir);

@@ -73,7 +73,7 @@ impl Reference {
                 self.tell(&mut effects, request.inferred(hint));
                 continue;
             }
-            let others = self.requests.extract_if(.., |other| other.device == request.device);
+            let others = self.take_requests(usize::MAX, |_, other| other.device == request.device);
             let ended: Vec<_> = std::iter::once(request).chain(others).collect();
             ended.iter().for_each(|request| self.tell(&mut effects, request.ended(outcome)));
             self.forget(request.device);

@@ -33,7 +33,7 @@ impl Reference {
     pub fn unplug(&mut self, device: Device, effects: &mut Effects) -> bool {
         self.begin();
         let was_plugged = self.is_plugged(device);
-        let ended: Vec<_> = self.requests.extract_if(.., |request| request.device == device).collect();
+        let ended = self.take_requests(usize::MAX, |_, request| request.device == device);
         ended.iter().for_each(|request| self.tell(effects, request.ended(Outcome::Removed)));
         self.forget(device);
         was_plugged

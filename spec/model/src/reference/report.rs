@@ -66,7 +66,7 @@ impl Reference {
         }
         let is_lost = |request: &Request| lost.contains(request.device.class());
         self.requests.iter_mut().filter(|request| is_lost(request)).for_each(|request| request.promised = false);
-        for request in self.requests.extract_if(.., |request| is_lost(request) && request.hint.is_some()) {
+        for request in self.take_requests(usize::MAX, |_, request| is_lost(request) && request.hint.is_some()) {
             effects.events.push(request.inferred(request.device.first));
         }
         effects
@@ -178,9 +178,8 @@ impl Reference {
         if self.breaks(Mutant::KeepOlder) {
             return;
         }
-        let is_passed = |other: &mut Request| other.device == answered.device && !other.promised && !other.withheld;
-        let passed: Vec<_> = self.requests.extract_if(..before, is_passed).collect();
-        for request in passed {
+        let is_passed = |other: &Request| other.device == answered.device && !other.promised && !other.withheld;
+        for request in self.take_requests(usize::MAX, |place, other| place < before && is_passed(other)) {
             self.by(37);
             self.tell(effects, request.inferred(index));
         }
