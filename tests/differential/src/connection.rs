@@ -5,11 +5,12 @@
 //! QEMU 11.1 can hang under `-accel qtest`. It joins the thread of a core that is removed, and that thread sleeps in
 //! `sigwait()` until SIG_IPI comes (`dummy_cpu_thread_fn`, accel/dummy-cpus.c). QEMU sends no signal while an earlier
 //! one counts as unnoticed (`thread_kicked`), and two signals in quick succession are noticed as one. The connection
-//! sends the same signal to the process whenever the VMM is silent.
+//! sends the same signal to the process whenever the VMM is silent, unless the VMM would end by it.
 
 use papr_unplug_tests::deadline::{Deadline, PATIENCE};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    fs,
     io::{self, Read, Write},
     os::unix::net::UnixStream,
     process::Child,
@@ -18,6 +19,9 @@ use std::{
 
 /// Time without an answer after which the VMM is woken. Waking a VMM that is not asleep does no harm.
 const SILENCE: Duration = Duration::from_millis(10);
+
+/// QEMU's SIG_IPI.
+const WAKING: Signal = Signal::USR1;
 
 /// A connection to a VMM.
 #[derive(Debug)]
@@ -62,9 +66,9 @@ impl Read for Connection {
                 let why = format!("the VMM has said nothing for {} s", PATIENCE.as_secs());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
-            if let Some(vmm) = self.sleeper {
-                // SIGUSR1 is QEMU's SIG_IPI. The VMM may have ended meanwhile.
-                let _ = kill_process(vmm, Signal::USR1);
+            if let Some(vmm) = self.sleeper.filter(|vmm| awaits(*vmm, WAKING)) {
+                // The VMM may have ended meanwhile.
+                let _ = kill_process(vmm, WAKING);
             }
         }
     }
@@ -78,6 +82,16 @@ impl Write for Connection {
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
     }
+}
+
+/// Returns whether the main thread of a process blocks, ignores or catches a signal (`proc_pid_status(5)`), whose
+/// default is to end the process.
+fn awaits(process: Pid, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).unwrap_or_default();
+    let masks = status.lines().filter_map(|line| line.split_once(':'));
+    let masks = masks.filter(|(name, _)| ["SigBlk", "SigIgn", "SigCgt"].contains(name));
+    let has_signal = |mask: u64| mask >> (signal.as_raw() - 1) & 1 == 1;
+    masks.filter_map(|(_, mask)| u64::from_str_radix(mask.trim(), 16).ok()).any(has_signal)
 }
 
 #[cfg(test)]
@@ -95,6 +109,16 @@ mod tests {
         let mut bytes = [0; 16];
         assert_eq!(connection.read(&mut bytes).unwrap(), 6);
         assert_eq!(connection.read(&mut bytes).unwrap(), 0);
+        assert!(vmm.wait().unwrap().success());
+    }
+
+    #[test]
+    fn vmm_that_would_end_by_the_signal_is_not_woken() {
+        let (far, near) = UnixStream::pair().unwrap();
+        let script = "sleep 0.05; echo awake >&0";
+        let mut vmm = Command::new("sh").args(["-c", script]).stdin(OwnedFd::from(far)).spawn().unwrap();
+        let mut connection = Connection::waking(near, &vmm).unwrap();
+        assert_eq!(connection.read(&mut [0; 16]).unwrap(), 6);
         assert!(vmm.wait().unwrap().success());
     }
 }
