@@ -185,6 +185,11 @@ impl Device {
         }
     }
 
+    /// True if the device is one of these, or attached to one of them.
+    pub fn goes_with(self, devices: &[Self]) -> bool {
+        devices.iter().any(|device| *device == self || device.children().contains(&self))
+    }
+
     /// True if QEMU can unplug the device by itself: a bridge goes with its PHB only, persistent memory never.
     pub const fn is_removable(self) -> bool {
         !matches!(self, Self::Bridge | Self::Nvdimm)
@@ -265,8 +270,7 @@ pub fn arguments(accelerator: &str, absent: &[Device], memory: Option<&Path>) ->
         if let Some(size) = device.memory() {
             words.extend(backend(&device.backend(), size));
         }
-        // A device goes with what it is attached to.
-        if absent.iter().any(|absent| *absent == device || absent.children().contains(&device)) {
+        if device.goes_with(absent) {
             continue;
         }
         let (driver, properties) = device.driver();

@@ -85,6 +85,11 @@ impl Program {
         self
     }
 
+    /// True if the device is left out, or what it is attached to.
+    pub(crate) fn is_without(&self, device: Device) -> bool {
+        device.goes_with(&self.absent)
+    }
+
     /// Leaves the memory out of snapshots and migrations: it takes seconds, and no guest has written to it.
     #[must_use]
     pub fn leaving_memory_out(self) -> Self {
