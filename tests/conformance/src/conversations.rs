@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use papr_unplug_differential::{
     answer::Response, device_tree, keeper::Keeper as _, machine::Device, monitor::Reply, party::Party as _,
-    program::Program, step::Step, vmm::Vmm,
+    program::Program, qtest::QtestError, step::Step, vmm::Vmm,
 };
 use papr_unplug_model::{
     conversation::{self, Conversation, Tokens},
@@ -142,7 +142,7 @@ fn is_within(conversation: &Conversation, offer: Option<&Offer>) -> bool {
                 (Some(Input::SetIndicator(vectors::UNPLUG_STATUS, ..)), None) => !succeeds,
                 _ => step.input.get("report").is_none() || offer.is_some() || !succeeds,
             };
-            !leaves && step.input.get("cas").is_none() && fits
+            !leaves && fits
         })
 }
 
@@ -253,7 +253,8 @@ impl Player<'_> {
             }
             Input::Withdraw(request) => {
                 let place = usize::try_from(request)?.checked_sub(1).context("no request")?;
-                let number = *self.numbers.get(place).context("no such request")?;
+                // A VMM that tells no numbers has nothing to withdraw by.
+                let Some(number) = self.numbers.get(place).copied() else { return Err(End::LeftOut) };
                 match self.vmm()?.execute(WITHDRAW, json!({ "request": number }))? {
                     Reply::Done(_) => output["request"] = json!(request),
                     Reply::Refused(error) if error.class == "CommandNotFound" => return Err(End::LeftOut),
@@ -279,7 +280,12 @@ impl Player<'_> {
                 let from = self.vmm.take().context("the VMM is gone")?;
                 self.vmm = Some(from.migrate(self.program)?);
             }
-            Input::Cas | Input::MigrateToLevel0 | Input::MigrateToLevel1 => return Err(End::LeftOut),
+            Input::Cas => match self.vmm()?.qtest()?.ask(&["cas"]) {
+                Ok(_) => {}
+                Err(QtestError::Refused { .. }) => return Err(End::LeftOut),
+                Err(error) => output["abort"] = json!(error.to_string()),
+            },
+            Input::MigrateToLevel0 | Input::MigrateToLevel1 => return Err(End::LeftOut),
         }
         let listed = match self.vmm()?.execute(LIST, json!({}))? {
             Reply::Done(answer) => Some(answer["requests"].as_array().cloned().unwrap_or_default()),
