@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Conversations of `spec/vectors`, played to a VMM without a guest.
+//! Conversations and report words of `spec/vectors`, played to a VMM without a guest.
 
 use crate::{
     verdict::{Seen, Verdict},
@@ -21,9 +21,10 @@ use papr_unplug_wire::wire::{
     drc::DrcIndex,
     offer::Offer,
     report::{Report, Word},
-    rtas::Indicator,
+    rtas::{Indicator, Status},
     token::Token,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -41,6 +42,9 @@ const BOUNDS: &str = "PUE-V-052";
 /// The clauses about what a list shows. They are not shown of a VMM without one.
 const OF_LISTS: [&str; 3] = ["PUE-V-026", "PUE-V-055", "PUE-V-101"];
 
+/// The directory of the vectors.
+const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/vectors");
+
 /// The command that lists open requests, and the one that withdraws a request. A VMM SHOULD have them.
 const LIST: &str = "query-device-unplug-requests";
 const WITHDRAW: &str = "device-unplug-withdraw";
@@ -48,6 +52,15 @@ const WITHDRAW: &str = "device-unplug-withdraw";
 /// The most events that a step may leave for the guest, and the most calls that read the node of a connector.
 const EVENTS: usize = 64;
 const CALLS: u32 = 10_000;
+
+/// Report word of the vectors.
+#[derive(Deserialize)]
+struct WordVector {
+    name: String,
+    word: String,
+    /// Null for a word without a meaning.
+    means: Value,
+}
 
 /// The end of a conversation before its last step.
 enum End {
@@ -100,6 +113,9 @@ pub fn judge(program: &Program) -> Result<Seen> {
     let mut seen = Seen::default();
     let offer = offer(program, &mut seen)?;
     let mut shown = Shown::default();
+    if let Some(offer) = &offer {
+        play_words(program, offer, &mut shown)?;
+    }
     for conversation in read()? {
         if is_within(&conversation, offer.as_ref()) {
             play(&conversation, program, offer.as_ref(), &mut shown)?;
@@ -109,9 +125,32 @@ pub fn judge(program: &Program) -> Result<Seen> {
     Ok(seen)
 }
 
+/// Plays the report words. Whether a word has a meaning is all that its status says; conversations show which one.
+fn play_words(program: &Program, offer: &Offer, shown: &mut Shown) -> Result<()> {
+    let file = Path::new(VECTORS).join("words.json");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let words: Vec<WordVector> = serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))?;
+    let mut vmm = Vmm::start(program)?;
+    for WordVector { name, word, means } in words {
+        let digits = word.strip_prefix("0x").context("a word that is not hexadecimal")?;
+        let step = Step::Set(offer.indicator().0, 0, u32::from_str_radix(digits, 16)?);
+        let response = vmm.play(&step)?.response;
+        let has_no_meaning = response == Response::Status(Status::MALFORMED.0);
+        let holds = matches!(response, Response::Status(_)) && has_no_meaning == means.is_null();
+        let clause = if means.is_null() { "PUE-V-012" } else { "PUE-V-011" }.to_owned();
+        if holds {
+            shown.held.insert(clause);
+        } else {
+            let verdict = Verdict::Fail { scenario: name, because: format!("the word {word} gets {response}") };
+            shown.broken.push(Broken { clauses: vec![clause], verdict });
+        }
+    }
+    Ok(())
+}
+
 /// Reads the conversations, in the order of their files' names.
 fn read() -> Result<Vec<Conversation>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/conversations");
+    let dir = Path::new(VECTORS).join("conversations");
     let files = fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
     let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
     files.sort();
