@@ -13,7 +13,6 @@ use crate::{
 use anyhow::{Context as _, Result};
 use papr_unplug_differential::program::Program;
 use papr_unplug_tests::artifacts::Artifacts;
-use std::path::Path;
 
 /// Judges a guest, which is named `about`.
 pub fn guest(artifacts: &Artifacts, dir: &GuestDir, about: &str) -> Result<Verdicts> {
@@ -29,9 +28,8 @@ pub fn toy() -> Result<Verdicts> {
 }
 
 /// Judges a VMM, which is named `about`.
-pub fn vmm(artifacts: &Artifacts, program: &Path, about: &str) -> Result<Verdicts> {
-    let program = Program::new(program, &artifacts.qemu_data);
-    Verdicts::of(Half::Vmm, about, conversations::judge(&program)?)
+pub fn vmm(program: &Program, about: &str) -> Result<Verdicts> {
+    Verdicts::of(Half::Vmm, about, conversations::judge(program)?)
 }
 
 fn of_benches<B: Bench>(about: &str, boot: impl Fn(WithOffer) -> Result<B>) -> Result<Verdicts> {

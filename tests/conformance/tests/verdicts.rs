@@ -4,6 +4,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use papr_unplug_conformance::{judge, verdict::Verdicts, vm::GuestDir};
+use papr_unplug_differential::program::Program;
 use papr_unplug_tests::{artifacts::Artifacts, pairing::Side};
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -46,7 +47,7 @@ fn check_guest(side: Side) -> Result<()> {
 
 fn check_vmm(side: Side) -> Result<()> {
     let artifacts = Artifacts::find()?;
-    check(&judge::vmm(&artifacts, artifacts.vmm(side)?, &side.to_string())?, "PUE-V-")
+    check(&judge::vmm(&Program::of(&artifacts, side)?, &side.to_string())?, "PUE-V-")
 }
 
 #[test]
@@ -72,4 +73,10 @@ fn our_vmm_is_judged_as_the_specification_says() -> Result<()> {
 #[test]
 fn stock_vmm_is_judged_as_the_specification_says() -> Result<()> {
     check_vmm(Side::Stock)
+}
+
+#[test]
+fn toy_vmm_is_judged_as_the_specification_says() -> Result<()> {
+    let program = Program::new(Path::new(env!("CARGO_BIN_EXE_toy-vmm")), Path::new(""));
+    check(&judge::vmm(&program, "toy VMM")?, "PUE-V-")
 }

@@ -12,8 +12,9 @@ use papr_unplug_conformance::{
     verdict::{self, Verdicts},
     vm::GuestDir,
 };
+use papr_unplug_differential::program::Program;
 use papr_unplug_tests::pairing::Side;
-use std::{fs, path::PathBuf};
+use std::{env, fs, path::PathBuf, process::Command};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Conformance {
     /// A directory with a guest: `kernel`, `initramfs`, `arguments` (spec/conformance.md says what it has to do)
     #[arg(long, value_name = "DIR")]
     guest: Option<PathBuf>,
-    /// A VMM that takes the options of qemu-system-ppc64
+    /// A VMM, which is started with options of qemu-system-ppc64 (the same page says which it has to heed)
     #[arg(long, value_name = "PROGRAM")]
     vmm: Option<PathBuf>,
     /// Judge only the guests with this kernel: one that hints at every refusal without the module, too, and one that
@@ -36,7 +37,7 @@ pub(crate) struct Conformance {
     table: bool,
 }
 
-/// Judges what the user names, or this project's own and stock parts.
+/// Judges what the user names, or this project's own and stock parts, and toys.
 pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
     let kernel = arguments.kernel.unwrap_or(Flavour::Default);
     let artifacts = Artifacts::ensure(store, kernel)?;
@@ -51,7 +52,7 @@ pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
     if let Some(program) = &arguments.vmm {
         let program = program.canonicalize().with_context(|| format!("no VMM at {}", program.display()))?;
         store.progress.say(format!("==> the VMM {}", program.display()));
-        vmms.push(judge::vmm(&artifacts, &program, "VMM")?);
+        vmms.push(judge::vmm(&Program::new(&program, &artifacts.qemu_data), "VMM")?);
     }
     if arguments.kernel.is_some() {
         let sides: &[Side] = match kernel.series() {
@@ -69,9 +70,11 @@ pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
         for side in [Side::Ours, Side::Stock] {
             store.progress.say(format!("==> {side}: guest and VMM"));
             guests.push(judge::guest(&artifacts, &GuestDir::of_ours(&artifacts, side)?, &side.to_string())?);
-            vmms.push(judge::vmm(&artifacts, artifacts.vmm(side)?, &side.to_string())?);
+            vmms.push(judge::vmm(&Program::of(&artifacts, side)?, &side.to_string())?);
         }
+        store.progress.say("==> toys: guest and VMM");
         guests.push(judge::toy()?);
+        vmms.push(judge::vmm(&Program::new(&toy_vmm(store)?, &artifacts.qemu_data), "toy VMM")?);
     }
     if arguments.table {
         println!("{}\n{}", verdict::table(&guests), verdict::table(&vmms));
@@ -86,4 +89,13 @@ pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
     let has_failed = guests.iter().chain(&vmms).any(|verdicts| verdicts.has_failed());
     ensure!(!is_named || !has_failed, "clauses failed");
     Ok(())
+}
+
+/// Builds the toy VMM beside this program, and returns its path.
+fn toy_vmm(store: &Store) -> Result<PathBuf> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "papr-unplug-conformance", "--bin", "toy-vmm"]);
+    let status = cargo.current_dir(&store.settings.checkout).status().context("cannot run cargo")?;
+    ensure!(status.success(), "the toy VMM does not build");
+    Ok(env::current_exe().context("this program has no path")?.with_file_name("toy-vmm"))
 }
