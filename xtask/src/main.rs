@@ -192,12 +192,15 @@ enum Command {
         /// Apply our patches, and add the C library
         #[arg(long)]
         ours: bool,
-        /// Instead of the path, print the number of instructions that it takes for a set-indicator call
+        /// Apply those of our patches that need no library, and run the qtest that comes with them
         #[arg(long, conflicts_with = "ours")]
+        fixes: bool,
+        /// Instead of the path, print the number of instructions that it takes for a set-indicator call
+        #[arg(long, conflicts_with_all = ["ours", "fixes"])]
         instructions: bool,
         /// Instead, build it after each of our patches, with the C library and without, and compare the latter with
         /// stock
-        #[arg(long, conflicts_with_all = ["instructions", "ours"])]
+        #[arg(long, conflicts_with_all = ["instructions", "ours", "fixes"])]
         bisect: bool,
     },
     /// Remove artifacts that this checkout no longer uses
@@ -243,8 +246,12 @@ fn run(command: Command) -> Result<()> {
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
         Command::Histories(arguments) => histories::run(&store, &arguments)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
-        Command::Qemu { release, ours, instructions: false, .. } => {
-            let qemu = store.ensure(&if ours { Qemu::Ours(release) } else { Qemu::Stock(release) })?;
+        Command::Qemu { release, ours, fixes, instructions: false, .. } => {
+            let qemu = store.ensure(&match (ours, fixes) {
+                (true, _) => Qemu::Ours(release),
+                (_, true) => Qemu::Fixed(release),
+                _ => Qemu::Stock(release),
+            })?;
             println!("{}", qemu.path(bundle::PROGRAM).display());
         }
         Command::Qemu { release, .. } => {

@@ -51,13 +51,13 @@ impl Patch {
         Ok(patches)
     }
 
-    /// Applies those patches of a directory that the source in `tree` still needs, by the tools of a root.
+    /// Applies those patches below a directory that the source in `tree` still needs, by the tools of a root.
     pub(crate) fn apply_all(log: &mut Log, root: &Artifact, dir: &Path, patches: &[Self], tree: &Path) -> Result<()> {
         let sandbox = Root::sandbox(root).bind_read_only(dir, WORK).bind(tree, SOURCE);
-        patches
-            .iter()
-            .filter(|patch| patch.is_needed(tree))
-            .try_for_each(|patch| apply(log, &sandbox, &patch.name(), &format!("{WORK}/{}", patch.name())))
+        patches.iter().filter(|patch| patch.is_needed(tree)).try_for_each(|patch| {
+            let path = Path::new(WORK).join(patch.path.strip_prefix(dir)?);
+            apply(log, &sandbox, &patch.name(), &path.to_string_lossy())
+        })
     }
 
     /// Returns the file's name.

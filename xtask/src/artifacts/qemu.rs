@@ -8,6 +8,7 @@ pub(crate) mod bundle;
 use crate::{
     artifacts::{
         c_library::CLibrary,
+        qemu::build::Series,
         source::{Release, Source},
     },
     cache::{
@@ -30,6 +31,8 @@ pub(crate) enum Qemu {
     Debian,
     /// Built here from source, as it was released.
     Stock(Release),
+    /// Built here from source with those of this project's patches that need no library, and tested.
+    Fixed(Release),
     /// Built here from source with this project's patches, and with the C library as it was then.
     Patched(Release),
     /// [`Qemu::Patched`] with the C library of this checkout, so that a change of the library does not take a build of
@@ -39,13 +42,20 @@ pub(crate) enum Qemu {
 
 impl Qemu {
     /// All builds that commands use, but for those that are parts of others.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Debian,
         Self::Stock(Release::Stable),
         Self::Stock(Release::Newest),
+        Self::Fixed(Release::Stable),
+        Self::Fixed(Release::Newest),
         Self::Ours(Release::Stable),
         Self::Ours(Release::Newest),
     ];
+
+    fn build(self, store: &Store, parts: &Parts, release: Release, series: Series, dir: &Path) -> Result<Made> {
+        let (root, source) = (parts.of(&QEMU_ROOT), parts.of(&Source::qemu(release)));
+        build::make(store, &mut store.log(self.kind())?, root, source, series, dir)
+    }
 }
 
 impl Recipe for Qemu {
@@ -54,6 +64,8 @@ impl Recipe for Qemu {
             Self::Debian => "qemu",
             Self::Stock(Release::Stable) => "qemu-stable",
             Self::Stock(Release::Newest) => "qemu-newest",
+            Self::Fixed(Release::Stable) => "qemu-stable-fixes",
+            Self::Fixed(Release::Newest) => "qemu-newest-fixes",
             Self::Patched(Release::Stable) => "qemu-stable-patched",
             Self::Patched(Release::Newest) => "qemu-newest-patched",
             Self::Ours(Release::Stable) => "qemu-ours",
@@ -65,6 +77,7 @@ impl Recipe for Qemu {
         match self {
             Self::Debian => "stock QEMU".to_owned(),
             Self::Stock(release) => format!("QEMU, built from source ({})", release.name()),
+            Self::Fixed(release) => format!("QEMU with our fixes, built from source and tested ({})", release.name()),
             Self::Patched(release) => format!("QEMU with our patches, built from source ({})", release.name()),
             Self::Ours(release) => format!("our QEMU ({})", release.name()),
         }
@@ -73,7 +86,9 @@ impl Recipe for Qemu {
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
         match *self {
             Self::Debian => vec![Box::new(BUILD_ROOT)],
-            Self::Stock(release) | Self::Patched(release) => vec![Box::new(QEMU_ROOT), Box::new(Source::qemu(release))],
+            Self::Stock(release) | Self::Fixed(release) | Self::Patched(release) => {
+                vec![Box::new(QEMU_ROOT), Box::new(Source::qemu(release))]
+            }
             Self::Ours(release) => vec![Box::new(Self::Patched(release)), Box::new(CLibrary)],
         }
     }
@@ -81,8 +96,9 @@ impl Recipe for Qemu {
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
         match self {
             Self::Debian => Ok(Inputs::default().text("wrapper", bundle::WRAPPER).text("layout", "1")),
-            Self::Stock(_) => build::inputs(settings, false),
-            Self::Patched(_) => build::inputs(settings, true),
+            Self::Stock(_) => Series::Stock.inputs(settings),
+            Self::Fixed(_) => Series::Fixes.inputs(settings),
+            Self::Patched(_) => Series::Library.inputs(settings),
             Self::Ours(_) => Ok(Inputs::default().text("layout", "1")),
         }
     }
@@ -90,18 +106,16 @@ impl Recipe for Qemu {
     fn needs(&self) -> u64 {
         match self {
             Self::Debian | Self::Ours(_) => 120,
-            Self::Stock(_) | Self::Patched(_) => 1800,
+            Self::Stock(_) | Self::Fixed(_) | Self::Patched(_) => 1800,
         }
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
         match *self {
             Self::Debian => copy_debian(parts.of(&BUILD_ROOT), dir),
-            Self::Stock(release) | Self::Patched(release) => {
-                let (root, source) = (parts.of(&QEMU_ROOT), parts.of(&Source::qemu(release)));
-                let is_patched = matches!(self, Self::Patched(_));
-                build::make(store, &mut store.log(self.kind())?, root, source, is_patched, dir)
-            }
+            Self::Stock(release) => self.build(store, parts, release, Series::Stock, dir),
+            Self::Fixed(release) => self.build(store, parts, release, Series::Fixes, dir),
+            Self::Patched(release) => self.build(store, parts, release, Series::Library, dir),
             Self::Ours(release) => replace_library(parts.of(&Self::Patched(release)), parts.of(&CLibrary), dir),
         }
     }

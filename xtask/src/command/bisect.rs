@@ -10,7 +10,7 @@ use crate::{
         c_library::CLibrary,
         qemu::{
             Qemu,
-            build::{self, OURS},
+            build::{self, OURS, Series},
             bundle,
         },
         source::{Release, Source},
@@ -84,7 +84,7 @@ impl Bisection<'_> {
 
     fn build_all(&mut self) -> Result<()> {
         let tree = self.path("tree");
-        for patch in build::series(&self.store.settings)? {
+        for patch in Series::Library.patches(&self.store.settings)? {
             let name = patch.name();
             build::apply_patches(&self.store.settings, &mut self.log, &self.root, std::slice::from_ref(&patch), &tree)?;
             self.build("without", false, &[]).with_context(|| format!("{name} does not build without the library"))?;

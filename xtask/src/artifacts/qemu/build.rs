@@ -38,20 +38,54 @@ pub(crate) const OURS: &str = "--enable-papr-unplug";
 /// The directory of the patches, below the checkout.
 const PATCHES: &str = "packaging/qemu";
 
-/// Reads this project's patches, in their order.
-pub(crate) fn series(settings: &Settings) -> Result<Vec<Patch>> {
-    Patch::series(&settings.checkout.join(PATCHES))
+/// The directory of the patches that take the library's place, below the others.
+const FIXES: &str = "fixes";
+
+/// The number of patches, the first ones, that mend QEMU with the library and without.
+const GENERAL: usize = 6;
+
+/// The qtest that comes with [`Series::Fixes`], which a build with them has to pass.
+const QTEST: &str = "tests/qtest/spapr-unplug-test";
+
+/// The firmware of pseries machines.
+const FIRMWARE: &str = "slof.bin";
+
+/// Patches of this project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Series {
+    /// No patch.
+    Stock,
+    /// What mends QEMU by itself.
+    Fixes,
+    /// What brings the library in.
+    Library,
 }
 
-/// Returns the inputs of a build.
-pub(super) fn inputs(settings: &Settings, is_patched: bool) -> Result<Inputs> {
-    let mut inputs =
-        Inputs::default().text("options", OPTIONS.join(" ")).text("wrapper", bundle::WRAPPER).text("layout", "1");
-    if !is_patched {
-        return Ok(inputs);
+impl Series {
+    /// Reads the patches, in their order.
+    pub(crate) fn patches(self, settings: &Settings) -> Result<Vec<Patch>> {
+        let dir = settings.checkout.join(PATCHES);
+        Ok(match self {
+            Self::Stock => Vec::new(),
+            Self::Fixes => {
+                let general = Patch::series(&dir)?.into_iter().take(GENERAL);
+                general.chain(Patch::series(&dir.join(FIXES))?).collect()
+            }
+            Self::Library => Patch::series(&dir)?,
+        })
     }
-    inputs = CLibrary::interface(inputs.text("our options", OURS), &settings.checkout)?;
-    series(settings)?.iter().try_fold(inputs, |inputs, patch| inputs.file(patch.name(), &patch.path))
+
+    /// Returns the inputs of a build.
+    pub(super) fn inputs(self, settings: &Settings) -> Result<Inputs> {
+        let mut inputs =
+            Inputs::default().text("options", OPTIONS.join(" ")).text("wrapper", bundle::WRAPPER).text("layout", "1");
+        inputs = match self {
+            Self::Stock => inputs,
+            Self::Fixes => inputs.text("test", QTEST),
+            Self::Library => CLibrary::interface(inputs.text("our options", OURS), &settings.checkout)?,
+        };
+        self.patches(settings)?.iter().try_fold(inputs, |inputs, patch| inputs.file(patch.name(), &patch.path))
+    }
 }
 
 /// Builds QEMU from `source` in `dir`.
@@ -60,21 +94,24 @@ pub(super) fn make(
     log: &mut Log,
     root: &Artifact,
     source: &Artifact,
-    is_patched: bool,
+    series: Series,
     dir: &Path,
 ) -> Result<Made> {
     let (tree, build) = (dir.join("tree"), dir.join("build"));
     fs::create_dir(&build)?;
     unpack(log, root, source, &tree)?;
     let mut sandbox = Root::sandbox(root).bind(&tree, SOURCE).bind(&build, BUILD);
+    apply_patches(&store.settings, log, root, &series.patches(&store.settings)?, &tree)?;
     // The library is not a part: its code can change without a build of QEMU.
-    let library = is_patched.then(|| store.ensure(&CLibrary)).transpose()?;
+    let library = (series == Series::Library).then(|| store.ensure(&CLibrary)).transpose()?;
     if let Some(library) = &library {
-        apply_patches(&store.settings, log, root, &series(&store.settings)?, &tree)?;
         sandbox = CLibrary::mounted(library, sandbox);
     }
-    configure(log, &sandbox, if is_patched { &[OURS] } else { &[] })?;
+    configure(log, &sandbox, if library.is_some() { &[OURS] } else { &[] })?;
     compile(log, &sandbox)?;
+    if series == Series::Fixes {
+        test(log, root, &sandbox, &build)?;
+    }
     strip(log, root, &build, dir)?;
     fs::remove_dir_all(&tree)?;
     fs::remove_dir_all(&build)?;
@@ -126,4 +163,16 @@ pub(crate) fn configure(log: &mut Log, sandbox: &Sandbox, options: &[&str]) -> R
 pub(crate) fn compile(log: &mut Log, sandbox: &Sandbox) -> Result<()> {
     let jobs = machine::jobs().to_string();
     log.run("building QEMU", &mut sandbox.command(["ninja", "-C", BUILD, "-j", &jobs, bundle::PROGRAM]))
+}
+
+/// Runs the qtest on the program that was built.
+fn test(log: &mut Log, root: &Artifact, sandbox: &Sandbox, build: &Path) -> Result<()> {
+    // QEMU looks there before it is installed. Debian's archive has no blobs.
+    let data = build.join("qemu-bundle/usr/local").join(bundle::DATA);
+    fs::create_dir_all(&data)?;
+    bundle::copy(&Root::tree(root).join("usr").join(bundle::DATA).join(FIRMWARE), &data.join(FIRMWARE))?;
+    let jobs = machine::jobs().to_string();
+    log.run("building the qtest", &mut sandbox.command(["ninja", "-C", BUILD, "-j", &jobs, QTEST]))?;
+    let script = format!("cd {BUILD} && QTEST_QEMU_BINARY=./{} exec {QTEST}", bundle::PROGRAM);
+    log.run("running the qtest", &mut sandbox.command(["sh", "-c", &script]))
 }
