@@ -2,6 +2,7 @@
 
 //! Results that `cargo xtask` makes tables of.
 
+pub mod combination;
 pub mod cost;
 pub mod demo;
 pub mod median;

@@ -3,5 +3,6 @@
 //! Measurements, compared with their targets and with stock parts.
 
 pub mod guest;
+pub mod kernels;
 pub mod qemu;
 pub mod table;

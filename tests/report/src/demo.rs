@@ -7,7 +7,10 @@ use papr_unplug_tests::{
     artifacts::target,
     pairing::Side,
     removal::Outcome,
-    report::demo::{self, Combination, ROUNDS, Row},
+    report::{
+        combination::Combination,
+        demo::{self, ROUNDS, Row},
+    },
     story::scenario::Scenario,
     vm,
 };

@@ -10,6 +10,7 @@ use crate::{
     device::{Device, dimm::LMB},
     pairing::Pairing,
     removal::Outcome,
+    report::combination::Combination,
     story::scenario::{Scenario, ScenarioDevice},
     vm::{Booting, Vm},
     vmm::{
@@ -22,11 +23,9 @@ use object::{LittleEndian, Object as _, ObjectSection as _, SectionFlags, elf::S
 use serde_json::json;
 use std::{fs, time::Duration};
 
-/// Latencies of a pairing.
-#[derive(Clone, Debug)]
+/// Latencies of one measurement in one guest, or in guests that differ by their boot only.
+#[derive(Clone, Debug, Default)]
 pub struct Latencies {
-    /// Pairing.
-    pub pairing: Pairing,
     /// Latencies, in milliseconds.
     pub samples: Vec<f64>,
 }
@@ -101,28 +100,26 @@ pub fn sizes(artifacts: &Artifacts) -> Result<Vec<Size>> {
 /// changes the latency more than one refusal differs from the next.
 const BOOTS: usize = 8;
 
-/// Measures the latency of the last CPU's refusal: `rounds` times in each pairing, alternately, in each of [`BOOTS`]
-/// boots.
-pub fn refusals(artifacts: &Artifacts, rounds: usize, pairings: &[Pairing]) -> Result<Vec<Latencies>> {
-    let mut all = Vec::<Latencies>::new();
+/// Measures the latency of the last CPU's refusal: `rounds` times in each combination, alternately, in each of [`BOOTS`]
+/// boots. Returns the latencies of each combination, in the same order.
+pub fn refusals(combinations: &[Combination<'_>], rounds: usize) -> Result<Vec<Latencies>> {
+    let mut all = vec![Latencies::default(); combinations.len()];
     for _ in 0..BOOTS {
-        let mut vms = boot(artifacts, Machine::Pseries, "cost", pairings)?;
+        let mut vms = boot(combinations, Machine::Pseries, "cost")?;
         let stages: Vec<ScenarioDevice> =
             vms.iter_mut().map(|vm| Scenario::CpuLastOnline.arrange(vm)).collect::<Result<_>>()?;
         let latencies = in_turns(&mut vms, rounds, |number, vm| vm.outcome_of(&stages[number], Outcome::Refused))?;
-        for (number, of_boot) in latencies.into_iter().enumerate() {
-            match all.get_mut(number) {
-                Some(before) => before.samples.extend(of_boot.samples),
-                None => all.push(of_boot),
-            }
+        for (before, of_boot) in all.iter_mut().zip(latencies) {
+            before.samples.extend(of_boot.samples);
         }
     }
     Ok(all)
 }
 
-/// Measures the latency of the release of a DIMM of `lmbs` LMBs, `rounds` times in each pairing, alternately.
-pub fn large_removals(artifacts: &Artifacts, lmbs: u64, rounds: usize, pairings: &[Pairing]) -> Result<Vec<Latencies>> {
-    let mut vms = boot(artifacts, Machine::PseriesWithRoom, "cost.large", pairings)?;
+/// Measures the latency of the release of a DIMM of `lmbs` LMBs, `rounds` times in each combination, alternately.
+/// Returns the latencies of each combination, in the same order.
+pub fn large_removals(combinations: &[Combination<'_>], lmbs: u64, rounds: usize) -> Result<Vec<Latencies>> {
+    let mut vms = boot(combinations, Machine::PseriesWithRoom, "cost.large")?;
     in_turns(&mut vms, rounds, |_, vm| {
         let dimm = vm.plug_dimm(lmbs * LMB)?;
         let latency = vm.outcome_of(&dimm, Outcome::Released)?;
@@ -131,14 +128,14 @@ pub fn large_removals(artifacts: &Artifacts, lmbs: u64, rounds: usize, pairings:
     })
 }
 
-/// Boots a VM of each pairing.
-fn boot(artifacts: &Artifacts, machine: Machine, name: &str, pairings: &[Pairing]) -> Result<Vec<Vm>> {
+/// Boots a VM of each combination.
+fn boot(combinations: &[Combination<'_>], machine: Machine, name: &str) -> Result<Vec<Vm>> {
     let start = Start::default();
-    let launch = |pairing: &Pairing| {
-        let Pairing { guest, vmm } = *pairing;
-        Vm::launch_as(artifacts, *pairing, machine, &start, &format!("{name}.{guest}-guest.{vmm}-vmm"))
+    let launch = |combination: &Combination<'_>| {
+        let Combination { artifacts, pairing, .. } = *combination;
+        Vm::launch_as(artifacts, pairing, machine, &start, &format!("{name}.{combination}"))
     };
-    let booting: Vec<Booting> = pairings.iter().map(launch).collect::<Result<_>>()?;
+    let booting: Vec<Booting> = combinations.iter().map(launch).collect::<Result<_>>()?;
     booting.into_iter().map(Booting::up).collect()
 }
 
@@ -149,8 +146,7 @@ fn in_turns(
     rounds: usize,
     latency: impl Fn(usize, &mut Vm) -> Result<Duration>,
 ) -> Result<Vec<Latencies>> {
-    let mut latencies: Vec<Latencies> =
-        vms.iter().map(|vm| Latencies { pairing: vm.pairing, samples: Vec::new() }).collect();
+    let mut latencies = vec![Latencies::default(); vms.len()];
     for round in 0..=rounds {
         for (number, (vm, latencies)) in vms.iter_mut().zip(&mut latencies).enumerate() {
             let latency = latency(number, vm)?;

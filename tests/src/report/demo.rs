@@ -3,10 +3,9 @@
 //! The demonstration: every scenario in every pairing.
 
 use crate::{
-    artifacts::Artifacts,
     pairing::{Pairing, Side},
     removal::{Outcome, Removal, Retry},
-    report::median::median,
+    report::{combination::Combination, median::median},
     story::scenario::{Scenario, ScenarioDevice},
     vm::{self, Booting, Vm},
     vmm::{machine::Machine, qemu::Start},
@@ -21,24 +20,6 @@ pub const PAIRINGS: [Pairing; 4] = [Pairing::STOCK, Pairing::OURS_ON_STOCK, Pair
 
 /// Number of further requests for the last CPU in each pairing, for the latency.
 pub const ROUNDS: usize = 101;
-
-/// Guest and VMM of a row.
-#[derive(Clone, Copy, Debug)]
-pub struct Combination<'a> {
-    /// What both are made of.
-    pub artifacts: &'a Artifacts,
-    /// Pairing.
-    pub pairing: Pairing,
-    /// Name of the guest's kernel, if it is not that of stock guests.
-    pub kernel: Option<&'static str>,
-}
-
-impl<'a> Combination<'a> {
-    /// Returns a pairing whose guest has the kernel of stock guests.
-    pub fn new(artifacts: &'a Artifacts, pairing: Pairing) -> Self {
-        Self { artifacts, pairing, kernel: None }
-    }
-}
 
 /// Result of one scenario in one combination.
 #[derive(Clone, Debug, Serialize)]
@@ -128,16 +109,14 @@ enum Kind {
 
 impl Kind {
     fn launch(self, combination: &Combination<'_>, when: &str) -> Result<Booting> {
-        let Combination { artifacts, pairing, kernel } = *combination;
-        let Pairing { guest, vmm } = pairing;
-        let guest = kernel.map_or_else(|| guest.to_string(), str::to_owned);
+        let Combination { artifacts, pairing, .. } = *combination;
         let card = ["-device".to_owned(), Scenario::card().option()];
         let start = match self {
             Self::Kernel => Start { options: card.to_vec(), ..Start::with_slof() },
             // SLOF takes long for so large an initramfs.
             Self::Distribution => Start::with_distribution(card.into_iter().chain(Scenario::disk().options_of_disk())),
         };
-        Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, &format!("demo.{guest}-guest.{vmm}-vmm{when}"))
+        Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, &format!("demo.{combination}{when}"))
     }
 
     fn up(self, booting: Booting) -> Result<Vm> {

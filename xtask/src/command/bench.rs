@@ -15,7 +15,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::ValueEnum;
-use papr_unplug_report::bench::{guest, qemu};
+use papr_unplug_report::bench::{guest, kernels, qemu};
 
 /// The part that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,6 +24,8 @@ pub(crate) enum Bench {
     Host,
     /// The guest module.
     Guest,
+    /// Linux with this project's patches.
+    Kernels,
     /// QEMU with this project's patches.
     Qemu,
 }
@@ -37,6 +39,13 @@ pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
         Bench::Guest => {
             let artifacts = Artifacts::ensure(store, Flavour::Default)?;
             guest::run(&artifacts.for_harness()?, &file("guest"), &say)
+        }
+        Bench::Kernels => {
+            let of = |flavour| Artifacts::ensure(store, flavour)?.for_harness();
+            let stock = of(Flavour::Default)?;
+            let patched = [Flavour::Hints, Flavour::Answers].map(|flavour| Ok((flavour.name(), of(flavour)?)));
+            let patched = patched.into_iter().collect::<Result<Vec<_>>>()?;
+            kernels::run(&stock, &patched, &file("kernels"), &say)
         }
         Bench::Qemu => {
             let artifacts = Artifacts::ensure(store, Flavour::Default)?;

@@ -10,7 +10,7 @@ use anyhow::Result;
 use papr_unplug_report::demo;
 use papr_unplug_tests::{
     pairing::Pairing,
-    report::demo::{Combination, PAIRINGS},
+    report::{combination::Combination, demo::PAIRINGS},
     story::scenario::Scenario,
 };
 

@@ -22,10 +22,7 @@ use papr_unplug_report::kernels::{
 };
 use papr_unplug_tests::{
     removal::Outcome,
-    report::{
-        demo::{self, Combination},
-        survey::Survey,
-    },
+    report::{combination::Combination, demo, survey::Survey},
     story::scenario::Scenario,
 };
 use std::{fs, path::Path, process::Command};

@@ -14,6 +14,7 @@ use papr_unplug_tests::{
     artifacts::Artifacts,
     pairing::Pairing,
     report::{
+        combination::Combination,
         cost::{self, Latencies},
         median::median,
     },
@@ -42,9 +43,10 @@ const PAIRINGS: [Pairing; 3] = [Pairing::STOCK, Pairing::STOCK_ON_OURS, Pairing:
 /// `stock`, and ours.
 pub fn run(artifacts: &Artifacts, stock: &Program, ours: &Program, file: &Path, say: &dyn Fn(&str)) -> Result<()> {
     say("asking for the last CPU, in each pairing in turns");
-    let mut rows = guests("last CPU refused", &cost::refusals(artifacts, REFUSALS, &PAIRINGS)?)?;
+    let combinations = PAIRINGS.map(|pairing| Combination::new(artifacts, pairing));
+    let mut rows = guests("last CPU refused", &cost::refusals(&combinations, REFUSALS)?)?;
     say(&format!("removing a DIMM of {LARGE} LMBs, in each pairing in turns"));
-    let removals = cost::large_removals(artifacts, LARGE, REMOVALS, &PAIRINGS)?;
+    let removals = cost::large_removals(&combinations, LARGE, REMOVALS)?;
     rows.extend(guests(&format!("DIMM of {LARGE} LMBs removed"), &removals)?);
     rows.extend(curve(stock, ours, say)?);
     table::print(&rows, file)?;
@@ -111,15 +113,13 @@ mod tests {
 
     #[test]
     fn guests_on_our_qemu_are_compared_with_those_on_stock() {
-        let samples = |pairing, median: f64| Latencies { pairing, samples: vec![median, 9.0, 0.0] };
-        let latencies =
-            [samples(Pairing::STOCK, 2.0), samples(Pairing::STOCK_ON_OURS, 2.2), samples(Pairing::OURS, 3.0)];
+        let latencies = [2.0, 2.2, 3.0].map(|median| Latencies { samples: vec![median, 9.0, 0.0] });
         let rows = guests("removal", &latencies).unwrap();
         let lines: Vec<_> = rows.iter().map(Row::line).collect();
         assert_eq!(lines.len(), 5);
         assert!(lines[3].contains("1.10 times") && lines[3].ends_with("at most 1.05  MISSED"), "{}", lines[3]);
         assert!(lines[4].contains("1.50 times"), "{}", lines[4]);
-        assert!(guests("removal", &[Latencies { pairing: Pairing::STOCK, samples: Vec::new() }]).is_err());
+        assert!(guests("removal", &[Latencies::default()]).is_err());
     }
 
     #[test]
