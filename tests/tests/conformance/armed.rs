@@ -13,7 +13,7 @@ use papr_unplug_tests::{
     vmm::{machine::Machine, promise::CLASSES, qemu::Start},
 };
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Source of an answer that was promised.
 const BY_TOKEN: &str = "reported-by-token";
@@ -132,7 +132,7 @@ fn reports_are_taken_from_each_processor() {
             vm.guest.sh(&format!("echo 0 > /sys/devices/system/cpu/cpu{other}/online"))?;
             let removal = vm.remove(&dimm)?;
             assert_eq!(removal.refusal(["source"])?, [json!(BY_TOKEN)]);
-            assert_eq!(removal.calls.iter().map(|call| call.cpu).collect::<Vec<_>>(), [only; 2]);
+            assert_eq!(removal.calls.iter().map(|call| call.cpu).collect::<BTreeSet<_>>(), BTreeSet::from([only]));
             vm.guest.sh(&format!("echo 1 > /sys/devices/system/cpu/cpu{other}/online"))?;
         }
         vm.allow_offlining()?;
@@ -156,9 +156,12 @@ fn promise_is_withdrawn_while_probes_are_off_and_made_again_when_they_are_on() {
             assert_eq!(sources, [Some(&json!(BY_TOKEN))]);
             return vm.await_armed(&CLASSES);
         }
-        let _unseen = vm.request_untraced(&dimm)?;
+        let unseen = vm.request_untraced(&dimm)?;
         vm.await_armed(&[])?;
-        assert_eq!(vm.pending()?[0]["promised"], json!(false));
+        // A kernel that hints by itself has ended the request.
+        assert!(
+            vm.pending()?.as_array().is_some_and(|all| all.iter().all(|request| request["promised"] == json!(false)))
+        );
         assert!(vm.probes()?.iter().all(|probe| !probe.state.starts_with("active")));
 
         vm.switch_probes_on()?;
@@ -166,10 +169,11 @@ fn promise_is_withdrawn_while_probes_are_off_and_made_again_when_they_are_on() {
         assert_ne!(vm.has_waited_for_all_probes()?, Some(false));
         let seen = vm.request_untraced(&dimm)?;
         vm.await_outcome(&seen)?;
-        // The answer also ends the first request, which is not promised any more (PUE-V-037).
-        let events = vm.events_about(&seen)?;
-        let sources: Vec<_> = events.iter().map(|event| event.body.data("source")).collect();
-        assert_eq!(sources, [Some(&json!("inferred")), Some(&json!(BY_TOKEN))]);
+        // The answer also ends the first request, which is not promised any more (PUE-V-037), if the kernel has not.
+        let events = vm.events_about(&unseen)?;
+        let are_by_token: Vec<_> =
+            events.iter().map(|event| event.body.data("source") == Some(&json!(BY_TOKEN))).collect();
+        assert_eq!(are_by_token, [false, true]);
         assert_eq!(vm.counters()?.get("withdrawn"), 1);
         Ok(())
     });
