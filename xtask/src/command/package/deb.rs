@@ -2,11 +2,9 @@
 
 //! Debian package of the files in a directory.
 
-use crate::run::log::Log;
-use anyhow::{Context, Result};
+use crate::{command::package::contents::put, run::log::Log};
+use anyhow::Result;
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -60,14 +58,6 @@ const COPYRIGHT: &str = "\
 The guest module is GPL-2.0-only; everything else is MIT or Apache-2.0, at your choice. Every file says so in an SPDX line.
 On Debian systems the texts of the GPL and of the Apache License are in /usr/share/common-licenses.
 ";
-
-/// Writes a file, and makes its directories.
-pub(crate) fn put(to: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-    let dir = to.parent().context("a file without a directory")?;
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(mode)).map_err(Into::into)
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,8 @@
 //! Trial of the packages: dpkg installs, upgrades and removes them in a Debian for ppc64el, whose programs are
 //! emulated, and in one of this machine's architecture.
 
+mod dpkg;
+
 use crate::{
     cache::{artifact::Artifact, store::Store},
     roots::installed::InstalledRoot,
@@ -110,10 +112,12 @@ impl<'a> Trial<'a> {
 pub(crate) struct Packages {
     /// Their directory.
     pub(crate) dir: PathBuf,
-    /// The DKMS package, and the same of a higher version.
-    pub(crate) dkms: [String; 2],
-    /// Packages for hosts.
-    pub(crate) hosts: Vec<String>,
+    /// Those of the module for DKMS.
+    pub(crate) guest: Vec<String>,
+    /// The same of a higher version.
+    pub(crate) higher: Vec<String>,
+    /// Those for hosts.
+    pub(crate) host: Vec<String>,
 }
 
 /// Tries all packages, and returns the transcript.
@@ -128,12 +132,12 @@ pub(crate) fn run(store: &Store, log: &mut Log, packages: &Packages) -> Result<S
     headers.sort();
     let scratch = store.settings.checkout.join("target/trial");
     let mut trial = Trial::begin(store, log, &guest, &scratch.join("guest"), &packages.dir)?;
-    let tried = in_guest(&mut trial, &packages.dkms, &headers);
+    let tried = dpkg::in_guest(&mut trial, packages, &headers);
     let transcript = trial.transcript().to_owned();
     tried.with_context(|| format!("in a guest:\n{transcript}"))?;
 
     let mut trial = Trial::begin(store, log, &host, &scratch.join("host"), &packages.dir)?;
-    let tried = on_host(&mut trial, &packages.hosts);
+    let tried = dpkg::on_host(&mut trial, &packages.host);
     let all = transcript + trial.transcript();
     tried.with_context(|| format!("on a host:\n{}", trial.transcript()))?;
     fs::remove_dir_all(scratch)?;
@@ -144,44 +148,15 @@ pub(crate) fn run(store: &Store, log: &mut Log, packages: &Packages) -> Result<S
 const OURS: &str =
     "find / -xdev \\( -name '*papr*unplug*' -o -path '*/dkms/papr*' \\) -not -path '/packages*' -not -path '/proc/*'";
 
-fn in_guest(trial: &mut Trial<'_>, [first, higher]: &[String; 2], headers: &[String]) -> Result<()> {
-    let release = trial.release().to_owned();
-    let module = |release: &str| format!("/lib/modules/{release}/updates/dkms/papr_unplug.ko*");
-    trial.run("uname -rm")?;
-    let (_, has_rust) = trial.try_run("command -v rustc")?;
-    ensure!(!has_rust, "there is a Rust in the guest");
+/// Checks what is left after the packages were removed.
+fn nothing_is_left(trial: &mut Trial<'_>) -> Result<()> {
+    let left = trial.run(OURS)?;
+    ensure!(left.is_empty(), "these files are left: {left}");
+    Ok(())
+}
 
-    trial.run(&format!("dpkg -i /packages/{first}"))?;
-    let status = trial.run("dkms status")?;
-    ensure!(is_installed(&status, version(first), &release), "DKMS has not installed the module: {status}");
-    let build = trial.run(&format!("modinfo -F build {}", module(&release)))?;
-    ensure!(build == "standalone\n", "the module is of another build: {build}");
-    trial.run("cat /usr/lib/modules-load.d/papr-unplug.conf")?;
-
-    let sources = format!("/usr/src/papr-unplug-{}", version(first));
-    trial.run(&format!("cp -r {sources} $HOME/sources && rm $HOME/sources/guest-module/*_shipped"))?;
-    let (said, built) = trial.try_run(&format!("make -C /lib/modules/{release}/build M=$HOME/sources modules"))?;
-    ensure!(!built && said.contains("cargo xtask object"), "make does not say what is missing: {said}");
-    trial.run("rm -r $HOME/sources")?;
-
-    trial.run(&format!("dpkg -i /packages/{higher}"))?;
-    let status = trial.run("dkms status")?;
-    ensure!(is_installed(&status, version(higher), &release), "the upgrade was not built: {status}");
-    ensure!(!status.contains(&format!("papr-unplug/{},", version(first))), "the old version has stayed: {status}");
-
-    let all: Vec<String> = headers.iter().map(|deb| format!("/packages/{deb}")).collect();
-    trial.run(&format!("dpkg -i {}", all.join(" ")))?;
-    let status = trial.run("dkms status")?;
-    let newer = status.lines().filter_map(|line| line.split(", ").nth(1)).find(|found| *found != release);
-    let newer = newer.context("the module was not built for the kernel that came later")?.to_owned();
-    ensure!(
-        is_installed(&status, version(higher), &newer),
-        "the module was not installed for the newer kernel: {status}"
-    );
-    ensure!(is_installed(&status, version(higher), &release), "the module was removed from the first kernel: {status}");
-    trial.run(&format!("modinfo -F vermagic {}", module(&newer)))?;
-
-    trial.run("dpkg --purge papr-unplug-dkms")?;
+/// Checks that nothing of the module is left.
+fn no_module_is_left(trial: &mut Trial<'_>) -> Result<()> {
     let left = trial.run("dkms status")?;
     ensure!(left.is_empty(), "DKMS still knows of it: {left}");
     nothing_is_left(trial)?;
@@ -190,24 +165,9 @@ fn in_guest(trial: &mut Trial<'_>, [first, higher]: &[String; 2], headers: &[Str
     Ok(())
 }
 
-fn on_host(trial: &mut Trial<'_>, packages: &[String]) -> Result<()> {
-    let all: Vec<String> = packages.iter().map(|deb| format!("/packages/{deb}")).collect();
-    trial.run(&format!("dpkg -i {}", all.join(" ")))?;
-    let explained = trial.run("papr-unplug explain last-cpu")?;
-    ensure!(explained.contains("last-cpu"), "`papr-unplug explain` does not explain: {explained}");
-    // libc-bin's trigger is not registered, because its scripts were not run.
-    trial.run("ldconfig")?;
-    let library = trial.run("ldconfig -p | grep papr")?;
-    ensure!(library.contains("libpapr_unplug"), "the loader does not find the library: {library}");
-    trial.run("pkg-config --modversion papr-unplug")?;
-    trial.run("dpkg --purge libpapr-unplug-dev libpapr-unplug0 papr-unplug")?;
-    nothing_is_left(trial)
-}
-
-fn nothing_is_left(trial: &mut Trial<'_>) -> Result<()> {
-    let left = trial.run(OURS)?;
-    ensure!(left.is_empty(), "these files are left: {left}");
-    Ok(())
+/// Returns the pattern of the module's file for a kernel.
+fn module(release: &str) -> String {
+    format!("/lib/modules/{release}/updates/dkms/papr_unplug.ko*")
 }
 
 /// Returns whether `dkms status` has the module installed.
@@ -216,9 +176,9 @@ fn is_installed(status: &str, version: &str, release: &str) -> bool {
     status.lines().any(|line| line.starts_with(&begin) && line.ends_with(": installed"))
 }
 
-/// Returns the version in a package's file name.
-fn version(deb: &str) -> &str {
-    deb.split('_').nth(1).unwrap_or_default()
+/// Returns the paths of packages in a root.
+fn paths(packages: &[String]) -> String {
+    packages.iter().map(|name| format!("{PACKAGES}/{name}")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -232,6 +192,5 @@ mod tests {
         assert!(is_installed(status, "0.1.0", "6.12.48-powerpc64le"));
         assert!(!is_installed(status, "0.1.0", "6.12.57-powerpc64le"));
         assert!(!is_installed(status, "0.1", "6.12.48-powerpc64le"));
-        assert_eq!(version("papr-unplug-dkms_0.1.0_ppc64el.deb"), "0.1.0");
     }
 }
