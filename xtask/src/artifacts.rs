@@ -48,7 +48,12 @@ use crate::{
         artifact::Artifact,
         store::{Recipe, Store},
     },
-    roots::{foreign::BIG_ENDIAN, installed::InstalledRoot, libvirt::LIBVIRT_ROOT, root::STABLE_ROOT},
+    roots::{
+        foreign::BIG_ENDIAN,
+        installed::InstalledRoot,
+        libvirt::LIBVIRT_ROOT,
+        root::{RPM_ROOT, STABLE_ROOT},
+    },
     run::machine,
     settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings},
 };
@@ -74,6 +79,7 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
         Box::new(Libvirt::Patched),
         Box::new(InstalledRoot::Guest),
         Box::new(InstalledRoot::Host),
+        Box::new(RPM_ROOT),
     ];
     for flavour in Flavour::value_variants() {
         recipes.push(Box::new(Initramfs(GuestKernel::Ours(*flavour))));

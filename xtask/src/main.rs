@@ -56,7 +56,9 @@ use crate::{
         histories::{self, Histories},
         install, instructions,
         kernel_name::KernelName,
-        kernels, libvirt, object, package, pci, portability, reasons, soak, test,
+        kernels, libvirt, object,
+        package::{self, Format},
+        pci, portability, reasons, soak, test,
     },
     settings::Settings,
 };
@@ -87,6 +89,9 @@ enum Command {
     Object,
     /// Make Debian packages of the module, the programs and the library, in target/packages
     Package {
+        /// Make RPM packages instead, and check them with rpmlint
+        #[arg(long)]
+        rpm: bool,
         /// Also install, upgrade and remove them in the Debian of a guest, which is emulated, and of a host
         #[arg(long)]
         trial: bool,
@@ -238,8 +243,10 @@ fn run(command: Command) -> Result<()> {
             }
         }
         Command::Object => object::run(&store)?,
-        Command::Package { trial: false } => package::run(&store)?,
-        Command::Package { trial: true } => package::try_them(&store)?,
+        Command::Package { rpm, trial } => {
+            let format = if rpm { Format::Rpm } else { Format::Deb };
+            if trial { package::try_them(&store, format)? } else { package::run(&store, format)? }
+        }
         Command::Demo { pci, kernel } => demo::run(&store, pci, kernel)?,
         Command::Test { kernel, nextest } => test::run(&store, kernel, &nextest)?,
         Command::Differential(Differential { accept: true, .. }) => differences::accept(&store.settings.checkout)?,

@@ -2,7 +2,7 @@
 
 //! Roots in which packages are tried: Debian systems whose dpkg has a record of what is installed.
 //!
-//! The root's own packages were unpacked without their scripts and are recorded as configured. dpkg installs the
+//! The root's own packages were unpacked without their scripts and are recorded as configured. dpkg or rpm installs the
 //! packages on trial with their scripts.
 
 use crate::{
@@ -68,8 +68,8 @@ impl InstalledRoot {
 
     fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Guest => &["?essential", "dkms", "mount"],
-            Self::Host => &["?essential", "libgcc-s1", "pkgconf"],
+            Self::Guest => &["?essential", "dkms", "mount", "procps", "rpm"],
+            Self::Host => &["?essential", "libgcc-s1", "pkgconf", "rpm"],
         }
     }
 }

@@ -172,6 +172,17 @@ pub(crate) const DEBIAN_ROOT: Root = Root {
     fit: |_| Ok(Vec::new()),
 };
 
+/// The root with what makes and checks RPM packages.
+pub(crate) const RPM_ROOT: Root = Root {
+    kind: "rpm-root",
+    title: "root with rpm",
+    suite: SUITE,
+    packages: &["?essential", "rpm", "rpmlint"],
+    needs: 400,
+    fitted: &[],
+    fit: |_| Ok(Vec::new()),
+};
+
 /// The root with the Rust of Debian's stable release, by which distributions build the C library.
 pub(crate) const STABLE_ROOT: Root = Root {
     kind: "stable-root",

@@ -28,7 +28,7 @@ pub(crate) const PROGRAM: &str = "papr-unplug";
 #[derive(Debug)]
 pub(crate) struct File {
     /// The path, below the directory that the package's files are laid out in.
-    to: PathBuf,
+    pub(crate) to: PathBuf,
     content: Content,
     mode: u32,
 }
@@ -56,7 +56,7 @@ impl File {
 }
 
 /// Returns the sources of the module for DKMS and other builds without Rust. `object` is the module's Rust.
-fn module_sources(checkout: &Path, object: &Path, version: &str) -> Result<Vec<File>> {
+pub(crate) fn module_sources(checkout: &Path, object: &Path, version: &str) -> Result<Vec<File>> {
     let mut files: Vec<File> = SOURCES.iter().map(|source| File::new(source, checkout.join(source))).collect();
     files.push(File::new(Path::new("guest-module").join(object::FILE), object.to_path_buf()));
     let conf = checkout.join("packaging/dkms/dkms.conf");
@@ -67,7 +67,7 @@ fn module_sources(checkout: &Path, object: &Path, version: &str) -> Result<Vec<F
 }
 
 /// Returns the file that has the module loaded at boot.
-fn modules_load(checkout: &Path, to: &str) -> File {
+pub(crate) fn modules_load(checkout: &Path, to: &str) -> File {
     File::new(to, checkout.join("packaging/dkms/modules-load.conf"))
 }
 
@@ -100,6 +100,12 @@ pub(crate) fn program(checkout: &Path, program: &Path) -> Result<Vec<File>> {
         files.push(File::new(page.file_name(), page.path()).below("usr/share/man/man1"));
     }
     Ok(files)
+}
+
+/// Returns the texts of licences.
+pub(crate) fn licences(checkout: &Path, names: &[&str]) -> Vec<File> {
+    let files = names.iter().map(|name| Path::new("LICENSES").join(format!("{name}.txt")));
+    files.map(|file| File::new(&file, checkout.join(&file))).collect()
 }
 
 /// Writes files into a directory.

@@ -4,7 +4,7 @@
 
 use crate::{
     artifacts::c_library::install,
-    command::package::{VERSION, contents::PROGRAM, deb::Deb, stages::Stages},
+    command::package::{Made, VERSION, contents::PROGRAM, deb::Deb, stages::Stages},
     run::machine,
 };
 use anyhow::{Context, Result};
@@ -16,15 +16,16 @@ use std::{
 /// The packages that programs in Rust depend on: the C library of the machine that linked them, or a newer one.
 const RUNTIME: &str = "libc6 (>= 2.34), libgcc-s1";
 
-/// Makes the packages that are tried, and returns their files, that for guests first.
-pub(crate) fn tried(stages: &mut Stages<'_>) -> Result<Vec<PathBuf>> {
-    let mut made = vec![dkms(stages, VERSION)?, program(stages)?];
-    made.extend(library(stages)?);
-    Ok(made)
+/// Makes all packages.
+pub(super) fn all(stages: &mut Stages<'_>) -> Result<Made> {
+    let (guest, agent) = (vec![dkms(stages, VERSION)?], vec![agent(stages)?]);
+    let mut host = vec![program(stages)?];
+    host.extend(library(stages)?);
+    Ok(Made { guest, agent, host })
 }
 
 /// Makes the module's package.
-pub(crate) fn dkms(stages: &mut Stages<'_>, version: &str) -> Result<PathBuf> {
+pub(super) fn dkms(stages: &mut Stages<'_>, version: &str) -> Result<PathBuf> {
     let stage = stages.dkms(version)?;
     let own = |name: &str| -> Result<String> { Ok(script(stages, "dkms", name)?.replace("@version@", version)) };
     let deb = Deb {
@@ -43,8 +44,7 @@ pub(crate) fn dkms(stages: &mut Stages<'_>, version: &str) -> Result<PathBuf> {
     deb.make(&mut stages.log, &stage, &stages.into)
 }
 
-/// Makes the agent's package.
-pub(crate) fn agent(stages: &mut Stages<'_>) -> Result<PathBuf> {
+fn agent(stages: &mut Stages<'_>) -> Result<PathBuf> {
     let stage = stages.agent()?;
     let own = |name: &str| script(stages, "agent", name);
     let deb = Deb {

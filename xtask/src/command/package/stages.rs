@@ -55,6 +55,17 @@ impl<'a> Stages<'a> {
         Ok(stage)
     }
 
+    /// Makes the source from which packages of the module are built: a directory of that name.
+    pub(crate) fn module_source(&self, name: &str, version: &str) -> Result<PathBuf> {
+        let object = self.store.ensure(&Object)?;
+        let stage = self.empty("papr-unplug-module")?;
+        let mut files = contents::module_sources(self.checkout(), &object.path(object::FILE), version)?;
+        files.push(contents::modules_load(self.checkout(), "modules-load.conf"));
+        files.extend(contents::licences(self.checkout(), &["Apache-2.0", "GPL-2.0-only", "MIT"]));
+        lay_out(&files, &stage.join(name))?;
+        Ok(stage)
+    }
+
     /// Makes the files of the agent's package.
     pub(crate) fn agent(&self) -> Result<PathBuf> {
         let program = self.store.ensure(&Agent)?;

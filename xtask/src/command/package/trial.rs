@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Trial of the packages: dpkg installs, upgrades and removes them in a Debian for ppc64el, whose programs are
+//! Trial of the packages: dpkg or rpm installs, upgrades and removes them in a Debian for ppc64el, whose programs are
 //! emulated, and in one of this machine's architecture.
 
 mod dpkg;
+mod rpm;
 
 use crate::{
     cache::{artifact::Artifact, store::Store},
+    command::package::{Format, Made},
     roots::installed::InstalledRoot,
     run::{log::Log, sandbox::Sandbox},
 };
@@ -109,35 +111,38 @@ impl<'a> Trial<'a> {
 }
 
 /// The packages.
-pub(crate) struct Packages {
-    /// Their directory.
-    pub(crate) dir: PathBuf,
-    /// Those of the module for DKMS.
-    pub(crate) guest: Vec<String>,
-    /// The same of a higher version.
-    pub(crate) higher: Vec<String>,
-    /// Those for hosts.
-    pub(crate) host: Vec<String>,
+pub(super) struct Packages {
+    /// The directory with all of them.
+    pub(super) dir: PathBuf,
+    pub(super) made: Made,
+    /// Those of the module, of a higher version.
+    pub(super) higher: Vec<PathBuf>,
 }
 
 /// Tries all packages, and returns the transcript.
-pub(crate) fn run(store: &Store, log: &mut Log, packages: &Packages) -> Result<String> {
+pub(super) fn run(store: &Store, log: &mut Log, format: Format, packages: &Packages) -> Result<String> {
     let [guest, host] = store.ensure_all([&InstalledRoot::Guest, &InstalledRoot::Host])?;
     let mut headers = Vec::new();
     for entry in fs::read_dir(guest.path(InstalledRoot::MORE))? {
         let entry = entry?;
         fs::copy(entry.path(), packages.dir.join(entry.file_name()))?;
-        headers.push(entry.file_name().to_string_lossy().into_owned());
+        headers.push(entry.path());
     }
     headers.sort();
     let scratch = store.settings.checkout.join("target/trial");
     let mut trial = Trial::begin(store, log, &guest, &scratch.join("guest"), &packages.dir)?;
-    let tried = dpkg::in_guest(&mut trial, packages, &headers);
+    let tried = match format {
+        Format::Deb => dpkg::in_guest(&mut trial, packages, &headers),
+        Format::Rpm => rpm::in_guest(&mut trial, packages),
+    };
     let transcript = trial.transcript().to_owned();
     tried.with_context(|| format!("in a guest:\n{transcript}"))?;
 
     let mut trial = Trial::begin(store, log, &host, &scratch.join("host"), &packages.dir)?;
-    let tried = dpkg::on_host(&mut trial, &packages.host);
+    let tried = match format {
+        Format::Deb => dpkg::on_host(&mut trial, &packages.made.host),
+        Format::Rpm => rpm::on_host(&mut trial, &packages.made.host),
+    };
     let all = transcript + trial.transcript();
     tried.with_context(|| format!("on a host:\n{}", trial.transcript()))?;
     fs::remove_dir_all(scratch)?;
@@ -177,8 +182,9 @@ fn is_installed(status: &str, version: &str, release: &str) -> bool {
 }
 
 /// Returns the paths of packages in a root.
-fn paths(packages: &[String]) -> String {
-    packages.iter().map(|name| format!("{PACKAGES}/{name}")).collect::<Vec<_>>().join(" ")
+fn paths(packages: &[PathBuf]) -> String {
+    let names = packages.iter().filter_map(|file| file.file_name());
+    names.map(|name| format!("{PACKAGES}/{}", name.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

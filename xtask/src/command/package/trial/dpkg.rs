@@ -7,14 +7,15 @@ use crate::command::package::{
     trial::{Packages, Trial, is_installed, module, no_module_is_left, nothing_is_left, paths},
 };
 use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
 
-pub(super) fn in_guest(trial: &mut Trial<'_>, packages: &Packages, headers: &[String]) -> Result<()> {
+pub(super) fn in_guest(trial: &mut Trial<'_>, packages: &Packages, headers: &[PathBuf]) -> Result<()> {
     let release = trial.release().to_owned();
     trial.run("uname -rm")?;
     let (_, has_rust) = trial.try_run("command -v rustc")?;
     ensure!(!has_rust, "there is a Rust in the guest");
 
-    trial.run(&format!("dpkg -i {}", paths(&packages.guest)))?;
+    trial.run(&format!("dpkg -i {}", paths(&packages.made.guest)))?;
     let status = trial.run("dkms status")?;
     ensure!(is_installed(&status, VERSION, &release), "DKMS has not installed the module: {status}");
     let build = trial.run(&format!("modinfo -F build {}", module(&release)))?;
@@ -44,7 +45,7 @@ pub(super) fn in_guest(trial: &mut Trial<'_>, packages: &Packages, headers: &[St
     no_module_is_left(trial)
 }
 
-pub(super) fn on_host(trial: &mut Trial<'_>, packages: &[String]) -> Result<()> {
+pub(super) fn on_host(trial: &mut Trial<'_>, packages: &[PathBuf]) -> Result<()> {
     trial.run(&format!("dpkg -i {}", paths(packages)))?;
     let explained = trial.run("papr-unplug explain last-cpu")?;
     ensure!(explained.contains("last-cpu"), "`papr-unplug explain` does not explain: {explained}");
