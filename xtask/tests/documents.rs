@@ -48,7 +48,8 @@ fn xtask(arguments: &[&str]) -> Output {
 #[test]
 fn commands_in_the_readme_are_accepted() {
     let readme = read("README.md");
-    let shown: Vec<&str> = lines(&readme, true).filter_map(|line| line.strip_prefix("$ ")).collect();
+    let by_user = |line: &str| line.starts_with("$ ") || line.starts_with("# ");
+    let shown: Vec<&str> = lines(&readme, true).filter(|line| by_user(line)).map(|line| &line[2..]).collect();
     assert!(shown.len() >= 4, "the README shows commands: {shown:?}");
     for command in shown {
         match *command.split(' ').collect::<Vec<_>>() {
@@ -56,7 +57,8 @@ fn commands_in_the_readme_are_accepted() {
                 let output = xtask(arguments);
                 assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
             }
-            ["cargo", "install", "--path", path] => assert!(checkout().join(path).join("src/main.rs").exists()),
+            // Programs of the system.
+            ["apt" | "dmesg" | "modprobe", ..] => {}
             ["papr-unplug", ..] => {
                 <Arguments as clap::Parser>::try_parse_from(command.split(' ')).unwrap();
             }
