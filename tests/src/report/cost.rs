@@ -189,6 +189,45 @@ pub fn removals(artifacts: &Artifacts, rounds: usize) -> Result<Removals> {
     Ok(Removals { dimm, last_cpu, cpu_by_hand })
 }
 
+/// Traces, in an instance of its own, when the interrupt of a request comes and when the guest signals its refusal.
+const TRACE_REFUSALS: &str = "mkdir /sys/kernel/tracing/instances/cost && cd /sys/kernel/tracing/instances/cost && \
+    echo 'name == \"RAS_HOTPLUG\"' > events/irq/irq_handler_entry/filter && \
+    echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter && \
+    echo 1 > events/irq/irq_handler_entry/enable && echo 1 > events/powerpc/rtas_input/enable && cd /root";
+
+/// Counts the guest's instructions from the interrupt of a request for the last CPU to the signal of its refusal, `rounds`
+/// times. The first count is dropped, because caches are cold. Each count is in thousands: an instruction takes a
+/// nanosecond of the guest's clock, and its trace tells microseconds.
+pub fn refusal_instructions(combination: &Combination<'_>, rounds: usize) -> Result<Vec<f64>> {
+    let Combination { artifacts, pairing, .. } = *combination;
+    let start = Start::with_threads(Threads::Counting);
+    let name = format!("cost.instructions.{combination}");
+    let mut vm = Vm::launch_as(artifacts, pairing, Machine::Pseries, &start, &name)?.up()?;
+    vm.guest.sh(TRACE_REFUSALS)?;
+    let cpu = vm.plug_cpu(1)?;
+    vm.put_boot_cpu_offline()?;
+    let counts = (0..=rounds).map(|_| {
+        vm.guest.sh("echo > /sys/kernel/tracing/instances/cost/trace")?;
+        vm.outcome_of(&cpu, Outcome::Refused)?;
+        let trace = vm.guest.sh("cat /sys/kernel/tracing/instances/cost/trace")?;
+        microseconds_to_signal(&trace).with_context(|| format!("no interrupt with a signal after it in\n{trace}"))
+    });
+    let counts = counts.collect::<Result<Vec<f64>>>()?;
+    vm.inspect()?;
+    Ok(counts.into_iter().skip(1).collect())
+}
+
+/// Returns the time from the interrupt to the first signal in a trace.
+fn microseconds_to_signal(trace: &str) -> Option<f64> {
+    let seconds = |line: &str, event: &str| -> Option<f64> {
+        line.split_once(event)?.0.split_whitespace().next_back()?.parse().ok()
+    };
+    let mut lines = trace.lines();
+    let interrupt = lines.find_map(|line| seconds(line, ": irq_handler_entry:"))?;
+    let signal = lines.find_map(|line| seconds(line, ": rtas_input:"))?;
+    Some((signal - interrupt) * 1e6)
+}
+
 impl Vm {
     /// Counts `rounds` times without the module and with it, alternately. The first counts are dropped, because caches
     /// are cold.
@@ -227,5 +266,18 @@ impl Vm {
     /// Returns the number of instructions that the guest has executed.
     fn instructions(&mut self) -> Result<u64> {
         self.qmp.execute("query-replay", json!({}))?["icount"].as_u64().context("instructions are not counted")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_to_a_signal_begins_at_the_interrupt() {
+        let trace = "# TASK CPU\n <idle>-0 [001] d.h2.  6.720000: irq_handler_entry: irq=18 name=RAS_HOTPLUG\n \
+                     kworker/u16:0-10 [001] dl.3.  6.720952: rtas_input: set-indicator arguments: {0x2329}\n";
+        assert_eq!(microseconds_to_signal(trace).map(f64::round), Some(952.0));
+        assert_eq!(microseconds_to_signal("# TASK CPU\n"), None);
     }
 }

@@ -86,7 +86,7 @@ fn refusals(latencies: &[Latencies]) -> Result<Vec<Row>> {
 }
 
 /// Returns the least count: one in which the kernel had nothing else to do.
-fn least(counts: &[f64]) -> Option<f64> {
+pub(super) fn least(counts: &[f64]) -> Option<f64> {
     counts.iter().copied().min_by(f64::total_cmp)
 }
 
