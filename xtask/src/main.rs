@@ -39,10 +39,11 @@ mod command;
 use crate::{
     artifacts::{
         Artifacts,
-        c_library::install::Install,
+        c_library::install::{self, Install},
         debian_kernel::DebianKernel,
         flavour::Flavour,
         libvirt::Libvirt,
+        object::Object,
         qemu::{Qemu, bundle},
         source::Release,
     },
@@ -53,10 +54,8 @@ use crate::{
         coverage, demo,
         differential::{self, Differential},
         drill, fuzz,
-        histories::{self, Histories},
-        install, instructions,
         kernel_name::KernelName,
-        kernels, libvirt, object,
+        kernels, libvirt,
         package::{self, Format},
         pci, portability, reasons, soak, test,
     },
@@ -64,7 +63,8 @@ use crate::{
 };
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use papr_unplug_report::{self as report, differences};
+use papr_unplug_differential::histories::Histories;
+use papr_unplug_report as report;
 use std::{collections::hash_map::RandomState, ffi::OsString, hash::BuildHasher as _, process::ExitCode};
 
 #[derive(Debug, Parser)]
@@ -242,16 +242,15 @@ fn run(command: Command) -> Result<()> {
                 print!("{}", artifacts.listing());
             }
         }
-        Command::Object => object::run(&store)?,
+        Command::Object => Object::stage(&store.ensure(&Object)?, &store.settings.checkout)?,
         Command::Package { rpm, trial } => {
             let format = if rpm { Format::Rpm } else { Format::Deb };
             if trial { package::try_them(&store, format)? } else { package::run(&store, format)? }
         }
         Command::Demo { pci, kernel } => demo::run(&store, pci, kernel)?,
         Command::Test { kernel, nextest } => test::run(&store, kernel, &nextest)?,
-        Command::Differential(Differential { accept: true, .. }) => differences::accept(&store.settings.checkout)?,
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
-        Command::Histories(arguments) => histories::run(&store, &arguments)?,
+        Command::Histories(histories) => differential::histories(&store, &histories)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
         Command::Qemu { release, ours, fixes, instructions: false, .. } => {
             let qemu = store.ensure(&match (ours, fixes) {
@@ -262,7 +261,7 @@ fn run(command: Command) -> Result<()> {
             println!("{}", qemu.path(bundle::PROGRAM).display());
         }
         Command::Qemu { release, .. } => {
-            println!("{:.1}", instructions::per_set_indicator(&store, &Qemu::Stock(release))?);
+            println!("{:.1}", bench::instructions_per_call(&store, release)?);
         }
         Command::Bench { part } => bench::run(&store, part)?,
         Command::Soak { minutes, seed, kernel, smp } => {
@@ -273,7 +272,11 @@ fn run(command: Command) -> Result<()> {
         Command::Coverage => coverage::run(&store)?,
         Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,
         Command::Portability => portability::run(&store)?,
-        Command::Install(install) => install::run(&store, &install)?,
+        Command::Install(install) => {
+            install::run(&store.settings.checkout, &mut store.log("install")?, &install)?;
+            let found = install.prefix.join(&install.libdir).join("pkgconfig");
+            store.progress.say(format!("    pkg-config finds papr-unplug with PKG_CONFIG_PATH={}", found.display()));
+        }
         Command::Kernels { accept: true, .. } => report::kernels::accept(&store.settings.checkout)?,
         Command::Kernels { only, .. } => kernels::run(&store, &only)?,
         Command::Reasons { accept: true } => report::reasons::accept(&store.settings.checkout)?,

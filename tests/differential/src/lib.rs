@@ -39,11 +39,15 @@ pub mod vmm;
 
 pub mod in_process;
 
+pub mod instructions;
 pub mod large_dimm;
 pub mod play;
 pub mod processors;
 
+pub mod spread;
+
 pub mod account;
+pub mod histories;
 pub mod history;
 
 pub mod clause;

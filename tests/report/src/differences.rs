@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Differences that a run has found, as JSON and as a list in Markdown.
+//! Differences between stock QEMU and ours under random calls, as JSON and as a list in Markdown.
 
 use crate::markdown;
 use anyhow::{Context, Result, ensure};
-use papr_unplug_differential::{clause::Clause, tally::Tally};
+use papr_unplug_differential::{clause::Clause, program::Program, spread::spread, tally::Tally, vmm::Vmm};
 use serde::{Deserialize, Serialize};
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, mem, path::Path};
 
 /// The line before the list.
 const BEGIN: &str = "<!-- Generated from tests/differential/differences.json by `cargo xtask differential --accept`; do not edit. -->\n";
@@ -18,13 +18,46 @@ const ACCEPTED: &str = "tests/differential/differences.json";
 /// The page with that list.
 const README: &str = "packaging/qemu/README.md";
 
-/// Prints the tally of a run from the seed `first` on, and writes it to `target/differential.json`. Fails if a
-/// difference is not documented. `stock` and `ours` are the versions of the VMMs.
-pub fn finish(checkout: &Path, tally: &Tally, first: u64, stock: &str, ours: &str) -> Result<()> {
+/// The arguments.
+#[derive(Debug, clap::Args)]
+pub struct Sequences {
+    /// The number of sequences of calls
+    #[arg(long, default_value_t = 1000)]
+    sequences: u64,
+    /// The seed of the first sequence
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+}
+
+/// A build of QEMU.
+#[derive(Debug)]
+pub struct Build<'a> {
+    /// The program.
+    pub program: Program,
+    /// Its version.
+    pub version: &'a str,
+}
+
+/// Plays the sequences to both, prints the tally, and writes it to `target/differential.json`. Fails if a difference is
+/// not documented. Hands to `at` how far that is.
+pub fn play(
+    checkout: &Path,
+    stock: &Build<'_>,
+    ours: &Build<'_>,
+    &Sequences { sequences, first }: &Sequences,
+    at: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let begin = || Ok((Vmm::start(&stock.program)?, Vmm::start(&ours.program)?));
+    let compare = |(stock, ours): &mut (Vmm, Vmm), seeds| Tally::of(seeds, stock, ours);
+    let mut tally = Tally::default();
+    spread(first..first + sequences, begin, compare, |share| {
+        tally = mem::take(&mut tally).with(share);
+        at(&format!("{} of {sequences}", tally.sequences));
+    })?;
     print!("{tally}");
     let file = checkout.join(RESULTS);
     fs::create_dir_all(file.with_file_name(""))?;
-    Differences::of(tally, first, stock, ours).write(&file)?;
+    Differences::of(&tally, first, stock.version, ours.version).write(&file)?;
     println!("The same for programs: {}", file.display());
     ensure!(
         tally.unexplained == 0,

@@ -2,8 +2,6 @@
 
 //! `cargo xtask bench`: cost of this project's parts, compared with their targets and with stock parts.
 
-mod host;
-
 use crate::{
     artifacts::{
         Artifacts,
@@ -12,10 +10,17 @@ use crate::{
         source::Release,
     },
     cache::store::Store,
+    roots::root::{QEMU_ROOT, Root},
+    run::{
+        machine,
+        sandbox::{BUILD, WORK},
+    },
 };
 use anyhow::Result;
 use clap::ValueEnum;
-use papr_unplug_report::bench::{guest, kernels, qemu};
+use papr_unplug_differential::instructions;
+use papr_unplug_report::bench::{guest, host, kernels, qemu};
+use std::iter;
 
 /// The part that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -34,25 +39,34 @@ pub(crate) enum Bench {
 pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
     let file = |part: &str| store.settings.checkout.join(format!("target/bench-{part}.json"));
     let say = |line: &str| store.progress.say(line);
+    let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+    let mut harness = artifacts.for_harness()?;
     match bench {
-        Bench::Host => host::run(store, &file("host")),
-        Bench::Guest => {
-            let artifacts = Artifacts::ensure(store, Flavour::Default)?;
-            guest::run(&artifacts.for_harness()?, &file("guest"), &say)
+        Bench::Host => {
+            machine::require_test_tools(&store.progress)?;
+            host::run(|| instructions_per_call(store, Release::Stable), &file("host"))
         }
+        Bench::Guest => guest::run(&harness, &file("guest"), &say),
         Bench::Kernels => {
-            let of = |flavour| Artifacts::ensure(store, flavour)?.for_harness();
-            let stock = of(Flavour::Default)?;
-            let patched = [Flavour::Hints, Flavour::Answers].map(|flavour| Ok((flavour.name(), of(flavour)?)));
-            let patched = patched.into_iter().collect::<Result<Vec<_>>>()?;
-            kernels::run(&stock, &patched, &file("kernels"), &say)
+            let flavours = [Flavour::Hints, Flavour::Answers];
+            let held = flavours.map(|flavour| Artifacts::ensure(store, flavour));
+            let held = held.into_iter().collect::<Result<Vec<_>>>()?;
+            let patched = iter::zip(flavours, &held).map(|(flavour, held)| Ok((flavour.name(), held.for_harness()?)));
+            kernels::run(&harness, &patched.collect::<Result<Vec<_>>>()?, &file("kernels"), &say)
         }
         Bench::Qemu => {
-            let artifacts = Artifacts::ensure(store, Flavour::Default)?;
             let [stock, ours] = store.ensure_all([&Qemu::Stock(Release::Stable), &Qemu::Ours(Release::Stable)])?;
-            let mut harness = artifacts.for_harness()?;
             harness.qemu_stock = stock.path(bundle::PROGRAM);
             qemu::run(&harness, &bundle::program(&stock), &bundle::program(&ours), &file("qemu"), &say)
         }
     }
+}
+
+/// Returns the number of instructions that a set-indicator call takes in a stock QEMU that is built here.
+pub(crate) fn instructions_per_call(store: &Store, release: Release) -> Result<f64> {
+    let [root, qemu] = store.ensure_all([&QEMU_ROOT, &Qemu::Stock(release)])?;
+    let dir = tempfile::tempdir()?;
+    let sandbox = Root::sandbox(&root).bind_read_only(&qemu.dir, BUILD).bind(dir.path(), WORK);
+    let words = [format!("{BUILD}/{}", bundle::BINARY), "-L".to_owned(), format!("{BUILD}/{}", bundle::DATA)];
+    instructions::per_set_indicator(sandbox.command(["valgrind"]), &words, dir.path(), WORK)
 }

@@ -5,16 +5,16 @@
 use crate::{
     artifacts::{Artifacts, flavour::Flavour, linux_tree::Series},
     cache::store::Store,
+    run::machine,
 };
 use anyhow::{Context, Result, ensure};
 use papr_unplug_conformance::{
-    judge,
-    verdict::{self, Verdicts},
+    judge::{Report, Subject},
     vm::GuestDir,
 };
 use papr_unplug_differential::program::Program;
 use papr_unplug_tests::pairing::Side;
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{env, path::PathBuf};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -29,12 +29,8 @@ pub(crate) struct Conformance {
     /// answers by itself without it alone
     #[arg(long, value_enum, conflicts_with_all = ["guest", "vmm"])]
     kernel: Option<Flavour>,
-    /// Also write the verdicts to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Print tables, as in spec/conformance.md, instead of a line for each clause
-    #[arg(long)]
-    table: bool,
+    #[command(flatten)]
+    report: Report,
 }
 
 /// Judges what the user names, or this project's own and stock parts, and toys.
@@ -42,17 +38,14 @@ pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
     let kernel = arguments.kernel.unwrap_or(Flavour::Default);
     let artifacts = Artifacts::ensure(store, kernel)?;
     let artifacts = artifacts.for_harness()?;
-    let is_named = arguments.guest.is_some() || arguments.vmm.is_some() || arguments.kernel.is_some();
-    let (mut guests, mut vmms) = (Vec::new(), Vec::new());
+    let mut subjects = Vec::new();
     if let Some(dir) = &arguments.guest {
         let dir = dir.canonicalize().with_context(|| format!("no guest at {}", dir.display()))?;
-        store.progress.say(format!("==> the guest in {}", dir.display()));
-        guests.push(judge::guest(&artifacts, &GuestDir(dir), "guest")?);
+        subjects.push(Subject::Guest("guest".to_owned(), GuestDir(dir)));
     }
     if let Some(program) = &arguments.vmm {
         let program = program.canonicalize().with_context(|| format!("no VMM at {}", program.display()))?;
-        store.progress.say(format!("==> the VMM {}", program.display()));
-        vmms.push(judge::vmm(&Program::new(&program, &artifacts.qemu_data), "VMM")?);
+        subjects.push(Subject::Vmm("VMM".to_owned(), Program::new(&program, &artifacts.qemu_data)));
     }
     if arguments.kernel.is_some() {
         let sides: &[Side] = match kernel.series() {
@@ -62,40 +55,27 @@ pub(crate) fn run(store: &Store, arguments: &Conformance) -> Result<()> {
         };
         for side in sides {
             let about = if *side == Side::Ours { side.to_string() } else { kernel.name().to_owned() };
-            store.progress.say(format!("==> {about}: guest"));
-            guests.push(judge::guest(&artifacts, &GuestDir::of_ours(&artifacts, *side)?, &about)?);
+            subjects.push(Subject::Guest(about, GuestDir::of_ours(&artifacts, *side)?));
         }
     }
+    let is_named = !subjects.is_empty();
     if !is_named {
         for side in [Side::Ours, Side::Stock] {
-            store.progress.say(format!("==> {side}: guest and VMM"));
-            guests.push(judge::guest(&artifacts, &GuestDir::of_ours(&artifacts, side)?, &side.to_string())?);
-            vmms.push(judge::vmm(&Program::of(&artifacts, side)?, &side.to_string())?);
+            subjects.push(Subject::Guest(side.to_string(), GuestDir::of_ours(&artifacts, side)?));
+            subjects.push(Subject::Vmm(side.to_string(), Program::of(&artifacts, side)?));
         }
-        store.progress.say("==> toys: guest and VMM");
-        guests.push(judge::toy()?);
-        vmms.push(judge::vmm(&Program::new(&toy_vmm(store)?, &artifacts.qemu_data), "toy VMM")?);
+        subjects.push(Subject::ToyGuest);
+        subjects.push(Subject::Vmm("toy VMM".to_owned(), Program::new(&toy_vmm(store)?, &artifacts.qemu_data)));
     }
-    if arguments.table {
-        println!("{}\n{}", verdict::table(&guests), verdict::table(&vmms));
-    } else {
-        guests.iter().chain(&vmms).for_each(|verdicts| println!("{verdicts}\n"));
-    }
-    if let Some(file) = &arguments.json {
-        let all: Vec<&Verdicts> = guests.iter().chain(&vmms).collect();
-        let text = serde_json::to_string_pretty(&all)? + "\n";
-        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    let has_failed = guests.iter().chain(&vmms).any(|verdicts| verdicts.has_failed());
+    let has_failed = arguments.report.of(&artifacts, &subjects, &|line| store.progress.say(line))?;
     ensure!(!is_named || !has_failed, "clauses failed");
     Ok(())
 }
 
 /// Builds the toy VMM beside this program, and returns its path.
 fn toy_vmm(store: &Store) -> Result<PathBuf> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = machine::cargo(&store.settings.checkout);
     cargo.args(["build", "--quiet", "--package", "papr-unplug-conformance", "--bin", "toy-vmm"]);
-    let status = cargo.current_dir(&store.settings.checkout).status().context("cannot run cargo")?;
-    ensure!(status.success(), "the toy VMM does not build");
+    ensure!(cargo.status().context("cannot run cargo")?.success(), "the toy VMM does not build");
     Ok(env::current_exe().context("this program has no path")?.with_file_name("toy-vmm"))
 }

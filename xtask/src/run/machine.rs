@@ -108,6 +108,13 @@ fn install(progress: &Progress, missing: &[&str]) -> Result<()> {
     bail!("could not install {packages}: see above, then try `apt-get update && apt-get install {packages}`")
 }
 
+/// Returns the cargo that runs this program, in the checkout.
+pub(crate) fn cargo(checkout: &Path) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(checkout);
+    cargo
+}
+
 /// Looks a program up in `PATH`.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;

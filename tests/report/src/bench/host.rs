@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `cargo xtask bench host`: cost of the host crate, compared with its targets and with stock QEMU.
+//! Cost of the host crate, compared with its targets and with stock QEMU.
 //!
 //! callgrind counts instructions. Their number does not depend on what else the machine does.
 
-use crate::{
-    artifacts::{qemu::Qemu, source::Release},
-    cache::store::Store,
-    command::instructions,
-    run::{log::output_of, machine},
-};
-use anyhow::{Context, Result, bail, ensure};
-use papr_unplug_report::bench::table::{self, Bound, Row};
+use crate::bench::table::{self, Bound, Row};
+use anyhow::{Context as _, Result, bail, ensure};
+use papr_unplug_differential::instructions;
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// The package, its bench whose instructions are counted, and its bench that is timed.
@@ -28,28 +23,27 @@ const CONNECTORS: [u32; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 /// The sizes of the DIMMs that are released, in LMBs.
 const LMBS: [u32; 5] = [1, 16, 256, 4_096, 65_536];
 
-/// Measures, and prints the table.
-pub(super) fn run(store: &Store, file: &Path) -> Result<()> {
-    machine::require_test_tools(&store.progress)?;
-    let program = Program::build(store)?;
+/// Measures, prints the table, and writes it to `file`. Fails if a target is missed. `stock` counts the instructions of
+/// a set-indicator call of stock QEMU.
+pub fn run(stock: impl FnOnce() -> Result<f64>, file: &Path) -> Result<()> {
+    let program = Program::build()?;
     let mut rows = Vec::new();
     rows.extend(program.calls()?);
     rows.extend(program.releases()?);
     rows.extend(program.creations()?);
-    rows.extend(program.beside_qemu(store)?);
+    rows.extend(program.beside_qemu(stock()?)?);
     table::print(&rows, file)?;
 
-    store.progress.say(format!("==> cargo bench --package {PACKAGE} --bench {TIMED}"));
-    let mut timed = cargo(store);
-    timed.args(["bench", "--package", PACKAGE, "--bench", TIMED, "--"]);
+    let mut timed = cargo_bench(TIMED);
+    timed.arg("--");
     timed.args(["--noplot", "--warm-up-time", "0.5", "--measurement-time", "1", "--sample-size", "10"]);
     ensure!(timed.status().context("cannot run cargo")?.success(), "`cargo bench` failed");
     table::check(&rows)
 }
 
-fn cargo(store: &Store) -> Command {
+fn cargo_bench(name: &str) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&store.settings.checkout);
+    cargo.args(["bench", "--package", PACKAGE, "--bench", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
     cargo
 }
 
@@ -66,14 +60,9 @@ struct Measurement {
 }
 
 impl Program {
-    fn build(store: &Store) -> Result<Self> {
-        let build = || {
-            let mut build = cargo(store);
-            build.args(["bench", "--package", PACKAGE, "--bench", COUNTED, "--no-run"]);
-            build
-        };
-        store.log("bench")?.run("building the bench", &mut build())?;
-        let messages = output_of(build().args(["--quiet", "--message-format=json"]))?;
+    fn build() -> Result<Self> {
+        let mut build = cargo_bench(COUNTED);
+        let messages = output_of(build.args(["--no-run", "--message-format=json-render-diagnostics"]))?;
         let program = messages.lines().filter_map(|line| executable(line, COUNTED)).next_back();
         Ok(Self(program.context("cargo prints no path of the bench")?))
     }
@@ -142,9 +131,8 @@ impl Program {
         Ok(rows)
     }
 
-    fn beside_qemu(&self, store: &Store) -> Result<Vec<Row>> {
+    fn beside_qemu(&self, stock: f64) -> Result<Vec<Row>> {
         let ours = self.count("null", 1_000)?;
-        let stock = instructions::per_set_indicator(store, &Qemu::Stock(Release::Stable))?;
         let times = Row::new("set-indicator, stock QEMU over this crate", stock / ours, "times");
         Ok(vec![
             Row::new("set-indicator, stock QEMU, the same calls", stock, "instructions"),
@@ -152,6 +140,13 @@ impl Program {
             times.with_target(Bound::AtLeast(10.0)),
         ])
     }
+}
+
+/// Runs a command and returns its standard output.
+fn output_of(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {command:?}"))?;
+    ensure!(output.status.success(), "{command:?} failed ({})", output.status);
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Returns the path of the bench `name`, if this message of cargo has it.
