@@ -9,23 +9,21 @@ pub(crate) mod c_library;
 pub(crate) mod debian_kernel;
 pub(crate) mod distribution;
 pub(crate) mod drivers;
-pub(crate) mod fault;
 pub(crate) mod flavour;
 pub(crate) mod guest_kernel;
 pub(crate) mod guest_program;
 pub(crate) mod initramfs;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
-pub(crate) mod librtas;
 pub(crate) mod libvirt;
 pub(crate) mod linux_source;
 pub(crate) mod linux_tree;
 pub(crate) mod module;
-pub(crate) mod module_sources;
 pub(crate) mod object;
 pub(crate) mod patch;
 pub(crate) mod qemu;
 pub(crate) mod source;
+pub(crate) mod sources;
 
 use crate::{
     artifacts::{
@@ -35,25 +33,16 @@ use crate::{
         drivers::Drivers,
         flavour::Flavour,
         guest_kernel::GuestKernel,
-        guest_program::HOLD_VFIO,
+        guest_program::{HOLD_VFIO, PARSE_EVENT},
         initramfs::Initramfs,
         kernel::Kernel,
-        librtas::Librtas,
         libvirt::Libvirt,
         module::Module,
         qemu::{Qemu, bundle},
         source::Release,
     },
-    cache::{
-        artifact::Artifact,
-        store::{Recipe, Store},
-    },
-    roots::{
-        foreign::BIG_ENDIAN,
-        installed::InstalledRoot,
-        libvirt::LIBVIRT_ROOT,
-        root::{RPM_ROOT, STABLE_ROOT},
-    },
+    cache::{Artifact, Recipe, Store},
+    roots::{BIG_ENDIAN, RPM_ROOT, STABLE_ROOT, installed::InstalledRoot, libvirt::LIBVIRT_ROOT},
     run::machine,
     settings::{KERNEL_TREE, QEMU, QEMU_DATA, Settings},
 };
@@ -62,6 +51,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -72,7 +62,7 @@ pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
         Box::new(STABLE_ROOT),
         Box::new(Distribution),
         Box::new(Agent),
-        Box::new(Librtas),
+        Box::new(PARSE_EVENT),
         Box::new(HOLD_VFIO),
         Box::new(LIBVIRT_ROOT),
         Box::new(Libvirt::Stock),
@@ -125,11 +115,11 @@ impl Artifacts {
                 paths.insert("kernel", vmlinux);
             }
         }
-        made.push(("module", Box::new(Module::new(kernel)), module::FILE));
-        made.extend(
-            Module::standalone(kernel)
-                .map(|module| ("module_standalone", Box::new(module) as Box<dyn Recipe>, module::FILE)),
-        );
+        let modules = [("module", Some(Module::new(kernel))), ("module_standalone", Module::standalone(kernel))];
+        for (name, module) in modules.into_iter().filter_map(|(name, module)| Some((name, module?))) {
+            let file = module.file();
+            made.push((name, Box::new(module), file));
+        }
         made.push(("initramfs", Box::new(Initramfs(kernel.clone())), initramfs::FILE));
         match own_qemu {
             Some((program, data)) => paths.extend([("qemu_stock", program), ("qemu_data", data)]),
@@ -156,8 +146,8 @@ impl Artifacts {
         let mut parts: Vec<(&dyn Recipe, _, _)> = vec![
             (&Distribution, "distribution", distribution::FILE),
             (&Agent, "agent", Agent::PROGRAM),
-            (&Librtas, "parse_event", Librtas::PROGRAM),
-            (&HOLD_VFIO, "hold_vfio", HOLD_VFIO.name),
+            (&PARSE_EVENT, "parse_event", PARSE_EVENT.program),
+            (&HOLD_VFIO, "hold_vfio", HOLD_VFIO.program),
         ];
         let drivers = if let GuestKernel::Debian(kernel) = kernel { Some(Drivers(*kernel)) } else { None };
         parts.extend(drivers.as_ref().map(|drivers| (drivers as &dyn Recipe, "drivers", drivers::FILE)));
@@ -168,6 +158,15 @@ impl Artifacts {
         }
         all.artifacts.extend(made);
         Ok(all)
+    }
+
+    /// Writes the file by which tests find the artifacts, in `target`, and returns its path.
+    pub(crate) fn write(&self, settings: &Settings, name: &str) -> Result<PathBuf> {
+        let file = settings.checkout.join("target").join(name);
+        fs::create_dir_all(file.with_file_name(""))?;
+        fs::write(&file, serde_json::to_string_pretty(self)? + "\n")
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
     }
 
     /// Returns the paths as the harness of the tests takes them.

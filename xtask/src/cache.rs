@@ -6,3 +6,9 @@ pub(crate) mod artifact;
 pub(crate) mod artifact_dir;
 pub(crate) mod manifest;
 pub(crate) mod store;
+
+pub(crate) use self::{
+    artifact::{Artifact, Parts},
+    manifest::{Inputs, Made, sha256_of},
+    store::{Recipe, Store},
+};

@@ -47,7 +47,7 @@ use crate::{
         qemu::{Qemu, bundle},
         source::Release,
     },
-    cache::store::Store,
+    cache::Store,
     command::{
         bench, bisect, clean,
         conformance::{self, Conformance},
@@ -200,12 +200,9 @@ enum Command {
         /// Apply those of our patches that need no library, and run the qtest that comes with them
         #[arg(long, conflicts_with = "ours")]
         fixes: bool,
-        /// Instead of the path, print the number of instructions that it takes for a set-indicator call
-        #[arg(long, conflicts_with_all = ["ours", "fixes"])]
-        instructions: bool,
         /// Instead, build it after each of our patches, with the C library and without, and compare the latter with
         /// stock
-        #[arg(long, conflicts_with_all = ["instructions", "ours", "fixes"])]
+        #[arg(long, conflicts_with_all = ["ours", "fixes"])]
         bisect: bool,
     },
     /// Remove artifacts that this checkout no longer uses
@@ -252,16 +249,13 @@ fn run(command: Command) -> Result<()> {
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
         Command::Histories(histories) => differential::histories(&store, &histories)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
-        Command::Qemu { release, ours, fixes, instructions: false, .. } => {
+        Command::Qemu { release, ours, fixes, .. } => {
             let qemu = store.ensure(&match (ours, fixes) {
                 (true, _) => Qemu::Ours(release),
                 (_, true) => Qemu::Fixed(release),
                 _ => Qemu::Stock(release),
             })?;
             println!("{}", qemu.path(bundle::PROGRAM).display());
-        }
-        Command::Qemu { release, .. } => {
-            println!("{:.1}", bench::instructions_per_call(&store, release)?);
         }
         Command::Bench { part } => bench::run(&store, part)?,
         Command::Soak { minutes, seed, kernel, smp } => {

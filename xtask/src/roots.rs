@@ -7,4 +7,9 @@ pub(crate) mod installed;
 pub(crate) mod libvirt;
 pub(crate) mod packages;
 pub(crate) mod root;
-pub(crate) mod untar;
+
+pub(crate) use self::{
+    foreign::{BIG_ENDIAN, Foreign, GUEST},
+    packages::{extract, only_deb, tar_arguments},
+    root::{BUILD_ROOT, DEBIAN_ROOT, LIBVIRT_BUILD_ROOT, QEMU_ROOT, RPM_ROOT, Root, STABLE_ROOT},
+};

@@ -9,3 +9,10 @@ pub(crate) mod machine;
 pub(crate) mod mirror;
 pub(crate) mod progress;
 pub(crate) mod sandbox;
+
+pub(crate) use self::{
+    apt::{Apt, newer_first},
+    log::{Log, output_of},
+    progress::{Progress, seconds},
+    sandbox::{BUILD, SOURCE, Sandbox, WORK},
+};

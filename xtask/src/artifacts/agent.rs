@@ -3,29 +3,14 @@
 //! `papr-unplug-agent` for guests, compiled by this machine's cargo with Debian's rustc.
 
 use crate::{
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::{
-        foreign::{Foreign, GUEST},
-        root::{BUILD_ROOT, Root},
-    },
-    run::{
-        log::Log,
-        sandbox::{BUILD, WORK},
-    },
+    artifacts::sources::Sources,
+    cache::{Inputs, Made, Parts, Recipe, Store},
+    roots::{BUILD_ROOT, Foreign, GUEST, Root},
+    run::{BUILD, Log, WORK},
     settings::Settings,
 };
 use anyhow::{Context, Result};
-use std::{
-    env, fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
-use walkdir::WalkDir;
+use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 /// The program.
 #[derive(Debug)]
@@ -61,15 +46,8 @@ impl Recipe for Agent {
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let mut inputs = Inputs::default().text("vendored", VENDORED).text("command", compile().join(" "));
-        for file in files(&settings.checkout)? {
-            inputs = inputs.file(file.display().to_string(), &settings.checkout.join(&file))?;
-        }
-        Ok(inputs)
-    }
-
-    fn needs(&self) -> u64 {
-        200
+        let inputs = Inputs::default().text("vendored", VENDORED).text("command", compile().join(" "));
+        sources(&settings.checkout)?.add_to(inputs)
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
@@ -87,30 +65,18 @@ impl Recipe for Agent {
     }
 }
 
-/// Returns the files that the program is compiled from, below the checkout.
-fn files(checkout: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = vec![PathBuf::from("Cargo.toml"), PathBuf::from("Cargo.lock")];
-    for room in ROOMS {
-        for entry in WalkDir::new(checkout.join(room)).sort_by_file_name() {
-            let entry = entry.with_context(|| format!("cannot read {room}"))?;
-            if entry.file_type().is_file() {
-                files.push(entry.path().strip_prefix(checkout)?.to_path_buf());
-            }
-        }
-    }
-    Ok(files)
+/// Returns the files that the program is compiled from.
+fn sources(checkout: &Path) -> Result<Sources> {
+    let sources = Sources::new(checkout, &["Cargo.toml", "Cargo.lock"]);
+    ROOMS.iter().try_fold(sources, |sources, room| sources.with(room, |_| true))
 }
 
 /// Copies the sources into `stage`, with a workspace and a cargo of their own, and fetches their dependencies.
 fn prepare(store: &Store, log: &mut Log, stage: &Path) -> Result<()> {
     let checkout = &store.settings.checkout;
-    for file in files(checkout)? {
-        let to = stage.join(&file);
-        fs::create_dir_all(to.parent().context("a file without a directory")?)?;
-        fs::copy(checkout.join(&file), &to).with_context(|| format!("cannot write {}", to.display()))?;
-    }
+    sources(checkout)?.copy_to(stage)?;
     let workspace = fs::read_to_string(checkout.join("Cargo.toml"))?;
-    fs::write(stage.join("Cargo.toml"), manifest(&workspace))?;
+    fs::write(stage.join("Cargo.toml"), manifest(&workspace)?)?;
     let cargo = env::var_os("CARGO").context("run this through cargo")?;
     let bin = stage.join("bin");
     fs::create_dir_all(&bin)?;
@@ -126,23 +92,12 @@ fn prepare(store: &Store, log: &mut Log, stage: &Path) -> Result<()> {
 }
 
 /// Returns the workspace's manifest, reduced to the program and what it depends on.
-fn manifest(workspace: &str) -> String {
-    let mut is_member = false;
-    let mut kept = String::new();
-    for line in workspace.lines() {
-        if line.starts_with("members =") {
-            is_member = true;
-            kept += "members = [\"agent\", \"spec/wire\"]\n";
-        } else if line.starts_with("[profile.dev.package") {
-            // These name packages that are not there.
-            break;
-        } else if !is_member {
-            kept += line;
-            kept += "\n";
-        }
-        is_member &= line != "]";
-    }
-    kept
+fn manifest(workspace: &str) -> Result<String> {
+    let mut manifest: toml::Table = workspace.parse()?;
+    manifest["workspace"]["members"] = ROOMS.to_vec().into();
+    // These name packages that are not there.
+    manifest["profile"]["dev"].as_table_mut().context("a profile is a table")?.remove("package");
+    Ok(manifest.to_string())
 }
 
 /// Returns the command of the compilation.
@@ -166,10 +121,10 @@ mod tests {
 
     #[test]
     fn manifest_keeps_the_program_and_its_profile() {
-        let workspace = "[workspace]\nmembers = [\n    \"a\",\n    \"b\",\n]\nexclude = [\"c\"]\n[profile.dist]\nlto = true\n\n\
-                         [profile.dev.package.papr-unplug-model]\nopt-level = 3\n";
-        let expected =
-            "[workspace]\nmembers = [\"agent\", \"spec/wire\"]\nexclude = [\"c\"]\n[profile.dist]\nlto = true\n\n";
-        assert_eq!(manifest(workspace), expected);
+        let workspace = "[workspace]\nmembers = [\"a\", \"b\"]\nexclude = [\"c\"]\n[profile.dist]\nlto = true\n\
+                         [profile.dev]\ndebug = 1\n[profile.dev.package.papr-unplug-model]\nopt-level = 3\n";
+        let kept = manifest(workspace).unwrap().parse::<toml::Table>().unwrap();
+        assert_eq!(kept["workspace"]["members"].as_array().unwrap().len(), ROOMS.len());
+        assert_eq!(kept["profile"].to_string(), "{ dev = { debug = 1 }, dist = { lto = true } }");
     }
 }

@@ -3,13 +3,9 @@
 //! Busybox, nearly the only program of guests.
 
 use crate::{
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::packages::{extract, only_deb},
-    run::{apt::Apt, machine},
+    cache::{Inputs, Made, Parts, Recipe, Store},
+    roots::{extract, only_deb},
+    run::{Apt, machine},
     settings::Settings,
 };
 use anyhow::{Context, Result};
@@ -35,10 +31,6 @@ impl Recipe for Busybox {
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
         Ok(Inputs::default().text("suite", SUITE).text("package", PACKAGE).text("arch", ARCH))
-    }
-
-    fn needs(&self) -> u64 {
-        150
     }
 
     fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {

@@ -6,27 +6,19 @@
 pub(crate) mod install;
 
 use crate::{
-    artifacts::c_library::install::Install,
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::root::{QEMU_ROOT, Root},
-    run::{
-        log::output_of,
-        sandbox::{SOURCE, Sandbox, WORK},
-    },
+    artifacts::{c_library::install::Install, sources::Sources},
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    roots::{QEMU_ROOT, Root},
+    run::{SOURCE, Sandbox, WORK, output_of},
     settings::Settings,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::{
     env, fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
-use walkdir::WalkDir;
 
 /// The library, installed below [`WORK`], with header and pkg-config file.
 #[derive(Debug)]
@@ -73,15 +65,8 @@ impl Recipe for CLibrary {
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let version = output_of(Command::new(rustc).arg("-vV").current_dir(&settings.checkout))?;
-        let mut inputs = CLibrary::interface(Inputs::default().text("rustc", version), &settings.checkout)?;
-        for file in sources(&settings.checkout)? {
-            inputs = inputs.file(file.display().to_string(), &settings.checkout.join(&file))?;
-        }
-        Ok(inputs)
-    }
-
-    fn needs(&self) -> u64 {
-        20
+        sources(&settings.checkout)?
+            .add_to(CLibrary::interface(Inputs::default().text("rustc", version), &settings.checkout)?)
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
@@ -109,17 +94,11 @@ impl Recipe for CLibrary {
     }
 }
 
-/// Returns the files that the library is compiled from, below the checkout.
-fn sources(checkout: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = vec![PathBuf::from("Cargo.toml"), PathBuf::from("Cargo.lock")];
-    for room in ["host-vmm", "host-vmm/capi", "spec/wire"] {
-        files.push(Path::new(room).join("Cargo.toml"));
-        for entry in WalkDir::new(checkout.join(room).join("src")).sort_by_file_name() {
-            let entry = entry.with_context(|| format!("cannot read {room}"))?;
-            if entry.file_type().is_file() {
-                files.push(entry.path().strip_prefix(checkout)?.to_path_buf());
-            }
-        }
-    }
-    Ok(files)
+/// Returns the files that the library is compiled from.
+fn sources(checkout: &Path) -> Result<Sources> {
+    let manifests = ["", "host-vmm/", "host-vmm/capi/", "spec/wire/"].map(|room| format!("{room}Cargo.toml"));
+    let files: Vec<&str> = manifests.iter().map(String::as_str).chain(["Cargo.lock"]).collect();
+    ["host-vmm/src", "host-vmm/capi/src", "spec/wire/src"]
+        .iter()
+        .try_fold(Sources::new(checkout, &files), |sources, dir| sources.with(dir, |_| true))
 }

@@ -4,21 +4,9 @@
 
 use crate::{
     artifacts::flavour::Flavour,
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::{
-        packages::{extract, only_deb},
-        root::{DEBIAN_ROOT, Root},
-    },
-    run::{
-        apt::{Apt, newer_first},
-        log::{Log, output_of},
-        machine,
-        sandbox::{BUILD, WORK},
-    },
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    roots::{DEBIAN_ROOT, Root, extract, only_deb},
+    run::{Apt, BUILD, Log, WORK, machine, newer_first, output_of},
     settings::Settings,
 };
 use anyhow::{Context, Result};

@@ -4,13 +4,9 @@
 //! `drmgr`, `lsslot` and `dmsetup`, with their libraries, as an archive that a kernel unpacks after an initramfs.
 
 use crate::{
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::packages::{extract, only_deb},
-    run::{apt::Apt, machine},
+    cache::{Inputs, Made, Parts, Recipe, Store},
+    roots::{extract, only_deb},
+    run::{Apt, machine},
     settings::Settings,
 };
 use anyhow::{Context, Result};
@@ -29,24 +25,8 @@ pub(crate) const FILE: &str = "distribution.cpio";
 const SUITE: &str = "forky";
 const ARCH: &str = "ppc64el";
 
-const PACKAGES: &[&str] = &[
-    "dmsetup",
-    "libc6",
-    "libcap2",
-    "libdevmapper1.02.1",
-    "libgcc-s1",
-    "libnuma1",
-    "libpcre2-8-0",
-    "librtas2",
-    "librtasevent2",
-    "libselinux1",
-    "libservicelog-1.1-1",
-    "libsqlite3-0",
-    "libudev1",
-    "powerpc-ibm-utils",
-    "ppc64-diag",
-    "zlib1g",
-];
+const PACKAGES: &str = "dmsetup libc6 libcap2 libdevmapper1.02.1 libgcc-s1 libnuma1 libpcre2-8-0 librtas2 librtasevent2 \
+                        libselinux1 libservicelog-1.1-1 libsqlite3-0 libudev1 powerpc-ibm-utils ppc64-diag zlib1g";
 
 /// The files of the packages that the archive has: those with one of these names, and shared libraries in
 /// [`LIBRARIES`].
@@ -100,15 +80,11 @@ impl Recipe for Distribution {
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
         let links: Vec<String> = LINKS.iter().map(|(name, target)| format!("{name} {target}")).collect();
-        let inputs = Inputs::default().text("suite", SUITE).text("arch", ARCH).text("packages", PACKAGES.join(" "));
+        let inputs = Inputs::default().text("suite", SUITE).text("arch", ARCH).text("packages", PACKAGES);
         Ok(inputs
             .text("files", FILES.join(" "))
             .text("directories", DIRECTORIES.join(" "))
             .text("links", links.join("\n")))
-    }
-
-    fn needs(&self) -> u64 {
-        150
     }
 
     fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
@@ -116,11 +92,11 @@ impl Recipe for Distribution {
         let mut log = store.log(self.kind())?;
         let work = dir.join("work");
         let apt = Apt::new(&store.settings, &mut log, work.join("apt"), &[(SUITE, ARCH)])?;
-        let packages: Vec<String> = PACKAGES.iter().map(|name| format!("{name}:{ARCH}")).collect();
+        let packages: Vec<String> = PACKAGES.split(' ').map(|name| format!("{name}:{ARCH}")).collect();
         apt.fetch_only(&mut log, &packages, &work)?;
         let mut made = Made { files: vec![FILE.into()], ..Made::default() };
         let tree = work.join("tree");
-        for package in PACKAGES {
+        for package in PACKAGES.split(' ') {
             let deb = only_deb(&work, &format!("{package}_"))?;
             extract(&mut log, &work.join(&deb), &tree)?;
             made.fact(package, deb);

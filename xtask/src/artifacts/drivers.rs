@@ -5,13 +5,9 @@
 
 use crate::{
     artifacts::debian_kernel::DebianKernel,
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::root::{DEBIAN_ROOT, Root},
-    run::{log::Log, sandbox::WORK},
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    roots::{DEBIAN_ROOT, Root},
+    run::{Log, WORK},
     settings::Settings,
 };
 use anyhow::{Context, Result};

@@ -9,17 +9,9 @@ use crate::{
         flavour::Flavour,
         kernel::{Kernel, MAKE},
     },
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made},
-        store::Recipe,
-    },
-    roots::root::{BUILD_ROOT, DEBIAN_ROOT, Root},
-    run::{
-        log::Log,
-        machine,
-        sandbox::{BUILD, Sandbox, WORK},
-    },
+    cache::{Inputs, Made, Parts, Recipe},
+    roots::{BUILD_ROOT, DEBIAN_ROOT, Root},
+    run::{BUILD, Log, Sandbox, WORK, machine},
     settings::{KERNEL_TREE, Settings},
 };
 use anyhow::{Context, Result, bail};
@@ -153,7 +145,7 @@ impl GuestKernel {
         parts: &Parts,
         dir: &Path,
         file: &str,
-        arguments: &[&str],
+        arguments: &[String],
     ) -> Result<Made> {
         let stage = dir.join("build");
         let building = format!("building {file}");

@@ -1,106 +1,135 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Programs for test guests that need no library: each is one C file, which is built with the nolibc of the kernel.
+//! Programs in C for test guests, of one file each.
 
 use crate::{
-    artifacts::{kernel::MAKE, linux_tree::LinuxTree},
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::root::{BUILD_ROOT, Root},
-    run::{
-        machine,
-        sandbox::{SOURCE, WORK},
-    },
+    artifacts::{kernel::MAKE, linux_tree::LinuxTree, sources::Sources},
+    cache::{Inputs, Made, Parts, Recipe, Store},
+    roots::{BUILD_ROOT, Foreign, GUEST, Root},
+    run::{BUILD, SOURCE, WORK, machine},
     settings::Settings,
 };
-use anyhow::{Context, Result};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use anyhow::Result;
+use std::{fs, path::Path};
 
-/// Program, which is linked against the nolibc of the kernel's source.
+/// Program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GuestProgram {
-    /// Name of the program, of its source and of the directory of that.
-    pub(crate) name: &'static str,
+    kind: &'static str,
+    title: &'static str,
+    /// Name of the program.
+    pub(crate) program: &'static str,
+    /// Its source, in a directory of [`SOURCES`].
+    source: (&'static str, &'static str),
+    library: Library,
+}
+
+/// C library of a program.
+#[derive(Debug, Clone, Copy)]
+enum Library {
+    /// That of the kernel's source, for programs that need nothing else.
+    Nolibc,
+    /// Debian's, with librtas.
+    Librtas,
 }
 
 /// Starts another kernel.
-pub(crate) const KEXEC: GuestProgram = GuestProgram { name: "kexec" };
+pub(crate) const KEXEC: GuestProgram = GuestProgram {
+    kind: "kexec",
+    title: "kexec",
+    program: "kexec",
+    source: ("kexec", "kexec.c"),
+    library: Library::Nolibc,
+};
 
 /// Has a PCI function open through VFIO.
-pub(crate) const HOLD_VFIO: GuestProgram = GuestProgram { name: "hold-vfio" };
+pub(crate) const HOLD_VFIO: GuestProgram = GuestProgram {
+    kind: "hold-vfio",
+    title: "hold-vfio",
+    program: "hold-vfio",
+    source: ("hold-vfio", "hold-vfio.c"),
+    library: Library::Nolibc,
+};
 
-const COMPILER: &[&str] = &[
-    "clang",
-    "--target=powerpc64le-linux-gnu",
-    "-Os",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    // nolibc lacks the functions that clang would replace calls by.
-    "-fno-builtin",
-    "-fno-stack-protector",
-    "-fno-pic",
-    "-nostdinc",
-    "-nostdlib",
-    "-static",
-    "-fuse-ld=lld",
-    "-include",
-    "nolibc.h",
-];
+/// Has Debian's librtas read an event.
+pub(crate) const PARSE_EVENT: GuestProgram = GuestProgram {
+    kind: "librtas",
+    title: "program that has librtas read an event",
+    program: "parse-event",
+    source: ("librtas", "parse.c"),
+    library: Library::Librtas,
+};
+
+/// The directory of the sources, below the checkout.
+const SOURCES: &str = "tests/guest";
+
+/// nolibc lacks the functions that clang would replace calls by.
+const WITH_NOLIBC: &str = "clang --target=powerpc64le-linux-gnu -Os -Wall -Wextra -Werror -fno-builtin \
+                           -fno-stack-protector -fno-pic -nostdinc -nostdlib -static -fuse-ld=lld -include nolibc.h";
+
+const WITH_LIBRTAS: &str = "clang --target=powerpc64le-linux-gnu -Os -Wall -Wextra -Werror -fuse-ld=lld";
+
+/// The libraries beside librtas. The linker script of the C library names a file in `/lib64`, which only an installed
+/// system has.
+const LIBRARIES: &str = "-nodefaultlibs -lrtasevent -l:libc.so.6 -l:libc_nonshared.a";
 
 impl GuestProgram {
-    fn file(self) -> String {
-        format!("{}.c", self.name)
-    }
-
-    fn source(self, settings: &Settings) -> PathBuf {
-        settings.checkout.join("tests/guest").join(self.name).join(self.file())
+    fn sources(self, checkout: &Path) -> Sources {
+        let (directory, file) = self.source;
+        Sources::new(&checkout.join(SOURCES).join(directory), &[file])
     }
 }
 
 impl Recipe for GuestProgram {
     fn kind(&self) -> &'static str {
-        self.name
+        self.kind
+    }
+
+    fn title(&self) -> String {
+        self.title.to_owned()
     }
 
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        vec![Box::new(BUILD_ROOT), Box::new(LinuxTree::GENERAL)]
+        match self.library {
+            Library::Nolibc => vec![Box::new(BUILD_ROOT), Box::new(LinuxTree::GENERAL)],
+            Library::Librtas => vec![Box::new(BUILD_ROOT), Box::new(GUEST)],
+        }
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let inputs = Inputs::default().text("make", MAKE.join(" ")).text("compiler", COMPILER.join(" "));
-        inputs.file(self.file(), &self.source(settings))
-    }
-
-    fn needs(&self) -> u64 {
-        10
+        let inputs = Inputs::default();
+        self.sources(&settings.checkout).add_to(match self.library {
+            Library::Nolibc => inputs.text("make", MAKE.join(" ")).text("compiler", WITH_NOLIBC),
+            Library::Librtas => inputs.text("compiler", WITH_LIBRTAS).text("libraries", LIBRARIES),
+        })
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let (root, kernel_source) = (parts.of(&BUILD_ROOT), parts.of(&LinuxTree::GENERAL));
-        let mut log = store.log(self.name)?;
+        let mut log = store.log(self.kind)?;
         let stage = dir.join("build");
-        fs::create_dir(&stage)?;
-        let from = self.source(&store.settings);
-        fs::copy(&from, stage.join(self.file())).with_context(|| format!("cannot copy {}", from.display()))?;
-
-        let sandbox = Root::sandbox(root).bind_read_only(&LinuxTree::tree(kernel_source), SOURCE).bind(&stage, WORK);
-        let mut make = sandbox.command(MAKE);
-        make.args(["-C", SOURCE, &format!("O={WORK}"), &format!("-j{}", machine::jobs()), "headers"]);
-        log.run("the kernel's headers for programs", &mut make)?;
-        let mut compile = sandbox.command(COMPILER);
-        compile.arg(format!("-I{SOURCE}/tools/include/nolibc")).arg(format!("-I{WORK}/usr/include"));
-        compile.args(["-o", &format!("{WORK}/{}", self.name), &format!("{WORK}/{}", self.file())]);
-        log.run(&format!("compiling {}", self.name), &mut compile)?;
-
-        fs::rename(stage.join(self.name), dir.join(self.name))?;
+        self.sources(&store.settings.checkout).copy_to(&stage)?;
+        let sandbox = Root::sandbox(parts.of(&BUILD_ROOT)).bind(&stage, BUILD);
+        let files = ["-o", &format!("{BUILD}/{}", self.program), &format!("{BUILD}/{}", self.source.1)];
+        let compile = format!("compiling {}", self.program);
+        match self.library {
+            Library::Nolibc => {
+                let sandbox = sandbox.bind_read_only(&LinuxTree::tree(parts.of(&LinuxTree::GENERAL)), SOURCE);
+                let mut make = sandbox.command(MAKE);
+                make.args(["-C", SOURCE, &format!("O={BUILD}"), &format!("-j{}", machine::jobs()), "headers"]);
+                log.run("the kernel's headers for programs", &mut make)?;
+                let mut clang = sandbox.command(WITH_NOLIBC.split(' '));
+                clang.arg(format!("-I{SOURCE}/tools/include/nolibc")).arg(format!("-I{BUILD}/usr/include"));
+                log.run(&compile, clang.args(files))?;
+            }
+            Library::Librtas => {
+                let sandbox = sandbox.bind_read_only(&Foreign::tree(parts.of(&GUEST)), WORK);
+                let mut clang = sandbox.command(WITH_LIBRTAS.split(' '));
+                clang.arg(format!("--sysroot={WORK}")).args(files).args(LIBRARIES.split(' '));
+                log.run(&compile, &mut clang)?;
+            }
+        }
+        fs::rename(stage.join(self.program), dir.join(self.program))?;
         fs::remove_dir_all(&stage)?;
-        Ok(Made { files: vec![self.name.into()], ..Made::default() })
+        Ok(Made { files: vec![self.program.into()], ..Made::default() })
     }
 }

@@ -5,16 +5,11 @@
 use crate::{
     artifacts::{
         busybox::Busybox,
-        fault::{self, FaultModule},
         guest_kernel::GuestKernel,
         guest_program::{GuestProgram, KEXEC},
-        module::{self, Module},
+        module::Module,
     },
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
+    cache::{Inputs, Made, Parts, Recipe, Store},
     settings::Settings,
 };
 use anyhow::{Context, Result};
@@ -68,9 +63,8 @@ impl Recipe for Initramfs {
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
         let mut parts: Vec<Box<dyn Recipe>> = vec![Box::new(Busybox)];
         parts.extend(self.0.recipe());
-        parts.push(Box::new(Module::new(&self.0)));
-        parts.extend(Module::standalone(&self.0).map(|module| Box::new(module) as Box<dyn Recipe>));
-        parts.extend(FaultModule::new(&self.0).map(|fault| Box::new(fault) as Box<dyn Recipe>));
+        let modules = [Some(Module::new(&self.0)), Module::standalone(&self.0), Module::fault(&self.0)];
+        parts.extend(modules.into_iter().flatten().map(|module| Box::new(module) as Box<dyn Recipe>));
         parts.extend(self.kexec().map(|kexec| Box::new(kexec) as Box<dyn Recipe>));
         parts
     }
@@ -86,21 +80,18 @@ impl Recipe for Initramfs {
         inputs.file("init", &init(settings))
     }
 
-    fn needs(&self) -> u64 {
-        20
-    }
-
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
         self.warn(store);
-        let module = parts.of(&Module::new(&self.0)).path(module::FILE);
+        let made = |module: Module| parts.of(&module).path(module.file());
+        let module = made(Module::new(&self.0));
         let mut files = vec![("init".to_owned(), 0o755, init(&store.settings))];
         files.push(program(parts.of(&Busybox).path(Busybox::PROGRAM)));
-        files.extend(self.kexec().map(|kexec| program(parts.of(&kexec).path(KEXEC.name))));
+        files.extend(self.kexec().map(|kexec| program(parts.of(&kexec).path(KEXEC.program))));
         files.extend([module.clone()].into_iter().chain(self.0.modules(parts)).map(kernel_module));
-        files.extend(FaultModule::new(&self.0).map(|fault| kernel_module(parts.of(&fault).path(fault::FILE))));
+        files.extend(Module::fault(&self.0).map(made).map(kernel_module));
         if matches!(self.0, GuestKernel::Ours(_)) {
-            let other = Module::standalone(&self.0).map(|standalone| parts.of(&standalone).path(module::FILE));
-            files.push((format!("{STANDALONE}/{}", module::FILE), 0o644, other.unwrap_or(module)));
+            let other = Module::standalone(&self.0).map(made).unwrap_or(module);
+            files.push((format!("{STANDALONE}/{}", name(&other)), 0o644, other.clone()));
         }
         let path = dir.join(FILE);
         pack(&files, &path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -4,16 +4,9 @@
 
 use crate::{
     artifacts::{flavour::Flavour, kconfig, linux_tree::LinuxTree},
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::root::{BUILD_ROOT, Root},
-    run::{
-        machine,
-        sandbox::{BUILD, SOURCE, Sandbox, WORK},
-    },
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    roots::{BUILD_ROOT, Root},
+    run::{BUILD, SOURCE, Sandbox, WORK, machine},
     settings::Settings,
 };
 use anyhow::{Context, Result, bail};

@@ -4,43 +4,22 @@
 
 use crate::{
     artifacts::{patch::Patch, source::Source},
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
     roots::{
+        LIBVIRT_BUILD_ROOT, Root,
         libvirt::{ENTER, LIBVIRT_ROOT, write_enter},
-        root::{LIBVIRT_BUILD_ROOT, Root},
     },
-    run::{
-        log::Log,
-        machine,
-        sandbox::{BUILD, SOURCE, Sandbox, WORK},
-    },
+    run::{BUILD, Log, SOURCE, Sandbox, WORK, machine},
     settings::Settings,
 };
 use anyhow::{Context, Result};
 use std::{fs, path::Path, process::Command};
 
-/// The options of `meson setup`: QEMU's driver, its daemon and its client, and what their tests need.
-const OPTIONS: &[&str] = &[
-    "--prefix=/usr",
-    "--sysconfdir=/etc",
-    "--localstatedir=/var",
-    "--auto-features=disabled",
-    "-Ddriver_qemu=enabled",
-    "-Ddriver_remote=enabled",
-    "-Ddriver_libvirtd=enabled",
-    "-Ddriver_test=enabled",
-    "-Djson_c=enabled",
-    // Without it this release does not build on Linux.
-    "-Dlibnl=enabled",
-    "-Dtests=enabled",
-    "-Ddocs=disabled",
-    "-Dnls=disabled",
-    "-Dno_git=true",
-];
+/// The options of `meson setup`: QEMU's driver, its daemon and its client, and what their tests need. Without libnl this
+/// release does not build on Linux.
+const OPTIONS: &str = "--prefix=/usr --sysconfdir=/etc --localstatedir=/var --auto-features=disabled \
+                       -Ddriver_qemu=enabled -Ddriver_remote=enabled -Ddriver_libvirtd=enabled -Ddriver_test=enabled \
+                       -Djson_c=enabled -Dlibnl=enabled -Dtests=enabled -Ddocs=disabled -Dnls=disabled -Dno_git=true";
 
 /// The directory of the patches, below the checkout.
 const PATCHES: &str = "packaging/libvirt";
@@ -90,7 +69,7 @@ impl Recipe for Libvirt {
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let inputs = Inputs::default().text("options", OPTIONS.join(" ")).text("layout", "2");
+        let inputs = Inputs::default().text("options", OPTIONS).text("layout", "2");
         self.series(settings)?.iter().try_fold(inputs, |inputs, patch| inputs.file(patch.name(), &patch.path))
     }
 
@@ -128,7 +107,7 @@ impl Recipe for Libvirt {
 fn compile(log: &mut Log, sandbox: &Sandbox) -> Result<()> {
     let libdir = format!("--libdir=lib/{}", machine::arch()?.triplet);
     let mut setup = sandbox.command(["meson", "setup", BUILD, SOURCE, &libdir]);
-    log.run("configuring libvirt", setup.args(OPTIONS))?;
+    log.run("configuring libvirt", setup.args(OPTIONS.split(' ')))?;
     let jobs = machine::jobs().to_string();
     log.run("building libvirt", &mut sandbox.command(["ninja", "-C", BUILD, "-j", &jobs]))
 }

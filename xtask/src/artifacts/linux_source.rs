@@ -3,13 +3,9 @@
 //! Debian's package of the kernel's source.
 
 use crate::{
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made, sha256_of},
-        store::{Recipe, Store},
-    },
-    roots::packages::only_deb,
-    run::{apt::Apt, machine, mirror},
+    cache::{Inputs, Made, Parts, Recipe, Store, sha256_of},
+    roots::only_deb,
+    run::{Apt, machine, mirror},
     settings::Settings,
 };
 use anyhow::{Context, Result};

@@ -4,16 +4,9 @@
 
 use crate::{
     artifacts::{linux_source::LinuxSource, patch::Patch},
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::{
-        root::{BUILD_ROOT, Root},
-        untar,
-    },
-    run::sandbox::{SOURCE, WORK},
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    roots::{BUILD_ROOT, Root, tar_arguments},
+    run::{SOURCE, WORK},
     settings::Settings,
 };
 use anyhow::{Context, Result};
@@ -94,7 +87,7 @@ impl Recipe for LinuxTree {
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let mut inputs = Inputs::default().text("tar", untar::arguments(EXCLUDED).join(" "));
+        let mut inputs = Inputs::default().text("tar", tar_arguments(EXCLUDED).join(" "));
         for directory in self.0.directories() {
             for patch in Patch::series(&settings.checkout.join(PATCHES).join(directory))? {
                 inputs = inputs.file(format!("patch {}", name_of(directory, &patch)), &patch.path)?;
@@ -120,7 +113,7 @@ impl Recipe for LinuxTree {
         let archive = source_archive(&package.join("usr/src"))?;
         let sandbox = Root::sandbox(root).bind_read_only(&package.join("usr/src"), WORK).bind(&tree, SOURCE);
         let mut tar = sandbox.command(["tar", "-C", SOURCE, "--strip-components=1"]);
-        tar.args(untar::arguments(EXCLUDED)).arg("-f").arg(format!("{WORK}/{archive}"));
+        tar.args(tar_arguments(EXCLUDED)).arg("-f").arg(format!("{WORK}/{archive}"));
         log.run("unpacking the source", &mut tar)?;
         fs::remove_dir_all(&package)?;
 

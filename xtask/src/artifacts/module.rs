@@ -1,86 +1,117 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `papr_unplug.ko`, built out of tree from this checkout.
+//! Modules that are built out of tree from this checkout.
 
 use crate::{
-    artifacts::{
-        build::Build,
-        guest_kernel::GuestKernel,
-        module_sources::{stage_sources, with_sources},
-        object::Object,
-    },
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
+    artifacts::{build::Build, flavour::Flavour, guest_kernel::GuestKernel, object::Object, sources::Sources},
+    cache::{Inputs, Made, Parts, Recipe, Store},
     settings::Settings,
 };
 use anyhow::Result;
 use std::path::Path;
 
-/// The module's file in the artifact.
-pub(crate) const FILE: &str = "papr_unplug.ko";
-
-/// The module for one kernel.
+/// A module for one kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Module {
     kernel: GuestKernel,
-    build: Build,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// `papr_unplug.ko`.
+    Unplug(Build),
+    /// `papr_fault.ko`, by which tests cause faults in a guest that kernel and hypervisor do not cause by themselves.
+    Fault,
 }
 
 impl Module {
-    /// The build that Kbuild chooses for this kernel.
+    /// `papr_unplug.ko` in the build that Kbuild chooses for this kernel.
     pub(crate) fn new(kernel: &GuestKernel) -> Self {
-        Self { kernel: kernel.clone(), build: kernel.build() }
+        Self { kernel: kernel.clone(), what: What::Unplug(kernel.build()) }
     }
 
     /// The standalone build, if Kbuild chooses the other one. It is made for our own kernels only.
     pub(crate) fn standalone(kernel: &GuestKernel) -> Option<Self> {
         let is_other = matches!(kernel, GuestKernel::Ours(_)) && kernel.build() != Build::Standalone;
-        is_other.then(|| Self { kernel: kernel.clone(), build: Build::Standalone })
+        is_other.then(|| Self { kernel: kernel.clone(), what: What::Unplug(Build::Standalone) })
+    }
+
+    /// `papr_fault.ko`. There is none for kernels without probes, which it stands on, and for kernels that are older than
+    /// what it is written for. Those with `CONFIG_RUST` are not.
+    pub(crate) fn fault(kernel: &GuestKernel) -> Option<Self> {
+        let is_recent = match kernel {
+            GuestKernel::Ours(_) => true,
+            GuestKernel::Debian(_) => false,
+            GuestKernel::Own { .. } => kernel.build() == Build::KernelCrate,
+        };
+        let has_probes = kernel.flavour() != Flavour::Bare;
+        (is_recent && has_probes).then(|| Self { kernel: kernel.clone(), what: What::Fault })
+    }
+
+    /// Returns the name of the file, in the artifact and in guests.
+    pub(crate) fn file(&self) -> &'static str {
+        match self.what {
+            What::Unplug(_) => "papr_unplug.ko",
+            What::Fault => "papr_fault.ko",
+        }
+    }
+
+    fn sources(&self, checkout: &Path) -> Result<Sources> {
+        match self.what {
+            What::Unplug(_) => Sources::of_module(checkout),
+            What::Fault => Ok(Sources::new(&checkout.join("tests/guest/fault"), &["Kbuild", "papr_fault.c"])),
+        }
     }
 }
 
 impl Recipe for Module {
     fn kind(&self) -> &'static str {
-        let is_chosen = self.build == self.kernel.build();
-        if is_chosen { self.kernel.kind(["module", "debian-module", "own-module"]) } else { "standalone-module" }
+        match self.what {
+            What::Unplug(build) if build != self.kernel.build() => "standalone-module",
+            What::Unplug(_) => self.kernel.kind(["module", "debian-module", "own-module"]),
+            What::Fault => self.kernel.kind(["fault", "debian-fault", "own-fault"]),
+        }
     }
 
     fn title(&self) -> String {
-        match self.kernel {
-            GuestKernel::Ours(_) => format!("module ({}, {})", self.kernel.title(), self.build.name()),
-            _ => format!("module ({})", self.kernel.title()),
+        match (self.what, &self.kernel) {
+            (What::Unplug(build), GuestKernel::Ours(_)) => {
+                format!("module ({}, {})", self.kernel.title(), build.name())
+            }
+            (What::Unplug(_), _) => format!("module ({})", self.kernel.title()),
+            (What::Fault, _) => format!("faults for tests ({})", self.kernel.title()),
         }
     }
 
     fn parts(&self) -> Vec<Box<dyn Recipe>> {
         let mut parts = self.kernel.parts();
-        if self.build == Build::Standalone {
+        if self.what == What::Unplug(Build::Standalone) {
             parts.push(Box::new(Object));
         }
         parts
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        with_sources(self.kernel.inputs()?.text("build", self.build.name()), &settings.checkout)
-    }
-
-    fn needs(&self) -> u64 {
-        50
+        let mut inputs = self.kernel.inputs()?;
+        if let What::Unplug(build) = self.what {
+            inputs = inputs.text("build", build.name());
+        }
+        self.sources(&settings.checkout)?.add_to(inputs)
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let mut log = store.log(&format!("module-{}-{}", self.kernel.log_name(), self.build.name()))?;
+        let mut log = store.log(&format!("{}-{}", self.kind(), self.kernel.log_name()))?;
         let stage = dir.join("build");
-        stage_sources(&store.settings.checkout, &stage)?;
-        if self.build == Build::Standalone {
+        self.sources(&store.settings.checkout)?.copy_to(&stage)?;
+        if self.what == What::Unplug(Build::Standalone) {
             Object::stage(parts.of(&Object), &stage)?;
         }
-        let build = self.build.make_argument();
+        let mut arguments = Vec::new();
         // The user's and Debian's kernels show that Kbuild chooses by itself.
-        let arguments: &[&str] = if matches!(self.kernel, GuestKernel::Ours(_)) { &[&build] } else { &[] };
-        self.kernel.build_module(&mut log, parts, dir, FILE, arguments)
+        if let (What::Unplug(build), GuestKernel::Ours(_)) = (self.what, &self.kernel) {
+            arguments.push(build.make_argument());
+        }
+        self.kernel.build_module(&mut log, parts, dir, self.file(), &arguments)
     }
 }

@@ -7,20 +7,10 @@ pub(crate) mod libraries;
 mod registers;
 
 use crate::{
-    artifacts::{
-        module_sources::{stage_sources, with_sources},
-        object::libraries::Libraries,
-    },
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::root::{BUILD_ROOT, Root},
-    run::{
-        log::{Log, output_of},
-        sandbox::{BUILD, Sandbox, WORK},
-    },
+    artifacts::{object::libraries::Libraries, sources::Sources},
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    roots::{BUILD_ROOT, Root},
+    run::{BUILD, Log, Sandbox, WORK, output_of},
     settings::Settings,
 };
 use anyhow::{Context, Result};
@@ -92,17 +82,13 @@ impl Recipe for Object {
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
         let compile = compile().collect::<Vec<_>>().join(" ");
         let inputs = Inputs::default().text("compile", compile).text("link", LINK.join(" "));
-        with_sources(inputs.text("tamper", TAMPER), &settings.checkout)
-    }
-
-    fn needs(&self) -> u64 {
-        200
+        Sources::of_module(&settings.checkout)?.add_to(inputs.text("tamper", TAMPER))
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
         let (root, libraries) = (parts.of(&BUILD_ROOT), parts.of(&Libraries));
         let mut log = store.log(self.kind())?;
-        stage_sources(&store.settings.checkout, &dir.join("build"))?;
+        Sources::of_module(&store.settings.checkout)?.copy_to(&dir.join("build"))?;
         fs::create_dir(dir.join("out"))?;
         let sandbox = Root::sandbox(root).bind_read_only(&Libraries::directory(libraries), BUILD).bind(dir, WORK);
         log.run("compiling the module", &mut sandbox.command(compile()))?;

@@ -6,12 +6,9 @@
 //! `papr-unplug: not where PATH has "TEXT"`.
 
 use crate::{
-    cache::artifact::Artifact,
-    roots::root::Root,
-    run::{
-        log::Log,
-        sandbox::{SOURCE, Sandbox, WORK},
-    },
+    cache::Artifact,
+    roots::Root,
+    run::{Log, SOURCE, Sandbox, WORK},
 };
 use anyhow::{Context, Result};
 use std::{

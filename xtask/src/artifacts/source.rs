@@ -4,18 +4,9 @@
 
 use crate::{
     artifacts::patch,
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made, sha256_of},
-        store::{Recipe, Store},
-    },
-    roots::root::Root,
-    run::{
-        apt::Apt,
-        log::Log,
-        machine,
-        sandbox::{SOURCE, WORK},
-    },
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store, sha256_of},
+    roots::Root,
+    run::{Apt, Log, SOURCE, WORK, machine},
     settings::Settings,
 };
 use anyhow::{Context, Result, bail};
@@ -105,10 +96,6 @@ impl Recipe for Source {
 
     fn inputs(&self, _: &Settings) -> Result<Inputs> {
         Ok(Inputs::default().text("suites", self.release.suites().join(" ")))
-    }
-
-    fn needs(&self) -> u64 {
-        100
     }
 
     fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {

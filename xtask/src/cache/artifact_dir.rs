@@ -34,11 +34,6 @@ impl ArtifactDir {
         open_lock(&self.dir.with_extension("turn"))
     }
 
-    /// Removes what an interrupted run has left.
-    pub(crate) fn clear_partial(&self) -> Result<()> {
-        if self.partial.exists() { remove(&self.partial) } else { Ok(()) }
-    }
-
     /// Renames the partial directory to the artifact's. A process that is killed in here leaves the complete new
     /// artifact or none.
     pub(crate) fn publish(&self) -> Result<()> {

@@ -4,20 +4,17 @@
 //!
 //! An artifact is the directory `<cache>/<kind>/<key>/`. It is made as `<key>.partial` and renamed when it is complete.
 //! A run that uses it holds a shared lock on `<key>.lock`, a run that makes it an exclusive one. The kernel drops both
-//! when the process ends, so a `.partial` without a lock is a leftover. Runs that find the artifact missing queue for a
-//! lock on `<key>.turn`, and so wait for the run that makes it but not for the runs that use it.
+//! when the process ends, so a `.partial` without a lock is a leftover; the next run that makes the artifact removes it.
+//! Runs that find the artifact missing queue for a lock on `<key>.turn`, and so wait for the run that makes it but not for
+//! the runs that use it.
 
 use crate::{
     cache::{
         artifact::{Artifact, Parts},
-        artifact_dir::{ArtifactDir, open_lock, remove, subdirectories},
+        artifact_dir::{ArtifactDir, remove},
         manifest::{Inputs, Made, Manifest},
     },
-    run::{
-        diagnosis::FULL_DISK,
-        log::Log,
-        progress::{Progress, seconds},
-    },
+    run::{Log, Progress, diagnosis::FULL_DISK, seconds},
     settings::{self, Settings},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -52,7 +49,9 @@ pub(crate) trait Recipe {
     fn inputs(&self, settings: &Settings) -> Result<Inputs>;
 
     /// The disk space that making it takes, in MiB.
-    fn needs(&self) -> u64;
+    fn needs(&self) -> u64 {
+        200
+    }
 
     /// Makes the artifact in the empty directory `dir` from the artifacts of [`Recipe::parts`].
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made>;
@@ -82,14 +81,13 @@ enum Unfit {
 }
 
 impl Store {
-    /// Opens the cache, whose directory is made if it is missing, and removes what interrupted runs left there.
+    /// Opens the cache, whose directory is made if it is missing.
     pub(crate) fn open(settings: Settings) -> Result<Self> {
         let store = Self { settings, progress: Progress::new() };
         let logs = store.log_dir();
         fs::create_dir_all(&logs).with_context(|| {
             format!("cannot make {}: set {} to a directory you can write to", logs.display(), settings::CACHE)
         })?;
-        store.sweep()?;
         Ok(store)
     }
 
@@ -226,10 +224,13 @@ impl Store {
         self.check_room(recipe)?;
         let parts = recipe.parts();
         let parts = Parts(self.ensure_each(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?);
+        if dir.partial.exists() {
+            self.progress.say(format!("    {title}: removing what was left by a run that was interrupted"));
+            remove(&dir.partial)?;
+        }
+        fs::create_dir(&dir.partial).with_context(|| format!("cannot make {}", dir.partial.display()))?;
         self.progress.say(format!("==> {title}"));
         let begun = Instant::now();
-        dir.clear_partial()?;
-        fs::create_dir(&dir.partial).with_context(|| format!("cannot make {}", dir.partial.display()))?;
         let made = recipe.make(self, &parts, &dir.partial).and_then(|mut made| {
             // The user may have edited a source during the build.
             ensure!(self.inputs(recipe)? == *inputs, "its sources changed in the meantime: run this again");
@@ -292,22 +293,6 @@ impl Store {
             _ => error,
         }
     }
-
-    /// Removes partial artifacts that no run is at work on.
-    fn sweep(&self) -> Result<()> {
-        for kind in subdirectories(&self.settings.cache)? {
-            for leftover in subdirectories(&kind)?.into_iter().filter(|dir| dir.extension() == Some("partial".as_ref()))
-            {
-                let lock = open_lock(&leftover.with_extension("lock"))?;
-                if lock.try_lock().is_ok() {
-                    self.progress
-                        .say(format!("    removing {}, left by a run that was interrupted", leftover.display()));
-                    remove(&leftover)?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 fn free_bytes(dir: &Path) -> Result<u64> {
@@ -322,6 +307,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::cache::artifact_dir::subdirectories;
 
     /// A recipe that makes one file, and counts how many times.
     #[derive(Clone, Default)]
@@ -355,10 +341,6 @@ mod tests {
             // The content stands for what is fetched from a mirror, which is not an input.
             let inputs = Inputs::default().text("name", self.name);
             Ok(if self.content == "edited" { inputs.text("edits", self.count().to_string()) } else { inputs })
-        }
-
-        fn needs(&self) -> u64 {
-            0
         }
 
         fn make(&self, _: &Store, _: &Parts, dir: &Path) -> Result<Made> {
@@ -422,7 +404,6 @@ mod tests {
         let before = whole("1");
         store.ensure(&before).unwrap();
         // The mirror has a newer version when the part is fetched again.
-        store.sweep().unwrap();
         remove(&store.dir_of(&before.parts[0]).unwrap()).unwrap();
         let after = whole("2");
         store.ensure(&after).unwrap();
@@ -483,27 +464,13 @@ mod tests {
     }
 
     #[test]
-    fn open_removes_what_a_killed_run_left() {
-        let (dir, store) = store();
+    fn ensure_after_a_killed_run_makes_again() {
+        let (_dir, store) = store();
         let toy = Toy::new("toy", "x");
         let artifact = store.ensure(&toy).unwrap().dir;
-        let partial = artifact.with_extension("partial");
-        fs::rename(&artifact, &partial).unwrap();
-        let store = open(dir.path());
-        assert!(!partial.exists());
+        fs::rename(&artifact, artifact.with_extension("partial")).unwrap();
         store.ensure(&toy).unwrap();
         assert_eq!(toy.count(), 2);
-    }
-
-    #[test]
-    fn open_leaves_what_another_run_is_making() {
-        let (dir, store) = store();
-        let partial = dir.path().join("toy/abc.partial");
-        fs::create_dir_all(&partial).unwrap();
-        let lock = open_lock(&partial.with_extension("lock")).unwrap();
-        lock.lock().unwrap();
-        store.sweep().unwrap();
-        assert!(partial.exists());
     }
 
     #[test]

@@ -9,12 +9,9 @@ use crate::{
         qemu::{Qemu, bundle},
         source::Release,
     },
-    cache::store::Store,
-    roots::root::{QEMU_ROOT, Root},
-    run::{
-        machine,
-        sandbox::{BUILD, WORK},
-    },
+    cache::Store,
+    roots::{QEMU_ROOT, Root},
+    run::{BUILD, WORK, machine},
 };
 use anyhow::Result;
 use clap::ValueEnum;
@@ -39,23 +36,27 @@ pub(crate) enum Bench {
 pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
     let file = |part: &str| store.settings.checkout.join(format!("target/bench-{part}.json"));
     let say = |line: &str| store.progress.say(line);
-    let artifacts = Artifacts::ensure(store, Flavour::Default)?;
-    let mut harness = artifacts.for_harness()?;
     match bench {
         Bench::Host => {
             machine::require_test_tools(&store.progress)?;
-            host::run(|| instructions_per_call(store, Release::Stable), &file("host"))
+            host::run(|| instructions_per_call(store), &file("host"))
         }
-        Bench::Guest => guest::run(&harness, &file("guest"), &say),
+        Bench::Guest => {
+            let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+            guest::run(&artifacts.for_harness()?, &file("guest"), &say)
+        }
         Bench::Kernels => {
+            let stock = Artifacts::ensure(store, Flavour::Default)?;
             let flavours = [Flavour::Hints, Flavour::Answers];
-            let held = flavours.map(|flavour| Artifacts::ensure(store, flavour));
-            let held = held.into_iter().collect::<Result<Vec<_>>>()?;
-            let patched = iter::zip(flavours, &held).map(|(flavour, held)| Ok((flavour.name(), held.for_harness()?)));
-            kernels::run(&harness, &patched.collect::<Result<Vec<_>>>()?, &file("kernels"), &say)
+            let patched = flavours.iter().map(|flavour| Artifacts::ensure(store, *flavour));
+            let patched = patched.collect::<Result<Vec<_>>>()?;
+            let named = iter::zip(flavours, &patched).map(|(flavour, held)| Ok((flavour.name(), held.for_harness()?)));
+            kernels::run(&stock.for_harness()?, &named.collect::<Result<Vec<_>>>()?, &file("kernels"), &say)
         }
         Bench::Qemu => {
+            let artifacts = Artifacts::ensure(store, Flavour::Default)?;
             let [stock, ours] = store.ensure_all([&Qemu::Stock(Release::Stable), &Qemu::Ours(Release::Stable)])?;
+            let mut harness = artifacts.for_harness()?;
             harness.qemu_stock = stock.path(bundle::PROGRAM);
             qemu::run(&harness, &bundle::program(&stock), &bundle::program(&ours), &file("qemu"), &say)
         }
@@ -63,8 +64,8 @@ pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
 }
 
 /// Returns the number of instructions that a set-indicator call takes in a stock QEMU that is built here.
-pub(crate) fn instructions_per_call(store: &Store, release: Release) -> Result<f64> {
-    let [root, qemu] = store.ensure_all([&QEMU_ROOT, &Qemu::Stock(release)])?;
+fn instructions_per_call(store: &Store) -> Result<f64> {
+    let [root, qemu] = store.ensure_all([&QEMU_ROOT, &Qemu::Stock(Release::Stable)])?;
     let dir = tempfile::tempdir()?;
     let sandbox = Root::sandbox(&root).bind_read_only(&qemu.dir, BUILD).bind(dir.path(), WORK);
     let words = [format!("{BUILD}/{}", bundle::BINARY), "-L".to_owned(), format!("{BUILD}/{}", bundle::DATA)];

@@ -15,12 +15,9 @@ use crate::{
         },
         source::{Release, Source},
     },
-    cache::{artifact::Artifact, store::Store},
-    roots::root::{QEMU_ROOT, Root},
-    run::{
-        log::Log,
-        sandbox::{BUILD, SOURCE, Sandbox},
-    },
+    cache::{Artifact, Store},
+    roots::{QEMU_ROOT, Root},
+    run::{BUILD, Log, SOURCE, Sandbox},
 };
 use anyhow::{Context, Result, bail, ensure};
 use papr_unplug_differential::{program::Program, tally::Tally, vmm::Vmm};

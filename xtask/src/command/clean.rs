@@ -5,8 +5,8 @@
 use crate::{
     artifacts,
     cache::{
+        Store,
         artifact_dir::{remove, subdirectories},
-        store::Store,
     },
 };
 use anyhow::{Result, bail};
@@ -17,31 +17,19 @@ use std::{
 
 /// Removes artifacts: those that this checkout no longer uses, those of one kind, or everything.
 pub(crate) fn run(store: &Store, what: Option<&str>) -> Result<()> {
-    let kinds = subdirectories(&store.settings.cache)?;
-    let is = |kind: &Path, name: &str| kind.file_name().is_some_and(|found| found == name);
-    match what {
-        None => {
-            let used = used(store)?;
-            for artifact in found(store)?.into_iter().filter(|dir| !used.contains(dir)) {
-                remove_unused(store, &artifact)?;
-            }
-        }
-        Some("all") => {
-            for artifact in found(store)? {
-                remove_unused(store, &artifact)?;
-            }
-            for other in kinds.iter().filter(|kind| is(kind, "log") || is(kind, "tools")) {
-                fs::remove_dir_all(other)?;
-            }
-        }
-        Some(name) => {
-            let Some(kind) = kinds.iter().find(|kind| is(kind, name)) else {
-                let known: Vec<_> = kinds.iter().filter_map(|kind| kind.file_name()?.to_str()).collect();
-                bail!("there is no `{name}` in {}: it has {}", store.settings.cache.display(), known.join(", "));
-            };
-            for artifact in found(store)?.into_iter().filter(|dir| dir.parent() == Some(kind)) {
-                remove_unused(store, &artifact)?;
-            }
+    let used = if what.is_none() { used(store)? } else { Vec::new() };
+    let is_meant = |dir: &Path| match what {
+        None | Some("all") => true,
+        Some(kind) => dir.parent().is_some_and(|parent| parent.ends_with(kind)),
+    };
+    let found: Vec<PathBuf> = found(store)?.into_iter().filter(|dir| is_meant(dir)).collect();
+    if let Some(kind) = what.filter(|what| *what != "all" && found.is_empty()) {
+        bail!("there is no `{kind}` in {}", store.settings.cache.display());
+    }
+    found.iter().filter(|dir| !used.contains(dir)).try_for_each(|dir| remove_unused(store, dir))?;
+    if what == Some("all") {
+        for other in ["log", "tools"].map(|name| store.settings.cache.join(name)).iter().filter(|dir| dir.exists()) {
+            fs::remove_dir_all(other)?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 use crate::{
     artifacts::{Artifacts, flavour::Flavour, linux_tree::Series},
-    cache::store::Store,
+    cache::Store,
     run::machine,
 };
 use anyhow::{Context, Result, ensure};

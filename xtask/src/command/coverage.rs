@@ -2,7 +2,7 @@
 
 //! `cargo xtask coverage`: lines of the host crate that its own tests run, counted by cargo-llvm-cov.
 
-use crate::{cache::store::Store, command::tool::LLVM_COV};
+use crate::{cache::Store, command::tool::LLVM_COV};
 use anyhow::{Context, Result, ensure};
 
 /// Runs the tests, and prints a line for each file. Fails if they run less than 95 % of the lines.

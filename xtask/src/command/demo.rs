@@ -4,7 +4,7 @@
 
 use crate::{
     artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel},
-    cache::store::Store,
+    cache::Store,
 };
 use anyhow::Result;
 use papr_unplug_report::demo;

@@ -7,7 +7,7 @@ use crate::{
         qemu::{Qemu, bundle},
         source::Release,
     },
-    cache::{artifact::Artifact, store::Store},
+    cache::{Artifact, Store},
 };
 use anyhow::Result;
 use papr_unplug_differential::histories::Histories;

@@ -5,7 +5,7 @@
 //!
 //! The command runs this program as a user does, on the user's own cache. What is damaged is made again.
 
-use crate::run::progress::Progress;
+use crate::run::Progress;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{

@@ -2,7 +2,7 @@
 
 //! `cargo xtask fuzz`: fuzzes the host crate by cargo-fuzz, and counts what was reached.
 
-use crate::{cache::store::Store, command::tool::FUZZ, run::machine};
+use crate::{cache::Store, command::tool::FUZZ, run::machine};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use papr_unplug_tests::dice::Dice;
@@ -65,7 +65,8 @@ fn fuzz(store: &Store, target: Target, minutes: u32) -> Result<()> {
     let sanitizer = if target == Target::Capi { "address" } else { "none" };
     let mut cargo = FUZZ.cargo(store)?;
     // The stable compiler has what libFuzzer needs, but says so only to itself.
-    cargo.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "--fuzz-dir", CRATE, "--sanitizer", sanitizer]);
+    cargo.env("RUSTC_BOOTSTRAP", "1").current_dir(store.settings.checkout.join(CRATE));
+    cargo.args(["fuzz", "run", "--sanitizer", sanitizer]);
     cargo.args(["--jobs", &machine::jobs().to_string(), &name, "--"]).args(OPTIONS);
     cargo.arg(format!("-max_total_time={}", u64::from(minutes) * 60));
     ensure!(cargo.status().context("cannot run cargo")?.success(), "{name}: a finding, see above");

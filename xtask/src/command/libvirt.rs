@@ -7,7 +7,7 @@ use crate::{
         Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel, libvirt::Libvirt,
         source::Source,
     },
-    cache::store::Store,
+    cache::Store,
     command::{pci, test},
     roots::libvirt::{self, LIBVIRT_ROOT},
 };

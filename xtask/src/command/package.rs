@@ -18,7 +18,7 @@ mod stages;
 mod trial;
 
 use crate::{
-    cache::store::Store,
+    cache::Store,
     command::package::{rpm::Rpm, stages::Stages, trial::Packages},
 };
 use anyhow::{Context, Result};

@@ -4,11 +4,11 @@
 
 use crate::{
     artifacts::{Artifacts, debian_kernel::DebianKernel, guest_kernel::GuestKernel},
-    cache::store::Store,
+    cache::Store,
     command::{kernel_name::KernelName, test},
 };
 use anyhow::{Result, ensure};
-use std::{env, fs, path::PathBuf};
+use std::{env, path::PathBuf};
 
 /// The package of the tests.
 const TESTS: &str = "papr-unplug-tests";
@@ -55,9 +55,6 @@ pub(crate) fn run(store: &Store, kernel: KernelName, filters: &[String]) -> Resu
 /// it for tests.
 pub(crate) fn artifacts(store: &Store, kernel: &GuestKernel) -> Result<(Artifacts, PathBuf)> {
     let artifacts = Artifacts::with_programs(store, kernel)?;
-    let dir = store.settings.checkout.join("target/pci");
-    fs::create_dir_all(&dir)?;
-    let file = dir.join(format!("{}.json", kernel.log_name()));
-    fs::write(&file, serde_json::to_string_pretty(&artifacts)? + "\n")?;
+    let file = artifacts.write(&store.settings, &format!("pci/{}.json", kernel.log_name()))?;
     Ok((artifacts, file))
 }

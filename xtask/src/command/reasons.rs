@@ -4,7 +4,7 @@
 
 use crate::{
     artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour},
-    cache::store::Store,
+    cache::Store,
     command::{kernel_name::KernelName, pci, test},
 };
 use anyhow::{Context, Result};

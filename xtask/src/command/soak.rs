@@ -2,7 +2,7 @@
 
 //! `cargo xtask soak`: sends thousands of requests to a guest under stress. Each must end exactly once.
 
-use crate::{artifacts::Artifacts, cache::store::Store, command::kernel_name::KernelName};
+use crate::{artifacts::Artifacts, cache::Store, command::kernel_name::KernelName};
 use anyhow::Result;
 use papr_unplug_tests::soak::{self, session::BootCpus};
 use std::time::Duration;

@@ -4,7 +4,7 @@
 
 use crate::{
     artifacts::{Artifacts, flavour::Flavour},
-    cache::store::Store,
+    cache::Store,
     command::tool::NEXTEST,
     run::machine,
 };
@@ -12,8 +12,7 @@ use anyhow::{Context, Result, ensure};
 use papr_unplug_tests::artifacts::VARIABLE;
 use std::{
     ffi::{OsStr, OsString},
-    fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// The package whose tests boot guests.
@@ -42,7 +41,8 @@ pub(crate) fn nextest(
     arguments: &[impl AsRef<OsStr>],
     variables: &[(&str, &Path)],
 ) -> Result<()> {
-    let file = write(store, artifacts)?;
+    // Also for tests that are run by hand later.
+    let file = artifacts.write(&store.settings, "artifacts.json")?;
     let passed = nextest_with(store, &file, arguments, variables)?;
     ensure!(passed, "tests failed; junit.xml below target/nextest has each one's output");
     Ok(())
@@ -60,15 +60,6 @@ pub(crate) fn nextest_with(
     cargo.args(["nextest", "run"]).args(arguments).env("NEXTEST_PROFILE", "ci");
     cargo.env(VARIABLE, artifacts).envs(variables.iter().copied());
     Ok(cargo.status().context("cannot run nextest")?.success())
-}
-
-/// Writes the file of artifacts, also for tests that are run by hand later.
-fn write(store: &Store, artifacts: &Artifacts) -> Result<PathBuf> {
-    let file = store.settings.checkout.join("target/artifacts.json");
-    fs::create_dir_all(file.with_file_name(""))?;
-    fs::write(&file, serde_json::to_string_pretty(artifacts)? + "\n")
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(file)
 }
 
 /// Returns the arguments that select the tests for which the kernel matters. `.config/nextest.toml` has a profile for each

@@ -2,7 +2,7 @@
 
 //! Programs of others that commands run by cargo: the user's, or pinned ones that are installed into the cache.
 
-use crate::{cache::store::Store, run::machine};
+use crate::{cache::Store, run::machine};
 use anyhow::{Context, Result};
 use std::{env, fs, process::Command};
 

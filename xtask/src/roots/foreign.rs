@@ -3,16 +3,12 @@
 //! Additions to the build root for another machine: Debian's Rust and C libraries for it, and qemu-user.
 
 use crate::{
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
     roots::{
         packages::extract,
         root::{BUILD_ROOT, SUITE},
     },
-    run::{apt::Apt, machine},
+    run::{Apt, machine},
     settings::Settings,
 };
 use anyhow::{Context, Result};

@@ -3,7 +3,7 @@
 //! Debian's libvirt in a root of its own, which takes no privilege and no network and leaves the machine's libvirt
 //! alone.
 
-use crate::roots::root::{Root, SUITE};
+use crate::roots::root::{PLAIN, Root};
 use anyhow::{Context as _, Result};
 use std::{
     fs,
@@ -15,11 +15,11 @@ use std::{
 pub(crate) const LIBVIRT_ROOT: Root = Root {
     kind: "libvirt",
     title: "libvirt",
-    suite: SUITE,
-    packages: &["?essential", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu"],
+    packages: "?essential libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu",
     needs: 400,
     fitted: &[("enter", ENTER_SCRIPT), ("fitted", "1")],
     fit,
+    ..PLAIN
 };
 
 /// The program in the artifact that runs a command in the root.

@@ -2,10 +2,7 @@
 
 //! Debian packages as files.
 
-use crate::{
-    roots::untar,
-    run::{log::Log, machine},
-};
+use crate::run::{Log, machine};
 use anyhow::{Context, Result, bail};
 use std::{
     collections::VecDeque,
@@ -44,6 +41,12 @@ pub(crate) fn extract(log: &mut Log, deb: &Path, tree: &Path) -> Result<()> {
     log.run("unpacking packages", Command::new("dpkg-deb").arg("-x").arg(deb).arg(tree))
 }
 
+/// Returns the arguments by which `tar` unpacks all but the patterns `excluded`, whose `*` matches no slash, as the calling user.
+pub(crate) fn tar_arguments(excluded: &[&str]) -> Vec<String> {
+    let flags = ["-x", "--no-same-owner", "--anchored", "--no-wildcards-match-slash"].map(str::to_owned);
+    flags.into_iter().chain(excluded.iter().map(|pattern| format!("--exclude={pattern}"))).collect()
+}
+
 /// Unpacks packages into a root, but for [`EXCLUDED`]. `base-files` comes first, because it makes the links such as
 /// `/lib` that others unpack through. Links to directories are kept.
 pub(super) fn unpack(log: &Log, debs: &[PathBuf], tree: &Path) -> Result<()> {
@@ -79,7 +82,7 @@ fn unpack_one(log: &Log, deb: &Path, tree: &Path) -> Result<()> {
         .spawn()?;
     let pipe = source.stdout.take().context("dpkg-deb has no output")?;
     let mut tar = Command::new("tar");
-    tar.arg("-C").arg(tree).arg("--keep-directory-symlink").args(untar::arguments(EXCLUDED));
+    tar.arg("-C").arg(tree).arg("--keep-directory-symlink").args(tar_arguments(EXCLUDED));
     let status = tar.stdin(pipe).stdout(log.descriptor()?).stderr(log.descriptor()?).status()?;
     let source = source.wait()?;
     if source.success() && status.success() {

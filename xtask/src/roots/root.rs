@@ -5,21 +5,9 @@
 //! Without scripts no privilege is needed. The few things that scripts set up and builds need are set up here.
 
 use crate::{
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::{
-        packages::{EXCLUDED, unpack},
-        untar,
-    },
-    run::{
-        apt::Apt,
-        log::Log,
-        machine,
-        sandbox::{MOUNT_POINTS, Sandbox},
-    },
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    roots::packages::{EXCLUDED, tar_arguments, unpack},
+    run::{Apt, Log, Sandbox, machine, sandbox::MOUNT_POINTS},
     settings::Settings,
 };
 use anyhow::Result;
@@ -41,7 +29,7 @@ pub(crate) struct Root {
     pub(super) kind: &'static str,
     pub(super) title: &'static str,
     pub(super) suite: &'static str,
-    pub(super) packages: &'static [&'static str],
+    pub(super) packages: &'static str,
     /// In MiB.
     pub(super) needs: u64,
     /// Names and values that stand for [`Root::fit`] in the key.
@@ -50,148 +38,66 @@ pub(crate) struct Root {
     pub(super) fit: fn(&Path) -> Result<Vec<PathBuf>>,
 }
 
+/// What most roots are like.
+pub(super) const PLAIN: Root =
+    Root { kind: "", title: "", suite: SUITE, packages: "", needs: 900, fitted: &[], fit: |_| Ok(Vec::new()) };
+
 /// The root with the kernel's tool chain and QEMU.
 pub(crate) const BUILD_ROOT: Root = Root {
     kind: "root",
     title: "build root (Debian forky)",
-    suite: SUITE,
-    packages: &[
-        "?essential",
-        "bc",
-        "bindgen",
-        "bison",
-        "clang",
-        "flex",
-        "libelf-dev",
-        "lld",
-        "llvm",
-        "make",
-        "patch",
-        "perl",
-        "python3-minimal",
-        "qemu-system-data",
-        "qemu-system-ppc",
-        "rust-src",
-        "rustc",
-        "xz-utils",
-    ],
+    packages: "?essential bc bindgen bison clang flex libelf-dev lld llvm make patch perl python3-minimal \
+               qemu-system-data qemu-system-ppc rust-src rustc xz-utils",
     needs: 1900,
-    fitted: &[],
-    fit: |_| Ok(Vec::new()),
+    ..PLAIN
 };
 
 /// The root that QEMU is built in, and that its instructions are counted in. It takes a tenth of the time of
-/// [`BUILD_ROOT`], so that a command that needs only this one is soon ready.
+/// [`BUILD_ROOT`], so that a command that needs only this one is soon ready. QEMU 11.1 sets the Python packages up in
+/// every build.
 pub(crate) const QEMU_ROOT: Root = Root {
     kind: "qemu-root",
     title: "build root for QEMU",
-    suite: SUITE,
-    packages: &[
-        "?essential",
-        "bison",
-        "bzip2",
-        "flex",
-        "gcc",
-        "libc6-dev",
-        "libfdt-dev",
-        "libglib2.0-dev",
-        "make",
-        "meson",
-        "ninja-build",
-        "patch",
-        "pkgconf",
-        "python3",
-        // QEMU's own tools: 11.1 sets them up in every build.
-        "python3-pycotap",
-        "python3-qemu-qmp",
-        "python3-venv",
-        "python3-wheel",
-        "qemu-system-data",
-        "valgrind",
-        "xz-utils",
-        "zlib1g-dev",
-    ],
-    needs: 900,
+    packages: "?essential bison bzip2 flex gcc libc6-dev libfdt-dev libglib2.0-dev make meson ninja-build patch \
+               pkgconf python3 python3-pycotap python3-qemu-qmp python3-venv python3-wheel qemu-system-data valgrind \
+               xz-utils zlib1g-dev",
     fitted: &[("certificates", "1")],
     fit: bundle_certificates,
+    ..PLAIN
 };
 
 /// The root that libvirt is built and tested in.
 pub(crate) const LIBVIRT_BUILD_ROOT: Root = Root {
     kind: "libvirt-build-root",
     title: "build root for libvirt",
-    suite: SUITE,
-    packages: &[
-        "?essential",
-        "gcc",
-        "libc6-dev",
-        "libglib2.0-dev",
-        "libgnutls28-dev",
-        "libjson-c-dev",
-        "libnl-3-dev",
-        "libnl-route-3-dev",
-        "libtirpc-dev",
-        "libxml2-dev",
-        "libxml2-utils",
-        "meson",
-        "ninja-build",
-        "patch",
-        "perl",
-        "pkgconf",
-        "python3",
-        "python3-docutils",
-        "rpcsvc-proto",
-        "xsltproc",
-        "xz-utils",
-    ],
-    needs: 900,
-    fitted: &[],
-    fit: |_| Ok(Vec::new()),
+    packages: "?essential gcc libc6-dev libglib2.0-dev libgnutls28-dev libjson-c-dev libnl-3-dev libnl-route-3-dev \
+               libtirpc-dev libxml2-dev libxml2-utils meson ninja-build patch perl pkgconf python3 python3-docutils \
+               rpcsvc-proto xsltproc xz-utils",
+    ..PLAIN
 };
 
 /// The root that modules for Debian's kernels are built in: cross compilers of the versions that those kernels were
-/// built with.
+/// built with, and the libraries of the kernels' own build programs.
 pub(crate) const DEBIAN_ROOT: Root = Root {
     kind: "debian-root",
     title: "build root for Debian's kernels",
-    suite: SUITE,
-    packages: &[
-        "?essential",
-        "gcc-12-powerpc64le-linux-gnu",
-        "gcc-14-powerpc64le-linux-gnu",
-        "gcc-16-powerpc64le-linux-gnu",
-        // Libraries of the kernels' own build programs.
-        "libelf1t64",
-        "libssl3t64",
-        "make",
-        "pahole",
-        "xz-utils",
-    ],
-    needs: 900,
-    fitted: &[],
-    fit: |_| Ok(Vec::new()),
+    packages: "?essential gcc-12-powerpc64le-linux-gnu gcc-14-powerpc64le-linux-gnu gcc-16-powerpc64le-linux-gnu \
+               libelf1t64 libssl3t64 make pahole xz-utils",
+    ..PLAIN
 };
 
 /// The root with what makes and checks RPM packages.
-pub(crate) const RPM_ROOT: Root = Root {
-    kind: "rpm-root",
-    title: "root with rpm",
-    suite: SUITE,
-    packages: &["?essential", "rpm", "rpmlint"],
-    needs: 400,
-    fitted: &[],
-    fit: |_| Ok(Vec::new()),
-};
+pub(crate) const RPM_ROOT: Root =
+    Root { kind: "rpm-root", title: "root with rpm", packages: "?essential rpm rpmlint", needs: 400, ..PLAIN };
 
 /// The root with the Rust of Debian's stable release, by which distributions build the C library.
 pub(crate) const STABLE_ROOT: Root = Root {
     kind: "stable-root",
     title: "build root with the Rust of Debian's stable release",
     suite: "trixie",
-    packages: &["?essential", "cargo", "gcc", "libc6-dev", "rustc"],
+    packages: "?essential cargo gcc libc6-dev rustc",
     needs: 1200,
-    fitted: &[],
-    fit: |_| Ok(Vec::new()),
+    ..PLAIN
 };
 
 impl Root {
@@ -224,8 +130,8 @@ impl Recipe for Root {
         let inputs = Inputs::default()
             .text("arch", machine::arch()?.debian)
             .text("suite", self.suite)
-            .text("packages", self.packages.join(" "))
-            .text("tar", untar::arguments(EXCLUDED).join(" "))
+            .text("packages", self.packages)
+            .text("tar", tar_arguments(EXCLUDED).join(" "))
             .text("made by hand", "1");
         Ok(self.fitted.iter().fold(inputs, |inputs, (name, value)| inputs.text(*name, *value)))
     }
@@ -240,7 +146,7 @@ impl Recipe for Root {
         let state = dir.join("apt");
         let sources = [(self.suite, machine::arch()?.debian)];
         let apt = Apt::new(&store.settings, &mut log, state.clone(), &sources)?;
-        let debs = apt.fetch_closure(&mut log, self.packages)?;
+        let debs = apt.fetch_closure(&mut log, &self.packages.split(' ').collect::<Vec<_>>())?;
         let tree = Self::tree_in(dir);
         fs::create_dir(&tree)?;
         unpack(&log, &debs, &tree)?;

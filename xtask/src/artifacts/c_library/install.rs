@@ -2,7 +2,7 @@
 
 //! Build and installation of the C library, with its header and pkg-config file.
 
-use crate::run::log::Log;
+use crate::run::Log;
 use anyhow::{Context, Result, ensure};
 use std::{
     env, fs,

@@ -5,13 +5,9 @@
 
 use crate::{
     artifacts::linux_tree::LinuxTree,
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::root::{BUILD_ROOT, Root},
-    run::sandbox::{SOURCE, WORK},
+    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    roots::{BUILD_ROOT, Root},
+    run::{SOURCE, WORK},
     settings::Settings,
 };
 use anyhow::Result;
@@ -60,103 +56,45 @@ pub(super) const COMPILE: &[&str] = &[
 /// The arguments of the compiler for the procedural macro, which runs on this machine.
 const COMPILE_MACRO: &[&str] = &["--cap-lints=allow", "-Clinker=clang"];
 
-/// Stores bitcode instead of machine code: only what the module uses of a library becomes machine code.
-const BITCODE: &str = "-Clinker-plugin-lto";
-
-/// The source of the core library in Debian's `rust-src`.
-const CORE: &str = "/usr/lib/rustlib/src/rust/library/core/src/lib.rs";
-
 /// The directory that the crates are written to, and searched for in.
 const PLACE: &[&str] = &["--out-dir=/work/out", "-L/work/out"];
 
 /// The environment of rustc.
 pub(super) const ENVIRONMENT: &[&str] = &["env", "RUSTC_BOOTSTRAP=1", "CARGO_PKG_VERSION=0.8.54"];
 
-/// Returns the commands that compile the crates, each after those that it depends on: from the kernel's own copies, the
-/// derive macros of zerocopy with their dependencies, then core, then zerocopy.
-fn crates() -> Vec<Vec<String>> {
-    let words = |flags: &[&str], more: &[&str]| {
-        let all = ENVIRONMENT.iter().chain(&["rustc"]).chain(flags).chain(PLACE).chain(more);
-        all.map(|word| (*word).to_owned()).collect()
+/// The crates, each after those that it depends on: from the kernel's own copies, the derive macros of zerocopy with their
+/// dependencies, which run on this machine.
+const MACROS: [&str; 4] = [
+    "--crate-name=proc_macro2 --crate-type=rlib --edition=2021 --cfg=feature=\"proc-macro\" --cfg=wrap_proc_macro \
+     --cfg=proc_macro_span_file --cfg=proc_macro_span_location /src/rust/proc-macro2/lib.rs",
+    "--crate-name=quote --crate-type=rlib --edition=2018 --cfg=feature=\"proc-macro\" --extern=proc_macro2 \
+     /src/rust/quote/lib.rs",
+    "--crate-name=syn --crate-type=rlib --edition=2021 --cfg=feature=\"clone-impls\" --cfg=feature=\"derive\" \
+     --cfg=feature=\"full\" --cfg=feature=\"parsing\" --cfg=feature=\"printing\" --cfg=feature=\"proc-macro\" \
+     --cfg=feature=\"visit\" --cfg=feature=\"visit-mut\" --extern=proc_macro2 --extern=quote /src/rust/syn/lib.rs",
+    "--crate-name=zerocopy_derive --crate-type=proc-macro --edition=2021 -Clink-arg=-fuse-ld=lld \
+     --cfg=zerocopy_unstable_linux --extern=proc_macro2 --extern=quote --extern=syn --extern=proc_macro \
+     /src/rust/zerocopy-derive/lib.rs",
+];
+
+/// The crates that the module is linked with. Two are stored as bitcode instead of machine code: only what the module uses
+/// of them becomes machine code.
+const LIBRARIES: [&str; 3] = [
+    "--crate-name=core --crate-type=rlib --edition=2024 --cap-lints=allow --cfg=no_fp_fmt_parse -Clinker-plugin-lto \
+     /usr/lib/rustlib/src/rust/library/core/src/lib.rs",
+    "--crate-name=compiler_builtins --crate-type=rlib --edition=2021 --cap-lints=allow -Cembed-bitcode=n \
+     /work/compiler_builtins.rs",
+    "--crate-name=zerocopy --crate-type=rlib --edition=2021 --cap-lints=allow --cfg=no_fp_fmt_parse -Clinker-plugin-lto \
+     /src/rust/zerocopy/src/lib.rs",
+];
+
+/// Returns the commands that compile the crates.
+fn commands() -> impl Iterator<Item = Vec<&'static str>> {
+    let command = |flags: &'static [&'static str], of_crate: &'static str| {
+        [ENVIRONMENT, &["rustc"], flags, PLACE].concat().into_iter().chain(of_crate.split(' ')).collect()
     };
-    let on_host = |more: &[&str]| words(COMPILE_MACRO, more);
-    let on_target = |more: &[&str]| words(COMPILE, more);
-    let proc_macro2 = ["--extern=proc_macro2"];
-    let all = [proc_macro2[0], "--extern=quote", "--extern=syn", "--extern=proc_macro"];
-    vec![
-        on_host(&[
-            "--crate-name=proc_macro2",
-            "--crate-type=rlib",
-            "--edition=2021",
-            "--cfg=feature=\"proc-macro\"",
-            "--cfg=wrap_proc_macro",
-            "--cfg=proc_macro_span_file",
-            "--cfg=proc_macro_span_location",
-            "/src/rust/proc-macro2/lib.rs",
-        ]),
-        on_host(&[
-            "--crate-name=quote",
-            "--crate-type=rlib",
-            "--edition=2018",
-            "--cfg=feature=\"proc-macro\"",
-            proc_macro2[0],
-            "/src/rust/quote/lib.rs",
-        ]),
-        on_host(&[
-            "--crate-name=syn",
-            "--crate-type=rlib",
-            "--edition=2021",
-            "--cfg=feature=\"clone-impls\"",
-            "--cfg=feature=\"derive\"",
-            "--cfg=feature=\"full\"",
-            "--cfg=feature=\"parsing\"",
-            "--cfg=feature=\"printing\"",
-            "--cfg=feature=\"proc-macro\"",
-            "--cfg=feature=\"visit\"",
-            "--cfg=feature=\"visit-mut\"",
-            proc_macro2[0],
-            "--extern=quote",
-            "/src/rust/syn/lib.rs",
-        ]),
-        on_host(&[
-            "--crate-name=zerocopy_derive",
-            "--crate-type=proc-macro",
-            "--edition=2021",
-            "-Clink-arg=-fuse-ld=lld",
-            "--cfg=zerocopy_unstable_linux",
-            all[0],
-            all[1],
-            all[2],
-            all[3],
-            "/src/rust/zerocopy-derive/lib.rs",
-        ]),
-        on_target(&[
-            "--crate-name=core",
-            "--crate-type=rlib",
-            "--edition=2024",
-            "--cap-lints=allow",
-            "--cfg=no_fp_fmt_parse",
-            BITCODE,
-            CORE,
-        ]),
-        on_target(&[
-            "--crate-name=compiler_builtins",
-            "--crate-type=rlib",
-            "--edition=2021",
-            "--cap-lints=allow",
-            "-Cembed-bitcode=n",
-            "/work/compiler_builtins.rs",
-        ]),
-        on_target(&[
-            "--crate-name=zerocopy",
-            "--crate-type=rlib",
-            "--edition=2021",
-            "--cap-lints=allow",
-            "--cfg=no_fp_fmt_parse",
-            BITCODE,
-            "/src/rust/zerocopy/src/lib.rs",
-        ]),
-    ]
+    let macros = MACROS.into_iter().map(move |one| command(COMPILE_MACRO, one));
+    macros.chain(LIBRARIES.into_iter().map(move |one| command(COMPILE, one)))
 }
 
 impl Recipe for Libraries {
@@ -173,13 +111,9 @@ impl Recipe for Libraries {
     }
 
     fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let commands: Vec<String> = crates().iter().map(|words| words.join(" ")).collect();
+        let commands: Vec<String> = commands().map(|words| words.join(" ")).collect();
         let inputs = Inputs::default().text("crates", commands.join("\n"));
         inputs.file(COMPILER_BUILTINS, &settings.checkout.join(COMPILER_BUILTINS))
-    }
-
-    fn needs(&self) -> u64 {
-        200
     }
 
     fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
@@ -189,9 +123,9 @@ impl Recipe for Libraries {
         let staged = dir.join("compiler_builtins.rs");
         fs::copy(store.settings.checkout.join(COMPILER_BUILTINS), &staged)?;
         let sandbox = Root::sandbox(root).bind_read_only(&LinuxTree::tree(source), SOURCE).bind(dir, WORK);
-        for words in crates() {
-            let name = words.iter().find_map(|word| word.strip_prefix("--crate-name=")).unwrap_or_default().to_owned();
-            log.run(&format!("compiling {name}"), &mut sandbox.command(words))?;
+        for words in commands() {
+            let name = words.iter().find_map(|word| word.strip_prefix("--crate-name=")).unwrap_or_default();
+            log.run(&format!("compiling {name}"), &mut sandbox.command(&words))?;
         }
         fs::remove_file(staged)?;
         Ok(Made { trees: vec![Self::DIRECTORY.into()], ..Made::default() })

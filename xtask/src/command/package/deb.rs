@@ -2,7 +2,7 @@
 
 //! Debian package of the files in a directory.
 
-use crate::{command::package::contents::put, run::log::Log};
+use crate::{command::package::contents::put, run::Log};
 use anyhow::Result;
 use std::{
     path::{Path, PathBuf},

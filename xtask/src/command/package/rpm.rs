@@ -3,9 +3,9 @@
 //! rpmbuild, rpmlint and rpmspec of a root, with the spec files of `packaging/rpm`.
 
 use crate::{
-    cache::artifact::Artifact,
+    cache::Artifact,
     command::package::{VERSION, contents::put, stages::Stages},
-    roots::root::{RPM_ROOT, Root},
+    roots::{RPM_ROOT, Root},
     run::{
         log::output_of,
         sandbox::{BUILD, SOURCE, Sandbox, WORK},

@@ -8,9 +8,9 @@ use crate::{
         c_library::install::{self, Install},
         object::{self, Object},
     },
-    cache::store::Store,
+    cache::Store,
     command::package::contents::{self, PROGRAM, lay_out},
-    run::log::Log,
+    run::Log,
 };
 use anyhow::{Context, Result};
 use std::{
