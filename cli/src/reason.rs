@@ -48,8 +48,7 @@ struct Table {
 /// Returns all reasons, in the order of their codes.
 pub fn all() -> &'static [Reason] {
     static ALL: LazyLock<Vec<Reason>> = LazyLock::new(|| {
-        let table: Table =
-            toml::from_str(include_str!("../../spec/reasons.toml")).expect("a test parses the same file");
+        let table: Table = toml::from_str(include_str!("../reasons.toml")).expect("a test parses the same file");
         table.reason
     });
     &ALL
