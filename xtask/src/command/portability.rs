@@ -2,9 +2,11 @@
 
 //! `cargo xtask portability`: tests crates where others compile them. The wire crate with the oldest and the newest
 //! zerocopy that it supports, on a little-endian and on an emulated big-endian machine; it, the host crate and the C
-//! library with the Rust of Debian's stable release.
+//! library with the Rust of Debian's stable release, the latter also as a Meson subproject; the C library's ABI with that
+//! of the last release.
 
 use crate::{
+    artifacts::c_library::install,
     cache::store::Store,
     roots::{
         foreign::{BIG_ENDIAN, Foreign},
@@ -12,7 +14,7 @@ use crate::{
     },
     run::{
         log::Log,
-        sandbox::{BUILD, Sandbox, WORK},
+        sandbox::{BUILD, SOURCE, Sandbox, WORK},
     },
 };
 use anyhow::{Context, Result};
@@ -20,7 +22,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -33,6 +35,7 @@ const ZEROCOPY: [(&str, &str); 2] = [("0.8.54", "=0.8.54"), ("newest", "0.8")];
 /// Runs all tests.
 pub(crate) fn run(store: &Store) -> Result<()> {
     let mut log = store.log("portability")?;
+    check_abi(store, &mut log)?;
     with_stable_rust(store, &mut log)?;
     with_each_zerocopy(store, &mut log)
 }
@@ -60,12 +63,25 @@ fn with_each_zerocopy(store: &Store, log: &mut Log) -> Result<()> {
     Ok(())
 }
 
-/// Builds the static C library, and runs the tests of wire and host crate.
+/// Compares the C library's ABI with that of the last release, and leaves a description of it in `target/portability`.
+pub(super) fn check_abi(store: &Store, log: &mut Log) -> Result<()> {
+    let (checkout, root) = (&store.settings.checkout, store.ensure(&STABLE_ROOT)?);
+    let to = checkout.join("target/portability");
+    fs::create_dir_all(&to)?;
+    let sandbox = Root::sandbox(&root).bind_read_only(&checkout.join(install::SOURCES), SOURCE).bind(&to, WORK);
+    let check = [format!("{SOURCE}/abi/check"), format!("{WORK}/papr_unplug.abi")];
+    log.run("comparing the C library's ABI", &mut sandbox.command(check))?;
+    log.say("    the C library's ABI is that of the last release, or more");
+    Ok(())
+}
+
+/// Builds the static C library, runs the tests of wire and host crate, and builds the C library as a subproject of the
+/// example.
 fn with_stable_rust(store: &Store, log: &mut Log) -> Result<()> {
     let root = store.ensure(&STABLE_ROOT)?;
     let excerpt = Excerpt {
         members: &["spec/wire", "spec/model", "host-vmm", "host-vmm/capi"],
-        files: &["spec"],
+        files: &["spec", "meson.build"],
         zerocopy: ZEROCOPY[1].1,
     };
     let build = excerpt.make(store, log, "stable")?;
@@ -82,8 +98,23 @@ fn with_stable_rust(store: &Store, log: &mut Log) -> Result<()> {
         log.run(&title, &mut sandbox.command(cargo))?;
         store.progress.say(format!("    {title}: passed"));
     }
+    let subproject = build.join(install::SOURCES).join("examples/subprojects/papr-unplug");
+    if !subproject.is_symlink() {
+        symlink("../../../..", subproject)?;
+    }
+    let title = format!("rustc {rust}, C library as a Meson subproject");
+    log.run(&title, &mut sandbox.command(["sh", "-exc", SUBPROJECT]))?;
+    store.progress.say(format!("    {title}: passed"));
     Ok(())
 }
+
+/// Builds the example with the library, either way, and runs it.
+const SUBPROJECT: &str = "cd /build/host-vmm/capi/examples; export CC=gcc RUSTFLAGS=-Clinker=gcc
+for library in shared static; do
+    meson setup --wipe --wrap-mode=nodownload -Dpapr-unplug:default_library=$library /build/target/$library
+    ninja -C /build/target/$library
+    /build/target/$library/refused_dimm | grep 'the guest refused at connector'
+done";
 
 /// Members of the workspace, as a workspace of their own.
 struct Excerpt {
@@ -127,7 +158,7 @@ impl Excerpt {
     /// Returns the workspace's manifest, reduced to the members.
     fn manifest(&self, manifest: &str) -> Result<String> {
         let mut manifest: Table = manifest.parse()?;
-        manifest.remove("profile");
+        manifest.get_mut("profile").and_then(Value::as_table_mut).map(|profiles| profiles.remove("dev"));
         let workspace = manifest.get_mut("workspace").and_then(Value::as_table_mut).context("no workspace")?;
         workspace.insert("members".to_owned(), self.members.to_vec().into());
         workspace.remove("exclude");
@@ -180,10 +211,11 @@ mod tests {
         let whole = "[workspace]\nmembers = [\n    \"a\",\n    \"b\",\n]\nexclude = [\"c\"]\n\
                      [workspace.package]\nversion = \"1\"\n[workspace.dependencies]\nb = { path = \"b\" }\n\
                      zerocopy = { version = \"0.8\", default-features = false }\nzerocopy-derive = \"0.8\"\n\
-                     [profile.dev]\ndebug = 1\n";
+                     [profile.dev]\ndebug = 1\n[profile.dist]\nlto = true\n";
         let expected = "[workspace]\nmembers = [\"a\"]\n[workspace.package]\nversion = \"1\"\n\
                         [workspace.dependencies]\nb = { path = \"b\" }\n\
-                        zerocopy = { version = \"=0.8.54\", default-features = false }\nzerocopy-derive = \"=0.8.54\"\n";
+                        zerocopy = { version = \"=0.8.54\", default-features = false }\nzerocopy-derive = \"=0.8.54\"\n\
+                        [profile.dist]\nlto = true\n";
         let excerpt = Excerpt { members: &["a"], files: &[], zerocopy: "=0.8.54" };
         assert_eq!(excerpt.manifest(whole).unwrap().parse::<Table>().unwrap(), expected.parse().unwrap());
     }

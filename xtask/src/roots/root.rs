@@ -90,12 +90,13 @@ pub(crate) const DEBIAN_ROOT: Root = Root {
 pub(crate) const RPM_ROOT: Root =
     Root { kind: "rpm-root", title: "root with rpm", packages: "?essential rpm rpmlint", needs: 400, ..PLAIN };
 
-/// The root with the Rust of Debian's stable release, by which distributions build the C library.
+/// The root with the Rust of Debian's stable release, by which distributions build the C library, and with what compares
+/// ABIs.
 pub(crate) const STABLE_ROOT: Root = Root {
     kind: "stable-root",
     title: "build root with the Rust of Debian's stable release",
     suite: "trixie",
-    packages: "?essential cargo gcc libc6-dev rustc",
+    packages: "?essential abigail-tools cargo gcc libc6-dev meson pkgconf rustc",
     needs: 1200,
     ..PLAIN
 };
