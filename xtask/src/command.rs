@@ -18,6 +18,7 @@ pub(crate) mod package;
 pub(crate) mod pci;
 pub(crate) mod portability;
 pub(crate) mod reasons;
+pub(crate) mod release;
 pub(crate) mod soak;
 pub(crate) mod test;
 pub(crate) mod tool;

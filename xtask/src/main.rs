@@ -57,7 +57,7 @@ use crate::{
         kernel_name::KernelName,
         kernels, libvirt,
         package::{self, Format},
-        pci, portability, reasons, soak, test,
+        pci, portability, reasons, release, soak, test,
     },
     settings::Settings,
 };
@@ -148,8 +148,16 @@ enum Command {
         targets: Vec<fuzz::Target>,
     },
     /// Test the crates that others compile: wire with the oldest and newest zerocopy, on little-endian and emulated
-    /// big-endian machines; wire, host crate and C library with the Rust of Debian's stable release
+    /// big-endian machines; wire, host crate and C library with the Rust of Debian's stable release; the C library as a
+    /// Meson subproject, and its ABI
     Portability,
+    /// Make everything that a release consists of from the last commit, in target/releases: sources, crates, the module's
+    /// object, packages, notes and checksums
+    Release {
+        /// Take the changes that CHANGELOG.md calls unreleased for those of the release
+        #[arg(long)]
+        rehearsal: bool,
+    },
     /// Build the C library, and install it with its header and pkg-config file
     Install(Install),
     /// Play the same calls to stock QEMU and to ours, without a guest, and compare the answers
@@ -266,6 +274,7 @@ fn run(command: Command) -> Result<()> {
         Command::Coverage => coverage::run(&store)?,
         Command::Fuzz { minutes, targets } => fuzz::run(&store, minutes, &targets)?,
         Command::Portability => portability::run(&store)?,
+        Command::Release { rehearsal } => release::run(&store, rehearsal)?,
         Command::Install(install) => {
             install::run(&store.settings.checkout, &mut store.log("install")?, &install)?;
             let found = install.prefix.join(&install.libdir).join("pkgconfig");

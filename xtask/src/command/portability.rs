@@ -7,7 +7,7 @@
 
 use crate::{
     artifacts::c_library::install,
-    cache::store::Store,
+    cache::Store,
     roots::{
         foreign::{BIG_ENDIAN, Foreign},
         root::{BUILD_ROOT, Root, STABLE_ROOT},
@@ -110,10 +110,11 @@ fn with_stable_rust(store: &Store, log: &mut Log) -> Result<()> {
 
 /// Builds the example with the library, either way, and runs it.
 const SUBPROJECT: &str = "cd /build/host-vmm/capi/examples; export CC=gcc RUSTFLAGS=-Clinker=gcc
+[ -d ../../../target/meson ] || meson setup --wrap-mode=nodownload ../../../target/meson
 for library in shared static; do
-    meson setup --wipe --wrap-mode=nodownload -Dpapr-unplug:default_library=$library /build/target/$library
-    ninja -C /build/target/$library
-    /build/target/$library/refused_dimm | grep 'the guest refused at connector'
+    meson configure -Dpapr-unplug:default_library=$library ../../../target/meson
+    ninja -C ../../../target/meson
+    ../../../target/meson/refused_dimm | grep 'the guest refused at connector'
 done";
 
 /// Members of the workspace, as a workspace of their own.
