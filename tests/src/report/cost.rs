@@ -195,7 +195,7 @@ const TRACE_REFUSALS: &str = "mkdir /sys/kernel/tracing/instances/cost && cd /sy
     echo 'name == \"set-indicator\"' > events/powerpc/rtas_input/filter && \
     echo 1 > events/irq/irq_handler_entry/enable && echo 1 > events/powerpc/rtas_input/enable && cd /root";
 
-/// Counts the guest's instructions from the interrupt of a request for the last CPU to the signal of its refusal, `rounds`
+/// Counts the guest's instructions from the interrupt of a request for the last CPU to the call that refuses it, `rounds`
 /// times. The first count is dropped, because caches are cold. Each count is in thousands: an instruction takes a
 /// nanosecond of the guest's clock, and its trace tells microseconds.
 pub fn refusal_instructions(combination: &Combination<'_>, rounds: usize) -> Result<Vec<f64>> {
@@ -217,14 +217,14 @@ pub fn refusal_instructions(combination: &Combination<'_>, rounds: usize) -> Res
     Ok(counts.into_iter().skip(1).collect())
 }
 
-/// Returns the time from the interrupt to the first signal in a trace.
+/// Returns the time from the interrupt to the last call in a trace: before its answer, a guest may say that it has begun.
 fn microseconds_to_signal(trace: &str) -> Option<f64> {
     let seconds = |line: &str, event: &str| -> Option<f64> {
         line.split_once(event)?.0.split_whitespace().next_back()?.parse().ok()
     };
     let mut lines = trace.lines();
     let interrupt = lines.find_map(|line| seconds(line, ": irq_handler_entry:"))?;
-    let signal = lines.find_map(|line| seconds(line, ": rtas_input:"))?;
+    let signal = lines.filter_map(|line| seconds(line, ": rtas_input:")).next_back()?;
     Some((signal - interrupt) * 1e6)
 }
 
@@ -274,8 +274,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_to_a_signal_begins_at_the_interrupt() {
+    fn time_to_a_signal_goes_from_the_interrupt_to_the_last_call() {
         let trace = "# TASK CPU\n <idle>-0 [001] d.h2.  6.720000: irq_handler_entry: irq=18 name=RAS_HOTPLUG\n \
+                     kworker/u16:0-10 [001] dl.3.  6.720500: rtas_input: set-indicator arguments: {0x2329}\n \
                      kworker/u16:0-10 [001] dl.3.  6.720952: rtas_input: set-indicator arguments: {0x2329}\n";
         assert_eq!(microseconds_to_signal(trace).map(f64::round), Some(952.0));
         assert_eq!(microseconds_to_signal("# TASK CPU\n"), None);

@@ -22,8 +22,9 @@ const REFUSALS: usize = 76;
 /// The number of times that the instructions of it are counted.
 const COUNTS: usize = 21;
 
-/// The most instructions that a patched kernel may take, in times of a stock one on the same VMM.
-const AS_FEW: f64 = 1.02;
+/// The most instructions that a patched kernel may take, in times of a stock one on the same VMM. Counts of one kernel differ
+/// by a tenth between boots; the bound is to notice another wake-up or RTAS call.
+const AS_FEW: f64 = 1.25;
 
 /// Measures, prints the table, and writes it to `file`. Fails if a target is missed. Each of `kernels` is a patched
 /// kernel's name, and what its guests are booted from.
