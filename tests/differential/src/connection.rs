@@ -84,14 +84,20 @@ impl Write for Connection {
     }
 }
 
-/// Returns whether the main thread of a process blocks, ignores or catches a signal (`proc_pid_status(5)`), whose
-/// default is to end the process.
+/// Returns whether the main thread of a process blocks, ignores or catches a signal, whose default is to end the process.
 fn awaits(process: Pid, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).unwrap_or_default();
+    is_awaited(&status, signal)
+}
+
+/// Returns the same for the text of `proc_pid_status(5)`. A thread that makes another one blocks all signals meanwhile,
+/// SIGSEGV included, and does not await them.
+fn is_awaited(status: &str, signal: Signal) -> bool {
     let masks = status.lines().filter_map(|line| line.split_once(':'));
     let masks = masks.filter(|(name, _)| ["SigBlk", "SigIgn", "SigCgt"].contains(name));
-    let has_signal = |mask: u64| mask >> (signal.as_raw() - 1) & 1 == 1;
-    masks.filter_map(|(_, mask)| u64::from_str_radix(mask.trim(), 16).ok()).any(has_signal)
+    let masks = masks.filter_map(|(name, mask)| Some((name, u64::from_str_radix(mask.trim(), 16).ok()?)));
+    let has = |mask: u64, signal: Signal| mask >> (signal.as_raw() - 1) & 1 == 1;
+    masks.into_iter().any(|(name, mask)| has(mask, signal) && !(name == "SigBlk" && has(mask, Signal::SEGV)))
 }
 
 #[cfg(test)]
@@ -120,5 +126,15 @@ mod tests {
         let mut connection = Connection::waking(near, &vmm).unwrap();
         assert_eq!(connection.read(&mut [0; 16]).unwrap(), 6);
         assert!(vmm.wait().unwrap().success());
+    }
+
+    #[test]
+    fn vmm_that_makes_a_thread_awaits_no_signal() {
+        let status = |blocked, caught| format!("SigBlk:\t{blocked}\nSigIgn:\t0000000000001000\nSigCgt:\t{caught}\n");
+        let nothing = "0000000000000000";
+        assert!(is_awaited(&status("0000000010002240", nothing), WAKING));
+        assert!(is_awaited(&status(nothing, "0000000000000200"), WAKING));
+        assert!(!is_awaited(&status("fffffffffffbfeff", nothing), WAKING));
+        assert!(!is_awaited(&status(nothing, "0000000100000440"), WAKING));
     }
 }
