@@ -35,7 +35,6 @@
 #include <linux/timekeeping.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
-#include <linux/version.h>
 #include <linux/workqueue.h>
 
 #include <asm/drmem.h>
@@ -46,12 +45,8 @@
 #include "older.h"
 #include "shim.h"
 
-/*
- * Up to 4.19 the kernel gives its worker the removals of the guest's administrator as well, with
- * queue_hotplug_event(), and nothing tells them from those of the hypervisor.
- */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(4, 20, 0)
-#error "papr_unplug needs Linux 4.20 or newer"
+#if PAPR_TOO_OLD
+#error "papr_unplug needs Linux 4.20 or newer, or RHEL 8.3 or newer"
 #endif
 
 /* An argument of a tracepoint. Not every kernel declares it in the headers above. */
