@@ -172,6 +172,9 @@ enum Command {
         /// Accept the results into tests/kernels.json and docs/kernels.md, instead of running anything
         #[arg(long, conflicts_with = "only")]
         accept: bool,
+        /// Name the distribution whose source the kernel in PAPR_UNPLUG_KERNEL_TREE is built from, such as `Ubuntu 22.04`
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["only", "accept"])]
+        of: Option<String>,
     },
     /// Trigger every reason on real kernels, and write to target/reasons.json what the host was told
     Reasons {
@@ -281,7 +284,7 @@ fn run(command: Command) -> Result<()> {
             store.progress.say(format!("    pkg-config finds papr-unplug with PKG_CONFIG_PATH={}", found.display()));
         }
         Command::Kernels { accept: true, .. } => report::kernels::accept(&store.settings.checkout)?,
-        Command::Kernels { only, .. } => kernels::run(&store, &only)?,
+        Command::Kernels { only, of, .. } => kernels::run(&store, &only, of.as_deref())?,
         Command::Reasons { accept: true } => report::reasons::accept(&store.settings.checkout)?,
         Command::Reasons { .. } => reasons::run(&store)?,
         Command::Libvirt { refusals: Some(number), .. } => libvirt::time(&store, number)?,

@@ -28,8 +28,10 @@ use papr_unplug_tests::{
 use std::{fs, path::Path, process::Command};
 
 /// Tests the user's kernel, if there is one, and otherwise these of Debian's, or all of them if none is named. The
-/// results of other kernels are kept.
-pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
+/// results of other kernels are kept. `distribution` is whose source the user's kernel is built from.
+pub(crate) fn run(store: &Store, only: &[DebianKernel], distribution: Option<&str>) -> Result<()> {
+    let is_own = store.settings.kernel_tree.is_some();
+    ensure!(is_own || distribution.is_none(), "--of is for the kernel in {KERNEL_TREE}, which is not set");
     let kernels: Vec<GuestKernel> = match &store.settings.kernel_tree {
         Some(tree) => {
             ensure!(only.is_empty(), "{KERNEL_TREE} is set, so none of Debian's kernels is tested");
@@ -41,7 +43,7 @@ pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
     let mut failed = Vec::new();
     for kernel in &kernels {
         store.progress.say(format!("==> kernel ({})", kernel.title()));
-        match try_one(store, kernel) {
+        match try_one(store, kernel, distribution) {
             Ok(complaints) => failed.extend(complaints.iter().map(|what| format!("{}: {what}", kernel.title()))),
             Err(error) => failed.push(format!("{}: {error:#}", kernel.title())),
         }
@@ -52,7 +54,7 @@ pub(crate) fn run(store: &Store, only: &[DebianKernel]) -> Result<()> {
 }
 
 /// Tests one kernel and writes its results. Returns what failed.
-fn try_one(store: &Store, kernel: &GuestKernel) -> Result<Vec<&'static str>> {
+fn try_one(store: &Store, kernel: &GuestKernel, distribution: Option<&str>) -> Result<Vec<&'static str>> {
     let held = Artifacts::with(store, kernel)?;
     let file = held.write(&store.settings, &format!("kernels/{}.json", kernel.log_name()))?;
     let artifacts = held.for_harness()?;
@@ -75,7 +77,7 @@ fn try_one(store: &Store, kernel: &GuestKernel) -> Result<Vec<&'static str>> {
             // Results of several releases are kept.
             let name = format!("own {}", survey.release);
             let gcc = gcc.map_or_else(|| "none".to_owned(), |gcc| gcc.to_string());
-            (name, format!("{}, built from source", survey.release), gcc)
+            (name, own_version(&survey.release, distribution), gcc)
         }
         GuestKernel::Ours(_) => bail!("`cargo xtask test --kernel` tests our own kernels"),
     };
@@ -86,6 +88,12 @@ fn try_one(store: &Store, kernel: &GuestKernel) -> Result<Vec<&'static str>> {
     Ok(complaints.into_iter().filter_map(|(found, complaint)| found.then_some(complaint)).collect())
 }
 
+/// Returns what results call a kernel that was built from source.
+fn own_version(release: &str, distribution: Option<&str>) -> String {
+    let of = distribution.map(|name| format!(" of {name}")).unwrap_or_default();
+    format!("{release}{of}, built from source")
+}
+
 /// Returns the last commit that has changed the module's sources, with `-dirty` if they have changed since.
 fn module_commit(checkout: &Path) -> Result<String> {
     const SOURCES: [&str; 4] = ["--", "Kbuild", "guest-module", "spec/wire/src"];
@@ -93,4 +101,15 @@ fn module_commit(checkout: &Path) -> Result<String> {
     let commit = git(&["log", "-1", "--abbrev=10", "--format=%h"])?;
     let changes = git(&["status", "--porcelain"])?;
     Ok(commit.trim().to_owned() + if changes.trim().is_empty() { "" } else { "-dirty" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_version_says_whose_source_it_is() {
+        assert_eq!(own_version("5.10.262", None), "5.10.262, built from source");
+        assert_eq!(own_version("5.4.291", Some("Ubuntu 20.04")), "5.4.291 of Ubuntu 20.04, built from source");
+    }
 }

@@ -16,7 +16,7 @@ use std::{fs, path::Path};
 pub struct Record {
     /// The name in `cargo xtask kernels`.
     pub kernel: String,
-    /// Debian's version of the package.
+    /// Debian's version of the package; of a kernel that was built from source its release, and whose source that is.
     pub version: String,
     /// The major version of the gcc that the kernel and the module were built with.
     pub gcc: String,
