@@ -37,7 +37,11 @@ impl Shell {
             "if ! [ -e {INJECTION} ]; then \
              insmod /lib/modules/notifier-error-inject.ko && insmod /lib/modules/memory-notifier-error-inject.ko; fi"
         ))?;
-        self.sh(&format!("echo {errno} > {INJECTION}/{action}/error")).map(drop)
+        let file = format!("{INJECTION}/{action}/error");
+        // Kernels between 5.10 and 6.2 without f883c3edd2c4 ("lib/notifier-error-inject: fix error when writing -errno to
+        // debugfs file") take no sign.
+        let unsigned = i64::from(errno).cast_unsigned();
+        self.sh(&format!("echo {errno} > {file} 2>/dev/null || echo {unsigned} > {file}")).map(drop)
     }
 
     /// Holds pages that cannot be migrated for now: a removal of their DIMM neither succeeds nor fails before they are
