@@ -133,6 +133,9 @@ NOKPROBE_SYMBOL(probe_leave);
 
 static int attach(struct papr_probe *probe)
 {
+	unsigned long unused;
+	int err;
+
 	probe->kretprobe.kp.symbol_name = probe->symbol;
 	probe->kretprobe.entry_handler = probe_enter;
 	probe->kretprobe.handler = probe_leave;
@@ -143,7 +146,11 @@ static int attach(struct papr_probe *probe)
 	 * probe_enter() returns.
 	 */
 	probe->kretprobe.maxactive = max(16U, 2 * num_possible_cpus());
-	return register_kretprobe(&probe->kretprobe);
+	err = register_kretprobe(&probe->kretprobe);
+	/* Before 97c753e62e6c (5.11), this is also the error where there is no such function. */
+	if (err == -EINVAL && papr_find_function(probe->symbol, &unused) == -ENOENT)
+		err = -ENOENT;
+	return err;
 }
 
 static void detach(struct papr_probe *probe)

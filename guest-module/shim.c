@@ -255,9 +255,9 @@ static bool is_request(const struct work_struct *work)
 	return is_request_function(work->func);
 }
 
-/* Kernels do not export kallsyms_lookup_name(). A disabled kprobe changes nothing. */
-static int find_function(const char *name, unsigned long *address)
+int papr_find_function(const char *name, unsigned long *address)
 {
+	/* Kernels do not export kallsyms_lookup_name(). A disabled kprobe changes nothing. */
 	struct kprobe kprobe = {
 		.symbol_name = name,
 		.flags = KPROBE_FLAG_DISABLED,
@@ -277,7 +277,7 @@ bool papr_kernel_answers(void)
 	unsigned long unused;
 
 	/* It belongs to the tracepoint for the kernel's reports. */
-	return !find_function("__traceiter_dlpar_report", &unused);
+	return !papr_find_function("__traceiter_dlpar_report", &unused);
 }
 
 static bool is_hotplug(const struct irqaction *action)
@@ -390,7 +390,7 @@ int papr_traces_attach(const struct papr_traces *handlers, struct papr_traced *t
 	struct trace *trace;
 	int err;
 
-	err = find_function("pseries_hp_work_fn", &work_probe);
+	err = papr_find_function("pseries_hp_work_fn", &work_probe);
 	if (err)
 		return err;
 	traces = handlers;

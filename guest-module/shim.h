@@ -19,6 +19,8 @@ bool papr_has_dr_connectors(void);
 bool papr_has_return_probes(void);
 /* Whether the kernel answers by itself: it has a tracepoint for its reports. Sleeps. */
 bool papr_kernel_answers(void);
+/* Finds a function of the kernel, or a few bytes behind its beginning: -ENOENT if there is none. */
+int papr_find_function(const char *name, unsigned long *address);
 
 /*
  * Whether probes are fprobes. On 64-bit powerpc a kprobe gives a task that was preempted in it the
