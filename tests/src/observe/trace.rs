@@ -11,7 +11,7 @@ use papr_unplug_wire::wire::{
     hotplug::Action,
     rtas::{Indicator, IsolationState},
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Sets up the trace.
 ///
@@ -22,7 +22,8 @@ use std::collections::VecDeque;
 /// The tracepoint of RTAS calls, for `set-indicator`. Kernels before 6.3 have none; a probe on `rtas_call()` takes
 /// its place, where the arguments of the RTAS call follow those of the function.
 ///
-/// [`RESTART_END_EVENT`].
+/// [`RESTART_END_EVENT`], for the function that works on the hypervisor's requests. Before 5.6 the event does not say
+/// of which function it is the end; there the event of the beginning does, and a worker does one work item at a time.
 ///
 /// Descriptor 3 of the shell reads the trace.
 const SETUP: &[&str] = &[
@@ -38,7 +39,9 @@ const SETUP: &[&str] = &[
      >> kprobe_events && token=$(hexdump -e '4/1 \"%02x\"' /proc/device-tree/rtas/set-indicator) && \
      echo token == 0x$token > events/papr_test/call/filter && echo 1 > events/papr_test/call/enable; fi",
     "echo 1 > events/papr_test/begin/enable && echo 1 > events/papr_test/attempt/enable",
-    "echo \"function == 0x$(sed -n 's/ t pseries_hp_work_fn$//p' /proc/kallsyms)\" > events/workqueue/workqueue_execute_end/filter",
+    "if grep -q function events/workqueue/workqueue_execute_end/format; then event=workqueue_execute_end; else \
+     event=workqueue_execute_start; echo 1 > events/workqueue/$event/enable; fi; \
+     echo \"function == 0x$(sed -n 's/ t pseries_hp_work_fn$//p' /proc/kallsyms)\" > events/workqueue/$event/filter",
     RESTART_END_EVENT,
     "exec 3< trace_pipe",
     "cd /root",
@@ -104,6 +107,8 @@ pub enum Asker {
 #[derive(Debug)]
 pub struct Trace {
     unread: VecDeque<TraceEvent>,
+    /// Workers that have begun with a request, on kernels before 5.6.
+    workers: BTreeSet<String>,
     marks: u64,
 }
 
@@ -111,7 +116,7 @@ impl Trace {
     /// Starts the trace.
     pub fn start(guest: &mut Shell) -> Result<Self> {
         guest.sh(&SETUP.join(" && ")).context("cannot trace the guest's kernel")?;
-        Ok(Self { unread: VecDeque::new(), marks: 0 })
+        Ok(Self { unread: VecDeque::new(), workers: BTreeSet::new(), marks: 0 })
     }
 
     /// Makes [`TraceEvent::Done`] come after what the modules do that are loaded now.
@@ -180,7 +185,10 @@ impl Trace {
             if let Some(step) = self.unread.pop_front() {
                 return Ok(step);
             }
-            self.unread.extend(guest.sh(READ)?.lines().filter_map(TraceEvent::parse));
+            let read = guest.sh(READ)?;
+            let workers = &mut self.workers;
+            self.unread
+                .extend(read.lines().filter(|line| is_about_requests(line, workers)).filter_map(TraceEvent::parse));
         }
     }
 }
@@ -271,6 +279,20 @@ pub fn unisolated<'a>(calls: impl IntoIterator<Item = &'a SetIndicator>) -> Vec<
     calls.into_iter().filter(|call| call.is_unisolate()).map(|call| call.connector).collect()
 }
 
+/// Returns whether a line of the trace is about the hypervisor's requests. `workers` have begun with one.
+fn is_about_requests(line: &str, workers: &mut BTreeSet<String>) -> bool {
+    // The number of the task: the trace does not always have its name.
+    let worker = || line.split_whitespace().next()?.rsplit('-').next();
+    if line.contains(": workqueue_execute_start: ") {
+        workers.extend(worker().map(str::to_owned));
+        false
+    } else if let Some((_, ended)) = line.split_once(": workqueue_execute_end: ") {
+        ended.contains(": function ") || worker().is_some_and(|worker| workers.remove(worker))
+    } else {
+        true
+    }
+}
+
 fn hexadecimal(word: &str) -> Option<u32> {
     u32::from_str_radix(word.strip_prefix("0x")?, 16).ok()
 }
@@ -352,5 +374,26 @@ mod tests {
         for line in ["", "CPU:0 [LOST 12 EVENTS]", "  sh-1 [000] ...1. 1.0: rtas_input: query-cpu arguments: {0x1}"] {
             assert_eq!(TraceEvent::parse(line), None);
         }
+    }
+
+    /// Before 5.6, the end of a work item has no function.
+    #[test]
+    fn end_of_a_work_item_counts_if_its_function_is_that_of_requests() {
+        let mut workers = BTreeSet::new();
+        let mut counts =
+            |task: &str, event: &str| is_about_requests(&format!("  {task}  [000] d... 6.72: {event}"), &mut workers);
+        let end = "workqueue_execute_end: work struct (____ptrval____)";
+        assert!(counts(
+            "kworker/0:1-10",
+            "workqueue_execute_end: work struct 00000000040373ad: function pseries_hp_work_fn"
+        ));
+        assert!(!counts("kworker/0:1-10", end));
+        assert!(!counts(
+            "kworker/0:1-10",
+            "workqueue_execute_start: work struct (____ptrval____): function pseries_hp_work_fn"
+        ));
+        assert!(!counts("kworker/0:1-11", end));
+        assert!(counts("<...>-10", end));
+        assert!(!counts("kworker/0:1-10", end));
     }
 }
