@@ -156,6 +156,11 @@ impl RequestQueue {
         self.arriving.is_some_and(|arriving| arriving.is_seen)
     }
 
+    /// Returns whether the kernel is taking a request and has queued its work item.
+    pub fn is_arrival_queued(&self) -> bool {
+        self.arriving.is_some_and(|arriving| arriving.queued.is_some())
+    }
+
     /// Stores that the kernel has taken the request, or lost it if it queued no work item. Returns
     /// `None` if the kernel was taking none.
     pub fn ends(&mut self) -> Option<Queued> {

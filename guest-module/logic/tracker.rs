@@ -310,6 +310,18 @@ impl Tracker {
         is_seen
     }
 
+    /// The interrupt was left to a thread, which may be amid the event before this one: an interrupt
+    /// can come again while its thread runs. `missed` is as for [`Self::interrupt_ends`].
+    pub fn interrupt_wakes_thread(&mut self, missed: u64) {
+        let more = raise(&mut self.counters.missed_events, missed);
+        if self.requests.is_arrival_queued() {
+            self.event_ends();
+        } else if more > 0 && !self.requests.is_arriving() {
+            // The kernel may have lost the request of a call that the probe missed (PUE-G-012).
+            self.renew();
+        }
+    }
+
     /// `queue_hotplug_event` returned, or the interrupt was handled that called it.
     pub fn event_ends(&mut self) {
         match self.requests.ends() {

@@ -96,7 +96,11 @@ unsafe extern "C" fn interrupted(handled: bool) {
     let (task, events, logs) = (current_task(), Group::Events.missed(), Group::Logs.missed());
     let (is_seen, is_known) = TRACKER.with(|tracker| {
         let is_known = handover::interrupt_ends(tracker, logs);
-        (tracker.interrupt_ends(task, events, logged), is_known)
+        if handled {
+            return (tracker.interrupt_ends(task, events, logged), is_known);
+        }
+        tracker.interrupt_wakes_thread(events);
+        (false, is_known)
     });
     check_unless(is_seen);
     if handled && !is_known {

@@ -82,6 +82,8 @@ pub(crate) struct Guest {
     pub(crate) room: usize,
     /// True if the module knows where the kernel reads the log of an event.
     pub(crate) knows_the_log: bool,
+    /// True if interrupts have threads, and come again while their thread runs.
+    pub(crate) has_threads: bool,
 }
 
 impl Guest {
@@ -103,6 +105,7 @@ impl Guest {
             fires: true,
             room: request_queue::CAPACITY,
             knows_the_log: false,
+            has_threads: false,
         };
         guest.make_room();
         guest
@@ -168,6 +171,7 @@ impl Guest {
         self.next += 0x100;
 
         let token = token_of(section);
+        self.come_again();
         let is_seen = !matches!(arrival, Arrival::QueuedUnseen | Arrival::DroppedUnseen);
         if is_seen && self.fires {
             let follow = self.tracker.event_begins(INTERRUPTED, &asked, token);
@@ -176,20 +180,32 @@ impl Guest {
         } else if self.fires {
             self.arrivals_unseen += 1;
         }
+        self.come_again();
         let logged = self.knows_the_log.then_some((asked, token));
         if !matches!(arrival, Arrival::Dropped | Arrival::DroppedUnseen) {
             self.tracker.work_is_queued(INTERRUPTED, item, asked, || logged);
             self.queue.push_back(Work { item, request: ask.request, asked });
         }
+        self.come_again();
         if is_seen && self.fires {
             self.tracker.event_ends();
             self.tell(hypervisor);
         }
-        if !self.tracker.interrupt_ends(INTERRUPTED, self.arrivals_unseen, || logged) {
+        let is_seen = !self.has_threads && {
+            self.tracker.interrupt_ends(INTERRUPTED, self.arrivals_unseen, || logged)
+        };
+        self.come_again();
+        if !is_seen {
             self.tracker.probes_fire(self.fires);
         }
         self.tell(hypervisor);
         true
+    }
+
+    fn come_again(&mut self) {
+        if self.has_threads {
+            self.tracker.interrupt_wakes_thread(self.arrivals_unseen);
+        }
     }
 
     /// Has the kernel's worker make the oldest removal. Returns its request.

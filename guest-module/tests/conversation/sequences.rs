@@ -65,9 +65,13 @@ proptest! {
 
     /// PUE-G-012, PUE-G-022, PUE-G-030, PUE-G-031, PUE-G-034, PUE-G-035, PUE-G-037
     #[test]
-    fn every_request_has_one_outcome_and_an_answer_by_token_is_its_own(steps in prop::collection::vec(step(), 1..60)) {
+    fn every_request_has_one_outcome_and_an_answer_by_token_is_its_own(
+        has_threads: bool,
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
         let hypervisor = Hypervisor::new();
         let mut guest = Guest::load(&hypervisor);
+        guest.has_threads = has_threads;
         let mut sent = 0;
         let forgot = steps.iter().any(|step| matches!(step, Step::Forget));
         let mut plans = HashMap::new();
@@ -77,7 +81,7 @@ proptest! {
                 Step::DeviceDel(device) => sent += usize::from(hypervisor.device_del(device).is_some()),
                 Step::Interrupt(arrival) => {
                     let is_known = guest.knows_the_log;
-                    let is_lost = arrival == Arrival::DroppedUnseen && !is_known;
+                    let is_lost = arrival == Arrival::DroppedUnseen && (!is_known || has_threads);
                     lost_unseen += usize::from(guest.interrupt(&hypervisor, arrival) && is_lost);
                 }
                 Step::Work(plan) => {
