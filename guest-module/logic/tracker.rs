@@ -515,15 +515,21 @@ impl Tracker {
         self.is_deferred
             || self.is_user_space_unsettled()
             || self.logged != self.history.newest()
-            || self.logged_off != self.are_probes_off
+            || self.logged_off != self.are_probes_off_or_unsettled()
             || self.logged_strange != self.is_kernel_strange
+    }
+
+    /// Returns whether probes are off, or were and may not all be on again. The worker finds that
+    /// out before it promises something; where nothing can be promised, nobody does.
+    fn are_probes_off_or_unsettled(&self) -> bool {
+        self.are_probes_off || self.logged_off && self.are_probes_unsettled && self.is_complete
     }
 
     /// Returns the next line for the kernel log. A refusal that is not delivered yet has none.
     pub fn next_to_log(&mut self) -> Option<Line> {
-        if mem::replace(&mut self.logged_off, self.are_probes_off) != self.are_probes_off {
-            let probes = if self.are_probes_off { Line::ProbesAreOff } else { Line::ProbesAreOn };
-            return Some(probes);
+        let off = self.are_probes_off_or_unsettled();
+        if mem::replace(&mut self.logged_off, off) != off {
+            return Some(if off { Line::ProbesAreOff } else { Line::ProbesAreOn });
         }
         if mem::replace(&mut self.logged_strange, self.is_kernel_strange) != self.is_kernel_strange
         {

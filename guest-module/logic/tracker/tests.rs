@@ -307,6 +307,57 @@ fn event_that_no_probe_saw_withdraws_the_promise_only_if_the_log_does_not_tell_w
     assert_eq!(unseen(2, Some((dimm(), Token(7)))), (2, 4));
 }
 
+/// PUE-G-030: with `threadirqs`, an interrupt can come again while its thread takes the event before.
+#[test]
+fn interrupt_that_comes_while_a_thread_takes_a_request_loses_nothing() {
+    for when in 0..4 {
+        let firmware = Firmware::answering(&[0]);
+        let mut tracker = promising(&firmware);
+        let come =
+            |tracker: &mut Tracker, now| (now == when).then(|| tracker.interrupt_wakes_thread(0));
+        come(&mut tracker, 0);
+        tracker.event_begins(INTERRUPTED, &dimm(), Token(7));
+        come(&mut tracker, 1);
+        tracker.work_is_queued(INTERRUPTED, work(0x5000), dimm(), || None);
+        come(&mut tracker, 2);
+        tracker.event_ends();
+        come(&mut tracker, 3);
+        tell(&mut tracker, &firmware);
+        tracker.work_begins(WORKER, work(0x5000), dimm(), Begin::default());
+        assert!(tracker.removal().is_some_and(|removal| removal.token == Token(7)), "{when}");
+        let Counters { requests, dropped, withdrawn, .. } = tracker.counters;
+        assert_eq!((requests, dropped, withdrawn), (0, 0, 0), "{when}");
+    }
+}
+
+/// PUE-G-012: whether a thread's request that no probe saw was lost is not known.
+#[test]
+fn call_that_a_thread_made_unseen_withdraws_the_promise_unless_its_work_item_was_queued() {
+    for (is_queued, withdrawn) in [(true, 0), (false, 1)] {
+        let firmware = Firmware::answering(&[0]);
+        let mut tracker = promising(&firmware);
+        if is_queued {
+            let logged = || Some((dimm(), Token(7)));
+            tracker.work_is_queued(INTERRUPTED, work(0x5000), dimm(), logged);
+        }
+        tracker.interrupt_wakes_thread(1);
+        assert_eq!((tracker.counters.dropped, tracker.counters.withdrawn), (0, withdrawn));
+    }
+}
+
+/// PUE-G-012
+#[test]
+fn probes_are_said_to_be_on_when_all_of_them_are() {
+    let firmware = Firmware::answering(&[0]);
+    let mut tracker = promising(&firmware);
+    tracker.probes_fire(false);
+    assert_eq!(tracker.next_to_log(), Some(Line::ProbesAreOff));
+    tracker.probes_fire(true);
+    assert_eq!(tracker.next_to_log(), None);
+    tracker.probes_have_settled();
+    assert_eq!([(); 2].map(|()| tracker.next_to_log()), [Some(Line::ProbesAreOn), None]);
+}
+
 #[test]
 fn refusal_that_was_not_told_when_the_last_probe_went_is_told_in_the_end() {
     for (returned, told) in [(Some(-22), vec![FIRST]), (None, vec![])] {
