@@ -12,6 +12,9 @@
  *
  * The first connector of a device names the device, the DRC index names a connector.
  *
+ * In this order below: constants and structures; the machine; its connectors and devices; the guest's calls; the user's
+ * requests; effects and outcomes; reasons; saved states; errors.
+ *
  * Contract
  *   - A PaprUnplug pointer is NULL, or came from papr_unplug_new() and was not freed since. NULL is an error or does
  *     nothing.
@@ -478,17 +481,11 @@ extern "C" {
  * Makes a machine without connectors. A NULL configuration is one of zeros.
  *
  * Returns NULL if the offer's indicator is not one of 9100 to 9999, or if its classes or features have unknown bits.
- *
- * # Safety
- * `config` keeps to the contract at the top.
  */
 struct PaprUnplug *papr_unplug_new(const struct PaprUnplugConfig *config, size_t size);
 
 /**
  * Frees a machine. Effects that were not taken are lost. NULL is fine.
- *
- * # Safety
- * `machine` keeps to the contract at the top, and is not used again.
  */
 void papr_unplug_free(struct PaprUnplug *machine);
 
@@ -500,17 +497,11 @@ void papr_unplug_free(struct PaprUnplug *machine);
  * all streams of ibm,configure-connector anew.
  *
  * Not for a reset that prepares the machine for a saved state: papr_unplug_load_begin().
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 void papr_unplug_reset(struct PaprUnplug *machine);
 
 /**
  * Does the same as papr_unplug_reset() when the guest negotiates (ibm,client-architecture-support).
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 void papr_unplug_cas(struct PaprUnplug *machine);
 
@@ -521,17 +512,11 @@ void papr_unplug_cas(struct PaprUnplug *machine);
  * reports get -3. That is for a machine that is about to migrate to a VMM without this library.
  *
  * Returns 0, or PAPR_UNPLUG_ERROR_ARGUMENT for an offer that papr_unplug_new() does not take.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int papr_unplug_set_offer(struct PaprUnplug *machine, uint32_t indicator, uint32_t classes, uint32_t features);
 
 /**
  * Writes what the guest has armed: PaprUnplugClass and PaprUnplugFeature values combined by |.
- *
- * # Safety
- * `machine`, `classes` and `features` keep to the contract at the top.
  */
 void papr_unplug_armed(struct PaprUnplug *machine, uint32_t *classes, uint32_t *features);
 
@@ -551,9 +536,6 @@ const char *papr_unplug_version(void);
  *
  * `resource` is a PaprUnplugResource. Logical connectors (CPU, memory, PHB, persistent memory) are unusable, physical
  * ones (slot, PCI function) powered on and isolated. A machine takes at most 2097152 connectors.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int papr_unplug_add(struct PaprUnplug *machine, uint32_t resource, uint32_t first, uint32_t count);
 
@@ -563,9 +545,6 @@ int papr_unplug_add(struct PaprUnplug *machine, uint32_t resource, uint32_t firs
  * A device that has one of them goes with what they belong to: requests about it end as PAPR_UNPLUG_END_RELEASED.
  * Deletions of such devices that were not taken with papr_unplug_next_effect() are dropped: the VMM deletes these
  * devices by itself.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int papr_unplug_remove(struct PaprUnplug *machine, uint32_t first, uint32_t count);
 
@@ -574,9 +553,6 @@ int papr_unplug_remove(struct PaprUnplug *machine, uint32_t first, uint32_t coun
  *
  * `is_ready` says that the guest finds the device in the device tree that it boots with, or that the device comes by
  * migration. Otherwise the guest has not taken the device yet, and the VMM sends it a hot plug event.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int papr_unplug_attach(struct PaprUnplug *machine, uint32_t first, uint32_t count, bool is_ready);
 
@@ -586,18 +562,12 @@ int papr_unplug_attach(struct PaprUnplug *machine, uint32_t first, uint32_t coun
  * device by itself.
  *
  * Not for a device that PAPR_UNPLUG_EFFECT_KIND_DELETE says to delete: the library has forgotten it already.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int papr_unplug_detach(struct PaprUnplug *machine, uint32_t first);
 
 /**
  * Returns the state of a connector, with LoPAR's number: 1 unusable, 2 available, 3 unisolated, 4 configured; physical
  * 6 powered on, 7 unisolated, 8 configured. Returns 0 if there is no such connector.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 uint32_t papr_unplug_state(struct PaprUnplug *machine, uint32_t index);
 
@@ -608,9 +578,6 @@ uint32_t papr_unplug_state(struct PaprUnplug *machine, uint32_t index);
  * Handles 9001 (isolation-state), 9003 (allocation-state) and the indicator that was offered. For 9002 (DR indicator)
  * the status only says whether the connector and the value exist; a VMM that shows the indicator keeps the value if
  * the status is 0. Every other indicator gets -3.
- *
- * # Safety
- * `machine` and `change` keep to the contract at the top.
  */
 int32_t papr_unplug_set_indicator(struct PaprUnplug *machine,
                                   uint32_t indicator,
@@ -626,9 +593,6 @@ int32_t papr_unplug_set_indicator(struct PaprUnplug *machine,
  * The only sensor is dr-entity-sense (9003). Its state is 0 for a physical connector without a device, 1 for a
  * connector with a device that the guest can use, 2 for a logical connector that is unusable; 0 if the status is not
  * 0.
- *
- * # Safety
- * `machine` and `state` keep to the contract at the top.
  */
 int32_t papr_unplug_get_sensor_state(struct PaprUnplug *machine, uint32_t sensor, uint32_t index, uint32_t *state);
 
@@ -638,18 +602,12 @@ int32_t papr_unplug_get_sensor_state(struct PaprUnplug *machine, uint32_t sensor
  *
  * `is_first` says that the stream is at its beginning. Only then can the call be a hint: Linux before 5.13 hints by
  * configuring an LMB that it has not given back.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int32_t papr_unplug_configure(struct PaprUnplug *machine, uint32_t index, bool is_first);
 
 /**
  * Ends a series of ibm,configure-connector calls: the last piece of the device's node was sent, and the connector is
  * configured. Returns 0, or the status that papr_unplug_configure() returns.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int32_t papr_unplug_configured(struct PaprUnplug *machine, uint32_t index);
 
@@ -662,9 +620,6 @@ int32_t papr_unplug_configured(struct PaprUnplug *machine, uint32_t index);
  *
  * Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, or with PAPR_UNPLUG_ERROR_TOO_MANY if too many requests are open, for
  * this device or in all.
- *
- * # Safety
- * `machine` and `made` keep to the contract at the top.
  */
 int papr_unplug_request(struct PaprUnplug *machine, uint32_t first, struct PaprUnplugRequested *made, size_t size);
 
@@ -673,9 +628,6 @@ int papr_unplug_request(struct PaprUnplug *machine, uint32_t first, struct PaprU
  * function 0. The request is withheld until papr_unplug_request_together() or papr_unplug_request() names the device.
  *
  * Returns and fails as papr_unplug_request() does. `made` has no hot plug section.
- *
- * # Safety
- * `machine` and `made` keep to the contract at the top.
  */
 int papr_unplug_withhold(struct PaprUnplug *machine, uint32_t first, struct PaprUnplugRequested *made, size_t size);
 
@@ -694,9 +646,6 @@ int papr_unplug_withhold(struct PaprUnplug *machine, uint32_t first, struct Papr
  *
  * Returns the number of elements. Fails as papr_unplug_request() does, with PAPR_UNPLUG_ERROR_ARGUMENT also if a device
  * is named twice, or if there is less room. A call that fails changes nothing.
- *
- * # Safety
- * `machine`, `firsts` and `made` keep to the contract at the top; `firsts` has `count` elements.
  */
 int papr_unplug_request_together(struct PaprUnplug *machine,
                                  const uint32_t *firsts,
@@ -710,18 +659,12 @@ int papr_unplug_request_together(struct PaprUnplug *machine,
  * may still give the device back, and then the device is deleted.
  *
  * Returns 0. Fails with PAPR_UNPLUG_ERROR_NO_SUCH_REQUEST if no such request is open.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int papr_unplug_withdraw(struct PaprUnplug *machine, uint64_t id);
 
 /**
  * Lists the requests without an outcome, oldest first. Writes no more than `room` of them, `size` bytes each. Returns
  * their number.
- *
- * # Safety
- * `machine` and `requests` keep to the contract at the top.
  */
 size_t papr_unplug_open_requests(struct PaprUnplug *machine,
                                  struct PaprUnplugRequest *requests,
@@ -731,9 +674,6 @@ size_t papr_unplug_open_requests(struct PaprUnplug *machine,
 /**
  * Returns whether there is an effect to take. A VMM asks after each call in the context of a virtual CPU, and lets its
  * main loop take the effects.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 bool papr_unplug_has_effect(struct PaprUnplug *machine);
 
@@ -743,18 +683,12 @@ bool papr_unplug_has_effect(struct PaprUnplug *machine);
  *
  * Any call but a question may cause effects. While the VMM acts on an effect, it may call any function. The VMM must
  * not act on PAPR_UNPLUG_EFFECT_KIND_DELETE in the context of a virtual CPU.
- *
- * # Safety
- * `machine` and `effect` keep to the contract at the top.
  */
 bool papr_unplug_next_effect(struct PaprUnplug *machine, struct PaprUnplugEffect *effect, size_t size);
 
 /**
  * Lists the outcomes of the last 64 requests that ended, oldest first. Writes no more than `room` of them, as effects
  * of `size` bytes each. Returns their number.
- *
- * # Safety
- * `machine` and `outcomes` keep to the contract at the top.
  */
 size_t papr_unplug_outcomes(struct PaprUnplug *machine, struct PaprUnplugEffect *outcomes, size_t size, size_t room);
 
@@ -764,9 +698,6 @@ size_t papr_unplug_outcomes(struct PaprUnplug *machine, struct PaprUnplugEffect 
  *
  * Like snprintf(): writes no more than `room` bytes with the NUL at their end, and returns the length of the whole
  * text, in UTF-8 and without the NUL. Returns 0 for an effect that no machine tells. `size` is that of the effect.
- *
- * # Safety
- * `effect` and `text` keep to the contract at the top.
  */
 size_t papr_unplug_explain(const struct PaprUnplugEffect *effect, size_t size, char *text, size_t room);
 
@@ -796,18 +727,12 @@ uint32_t papr_unplug_reason_persistence(uint32_t reason);
  *
  * Returns the number of bytes, and writes them unless `room` is less. Effects that were not taken are not saved: a VMM
  * takes all before it saves. Returns 0 for a machine that cannot be saved.
- *
- * # Safety
- * `machine` and `bytes` keep to the contract at the top.
  */
 size_t papr_unplug_save(struct PaprUnplug *machine, uint8_t *bytes, size_t room);
 
 /**
  * Returns the length of the longest saved state that papr_unplug_restore() takes on this machine. A VMM checks the
  * length that a stream announces against it before it allocates memory for the stream.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 size_t papr_unplug_max_save(struct PaprUnplug *machine);
 
@@ -817,9 +742,6 @@ size_t papr_unplug_max_save(struct PaprUnplug *machine);
  * Then come papr_unplug_import() and papr_unplug_restore(), which only collect, and papr_unplug_load_end(). Other
  * calls in between act on the machine as it was before the load. If a load fails and never ends, the machine stays as
  * it was before.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 void papr_unplug_load_begin(struct PaprUnplug *machine);
 
@@ -829,9 +751,6 @@ void papr_unplug_load_begin(struct PaprUnplug *machine);
  *
  * Fails with PAPR_UNPLUG_ERROR_BAD_SAVE, UNKNOWN_VERSION, OTHER_MACHINE, REPORTS_NOT_TAKEN or TOO_MANY if the machine
  * cannot take the state; the load then goes on without it.
- *
- * # Safety
- * `machine` and `bytes` keep to the contract at the top.
  */
 int papr_unplug_restore(struct PaprUnplug *machine, const uint8_t *bytes, size_t length);
 
@@ -847,9 +766,6 @@ int papr_unplug_restore(struct PaprUnplug *machine, const uint8_t *bytes, size_t
  *
  * Fails with PAPR_UNPLUG_ERROR_NO_SUCH_DEVICE, BAD_STATE or TOO_MANY (more devices are marked than requests may be
  * open); what was imported about this connector is ignored then.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int papr_unplug_import(struct PaprUnplug *machine, uint32_t index, uint32_t state, bool is_unplug_requested);
 
@@ -864,9 +780,6 @@ int papr_unplug_import(struct PaprUnplug *machine, uint32_t index, uint32_t stat
  *
  * Returns 0, also if no load has begun. Fails as papr_unplug_restore() does if devices were attached or detached
  * since; the load has ended then, and the machine is as it was before.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 int papr_unplug_load_end(struct PaprUnplug *machine);
 
@@ -874,18 +787,12 @@ int papr_unplug_load_end(struct PaprUnplug *machine);
  * Returns the id that a request of the state that was loaded last has now. A VMM that saves ids itself, with the hot
  * plug events that the guest has not fetched, replaces each of them after papr_unplug_load_end(). An id that was kept,
  * or that is not known, is returned as it is.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 uint64_t papr_unplug_renumbered(struct PaprUnplug *machine, uint64_t saved);
 
 /**
  * Returns whether a VMM without this library would mark the removal of the connector's device as pending (QEMU:
  * `unplug_requested`). With papr_unplug_state() that is what such a VMM can be sent.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 bool papr_unplug_pending(struct PaprUnplug *machine, uint32_t index);
 
@@ -894,9 +801,6 @@ bool papr_unplug_pending(struct PaprUnplug *machine, uint32_t index);
  * connectors: something is armed, a removal is wanted, or an id was given that must not be given again. If not, the
  * machine can migrate to a VMM without this library, and loses nothing. Ids do not count once papr_unplug_set_offer()
  * has withdrawn the offer.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 bool papr_unplug_has_more(struct PaprUnplug *machine);
 
@@ -905,9 +809,6 @@ bool papr_unplug_has_more(struct PaprUnplug *machine);
  *
  * The text is lower-case and without a full stop. It names the connector or number that is wrong, and says what to do.
  * The text is valid until the next call with this machine. Empty if no call has failed; never NULL.
- *
- * # Safety
- * `machine` keeps to the contract at the top.
  */
 const char *papr_unplug_error(struct PaprUnplug *machine);
 

@@ -10,6 +10,9 @@
 //!
 //! The first connector of a device names the device, the DRC index names a connector.
 //!
+//! In this order below: constants and structures; the machine; its connectors and devices; the guest's calls; the user's
+//! requests; effects and outcomes; reasons; saved states; errors.
+//!
 //! Contract
 //!   - A PaprUnplug pointer is NULL, or came from papr_unplug_new() and was not freed since. NULL is an error or does
 //!     nothing.
