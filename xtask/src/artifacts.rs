@@ -2,10 +2,9 @@
 
 //! Artifacts that a harness boots guests from, and what they are made of.
 
-pub(crate) mod agent;
-pub(crate) mod build;
 pub(crate) mod busybox;
 pub(crate) mod c_library;
+pub(crate) mod cross;
 pub(crate) mod debian_kernel;
 pub(crate) mod distribution;
 pub(crate) mod drivers;
@@ -24,18 +23,18 @@ pub(crate) mod patch;
 pub(crate) mod qemu;
 pub(crate) mod source;
 pub(crate) mod sources;
+pub(crate) mod workspace;
 
 use crate::{
     artifacts::{
-        agent::Agent,
+        cross::AGENT,
         debian_kernel::DebianKernel,
-        distribution::Distribution,
-        drivers::Drivers,
+        distribution::distribution,
+        drivers::drivers,
         flavour::Flavour,
         guest_kernel::GuestKernel,
         guest_program::{HOLD_VFIO, PARSE_EVENT},
-        initramfs::Initramfs,
-        kernel::Kernel,
+        initramfs::initramfs,
         libvirt::Libvirt,
         module::Module,
         qemu::{Qemu, bundle},
@@ -56,32 +55,30 @@ use std::{
 };
 
 /// Returns the recipes of all artifacts that commands of this checkout use, but for those that are parts of others.
-pub(crate) fn every(settings: &Settings) -> Vec<Box<dyn Recipe>> {
-    let mut recipes: Vec<Box<dyn Recipe>> = vec![
-        Box::new(BIG_ENDIAN),
-        Box::new(STABLE_ROOT),
-        Box::new(Distribution),
-        Box::new(Agent),
-        Box::new(PARSE_EVENT),
-        Box::new(HOLD_VFIO),
-        Box::new(LIBVIRT_ROOT),
-        Box::new(Libvirt::Stock),
-        Box::new(Libvirt::Patched),
-        Box::new(InstalledRoot::Guest),
-        Box::new(InstalledRoot::Host),
-        Box::new(RPM_ROOT),
+pub(crate) fn every(settings: &Settings) -> Vec<Recipe> {
+    let mut recipes = vec![
+        BIG_ENDIAN.recipe(),
+        STABLE_ROOT.recipe(),
+        distribution(),
+        AGENT.recipe(),
+        PARSE_EVENT.recipe(),
+        HOLD_VFIO.recipe(),
+        LIBVIRT_ROOT.recipe(),
+        Libvirt::Stock.recipe(),
+        Libvirt::Patched.recipe(),
+        InstalledRoot::Guest.recipe(),
+        InstalledRoot::Host.recipe(),
+        RPM_ROOT.recipe(),
     ];
     for flavour in Flavour::value_variants() {
-        recipes.push(Box::new(Initramfs(GuestKernel::Ours(*flavour))));
-        recipes.push(Box::new(Initramfs(GuestKernel::chosen(settings, *flavour))));
+        recipes.push(initramfs(&GuestKernel::Ours(*flavour)));
+        recipes.push(initramfs(&GuestKernel::chosen(settings, *flavour)));
     }
     for kernel in DebianKernel::value_variants() {
-        recipes.push(Box::new(Initramfs(GuestKernel::Debian(*kernel))));
-        recipes.push(Box::new(Drivers(*kernel)));
+        recipes.push(initramfs(&GuestKernel::Debian(*kernel)));
+        recipes.push(drivers(*kernel));
     }
-    for qemu in Qemu::ALL {
-        recipes.push(Box::new(qemu));
-    }
+    recipes.extend(Qemu::ALL.map(Qemu::recipe));
     recipes
 }
 
@@ -104,59 +101,51 @@ impl Artifacts {
     pub(crate) fn with(store: &Store, kernel: &GuestKernel) -> Result<Self> {
         // Mistakes in the user's settings are reported before any work.
         let own_qemu = own_qemu(&store.settings)?;
-        let mut paths = BTreeMap::new();
-        let mut made: Vec<(&str, Box<dyn Recipe>, &str)> = Vec::new();
-        match kernel {
-            GuestKernel::Ours(flavour) => made.push(("kernel", Box::new(Kernel(*flavour)), Kernel::IMAGE)),
-            GuestKernel::Debian(kernel) => made.push(("kernel", Box::new(*kernel), DebianKernel::IMAGE)),
-            GuestKernel::Own { tree, .. } => {
-                let vmlinux = tree.join("vmlinux");
-                ensure!(vmlinux.exists(), "{KERNEL_TREE} names {}, which has no vmlinux in it", tree.display());
-                paths.insert("kernel", vmlinux);
-            }
+        let mut all = Self { paths: BTreeMap::new(), artifacts: Vec::new() };
+        if let GuestKernel::Own { tree, .. } = kernel {
+            let vmlinux = tree.join("vmlinux");
+            ensure!(vmlinux.exists(), "{KERNEL_TREE} names {}, which has no vmlinux in it", tree.display());
+            all.paths.insert("kernel", vmlinux);
         }
-        let modules = [("module", Some(Module::new(kernel))), ("module_standalone", Module::standalone(kernel))];
-        for (name, module) in modules.into_iter().filter_map(|(name, module)| Some((name, module?))) {
-            let file = module.file();
-            made.push((name, Box::new(module), file));
-        }
-        made.push(("initramfs", Box::new(Initramfs(kernel.clone())), initramfs::FILE));
+        let mut made: Vec<_> = kernel.recipe().map(|recipe| ("kernel", recipe)).into_iter().collect();
+        made.push(("module", Module::new(kernel).recipe()));
+        made.extend(Module::standalone(kernel).map(|module| ("module_standalone", module.recipe())));
+        made.push(("initramfs", initramfs(kernel)));
         match own_qemu {
-            Some((program, data)) => paths.extend([("qemu_stock", program), ("qemu_data", data)]),
+            Some((program, data)) => all.paths.extend([("qemu_stock", program), ("qemu_data", data)]),
             None => {
-                made.push(("qemu_stock", Box::new(Qemu::Debian), bundle::PROGRAM));
-                made.push(("qemu", Box::new(Qemu::Ours(Release::Stable)), bundle::PROGRAM));
+                made.push(("qemu_stock", Qemu::Debian.recipe()));
+                made.push(("qemu", Qemu::Ours(Release::Stable).recipe()));
             }
         }
-        let recipes: Vec<&dyn Recipe> = made.iter().map(|(_, recipe, _)| recipe.as_ref()).collect();
-        let artifacts = store.ensure_each(&recipes)?;
-        for ((name, _, file), artifact) in made.iter().zip(&artifacts) {
-            paths.insert(*name, artifact.path(file));
-        }
-        if let (None, Some(program)) = (paths.get("qemu_data"), paths.get("qemu_stock")) {
-            paths.insert("qemu_data", program.with_file_name(bundle::DATA));
-        }
-        Ok(Self { paths, artifacts })
+        all.add(store, &made)?;
+        let data = all.paths["qemu_stock"].with_file_name(bundle::DATA);
+        all.paths.entry("qemu_data").or_insert(data);
+        Ok(all)
+    }
+
+    /// Adds the files of recipes under these names.
+    fn add(&mut self, store: &Store, recipes: &[(&'static str, Recipe)]) -> Result<()> {
+        let made = store.ensure_each(recipes.iter().map(|(_, recipe)| recipe))?;
+        self.paths.extend(recipes.iter().zip(&made).map(|((name, _), artifact)| (*name, artifact.file())));
+        self.artifacts.extend(made);
+        Ok(())
     }
 
     /// Returns what guests with this kernel are booted from, with programs for PCI devices, the distribution's and ours,
     /// and with the drivers of a distribution's kernel.
     pub(crate) fn with_programs(store: &Store, kernel: &GuestKernel) -> Result<Self> {
         let mut all = Self::with(store, kernel)?;
-        let mut parts: Vec<(&dyn Recipe, _, _)> = vec![
-            (&Distribution, "distribution", distribution::FILE),
-            (&Agent, "agent", Agent::PROGRAM),
-            (&PARSE_EVENT, "parse_event", PARSE_EVENT.program),
-            (&HOLD_VFIO, "hold_vfio", HOLD_VFIO.program),
+        let mut recipes = vec![
+            ("distribution", distribution()),
+            ("agent", AGENT.recipe()),
+            ("parse_event", PARSE_EVENT.recipe()),
+            ("hold_vfio", HOLD_VFIO.recipe()),
         ];
-        let drivers = if let GuestKernel::Debian(kernel) = kernel { Some(Drivers(*kernel)) } else { None };
-        parts.extend(drivers.as_ref().map(|drivers| (drivers as &dyn Recipe, "drivers", drivers::FILE)));
-        let recipes: Vec<_> = parts.iter().map(|(recipe, ..)| *recipe).collect();
-        let made = store.ensure_each(&recipes)?;
-        for (artifact, (_, name, file)) in made.iter().zip(parts) {
-            all.paths.insert(name, artifact.path(file));
+        if let GuestKernel::Debian(kernel) = kernel {
+            recipes.push(("drivers", drivers(*kernel)));
         }
-        all.artifacts.extend(made);
+        all.add(store, &recipes)?;
         Ok(all)
     }
 
@@ -174,9 +163,9 @@ impl Artifacts {
         Ok(serde_json::from_value(serde_json::to_value(self)?)?)
     }
 
-    /// Returns the artifact of a recipe, if it is among these.
-    pub(crate) fn of(&self, recipe: &dyn Recipe) -> Option<&Artifact> {
-        self.artifacts.iter().find(|artifact| artifact.manifest.kind == recipe.kind())
+    /// Returns the artifact of this kind, if it is among these.
+    pub(crate) fn of(&self, kind: &str) -> Option<&Artifact> {
+        self.artifacts.iter().find(|artifact| artifact.manifest.kind == kind)
     }
 
     /// Returns whether there is a QEMU that has this project's protocol. There is none where the user brings a QEMU.

@@ -3,7 +3,7 @@
 //! The commands of this repository, run as `cargo xtask COMMAND`.
 //!
 //! Everything that a test or a demonstration boots is an *artifact*: made once from declared inputs, kept in a cache
-//! outside the checkout, and verified each time it is used. A [`cache::store::Recipe`] names the inputs and the
+//! outside the checkout, and verified each time it is used. A [`cache::Recipe`] names the inputs and the
 //! artifacts that it is made from:
 //!
 //! ```text
@@ -43,8 +43,8 @@ use crate::{
         debian_kernel::DebianKernel,
         flavour::Flavour,
         libvirt::Libvirt,
-        object::Object,
-        qemu::{Qemu, bundle},
+        object::{self, object},
+        qemu::Qemu,
         source::Release,
     },
     cache::Store,
@@ -250,7 +250,7 @@ fn run(command: Command) -> Result<()> {
                 print!("{}", artifacts.listing());
             }
         }
-        Command::Object => Object::stage(&store.ensure(&Object)?, &store.settings.checkout)?,
+        Command::Object => object::stage(&store.ensure(&object())?, &store.settings.checkout)?,
         Command::Package { rpm, trial } => {
             let format = if rpm { Format::Rpm } else { Format::Deb };
             if trial { package::try_them(&store, format)? } else { package::run(&store, format)? }
@@ -261,12 +261,12 @@ fn run(command: Command) -> Result<()> {
         Command::Histories(histories) => differential::histories(&store, &histories)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
         Command::Qemu { release, ours, fixes, .. } => {
-            let qemu = store.ensure(&match (ours, fixes) {
+            let qemu = match (ours, fixes) {
                 (true, _) => Qemu::Ours(release),
                 (_, true) => Qemu::Fixed(release),
                 _ => Qemu::Stock(release),
-            })?;
-            println!("{}", qemu.path(bundle::PROGRAM).display());
+            };
+            println!("{}", store.ensure(&qemu.recipe())?.file().display());
         }
         Command::Bench { part } => bench::run(&store, part)?,
         Command::Soak { minutes, seed, kernel, smp } => {
@@ -279,7 +279,7 @@ fn run(command: Command) -> Result<()> {
         Command::Portability => portability::run(&store)?,
         Command::Release { rehearsal } => release::run(&store, rehearsal)?,
         Command::Install(install) => {
-            install::run(&store.settings.checkout, &mut store.log("install")?, &install)?;
+            install::run(&store.settings.checkout, &store.log("install")?, &install)?;
             let found = install.prefix.join(&install.libdir).join("pkgconfig");
             store.progress.say(format!("    pkg-config finds papr-unplug with PKG_CONFIG_PATH={}", found.display()));
         }

@@ -4,10 +4,8 @@
 //! `drmgr`, `lsslot` and `dmsetup`, with their libraries, as an archive that a kernel unpacks after an initramfs.
 
 use crate::{
-    cache::{Inputs, Made, Parts, Recipe, Store},
-    roots::{extract, only_deb},
-    run::{Apt, machine},
-    settings::Settings,
+    cache::{Made, Recipe, Work},
+    roots::fetch_tree,
 };
 use anyhow::{Context, Result};
 use papr_unplug_tests::cpio::Archive;
@@ -19,7 +17,7 @@ use std::{
 use walkdir::WalkDir;
 
 /// The archive in the artifact. It is not compressed, as the initramfs is not.
-pub(crate) const FILE: &str = "distribution.cpio";
+const FILE: &str = "distribution.cpio";
 
 /// The suite: Debian 13 has no ppc64-diag.
 const SUITE: &str = "forky";
@@ -66,45 +64,23 @@ const LINKS: &[(&str, &str)] = &[
 ];
 
 /// The archive.
-#[derive(Debug)]
-pub(crate) struct Distribution;
+pub(crate) fn distribution() -> Recipe {
+    let links: Vec<String> = LINKS.iter().map(|(name, target)| format!("{name} {target}")).collect();
+    Recipe::new("distribution", "Debian's programs for PCI devices", make)
+        .text("suite", SUITE)
+        .text("arch", ARCH)
+        .text("packages", PACKAGES)
+        .text("files", FILES.join(" "))
+        .text("directories", DIRECTORIES.join(" "))
+        .text("links", links.join("\n"))
+        .file(FILE)
+}
 
-impl Recipe for Distribution {
-    fn kind(&self) -> &'static str {
-        "distribution"
-    }
-
-    fn title(&self) -> String {
-        "Debian's programs for PCI devices".to_owned()
-    }
-
-    fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        let links: Vec<String> = LINKS.iter().map(|(name, target)| format!("{name} {target}")).collect();
-        let inputs = Inputs::default().text("suite", SUITE).text("arch", ARCH).text("packages", PACKAGES);
-        Ok(inputs
-            .text("files", FILES.join(" "))
-            .text("directories", DIRECTORIES.join(" "))
-            .text("links", links.join("\n")))
-    }
-
-    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
-        machine::require_tools(&store.progress)?;
-        let mut log = store.log(self.kind())?;
-        let work = dir.join("work");
-        let apt = Apt::new(&store.settings, &mut log, work.join("apt"), &[(SUITE, ARCH)])?;
-        let packages: Vec<String> = PACKAGES.split(' ').map(|name| format!("{name}:{ARCH}")).collect();
-        apt.fetch_only(&mut log, &packages, &work)?;
-        let mut made = Made { files: vec![FILE.into()], ..Made::default() };
-        let tree = work.join("tree");
-        for package in PACKAGES.split(' ') {
-            let deb = only_deb(&work, &format!("{package}_"))?;
-            extract(&mut log, &work.join(&deb), &tree)?;
-            made.fact(package, deb);
-        }
-        pack(&tree, &dir.join(FILE))?;
-        fs::remove_dir_all(&work)?;
-        Ok(made)
-    }
+fn make(work: &Work<'_>) -> Result<Made> {
+    let packages: Vec<&str> = PACKAGES.split(' ').collect();
+    let fetched = fetch_tree(work, SUITE, ARCH, &packages, "tree")?;
+    pack(&work.path("tree"), &work.path(FILE))?;
+    Ok(packages.iter().zip(fetched).fold(Made::default(), |made, (package, deb)| made.fact(*package, deb)))
 }
 
 /// Writes the archive of the files that are wanted of a tree.

@@ -4,11 +4,9 @@
 //! that a kernel unpacks after an initramfs. busybox's `modprobe` finds them.
 
 use crate::{
-    artifacts::debian_kernel::DebianKernel,
-    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
-    roots::{DEBIAN_ROOT, Root},
-    run::{Log, WORK},
-    settings::Settings,
+    artifacts::debian_kernel::{DebianKernel, unpack_xz},
+    cache::{Made, Recipe, Work},
+    roots::DEBIAN_ROOT,
 };
 use anyhow::{Context, Result};
 use papr_unplug_tests::{cpio::Archive, observe::modinfo::Modinfo};
@@ -21,7 +19,7 @@ use std::{
 use walkdir::WalkDir;
 
 /// The archive in the artifact.
-pub(crate) const FILE: &str = "drivers.cpio";
+const FILE: &str = "drivers.cpio";
 
 /// The modules, besides those that they depend on.
 const MODULES: &[&str] = &[
@@ -37,50 +35,40 @@ const MODULES: &[&str] = &[
 ];
 
 /// The modules of a kernel.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Drivers(pub(crate) DebianKernel);
+pub(crate) fn drivers(kernel: DebianKernel) -> Recipe {
+    let title = format!("drivers of Debian's kernel ({})", kernel.name());
+    Recipe::new("debian-drivers", title, move |work| archive(work, kernel, MODULES))
+        .parts([DEBIAN_ROOT.recipe(), kernel.recipe()])
+        .text("modules", MODULES.join(" "))
+        .text("layout", "2")
+        .needs(600)
+        .file(FILE)
+        .logged_as(&kernel.name())
+}
 
-impl Recipe for Drivers {
-    fn kind(&self) -> &'static str {
-        "debian-drivers"
+/// Writes [`FILE`], with modules of this kernel and those that they depend on. The kernel and [`DEBIAN_ROOT`] are parts.
+fn archive(work: &Work<'_>, kernel: DebianKernel, modules: &[&str]) -> Result<Made> {
+    let (tree, kept) = (work.path("tree"), work.mkdir("kept")?);
+    let release = work.of(DebianKernel::KIND).fact("release");
+    kernel.unpack_image(work, &tree)?;
+    let mut archive = Drivers { work, all: all(&tree)?, kept, found: BTreeMap::new() };
+    for name in modules {
+        archive.keep(&normal(name)).with_context(|| format!("the kernel has no usable {name}"))?;
     }
+    archive.pack(release, &work.path(FILE))?;
+    Ok(Made::default())
+}
 
-    fn title(&self) -> String {
-        format!("drivers of Debian's kernel ({})", self.0.name())
-    }
-
-    fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        vec![Box::new(DEBIAN_ROOT), Box::new(self.0)]
-    }
-
-    fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default().text("modules", MODULES.join(" ")).text("layout", "2"))
-    }
-
-    fn needs(&self) -> u64 {
-        600
-    }
-
-    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let kernel = parts.of(&self.0);
-        let release = kernel.fact("release");
-        let mut log = store.log(&format!("debian-drivers-{}", self.0.name()))?;
-        let tree = dir.join("tree");
-        self.0.unpack_image(&store.settings, &mut log, (release, kernel.fact("version")), &tree)?;
-        let kept = dir.join("kept");
-        fs::create_dir(&kept)?;
-        let all = all(&tree)?;
-        let mut found = BTreeMap::new();
-        for name in MODULES {
-            keep(&mut log, parts.of(&DEBIAN_ROOT), &all, &kept, &normal(name), &mut found)
-                .with_context(|| format!("the kernel has no usable {name}"))?;
-        }
-        pack(&kept, release, &found, &dir.join(FILE))?;
-        for scratch in [tree, kept] {
-            fs::remove_dir_all(scratch)?;
-        }
-        Ok(Made { files: vec![FILE.into()], ..Made::default() })
-    }
+/// Modules that are kept.
+struct Drivers<'a> {
+    work: &'a Work<'a>,
+    /// The files of all modules, by the modules' names.
+    all: BTreeMap<String, PathBuf>,
+    /// The directory of those that are kept, uncompressed.
+    kept: PathBuf,
+    /// The names of those that each depends on, directly or not, in the order in which `modprobe` wants them: the last is
+    /// loaded first.
+    found: BTreeMap<String, Vec<String>>,
 }
 
 /// Returns a module's name as the kernel writes it.
@@ -101,49 +89,42 @@ fn all(tree: &Path) -> Result<BTreeMap<String, PathBuf>> {
     Ok(all)
 }
 
-/// Copies a module, and those that it depends on, into `kept`, uncompressed. Adds to `found` for each the names of those
-/// that it depends on, directly or not, in the order in which `modprobe` wants them: the last is loaded first. Modules
-/// that are built in are none.
-fn keep(
-    log: &mut Log,
-    root: &Artifact,
-    all: &BTreeMap<String, PathBuf>,
-    kept: &Path,
-    name: &str,
-    found: &mut BTreeMap<String, Vec<String>>,
-) -> Result<()> {
-    let Some(from) = all.get(name).filter(|_| !found.contains_key(name)) else { return Ok(()) };
-    let to = kept.join(format!("{name}.ko"));
-    let is_compressed = from.extension() == Some("xz".as_ref());
-    fs::copy(from, if is_compressed { kept.join(format!("{name}.ko.xz")) } else { to.clone() })?;
-    if is_compressed {
-        let sandbox = Root::sandbox(root).bind(kept, WORK);
-        log.run("unpacking modules", &mut sandbox.command(["xz", "-d", &format!("{WORK}/{name}.ko.xz")]))?;
+impl Drivers<'_> {
+    /// Keeps a module, and those that it depends on. Modules that are built in are none.
+    fn keep(&mut self, name: &str) -> Result<()> {
+        let Some(from) = self.all.get(name).filter(|_| !self.found.contains_key(name)) else { return Ok(()) };
+        let file = format!("{name}.ko");
+        let compressed = from.extension().filter(|end| *end == "xz").map(|_| format!("{file}.xz"));
+        fs::copy(from, self.kept.join(compressed.as_ref().unwrap_or(&file)))?;
+        if let Some(compressed) = compressed {
+            unpack_xz(self.work, &self.kept, &compressed)?;
+        }
+        let needed = Modinfo::read(&self.kept.join(&file))?.get("depends").unwrap_or_default().to_owned();
+        let mut below: Vec<String> = Vec::new();
+        for one in needed.split(',').filter(|name| !name.is_empty()).map(normal) {
+            self.keep(&one)?;
+            let further = self.found.get(&one).cloned().unwrap_or_default();
+            below.retain(|known| *known != one && !further.contains(known));
+            below.extend(std::iter::once(one).chain(further));
+        }
+        self.found.insert(name.to_owned(), below);
+        Ok(())
     }
-    let needed = Modinfo::read(&to)?.get("depends").unwrap_or_default().to_owned();
-    let mut below: Vec<String> = Vec::new();
-    for one in needed.split(',').filter(|name| !name.is_empty()).map(normal) {
-        keep(log, root, all, kept, &one, found)?;
-        let further = found.get(&one).cloned().unwrap_or_default();
-        below.retain(|known| *known != one && !further.contains(known));
-        below.extend(std::iter::once(one).chain(further));
-    }
-    found.insert(name.to_owned(), below);
-    Ok(())
-}
 
-/// Writes the archive, with `modules.dep`.
-fn pack(kept: &Path, release: &str, found: &BTreeMap<String, Vec<String>>, to: &Path) -> Result<()> {
-    let mut archive = Archive::new(BufWriter::new(File::create(to)?));
-    let directory = format!("lib/modules/{release}");
-    archive.directory(&directory)?;
-    let mut lines = String::new();
-    for (name, below) in found {
-        archive.file(&format!("{directory}/{name}.ko"), 0o644, &fs::read(kept.join(format!("{name}.ko")))?)?;
-        let below: String = below.iter().map(|name| format!(" {name}.ko")).collect();
-        lines += &format!("{name}.ko:{below}\n");
+    /// Writes the archive, with `modules.dep`.
+    fn pack(&self, release: &str, to: &Path) -> Result<()> {
+        let mut archive = Archive::new(BufWriter::new(File::create(to)?));
+        let directory = format!("lib/modules/{release}");
+        archive.directory(&directory)?;
+        let mut lines = String::new();
+        for (name, below) in &self.found {
+            let file = format!("{name}.ko");
+            archive.file(&format!("{directory}/{file}"), 0o644, &fs::read(self.kept.join(&file))?)?;
+            let below: String = below.iter().map(|name| format!(" {name}.ko")).collect();
+            lines += &format!("{file}:{below}\n");
+        }
+        archive.file(&format!("{directory}/modules.dep"), 0o644, lines.as_bytes())?;
+        archive.finish()?.flush()?;
+        Ok(())
     }
-    archive.file(&format!("{directory}/modules.dep"), 0o644, lines.as_bytes())?;
-    archive.finish()?.flush()?;
-    Ok(())
 }

@@ -1,8 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Flavours of the kernel that is built here.
+//! Flavours of the kernel that is built here, and builds of the guest module.
 
-use crate::artifacts::{build::Build, linux_tree::Series};
+use crate::artifacts::linux_tree::Series;
+
+/// A way to build the module's Rust, see `docs/adr/0050-one-source-two-builds.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// By the kernel's build, on the kernel crate.
+    KernelCrate,
+    /// Beforehand, as an object that any kernel's own compiler links: for kernels without `CONFIG_RUST`.
+    Standalone,
+}
+
+impl Build {
+    /// Returns the name, which Kbuild takes and `modinfo` prints.
+    pub(crate) fn name(self) -> &'static str {
+        if self == Self::KernelCrate { "kernel-crate" } else { "standalone" }
+    }
+}
 
 /// A flavour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,68 +43,56 @@ pub(crate) enum Flavour {
     AnswersKasan,
 }
 
+const INJECTORS: &[&str] = &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"];
+const DEBUG_MODULES: &[&str] = &[INJECTORS[0], INJECTORS[1], "lib/test_lockup.ko", "samples/kmemleak/kmemleak-test.ko"];
+
 impl Flavour {
+    /// Returns the name in paths and messages, the patches that the source has, and the configuration fragments.
+    fn row(self) -> (&'static str, Series, &'static [&'static str]) {
+        match self {
+            Self::Default => ("default", Series::General, &["default.config"]),
+            Self::Debug => ("debug", Series::General, &["default.config", "debug.config"]),
+            Self::Kasan => ("kasan", Series::General, &["default.config", "kasan.config"]),
+            Self::Preempt => ("preempt", Series::General, &["default.config", "preempt.config"]),
+            Self::Bare => ("bare", Series::General, &["default.config", "bare.config"]),
+            Self::Hints => ("hints", Series::Removal, &["default.config"]),
+            Self::Answers => ("answers", Series::Answer, &["default.config"]),
+            Self::AnswersDebug => ("answers-debug", Series::Answer, &["default.config", "debug.config"]),
+            Self::AnswersKasan => ("answers-kasan", Series::Answer, &["default.config", "kasan.config"]),
+        }
+    }
+
     /// Returns the name in paths and messages.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Debug => "debug",
-            Self::Kasan => "kasan",
-            Self::Preempt => "preempt",
-            Self::Bare => "bare",
-            Self::Hints => "hints",
-            Self::Answers => "answers",
-            Self::AnswersDebug => "answers-debug",
-            Self::AnswersKasan => "answers-kasan",
-        }
+        self.row().0
     }
 
     /// Returns the patches that its source has.
     pub(crate) fn series(self) -> Series {
-        match self {
-            Self::Default | Self::Debug | Self::Kasan | Self::Preempt | Self::Bare => Series::General,
-            Self::Hints => Series::Removal,
-            Self::Answers | Self::AnswersDebug | Self::AnswersKasan => Series::Answer,
-        }
-    }
-
-    /// Returns the build of the guest module that Kbuild chooses for it.
-    pub(crate) fn build(self) -> Build {
-        match self {
-            Self::Kasan | Self::AnswersKasan => Build::Standalone,
-            _ => Build::KernelCrate,
-        }
-    }
-
-    /// Returns whether tests have it start another kernel.
-    pub(crate) fn has_kexec(self) -> bool {
-        matches!(self, Self::Debug | Self::AnswersDebug)
+        self.row().1
     }
 
     /// Returns the configuration fragments below `tests/guest`. An option in a later one overrides those before it.
     pub(crate) fn fragments(self) -> &'static [&'static str] {
-        match self {
-            Self::Default | Self::Hints | Self::Answers => &["default.config"],
-            Self::Debug | Self::AnswersDebug => &["default.config", "debug.config"],
-            Self::Kasan | Self::AnswersKasan => &["default.config", "kasan.config"],
-            Self::Preempt => &["default.config", "preempt.config"],
-            Self::Bare => &["default.config", "bare.config"],
-        }
+        self.row().2
+    }
+
+    /// Returns the build of the guest module that Kbuild chooses for it.
+    pub(crate) fn build(self) -> Build {
+        if self.fragments().contains(&"kasan.config") { Build::Standalone } else { Build::KernelCrate }
+    }
+
+    /// Returns whether tests have it start another kernel.
+    pub(crate) fn has_kexec(self) -> bool {
+        self.fragments().contains(&"debug.config")
     }
 
     /// Returns the kernel's own modules that tests load, as paths below the build tree.
     pub(crate) fn modules(self) -> &'static [&'static str] {
         match self {
-            Self::Default | Self::Kasan | Self::Preempt | Self::Hints | Self::Answers | Self::AnswersKasan => {
-                &["lib/notifier-error-inject.ko", "lib/memory-notifier-error-inject.ko"]
-            }
-            Self::Debug | Self::AnswersDebug => &[
-                "lib/notifier-error-inject.ko",
-                "lib/memory-notifier-error-inject.ko",
-                "lib/test_lockup.ko",
-                "samples/kmemleak/kmemleak-test.ko",
-            ],
+            Self::Debug | Self::AnswersDebug => DEBUG_MODULES,
             Self::Bare => &[],
+            _ => INJECTORS,
         }
     }
 }

@@ -4,17 +4,17 @@
 
 use crate::{
     artifacts::{
-        build::Build,
         debian_kernel::DebianKernel,
-        flavour::Flavour,
-        kernel::{Kernel, MAKE},
+        flavour::{Build, Flavour},
+        kernel::{self, KIND, MAKE, MODULES, file_name, kernel},
+        linux_tree::linux_tree,
     },
-    cache::{Inputs, Made, Parts, Recipe},
-    roots::{BUILD_ROOT, DEBIAN_ROOT, Root},
-    run::{BUILD, Log, Sandbox, WORK, machine},
+    cache::{Inputs, Made, Recipe, Work},
+    roots::{BUILD_ROOT, DEBIAN_ROOT},
+    run::{BUILD, Sandbox, WORK, machine},
     settings::{KERNEL_TREE, Settings},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::{
     env, fs,
     os::unix::fs::MetadataExt as _,
@@ -54,7 +54,7 @@ impl GuestKernel {
         }
     }
 
-    /// Returns the name in names of logs.
+    /// Returns the name in names of logs and files.
     pub(crate) fn log_name(&self) -> String {
         match self {
             Self::Ours(flavour) => flavour.name().to_owned(),
@@ -94,109 +94,84 @@ impl GuestKernel {
     }
 
     /// Returns the recipe of the kernel; `None` for the user's.
-    pub(crate) fn recipe(&self) -> Option<Box<dyn Recipe>> {
+    pub(crate) fn recipe(&self) -> Option<Recipe> {
         match self {
-            Self::Ours(flavour) => Some(Box::new(Kernel(*flavour))),
-            Self::Debian(kernel) => Some(Box::new(*kernel)),
+            Self::Ours(flavour) => Some(kernel(*flavour)),
+            Self::Debian(kernel) => Some(kernel.recipe()),
             Self::Own { .. } => None,
         }
     }
 
-    /// Returns what modules for this kernel are built with.
-    pub(crate) fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        let mut parts: Vec<Box<dyn Recipe>> = match self {
-            Self::Ours(flavour) => vec![Box::new(BUILD_ROOT), Box::new(Kernel(*flavour).source())],
-            Self::Debian(_) => vec![Box::new(DEBIAN_ROOT)],
-            Self::Own { .. } => Vec::new(),
-        };
-        parts.extend(self.recipe());
-        parts
+    /// Adds to a recipe of modules what they are built with for this kernel.
+    pub(crate) fn add_to(&self, recipe: Recipe) -> Recipe {
+        match self {
+            Self::Ours(flavour) => recipe
+                .parts([BUILD_ROOT.recipe(), linux_tree(flavour.series()), kernel(*flavour)])
+                .text("make", MAKE.join(" ")),
+            Self::Debian(kernel) => recipe.parts([DEBIAN_ROOT.recipe(), kernel.recipe()]).text("cross", CROSS),
+            Self::Own { tree, .. } => recipe.text("tree", tree.display().to_string()),
+        }
     }
 
-    /// Returns the inputs of modules for this kernel, apart from [`GuestKernel::parts`] and the sources.
-    pub(crate) fn inputs(&self) -> Result<Inputs> {
-        let inputs = Inputs::default();
-        match self {
-            Self::Ours(_) => Ok(inputs.text("make", MAKE.join(" "))),
-            Self::Debian(_) => Ok(inputs.text("cross", CROSS)),
-            Self::Own { tree, .. } => own_inputs(inputs.text("tree", tree.display().to_string()), tree),
+    /// Adds the user's kernel to the inputs of modules.
+    pub(crate) fn read(&self, mut inputs: Inputs) -> Result<Inputs> {
+        let Self::Own { tree, .. } = self else { return Ok(inputs) };
+        // The file is too large to hash each time. Its time changes with every build, after which the module may not fit.
+        let vmlinux = tree.join("vmlinux");
+        let found = vmlinux.metadata().with_context(|| format!("{KERNEL_TREE}: cannot read {}", vmlinux.display()))?;
+        inputs = inputs.text("vmlinux", format!("{} bytes of {}.{}", found.len(), found.mtime(), found.mtime_nsec()));
+        for name in [".config", "Module.symvers", "include/config/kernel.release"] {
+            inputs = inputs.file(name, &tree.join(name)).with_context(|| {
+                format!("{KERNEL_TREE} must name the build directory of a kernel, configured and built")
+            })?;
         }
+        Ok(inputs)
     }
 
     /// Returns the kernel's own modules that tests load.
-    pub(crate) fn modules(&self, parts: &Parts) -> Vec<PathBuf> {
+    pub(crate) fn modules(&self, work: &Work<'_>) -> Vec<PathBuf> {
+        let modules = self.flavour().modules().iter();
         match self {
-            Self::Ours(flavour) => {
-                let kernel = Kernel(*flavour);
-                kernel.modules(parts.of(&kernel))
-            }
-            Self::Debian(kernel) => kernel.modules(parts.of(kernel)),
-            Self::Own { tree, flavour } => {
-                let paths = flavour.modules().iter().map(|name| tree.join(name));
-                paths.filter(|path| path.exists()).collect()
+            Self::Own { tree, .. } => modules.map(|name| tree.join(name)).filter(|path| path.exists()).collect(),
+            _ => {
+                let dir = work.of(if let Self::Ours(_) = self { KIND } else { DebianKernel::KIND }).path(MODULES);
+                modules.map(|name| dir.join(file_name(name))).collect()
             }
         }
     }
 
-    /// Builds the module `file` of the sources in `dir/build`, which are removed, and hands it out in `dir`.
-    pub(crate) fn build_module(
-        &self,
-        log: &mut Log,
-        parts: &Parts,
-        dir: &Path,
-        file: &str,
-        arguments: &[String],
-    ) -> Result<Made> {
-        let stage = dir.join("build");
+    /// Builds the module `file` of the sources in `stage`, and hands it out.
+    pub(crate) fn build_module(&self, work: &Work<'_>, stage: &Path, file: &str, arguments: &[String]) -> Result<Made> {
         let building = format!("building {file}");
         if let Self::Own { tree, .. } = self {
-            let mut make = own_make(tree, &stage)?;
-            log.run(&building, make.args(arguments).arg("modules"))?;
+            let mut make = own_make(tree, stage)?;
+            work.log.run(&building, make.args(arguments).arg("modules"))?;
         } else {
-            let (sandbox, mut make, strip) = self.sandboxed(parts, &stage)?;
+            let (sandbox, mut make, strip) = self.sandboxed(work, stage);
             let jobs = format!("-j{}", machine::jobs());
-            log.run(&building, make.args(arguments).args([&jobs, "modules"]))?;
+            work.log.run(&building, make.args(arguments).args([&jobs, "modules"]))?;
             let module = format!("{WORK}/{file}");
-            log.run(&format!("stripping {file}"), &mut sandbox.command([&strip, "--strip-debug", &module]))?;
+            work.log.run(&format!("stripping {file}"), &mut sandbox.command([strip, "--strip-debug", &module]))?;
         }
-        fs::rename(stage.join(file), dir.join(file)).with_context(|| format!("the build made no {file}"))?;
-        fs::remove_dir_all(stage)?;
-        Ok(Made { files: vec![file.into()], ..Made::default() })
+        fs::rename(stage.join(file), work.path(file)).with_context(|| format!("the build made no {file}"))?;
+        Ok(Made::default())
     }
 
     /// Returns the sandbox that modules are built in, the beginning of the `make` command, and the name of `strip`.
-    fn sandboxed(&self, parts: &Parts, stage: &Path) -> Result<(Sandbox, Command, String)> {
-        if let Self::Debian(kernel) = self {
-            let kernel = parts.of(kernel);
-            let tree = kernel.path(DebianKernel::TREE);
-            let sandbox = Root::sandbox(parts.of(&DEBIAN_ROOT)).bind_read_only(&tree, BUILD).bind(stage, WORK);
+    fn sandboxed(&self, work: &Work<'_>, stage: &Path) -> (Sandbox, Command, &'static str) {
+        if let Self::Debian(_) = self {
+            let kernel = work.of(DebianKernel::KIND);
+            let sandbox = DEBIAN_ROOT.sandbox(work).bind_read_only(&kernel.tree(), BUILD).bind(stage, WORK);
             let mut make = sandbox.command(["make", "-C", &format!("{BUILD}/{}", kernel.fact("headers"))]);
             make.arg(format!("M={WORK}")).arg("ARCH=powerpc").arg(format!("CROSS_COMPILE={CROSS}"));
             make.arg(format!("CC={CROSS}gcc-{}", kernel.fact("gcc")));
-            return Ok((sandbox, make, format!("{CROSS}strip")));
+            return (sandbox, make, "powerpc64le-linux-gnu-strip");
         }
-        let Self::Ours(flavour) = self else { bail!("a kernel of the user's has no sandbox") };
-        let kernel = Kernel(*flavour);
-        let (source, kernel) = (parts.of(&kernel.source()), parts.of(&kernel));
-        let sandbox = Kernel::sandbox(parts.of(&BUILD_ROOT), source, kernel).bind(stage, WORK);
+        let sandbox = kernel::sandbox(work).bind(stage, WORK);
         let mut make = sandbox.command(MAKE);
         make.args(["-C", BUILD, &format!("M={WORK}")]);
-        Ok((sandbox, make, "llvm-strip".to_owned()))
+        (sandbox, make, "llvm-strip")
     }
-}
-
-/// Returns the inputs that the user's kernel tree adds.
-fn own_inputs(mut inputs: Inputs, tree: &Path) -> Result<Inputs> {
-    // The file is too large to hash each time. Its time changes with every build, after which the module may not fit.
-    let vmlinux = tree.join("vmlinux");
-    let found = vmlinux.metadata().with_context(|| format!("{KERNEL_TREE}: cannot read {}", vmlinux.display()))?;
-    inputs = inputs.text("vmlinux", format!("{} bytes of {}.{}", found.len(), found.mtime(), found.mtime_nsec()));
-    for name in [".config", "Module.symvers", "include/config/kernel.release"] {
-        inputs = inputs.file(name, &tree.join(name)).with_context(|| {
-            format!("{KERNEL_TREE} must name the build directory of a kernel, configured and built")
-        })?;
-    }
-    Ok(inputs)
 }
 
 /// Returns the beginning of the `make` command for a module in `stage`, with the user's tools.

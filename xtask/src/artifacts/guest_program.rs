@@ -3,11 +3,14 @@
 //! Programs in C for test guests, of one file each.
 
 use crate::{
-    artifacts::{kernel::MAKE, linux_tree::LinuxTree, sources::Sources},
-    cache::{Inputs, Made, Parts, Recipe, Store},
-    roots::{BUILD_ROOT, Foreign, GUEST, Root},
+    artifacts::{
+        kernel::MAKE,
+        linux_tree::{self, Series, linux_tree},
+        sources::Sources,
+    },
+    cache::{Made, Recipe, Work},
+    roots::{BUILD_ROOT, GUEST},
     run::{BUILD, SOURCE, WORK, machine},
-    settings::Settings,
 };
 use anyhow::Result;
 use std::{fs, path::Path};
@@ -15,10 +18,10 @@ use std::{fs, path::Path};
 /// Program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GuestProgram {
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     title: &'static str,
     /// Name of the program.
-    pub(crate) program: &'static str,
+    program: &'static str,
     /// Its source, in a directory of [`SOURCES`].
     source: (&'static str, &'static str),
     library: Library,
@@ -78,58 +81,47 @@ impl GuestProgram {
         let (directory, file) = self.source;
         Sources::new(&checkout.join(SOURCES).join(directory), &[file])
     }
-}
 
-impl Recipe for GuestProgram {
-    fn kind(&self) -> &'static str {
-        self.kind
+    /// Returns the recipe.
+    pub(crate) fn recipe(self) -> Recipe {
+        let recipe = Recipe::new(self.kind, self.title, move |work| self.make(work)).file(self.program);
+        let recipe = match self.library {
+            Library::Nolibc => recipe
+                .parts([BUILD_ROOT.recipe(), linux_tree(Series::General)])
+                .text("make", MAKE.join(" "))
+                .text("compiler", WITH_NOLIBC),
+            Library::Librtas => recipe
+                .parts([BUILD_ROOT.recipe(), GUEST.recipe()])
+                .text("compiler", WITH_LIBRTAS)
+                .text("libraries", LIBRARIES),
+        };
+        recipe.read(move |inputs, settings| self.sources(&settings.checkout).add_to(inputs))
     }
 
-    fn title(&self) -> String {
-        self.title.to_owned()
-    }
-
-    fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        match self.library {
-            Library::Nolibc => vec![Box::new(BUILD_ROOT), Box::new(LinuxTree::GENERAL)],
-            Library::Librtas => vec![Box::new(BUILD_ROOT), Box::new(GUEST)],
-        }
-    }
-
-    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let inputs = Inputs::default();
-        self.sources(&settings.checkout).add_to(match self.library {
-            Library::Nolibc => inputs.text("make", MAKE.join(" ")).text("compiler", WITH_NOLIBC),
-            Library::Librtas => inputs.text("compiler", WITH_LIBRTAS).text("libraries", LIBRARIES),
-        })
-    }
-
-    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let mut log = store.log(self.kind)?;
-        let stage = dir.join("build");
-        self.sources(&store.settings.checkout).copy_to(&stage)?;
-        let sandbox = Root::sandbox(parts.of(&BUILD_ROOT)).bind(&stage, BUILD);
+    fn make(self, work: &Work<'_>) -> Result<Made> {
+        let stage = work.mkdir("build")?;
+        self.sources(&work.settings.checkout).copy_to(&stage)?;
+        let sandbox = BUILD_ROOT.sandbox(work).bind(&stage, BUILD);
         let files = ["-o", &format!("{BUILD}/{}", self.program), &format!("{BUILD}/{}", self.source.1)];
         let compile = format!("compiling {}", self.program);
         match self.library {
             Library::Nolibc => {
-                let sandbox = sandbox.bind_read_only(&LinuxTree::tree(parts.of(&LinuxTree::GENERAL)), SOURCE);
+                let sandbox = sandbox.bind_read_only(&work.of(linux_tree::KIND).tree(), SOURCE);
                 let mut make = sandbox.command(MAKE);
                 make.args(["-C", SOURCE, &format!("O={BUILD}"), &format!("-j{}", machine::jobs()), "headers"]);
-                log.run("the kernel's headers for programs", &mut make)?;
+                work.log.run("the kernel's headers for programs", &mut make)?;
                 let mut clang = sandbox.command(WITH_NOLIBC.split(' '));
                 clang.arg(format!("-I{SOURCE}/tools/include/nolibc")).arg(format!("-I{BUILD}/usr/include"));
-                log.run(&compile, clang.args(files))?;
+                work.log.run(&compile, clang.args(files))?;
             }
             Library::Librtas => {
-                let sandbox = sandbox.bind_read_only(&Foreign::tree(parts.of(&GUEST)), WORK);
+                let sandbox = sandbox.bind_read_only(&work.of(GUEST.kind).tree(), WORK);
                 let mut clang = sandbox.command(WITH_LIBRTAS.split(' '));
                 clang.arg(format!("--sysroot={WORK}")).args(files).args(LIBRARIES.split(' '));
-                log.run(&compile, &mut clang)?;
+                work.log.run(&compile, &mut clang)?;
             }
         }
-        fs::rename(stage.join(self.program), dir.join(self.program))?;
-        fs::remove_dir_all(&stage)?;
-        Ok(Made { files: vec![self.program.into()], ..Made::default() })
+        fs::rename(stage.join(self.program), work.path(self.program))?;
+        Ok(Made::default())
     }
 }

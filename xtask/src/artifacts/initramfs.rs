@@ -3,13 +3,8 @@
 //! User space of the guest: busybox, `init`, kernel modules, and the program that starts another kernel.
 
 use crate::{
-    artifacts::{
-        busybox::Busybox,
-        guest_kernel::GuestKernel,
-        guest_program::{GuestProgram, KEXEC},
-        module::Module,
-    },
-    cache::{Inputs, Made, Parts, Recipe, Store},
+    artifacts::{busybox::busybox, guest_kernel::GuestKernel, guest_program::KEXEC, module::Module},
+    cache::{Made, Recipe, Work},
     settings::Settings,
 };
 use anyhow::{Context, Result};
@@ -21,82 +16,65 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file in the artifact. It is not compressed: to unpack it would take the guest longer than to read it.
-pub(crate) const FILE: &str = "initramfs.cpio";
-
 /// The directory of the standalone build of the module.
 const STANDALONE: &str = "lib/modules/standalone";
 
 const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "lib", "lib/modules", STANDALONE, "proc", "root", "sys", "tmp"];
 
 /// An initramfs with the modules of one kernel.
-#[derive(Debug, Clone)]
-pub(crate) struct Initramfs(pub(crate) GuestKernel);
+pub(crate) fn initramfs(kernel: &GuestKernel) -> Recipe {
+    let (to_make, to_read) = (kernel.clone(), kernel.clone());
+    let kind = kernel.kind(["initramfs", "debian-initramfs", "own-initramfs"]);
+    let modules = [Some(Module::new(kernel)), Module::standalone(kernel), Module::fault(kernel)];
+    Recipe::new(kind, format!("initramfs ({})", kernel.title()), move |work| make(work, &to_make))
+        .parts([busybox()].into_iter().chain(kernel.recipe()))
+        .parts(modules.iter().flatten().map(Module::recipe))
+        .parts(has_kexec(kernel).then(|| KEXEC.recipe()))
+        .text("directories", DIRECTORIES.join(" "))
+        .text("layout", "3")
+        .read(move |mut inputs, settings| {
+            if let GuestKernel::Own { tree, flavour } = &to_read {
+                for name in flavour.modules() {
+                    let path = tree.join(name);
+                    inputs = if path.exists() { inputs.file(*name, &path)? } else { inputs.text(*name, "absent") };
+                }
+            }
+            inputs.file("init", &init(settings))
+        })
+        .file("initramfs.cpio")
+}
 
-impl Initramfs {
-    /// Returns the recipe of `kexec` for kernels that start another one.
-    fn kexec(&self) -> Option<GuestProgram> {
-        matches!(self.0, GuestKernel::Ours(flavour) if flavour.has_kexec()).then_some(KEXEC)
+/// Returns whether the program that starts another kernel belongs to it.
+fn has_kexec(kernel: &GuestKernel) -> bool {
+    matches!(kernel, GuestKernel::Ours(flavour) if flavour.has_kexec())
+}
+
+/// Says which tests will fail for a kernel of the user's.
+fn warn(work: &Work<'_>, kernel: &GuestKernel) {
+    let GuestKernel::Own { tree, flavour } = kernel else { return };
+    for name in flavour.modules().iter().filter(|name| !tree.join(name).exists()) {
+        work.log.say(format!("    {name} is not in {}: tests that need it will fail", tree.display()));
     }
-
-    /// Says which tests will fail for a kernel of the user's.
-    fn warn(&self, store: &Store) {
-        let GuestKernel::Own { tree, flavour } = &self.0 else { return };
-        for name in flavour.modules().iter().filter(|name| !tree.join(name).exists()) {
-            store.progress.say(format!("    {name} is not in {}: tests that need it will fail", tree.display()));
-        }
-        if flavour.has_kexec() {
-            store.progress.say("    kexec is built for our own kernel only: tests that need it will fail");
-        }
+    if flavour.has_kexec() {
+        work.log.say("    kexec is built for our own kernel only: tests that need it will fail");
     }
 }
 
-impl Recipe for Initramfs {
-    fn kind(&self) -> &'static str {
-        self.0.kind(["initramfs", "debian-initramfs", "own-initramfs"])
+fn make(work: &Work<'_>, kernel: &GuestKernel) -> Result<Made> {
+    warn(work, kernel);
+    let made = |module: Module| work.of(module.recipe().kind).file();
+    let module = made(Module::new(kernel));
+    let mut files = vec![("init".to_owned(), 0o755, init(work.settings)), program(work.of("busybox").file())];
+    files.extend(has_kexec(kernel).then(|| program(work.of(KEXEC.kind).file())));
+    files.extend([module.clone()].into_iter().chain(kernel.modules(work)).map(kernel_module));
+    files.extend(Module::fault(kernel).map(made).map(kernel_module));
+    if matches!(kernel, GuestKernel::Ours(_)) {
+        let other = Module::standalone(kernel).map(made).unwrap_or(module);
+        files.push((format!("{STANDALONE}/{}", name(&other)), 0o644, other.clone()));
     }
-
-    fn title(&self) -> String {
-        format!("initramfs ({})", self.0.title())
-    }
-
-    fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        let mut parts: Vec<Box<dyn Recipe>> = vec![Box::new(Busybox)];
-        parts.extend(self.0.recipe());
-        let modules = [Some(Module::new(&self.0)), Module::standalone(&self.0), Module::fault(&self.0)];
-        parts.extend(modules.into_iter().flatten().map(|module| Box::new(module) as Box<dyn Recipe>));
-        parts.extend(self.kexec().map(|kexec| Box::new(kexec) as Box<dyn Recipe>));
-        parts
-    }
-
-    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let mut inputs = Inputs::default().text("directories", DIRECTORIES.join(" ")).text("layout", "3");
-        if let GuestKernel::Own { tree, flavour } = &self.0 {
-            for name in flavour.modules() {
-                let path = tree.join(name);
-                inputs = if path.exists() { inputs.file(*name, &path)? } else { inputs.text(*name, "absent") };
-            }
-        }
-        inputs.file("init", &init(settings))
-    }
-
-    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        self.warn(store);
-        let made = |module: Module| parts.of(&module).path(module.file());
-        let module = made(Module::new(&self.0));
-        let mut files = vec![("init".to_owned(), 0o755, init(&store.settings))];
-        files.push(program(parts.of(&Busybox).path(Busybox::PROGRAM)));
-        files.extend(self.kexec().map(|kexec| program(parts.of(&kexec).path(KEXEC.program))));
-        files.extend([module.clone()].into_iter().chain(self.0.modules(parts)).map(kernel_module));
-        files.extend(Module::fault(&self.0).map(made).map(kernel_module));
-        if matches!(self.0, GuestKernel::Ours(_)) {
-            let other = Module::standalone(&self.0).map(made).unwrap_or(module);
-            files.push((format!("{STANDALONE}/{}", name(&other)), 0o644, other.clone()));
-        }
-        let path = dir.join(FILE);
-        pack(&files, &path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Made { files: vec![FILE.into()], ..Made::default() })
-    }
+    let path = work.path("initramfs.cpio");
+    pack(&files, &path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Made::default())
 }
 
 fn init(settings: &Settings) -> PathBuf {
@@ -118,6 +96,7 @@ fn name(path: &Path) -> Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
+/// Writes an archive, which is not compressed: to unpack it would take the guest longer than to read it.
 fn pack(files: &[Member], path: &Path) -> Result<()> {
     let mut archive = Archive::new(BufWriter::new(File::create(path)?));
     for name in DIRECTORIES {

@@ -41,15 +41,9 @@ mod tests {
     }
 
     #[test]
-    fn unmet_names_the_option_that_kconfig_dropped() {
-        let options = wanted(["CONFIG_A=y\nCONFIG_B=m\n"]);
-        assert_eq!(unmet(&options, "CONFIG_A=y\n"), ["CONFIG_B=m was asked for, and it is n"]);
-    }
-
-    #[test]
-    fn unmet_absent_counts_as_not_set() {
-        let options = wanted(["CONFIG_A=n\n# CONFIG_B is not set\n"]);
-        assert_eq!(unmet(&options, "# CONFIG_B is not set\n"), Vec::<String>::new());
-        assert_eq!(unmet(&options, "CONFIG_A=y\n"), ["CONFIG_A=n was asked for, and it is y"]);
+    fn unmet_names_what_kconfig_dropped_and_takes_absence_for_not_set() {
+        let options = wanted(["CONFIG_A=y\nCONFIG_B=m\nCONFIG_C=n\n# CONFIG_D is not set\n"]);
+        let unmet = unmet(&options, "CONFIG_A=y\nCONFIG_C=y\n");
+        assert_eq!(unmet, ["CONFIG_B=m was asked for, and it is n", "CONFIG_C=n was asked for, and it is y"]);
     }
 }

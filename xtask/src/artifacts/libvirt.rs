@@ -3,10 +3,13 @@
 //! Debian stable's libvirt, built from source, in a root to run it in.
 
 use crate::{
-    artifacts::{patch::Patch, source::Source},
-    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    artifacts::{
+        patch::Patch,
+        source::{self, Release, source},
+    },
+    cache::{Made, Recipe, Work},
     roots::{
-        LIBVIRT_BUILD_ROOT, Root,
+        LIBVIRT_BUILD_ROOT,
         libvirt::{ENTER, LIBVIRT_ROOT, write_enter},
     },
     run::{BUILD, Log, SOURCE, Sandbox, WORK, machine},
@@ -24,9 +27,6 @@ const OPTIONS: &str = "--prefix=/usr --sysconfdir=/etc --localstatedir=/var --au
 /// The directory of the patches, below the checkout.
 const PATCHES: &str = "packaging/libvirt";
 
-/// The tree in which libvirt runs, in the artifact.
-const TREE: &str = "tree";
-
 /// A build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Libvirt {
@@ -38,7 +38,7 @@ pub(crate) enum Libvirt {
 
 impl Libvirt {
     /// The fact with what libvirt's own tests printed in the end.
-    pub(crate) const TESTS: &str = "tests";
+    const TESTS: &str = "tests";
 
     /// Reads this project's patches, in their order.
     fn series(self, settings: &Settings) -> Result<Vec<Patch>> {
@@ -47,64 +47,49 @@ impl Libvirt {
             Self::Patched => Patch::series(&settings.checkout.join(PATCHES)),
         }
     }
-}
 
-impl Recipe for Libvirt {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Stock => "libvirt-stable",
-            Self::Patched => "libvirt-stable-patched",
-        }
+    /// Returns the recipe.
+    pub(crate) fn recipe(self) -> Recipe {
+        let (kind, title) = match self {
+            Self::Stock => ("libvirt-stable", "libvirt, built from source"),
+            Self::Patched => ("libvirt-stable-patched", "libvirt with our patches, built from source and tested"),
+        };
+        Recipe::new(kind, title, move |work| self.make(work))
+            .parts([LIBVIRT_BUILD_ROOT.recipe(), source("libvirt", Release::Stable), LIBVIRT_ROOT.recipe()])
+            .text("options", OPTIONS)
+            .text("layout", "2")
+            .read(move |inputs, settings| {
+                let patches = self.series(settings)?;
+                patches.iter().try_fold(inputs, |inputs, patch| inputs.file(patch.name(), &patch.path))
+            })
+            .needs(1800)
+            .tree("tree")
+            .file(ENTER)
     }
 
-    fn title(&self) -> String {
-        match self {
-            Self::Stock => "libvirt, built from source".to_owned(),
-            Self::Patched => "libvirt with our patches, built from source and tested".to_owned(),
-        }
-    }
-
-    fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        vec![Box::new(LIBVIRT_BUILD_ROOT), Box::new(Source::LIBVIRT), Box::new(LIBVIRT_ROOT)]
-    }
-
-    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let inputs = Inputs::default().text("options", OPTIONS).text("layout", "2");
-        self.series(settings)?.iter().try_fold(inputs, |inputs, patch| inputs.file(patch.name(), &patch.path))
-    }
-
-    fn needs(&self) -> u64 {
-        1800
-    }
-
-    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let mut log = store.log(self.kind())?;
-        let root = parts.of(&LIBVIRT_BUILD_ROOT);
-        let [source, build, installed, run] = ["source", "build", "installed", "run"].map(|name| dir.join(name));
-        [&build, &installed, &run].into_iter().try_for_each(fs::create_dir)?;
-        Source::unpack(&mut log, root, parts.of(&Source::LIBVIRT), &source)?;
-        let series = self.series(&store.settings)?;
-        Patch::apply_all(&mut log, root, &store.settings.checkout.join(PATCHES), &series, &source)?;
+    fn make(self, work: &Work<'_>) -> Result<Made> {
+        let (log, root) = (&work.log, LIBVIRT_BUILD_ROOT.sandbox(work));
+        let (source, from) = (work.path("source"), work.of(source::kind("libvirt", Release::Stable)));
+        source::unpack(log, &root, from, &source)?;
+        Patch::apply_all(log, &root, &self.series(work.settings)?, &source)?;
         // libvirt's tests make directories below /run.
-        let sandbox =
-            Root::sandbox(root).bind(&source, SOURCE).bind(&build, BUILD).bind(&installed, WORK).bind(&run, "/run");
-        compile(&mut log, &sandbox)?;
-        let mut made = Made { trees: vec![TREE.into()], files: vec![ENTER.into()], ..Made::default() };
-        made.fact(Source::VERSION, parts.of(&Source::LIBVIRT).fact(Source::VERSION));
-        if *self == Self::Patched {
+        let (build, installed, run) = (work.mkdir("build")?, work.mkdir("installed")?, work.mkdir("run")?);
+        let sandbox = root.bind(&source, SOURCE).bind(&build, BUILD).bind(&installed, WORK).bind(&run, "/run");
+        compile(log, &sandbox)?;
+        let mut made = Made::default().fact(source::VERSION, from.fact(source::VERSION));
+        if self == Self::Patched {
             let words = ["meson", "test", "-C", BUILD, "--print-errorlogs"];
             log.run("running libvirt's own tests", &mut sandbox.command(words))?;
-            made.fact(Self::TESTS, "passed");
+            made = made.fact(Self::TESTS, "passed");
         }
         let words = ["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", WORK];
         log.run("installing libvirt", &mut sandbox.command(words))?;
-        run_in(&mut log, parts.of(&LIBVIRT_ROOT), &installed, dir)?;
-        [&source, &build, &installed, &run].into_iter().try_for_each(fs::remove_dir_all)?;
+        run_in(work, &installed)?;
         Ok(made)
     }
 }
 
-fn compile(log: &mut Log, sandbox: &Sandbox) -> Result<()> {
+fn compile(log: &Log, sandbox: &Sandbox) -> Result<()> {
     let libdir = format!("--libdir=lib/{}", machine::arch()?.triplet);
     let mut setup = sandbox.command(["meson", "setup", BUILD, SOURCE, &libdir]);
     log.run("configuring libvirt", setup.args(OPTIONS.split(' ')))?;
@@ -112,16 +97,14 @@ fn compile(log: &mut Log, sandbox: &Sandbox) -> Result<()> {
     log.run("building libvirt", &mut sandbox.command(["ninja", "-C", BUILD, "-j", &jobs]))
 }
 
-/// Makes a root in `dir` in which the libvirt that is installed below `installed` takes the place of Debian's newest.
-fn run_in(log: &mut Log, root: &Artifact, installed: &Path, dir: &Path) -> Result<()> {
-    let tree = dir.join(TREE);
-    let copy = |from: &Path| {
+/// Makes a root in which the libvirt that is installed below `installed` takes the place of Debian's newest.
+fn run_in(work: &Work<'_>, installed: &Path) -> Result<()> {
+    let tree = work.mkdir("tree")?;
+    let copy = |title: &str, from: &Path| {
         let mut command = Command::new("cp");
-        command.args(["-a", "--reflink=auto"]).arg(from.join(".")).arg(&tree);
-        command
+        work.log.run(title, command.args(["-a", "--reflink=auto"]).arg(from.join(".")).arg(&tree))
     };
-    fs::create_dir(&tree)?;
-    log.run("copying the root for libvirt", &mut copy(&Root::tree(root)))?;
+    copy("copying the root for libvirt", &work.of(LIBVIRT_ROOT.kind).tree())?;
     // Nothing of the other version may stay: drivers do not load, and ldconfig prefers the newest library.
     let libraries = tree.join("usr/lib").join(machine::arch()?.triplet);
     let drivers = libraries.join("libvirt");
@@ -132,7 +115,7 @@ fn run_in(log: &mut Log, root: &Artifact, installed: &Path, dir: &Path) -> Resul
             fs::remove_file(entry.path())?;
         }
     }
-    log.run("adding libvirt to it", &mut copy(installed))?;
-    log.run("ldconfig", &mut Sandbox::writable(&tree).command(["ldconfig"]))?;
-    write_enter(dir)
+    copy("adding libvirt to it", installed)?;
+    work.log.run("ldconfig", &mut Sandbox::writable(&tree).command(["ldconfig"]))?;
+    write_enter(work.dir)
 }

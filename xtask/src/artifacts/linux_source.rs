@@ -3,13 +3,12 @@
 //! Debian's package of the kernel's source.
 
 use crate::{
-    cache::{Inputs, Made, Parts, Recipe, Store, sha256_of},
+    cache::{Made, Recipe, Work, sha256_of},
     roots::only_deb,
     run::{Apt, machine, mirror},
-    settings::Settings,
 };
 use anyhow::{Context, Result};
-use std::{fmt, fs, path::Path};
+use std::{fmt, fs};
 
 /// The suites that are searched for the newest kernel.
 const KERNEL_SUITES: &[&str] = &["forky", "sid", "experimental"];
@@ -17,54 +16,32 @@ const KERNEL_SUITES: &[&str] = &["forky", "sid", "experimental"];
 /// The first series with Rust on powerpc.
 const OLDEST: Series = Series(7, 3);
 
-/// The package.
-#[derive(Debug)]
-pub(crate) struct LinuxSource;
+/// The kind of the package.
+pub(crate) const KIND: &str = "download";
 
-impl LinuxSource {
-    pub(crate) const LINUX: &str = "linux-source.deb";
+/// The package.
+pub(crate) fn linux_source() -> Recipe {
+    Recipe::new(KIND, "Linux source package", make)
+        .text("kernel suites", KERNEL_SUITES.join(" "))
+        .text("kernel at least", OLDEST.to_string())
+        .needs(350)
+        .file("linux-source.deb")
 }
 
-impl Recipe for LinuxSource {
-    fn kind(&self) -> &'static str {
-        "download"
-    }
-
-    fn title(&self) -> String {
-        "Linux source package".to_owned()
-    }
-
-    fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        Ok(Inputs::default().text("kernel suites", KERNEL_SUITES.join(" ")).text("kernel at least", OLDEST.to_string()))
-    }
-
-    fn needs(&self) -> u64 {
-        350
-    }
-
-    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
-        machine::require_tools(&store.progress)?;
-        let mut log = store.log("download")?;
-        let state = dir.join("apt");
-        let native = machine::arch()?.debian;
-        let sources: Vec<(&str, &str)> = KERNEL_SUITES.iter().map(|suite| (*suite, native)).collect();
-        let apt = Apt::new(&store.settings, &mut log, state.clone(), &sources)?;
-        let (name, version) = newest(apt.versions(r"^linux-source-[0-9.]+$")?).with_context(|| {
-            let mirror = mirror::address(&store.settings).unwrap_or_default();
-            format!("{mirror} has no linux-source-{OLDEST} or newer in {}", KERNEL_SUITES.join(", "))
-        })?;
-        store.progress.say(format!("    found {name} {version}"));
-        apt.fetch_only(&mut log, &[format!("{name}={version}")], dir)?;
-        fs::remove_dir_all(&state)?;
-        let mut made = Made::default();
-        made.fact("linux", &version);
-        let deb = only_deb(dir, &name)?;
-        fs::rename(dir.join(&deb), dir.join(Self::LINUX))?;
-        made.fact("package", deb);
-        made.fact("sha256", sha256_of(&dir.join(Self::LINUX))?);
-        made.files.push(Self::LINUX.into());
-        Ok(made)
-    }
+fn make(work: &Work<'_>) -> Result<Made> {
+    machine::require_tools(&work.store.progress)?;
+    let native = machine::arch()?.debian;
+    let sources: Vec<(&str, &str)> = KERNEL_SUITES.iter().map(|suite| (*suite, native)).collect();
+    let apt = Apt::new(work.settings, &work.log, work.path("apt"), &sources)?;
+    let (name, version) = newest(apt.versions(r"^linux-source-[0-9.]+$")?).with_context(|| {
+        let mirror = mirror::address(work.settings).unwrap_or_default();
+        format!("{mirror} has no linux-source-{OLDEST} or newer in {}", KERNEL_SUITES.join(", "))
+    })?;
+    work.log.say(format!("    found {name} {version}"));
+    apt.fetch_only(&work.log, &[format!("{name}={version}")], work.dir)?;
+    let (deb, file) = (only_deb(work.dir, &name)?, work.path("linux-source.deb"));
+    fs::rename(work.path(&deb), &file)?;
+    Ok(Made::default().fact("linux", version).fact("package", deb).fact("sha256", sha256_of(&file)?))
 }
 
 /// A kernel series, such as 7.3.

@@ -3,20 +3,17 @@
 //! The kernel's source tree, with patches of this project.
 
 use crate::{
-    artifacts::{linux_source::LinuxSource, patch::Patch},
-    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
-    roots::{BUILD_ROOT, Root, tar_arguments},
+    artifacts::{
+        linux_source::{self, linux_source},
+        patch::Patch,
+    },
+    cache::{Made, Recipe, Work},
+    roots::{BUILD_ROOT, extract, tar_arguments},
     run::{SOURCE, WORK},
     settings::Settings,
 };
-use anyhow::{Context, Result};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-const TREE: &str = "tree";
+use anyhow::Result;
+use std::fs;
 
 /// The parts of the source, a third of the bytes, that neither Kconfig nor the build of a powerpc guest's kernel reads.
 const EXCLUDED: &[&str] =
@@ -49,99 +46,61 @@ impl Series {
         }
     }
 
-    /// Returns what names of the tree end with.
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::General => "",
-            Self::Removal => "-removal",
-            Self::Answer => "-answer",
+    /// Reads the patches below each directory, and names them: those that each tree has by their files alone.
+    fn patches(self, settings: &Settings) -> Result<Vec<(String, Patch)>> {
+        let mut named = Vec::new();
+        for directory in self.directories() {
+            for patch in Patch::series(&settings.checkout.join(PATCHES).join(directory))? {
+                let name = patch.name();
+                named.push((if *directory == GENERAL { name } else { format!("{directory}/{name}") }, patch));
+            }
         }
+        Ok(named)
     }
 }
+
+/// The kind of a tree.
+pub(crate) const KIND: &str = "source";
 
 /// A tree.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LinuxTree(pub(crate) Series);
-
-impl LinuxTree {
-    /// The tree without the patches that are about removals, for what takes no notice of them.
-    pub(crate) const GENERAL: Self = Self(Series::General);
-
-    /// Returns the tree on the host.
-    pub(crate) fn tree(source: &Artifact) -> PathBuf {
-        source.path(TREE)
-    }
+pub(crate) fn linux_tree(series: Series) -> Recipe {
+    let suffix = match series {
+        Series::General => "",
+        Series::Removal => "-removal",
+        Series::Answer => "-answer",
+    };
+    let recipe = Recipe::new(KIND, format!("Linux source tree{suffix}"), move |work| make(work, series))
+        .parts([BUILD_ROOT.recipe(), linux_source()])
+        .text("tar", tar_arguments(EXCLUDED).join(" "))
+        .read(move |inputs, settings| {
+            let mut patches = series.patches(settings)?.into_iter();
+            patches.try_fold(inputs, |inputs, (name, patch)| inputs.file(format!("patch {name}"), &patch.path))
+        })
+        .needs(1500)
+        .tree("tree");
+    if suffix.is_empty() { recipe } else { recipe.logged_as(&suffix[1..]) }
 }
 
-impl Recipe for LinuxTree {
-    fn kind(&self) -> &'static str {
-        "source"
-    }
+fn make(work: &Work<'_>, series: Series) -> Result<Made> {
+    let linux = work.of(linux_source::KIND);
+    let package = work.path("package");
+    extract(&work.log, &linux.file(), &package)?;
+    let (tree, archives) = (work.mkdir("tree")?, package.join("usr/src"));
+    let sandbox = BUILD_ROOT.sandbox(work).bind_read_only(&archives, WORK).bind(&tree, SOURCE);
+    let unpack = format!("exec tar -C {SOURCE} --strip-components=1 \"$@\" -f {WORK}/linux-source-*.tar.xz");
+    let mut tar = sandbox.command(["sh", "-c", &unpack, "sh"]);
+    work.log.run("unpacking the source", tar.args(tar_arguments(EXCLUDED)))?;
+    fs::remove_dir_all(&package)?;
 
-    fn title(&self) -> String {
-        format!("Linux source tree{}", self.0.suffix())
-    }
-
-    fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        vec![Box::new(BUILD_ROOT), Box::new(LinuxSource)]
-    }
-
-    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let mut inputs = Inputs::default().text("tar", tar_arguments(EXCLUDED).join(" "));
-        for directory in self.0.directories() {
-            for patch in Patch::series(&settings.checkout.join(PATCHES).join(directory))? {
-                inputs = inputs.file(format!("patch {}", name_of(directory, &patch)), &patch.path)?;
-            }
+    let patches = series.patches(work.settings)?;
+    let mut made = Made::default().fact("linux", linux.fact("linux"));
+    let sandbox = BUILD_ROOT.sandbox(work);
+    for (name, patch) in &patches {
+        let is_needed = patch.is_needed(&tree);
+        if is_needed {
+            patch.apply(&work.log, &sandbox, &tree)?;
         }
-        Ok(inputs)
+        made = made.fact(name, if is_needed { "applied" } else { "not needed" });
     }
-
-    fn needs(&self) -> u64 {
-        1500
-    }
-
-    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let (root, linux) = (parts.of(&BUILD_ROOT), parts.of(&LinuxSource));
-        let mut log = store.log(&format!("source{}", self.0.suffix()))?;
-        let package = dir.join("package");
-        let mut unpack = Command::new("dpkg-deb");
-        unpack.arg("-x").arg(linux.path(LinuxSource::LINUX)).arg(&package);
-        log.run("unpacking the package", &mut unpack)?;
-
-        let tree = dir.join(TREE);
-        fs::create_dir(&tree)?;
-        let archive = source_archive(&package.join("usr/src"))?;
-        let sandbox = Root::sandbox(root).bind_read_only(&package.join("usr/src"), WORK).bind(&tree, SOURCE);
-        let mut tar = sandbox.command(["tar", "-C", SOURCE, "--strip-components=1"]);
-        tar.args(tar_arguments(EXCLUDED)).arg("-f").arg(format!("{WORK}/{archive}"));
-        log.run("unpacking the source", &mut tar)?;
-        fs::remove_dir_all(&package)?;
-
-        let mut made = Made { trees: vec![TREE.into()], ..Made::default() };
-        for directory in self.0.directories() {
-            let dir = store.settings.checkout.join(PATCHES).join(directory);
-            let patches = Patch::series(&dir)?;
-            for patch in &patches {
-                let is_needed = patch.is_needed(&tree);
-                made.fact(&name_of(directory, patch), if is_needed { "applied" } else { "not needed" });
-            }
-            Patch::apply_all(&mut log, root, &dir, &patches, &tree)?;
-        }
-        made.fact("linux", linux.fact("linux"));
-        Ok(made)
-    }
-}
-
-/// Returns the name of a patch among all that a tree has. Those that each tree has are named by their files alone.
-fn name_of(directory: &str, patch: &Patch) -> String {
-    if directory == GENERAL { patch.name() } else { format!("{directory}/{}", patch.name()) }
-}
-
-/// Returns the name of the source archive in Debian's package.
-fn source_archive(dir: &Path) -> Result<String> {
-    let names = fs::read_dir(dir)?.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names
-        .into_iter()
-        .find(|name| name.ends_with(".tar.xz") && name.starts_with("linux-source-"))
-        .with_context(|| format!("no source archive in {}", dir.display()))
+    Ok(made)
 }

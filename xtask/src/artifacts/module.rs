@@ -3,9 +3,13 @@
 //! Modules that are built out of tree from this checkout.
 
 use crate::{
-    artifacts::{build::Build, flavour::Flavour, guest_kernel::GuestKernel, object::Object, sources::Sources},
-    cache::{Inputs, Made, Parts, Recipe, Store},
-    settings::Settings,
+    artifacts::{
+        flavour::{Build, Flavour},
+        guest_kernel::GuestKernel,
+        object::{self, object},
+        sources::Sources,
+    },
+    cache::{Made, Recipe, Work},
 };
 use anyhow::Result;
 use std::path::Path;
@@ -33,8 +37,8 @@ impl Module {
 
     /// The standalone build, if Kbuild chooses the other one. It is made for our own kernels only.
     pub(crate) fn standalone(kernel: &GuestKernel) -> Option<Self> {
-        let is_other = matches!(kernel, GuestKernel::Ours(_)) && kernel.build() != Build::Standalone;
-        is_other.then(|| Self { kernel: kernel.clone(), what: What::Unplug(Build::Standalone) })
+        let standalone = Self { kernel: kernel.clone(), what: What::Unplug(Build::Standalone) };
+        (standalone.is_for_ours() && kernel.build() != Build::Standalone).then_some(standalone)
     }
 
     /// `papr_fault.ko`. There is none for kernels without probes, which it stands on, and for kernels that are older than
@@ -50,7 +54,7 @@ impl Module {
     }
 
     /// Returns the name of the file, in the artifact and in guests.
-    pub(crate) fn file(&self) -> &'static str {
+    fn file(&self) -> &'static str {
         match self.what {
             What::Unplug(_) => "papr_unplug.ko",
             What::Fault => "papr_fault.ko",
@@ -63,55 +67,49 @@ impl Module {
             What::Fault => Ok(Sources::new(&checkout.join("tests/guest/fault"), &["Kbuild", "papr_fault.c"])),
         }
     }
-}
 
-impl Recipe for Module {
-    fn kind(&self) -> &'static str {
-        match self.what {
-            What::Unplug(build) if build != self.kernel.build() => "standalone-module",
-            What::Unplug(_) => self.kernel.kind(["module", "debian-module", "own-module"]),
-            What::Fault => self.kernel.kind(["fault", "debian-fault", "own-fault"]),
-        }
-    }
-
-    fn title(&self) -> String {
-        match (self.what, &self.kernel) {
-            (What::Unplug(build), GuestKernel::Ours(_)) => {
-                format!("module ({}, {})", self.kernel.title(), build.name())
+    /// Returns the recipe.
+    pub(crate) fn recipe(&self) -> Recipe {
+        let (module, kernel) = (self.clone(), self.kernel.title());
+        let (kind, title) = match self.what {
+            What::Unplug(build) => {
+                let kind = match build == self.kernel.build() {
+                    true => self.kernel.kind(["module", "debian-module", "own-module"]),
+                    false => "standalone-module",
+                };
+                let build = if self.is_for_ours() { format!(", {}", build.name()) } else { String::new() };
+                (kind, format!("module ({kernel}{build})"))
             }
-            (What::Unplug(_), _) => format!("module ({})", self.kernel.title()),
-            (What::Fault, _) => format!("faults for tests ({})", self.kernel.title()),
-        }
-    }
-
-    fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        let mut parts = self.kernel.parts();
-        if self.what == What::Unplug(Build::Standalone) {
-            parts.push(Box::new(Object));
-        }
-        parts
-    }
-
-    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        let mut inputs = self.kernel.inputs()?;
+            What::Fault => {
+                (self.kernel.kind(["fault", "debian-fault", "own-fault"]), format!("faults for tests ({kernel})"))
+            }
+        };
+        let mut recipe = self.kernel.add_to(Recipe::new(kind, title, move |work| module.make(work)));
         if let What::Unplug(build) = self.what {
-            inputs = inputs.text("build", build.name());
+            recipe = recipe.parts((build == Build::Standalone).then(object)).text("build", build.name());
         }
-        self.sources(&settings.checkout)?.add_to(inputs)
+        let module = self.clone();
+        recipe
+            .read(move |inputs, settings| module.sources(&settings.checkout)?.add_to(module.kernel.read(inputs)?))
+            .file(self.file())
+            .logged_as(&self.kernel.log_name())
     }
 
-    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        let mut log = store.log(&format!("{}-{}", self.kind(), self.kernel.log_name()))?;
-        let stage = dir.join("build");
-        self.sources(&store.settings.checkout)?.copy_to(&stage)?;
-        if self.what == What::Unplug(Build::Standalone) {
-            Object::stage(parts.of(&Object), &stage)?;
-        }
+    fn is_for_ours(&self) -> bool {
+        matches!(self.kernel, GuestKernel::Ours(_))
+    }
+
+    fn make(&self, work: &Work<'_>) -> Result<Made> {
+        let stage = work.mkdir("build")?;
+        self.sources(&work.settings.checkout)?.copy_to(&stage)?;
         let mut arguments = Vec::new();
-        // The user's and Debian's kernels show that Kbuild chooses by itself.
-        if let (What::Unplug(build), GuestKernel::Ours(_)) = (self.what, &self.kernel) {
-            arguments.push(build.make_argument());
+        if let What::Unplug(build) = self.what {
+            if build == Build::Standalone {
+                object::stage(work.of(object::KIND), &stage)?;
+            }
+            // The user's and Debian's kernels show that Kbuild chooses by itself.
+            arguments.extend(self.is_for_ours().then(|| format!("PAPR_UNPLUG_BUILD={}", build.name())));
         }
-        self.kernel.build_module(&mut log, parts, dir, self.file(), &arguments)
+        self.kernel.build_module(work, &stage, self.file(), &arguments)
     }
 }

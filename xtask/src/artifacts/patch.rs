@@ -5,11 +5,7 @@
 //! Below the `---` line of a patch, which `git am` ignores, a line says which sources do not need it:
 //! `papr-unplug: not where PATH has "TEXT"`.
 
-use crate::{
-    cache::Artifact,
-    roots::Root,
-    run::{Log, SOURCE, Sandbox, WORK},
-};
+use crate::run::{Log, SOURCE, Sandbox, WORK};
 use anyhow::{Context, Result};
 use std::{
     ffi::OsStr,
@@ -48,13 +44,16 @@ impl Patch {
         Ok(patches)
     }
 
-    /// Applies those patches below a directory that the source in `tree` still needs, by the tools of a root.
-    pub(crate) fn apply_all(log: &mut Log, root: &Artifact, dir: &Path, patches: &[Self], tree: &Path) -> Result<()> {
-        let sandbox = Root::sandbox(root).bind_read_only(dir, WORK).bind(tree, SOURCE);
-        patches.iter().filter(|patch| patch.is_needed(tree)).try_for_each(|patch| {
-            let path = Path::new(WORK).join(patch.path.strip_prefix(dir)?);
-            apply(log, &sandbox, &patch.name(), &path.to_string_lossy())
-        })
+    /// Applies the patch to the source in `tree`, by the tools of the root in `sandbox`.
+    pub(crate) fn apply(&self, log: &Log, sandbox: &Sandbox, tree: &Path) -> Result<()> {
+        let dir = self.path.parent().context("a patch without a directory")?;
+        let sandbox = sandbox.clone().bind_read_only(dir, WORK).bind(tree, SOURCE);
+        apply(log, &sandbox, &self.name(), &format!("{WORK}/{}", self.name()))
+    }
+
+    /// Applies those patches that the source in `tree` still needs.
+    pub(crate) fn apply_all(log: &Log, sandbox: &Sandbox, patches: &[Self], tree: &Path) -> Result<()> {
+        patches.iter().filter(|patch| patch.is_needed(tree)).try_for_each(|patch| patch.apply(log, sandbox, tree))
     }
 
     /// Returns the file's name.
@@ -70,7 +69,7 @@ impl Patch {
 }
 
 /// Applies a patch, at `path` in the sandbox, to the source in the sandbox.
-pub(crate) fn apply(log: &mut Log, sandbox: &Sandbox, name: &str, path: &str) -> Result<()> {
+pub(crate) fn apply(log: &Log, sandbox: &Sandbox, name: &str, path: &str) -> Result<()> {
     let words = ["patch", "-d", SOURCE, "-p1", "--forward", "--no-backup-if-mismatch", "-i", path];
     log.run(&format!("applying {name}"), &mut sandbox.command(words))
 }

@@ -7,21 +7,16 @@ pub(crate) mod bundle;
 
 use crate::{
     artifacts::{
-        c_library::CLibrary,
+        c_library::{self, c_library},
         qemu::build::Series,
-        source::{Release, Source},
+        source::Release,
     },
-    cache::{
-        artifact::{Artifact, Parts},
-        manifest::{FILE_NAME, Inputs, Made},
-        store::{Recipe, Store},
-    },
-    roots::root::{BUILD_ROOT, QEMU_ROOT, Root},
+    cache::{Made, Recipe, Work, manifest::FILE_NAME},
+    roots::BUILD_ROOT,
     run::machine,
-    settings::Settings,
 };
 use anyhow::Result;
-use std::{fs, path::Path};
+use std::fs;
 use walkdir::WalkDir;
 
 /// A build.
@@ -52,98 +47,67 @@ impl Qemu {
         Self::Ours(Release::Newest),
     ];
 
-    fn build(self, store: &Store, parts: &Parts, release: Release, series: Series, dir: &Path) -> Result<Made> {
-        let (root, source) = (parts.of(&QEMU_ROOT), parts.of(&Source::qemu(release)));
-        build::make(store, &mut store.log(self.kind())?, root, source, series, dir)
-    }
-}
-
-impl Recipe for Qemu {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Debian => "qemu",
-            Self::Stock(Release::Stable) => "qemu-stable",
-            Self::Stock(Release::Newest) => "qemu-newest",
-            Self::Fixed(Release::Stable) => "qemu-stable-fixes",
-            Self::Fixed(Release::Newest) => "qemu-newest-fixes",
-            Self::Patched(Release::Stable) => "qemu-stable-patched",
-            Self::Patched(Release::Newest) => "qemu-newest-patched",
-            Self::Ours(Release::Stable) => "qemu-ours",
-            Self::Ours(Release::Newest) => "qemu-ours-newest",
-        }
+    /// Returns the kind: of the stable release's build, or of the newest one's.
+    fn kind(self) -> &'static str {
+        let (kinds, release) = match self {
+            Self::Debian => (["qemu"; 2], Release::Stable),
+            Self::Stock(release) => (["qemu-stable", "qemu-newest"], release),
+            Self::Fixed(release) => (["qemu-stable-fixes", "qemu-newest-fixes"], release),
+            Self::Patched(release) => (["qemu-stable-patched", "qemu-newest-patched"], release),
+            Self::Ours(release) => (["qemu-ours", "qemu-ours-newest"], release),
+        };
+        kinds[usize::from(release == Release::Newest)]
     }
 
-    fn title(&self) -> String {
-        match self {
-            Self::Debian => "stock QEMU".to_owned(),
-            Self::Stock(release) => format!("QEMU, built from source ({})", release.name()),
-            Self::Fixed(release) => format!("QEMU with our fixes, built from source and tested ({})", release.name()),
-            Self::Patched(release) => format!("QEMU with our patches, built from source ({})", release.name()),
-            Self::Ours(release) => format!("our QEMU ({})", release.name()),
-        }
-    }
-
-    fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        match *self {
-            Self::Debian => vec![Box::new(BUILD_ROOT)],
-            Self::Stock(release) | Self::Fixed(release) | Self::Patched(release) => {
-                vec![Box::new(QEMU_ROOT), Box::new(Source::qemu(release))]
+    /// Returns the recipe.
+    pub(crate) fn recipe(self) -> Recipe {
+        let kind = self.kind();
+        let built = |title: &str, release: Release, series: Series| {
+            build::recipe(kind, format!("{title} ({})", release.name()), release, series)
+        };
+        let recipe = match self {
+            Self::Debian => Recipe::new(kind, "stock QEMU", copy_debian)
+                .parts([BUILD_ROOT.recipe()])
+                .text("wrapper", bundle::WRAPPER)
+                .needs(120),
+            Self::Stock(release) => built("QEMU, built from source", release, Series::Stock),
+            Self::Fixed(release) => built("QEMU with our fixes, built from source and tested", release, Series::Fixes),
+            Self::Patched(release) => built("QEMU with our patches, built from source", release, Series::Library),
+            Self::Ours(release) => {
+                let (patched, title) = (Self::Patched(release), format!("our QEMU ({})", release.name()));
+                Recipe::new(kind, title, move |work| replace_library(work, patched.kind()))
+                    .parts([patched.recipe(), c_library()])
+                    .needs(120)
             }
-            Self::Ours(release) => vec![Box::new(Self::Patched(release)), Box::new(CLibrary)],
-        }
-    }
-
-    fn inputs(&self, settings: &Settings) -> Result<Inputs> {
-        match self {
-            Self::Debian => Ok(Inputs::default().text("wrapper", bundle::WRAPPER).text("layout", "1")),
-            Self::Stock(_) => Series::Stock.inputs(settings),
-            Self::Fixed(_) => Series::Fixes.inputs(settings),
-            Self::Patched(_) => Series::Library.inputs(settings),
-            Self::Ours(_) => Ok(Inputs::default().text("layout", "1")),
-        }
-    }
-
-    fn needs(&self) -> u64 {
-        match self {
-            Self::Debian | Self::Ours(_) => 120,
-            Self::Stock(_) | Self::Fixed(_) | Self::Patched(_) => 1800,
-        }
-    }
-
-    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made> {
-        match *self {
-            Self::Debian => copy_debian(parts.of(&BUILD_ROOT), dir),
-            Self::Stock(release) => self.build(store, parts, release, Series::Stock, dir),
-            Self::Fixed(release) => self.build(store, parts, release, Series::Fixes, dir),
-            Self::Patched(release) => self.build(store, parts, release, Series::Library, dir),
-            Self::Ours(release) => replace_library(parts.of(&Self::Patched(release)), parts.of(&CLibrary), dir),
-        }
+        };
+        recipe.text("layout", "1").file(bundle::PROGRAM)
     }
 }
 
 /// Copies Debian's QEMU from a root.
-fn copy_debian(root: &Artifact, dir: &Path) -> Result<Made> {
-    let tree = Root::tree(root);
-    let modules = dir.join("lib/qemu");
-    fs::create_dir_all(&modules)?;
-    bundle::copy(&tree.join("usr/bin").join(bundle::PROGRAM), &dir.join(bundle::BINARY))?;
+fn copy_debian(work: &Work<'_>) -> Result<Made> {
+    let tree = work.of(BUILD_ROOT.kind).tree();
+    let modules = work.mkdir("lib/qemu")?;
+    bundle::copy(&tree.join("usr/bin").join(bundle::PROGRAM), &work.path(bundle::BINARY))?;
     // The only loadable module that a machine without display and KVM loads. It needs no further library.
     let qtest = tree.join("usr/lib").join(machine::arch()?.triplet).join("qemu/accel-qtest.so");
     bundle::copy(&qtest, &modules.join("accel-qtest.so"))?;
-    bundle::complete(root, dir, &[])
+    bundle::complete(&tree, work.dir, &[])
 }
 
 /// Copies a patched QEMU, with the C library of this checkout in the place of its own.
-fn replace_library(patched: &Artifact, library: &Artifact, dir: &Path) -> Result<Made> {
-    for entry in WalkDir::new(&patched.dir).min_depth(1) {
+fn replace_library(work: &Work<'_>, patched: &str) -> Result<Made> {
+    let patched = &work.of(patched).dir;
+    for entry in WalkDir::new(patched).min_depth(1) {
         let entry = entry?;
-        let to = dir.join(entry.path().strip_prefix(&patched.dir)?);
+        let to = work.path(entry.path().strip_prefix(patched)?);
         if entry.file_type().is_dir() {
             fs::create_dir(&to)?;
         } else if entry.file_name() != FILE_NAME {
             bundle::copy(entry.path(), &to)?;
         }
     }
-    bundle::copy(&CLibrary::shared(library), &dir.join("lib").join(CLibrary::FILE))?;
-    bundle::whole(dir)
+    let library = c_library::shared(work.of(c_library::KIND));
+    bundle::copy(&library, &work.path("lib").join(c_library::SONAME))?;
+    bundle::whole(work.dir)
 }

@@ -84,7 +84,7 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// Returns the manifest of what was made in `dir`.
-    pub(crate) fn of(dir: &Path, kind: &str, inputs: Inputs, made: Made) -> Result<Self> {
+    pub(crate) fn of(dir: &Path, kind: &str, inputs: Inputs, made_from: Vec<Part>, made: Made) -> Result<Self> {
         let mut files = BTreeMap::new();
         for name in made.files {
             let path = dir.join(&name);
@@ -97,7 +97,7 @@ impl Manifest {
             trees.insert(name, digest);
         }
         let key = inputs.key();
-        Ok(Self { kind: kind.to_owned(), key, inputs, made_from: made.from, facts: made.facts, files, trees })
+        Ok(Self { kind: kind.to_owned(), key, inputs, made_from, facts: made.facts, files, trees })
     }
 
     /// Reads the manifest in `dir`. Returns `None` if the file does not exist.
@@ -147,6 +147,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// Returns the record of the artifact in the manifests of those that are made from it.
+    pub(super) fn part(&self) -> Part {
+        Part { kind: self.kind.clone(), key: self.key.clone(), identity: self.identity() }
+    }
+
     /// Returns a hash of everything that later steps depend on, which modification times are not.
     pub(crate) fn identity(&self) -> String {
         let mut hash = Sha256::new();
@@ -164,18 +169,42 @@ impl Manifest {
 }
 
 /// The output of a recipe. Paths are relative to the artifact's directory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Made {
-    pub(crate) from: Vec<Part>,
-    pub(crate) facts: BTreeMap<String, String>,
-    pub(crate) files: Vec<PathBuf>,
-    pub(crate) trees: Vec<PathBuf>,
+    facts: BTreeMap<String, String>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) trees: Vec<PathBuf>,
 }
 
 impl Made {
     /// Records what the recipe has found out.
-    pub(crate) fn fact(&mut self, name: &str, value: impl Into<String>) {
-        self.facts.insert(name.to_owned(), value.into());
+    pub(crate) fn fact(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.facts.insert(name.into(), value.into());
+        self
+    }
+
+    /// Hands out a file.
+    pub(crate) fn file(mut self, name: impl Into<PathBuf>) -> Self {
+        self.files.push(name.into());
+        self
+    }
+
+    /// Hands out a directory.
+    pub(crate) fn tree(mut self, name: impl Into<PathBuf>) -> Self {
+        self.trees.push(name.into());
+        self
+    }
+
+    /// Adds what a recipe hands out whenever it is made.
+    pub(super) fn with(mut self, output: &Self) -> Self {
+        self.files.extend(output.files.iter().cloned());
+        self.trees.extend(output.trees.iter().cloned());
+        self
+    }
+
+    /// Returns whether something directly in the artifact's directory is handed out, or has in it what is.
+    pub(super) fn has(&self, name: &Path) -> bool {
+        self.files.iter().chain(&self.trees).any(|path| path.starts_with(name))
     }
 }
 
@@ -217,78 +246,61 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn manifest(dir: &Path) -> Manifest {
+        let made = Made::default().file("image").tree("tree");
+        Manifest::of(dir, "kernel", Inputs::default().text("a", "b"), Vec::new(), made).unwrap()
+    }
+
     fn artifact() -> (tempfile::TempDir, Manifest) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("image"), "bytes").unwrap();
         fs::create_dir(dir.path().join("tree")).unwrap();
         fs::write(dir.path().join("tree/header.h"), "1").unwrap();
-        let made = Made { files: vec!["image".into()], trees: vec!["tree".into()], ..Made::default() };
-        let manifest = Manifest::of(dir.path(), "kernel", Inputs::default().text("a", "b"), made).unwrap();
+        let manifest = manifest(dir.path());
         (dir, manifest)
     }
 
     #[test]
-    fn key_is_pinned_and_moves_with_every_input() {
+    fn key_moves_with_every_input_and_does_not_confuse_where_a_name_ends() {
         let inputs = Inputs::default().text("suite", "forky");
         assert_eq!(inputs.key().len(), 20);
-        assert_eq!(inputs.key(), inputs.clone().key());
         assert_ne!(inputs.key(), Inputs::default().text("suite", "sid").key());
         assert_ne!(inputs.key(), inputs.text("more", "").key());
-    }
-
-    #[test]
-    fn key_does_not_confuse_where_a_name_ends() {
         assert_ne!(Inputs::default().text("ab", "c").key(), Inputs::default().text("a", "bc").key());
     }
 
     #[test]
-    fn written_manifest_reads_back_and_verifies() {
+    fn manifest_is_read_back_or_missing_or_damaged() {
         let (dir, manifest) = artifact();
+        assert!(Manifest::read(dir.path()).unwrap().is_none());
         manifest.write(dir.path()).unwrap();
         assert_eq!(Manifest::read(dir.path()).unwrap().unwrap(), manifest);
         assert_eq!(manifest.verify(dir.path()), Ok(()));
-    }
-
-    #[test]
-    fn missing_manifest_is_none_and_a_damaged_one_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(Manifest::read(dir.path()).unwrap().is_none());
         fs::write(dir.path().join(FILE_NAME), "{").unwrap();
         assert!(format!("{:#}", Manifest::read(dir.path()).unwrap_err()).contains("is damaged"));
     }
 
     #[test]
-    fn verify_one_changed_byte_is_found() {
+    fn verify_finds_changed_truncated_and_missing_files_and_additions_to_a_tree() {
         let (dir, manifest) = artifact();
+        let found = |complaint: &str| assert!(manifest.verify(dir.path()).unwrap_err().contains(complaint));
         fs::write(dir.path().join("image"), "bytez").unwrap();
-        assert!(manifest.verify(dir.path()).unwrap_err().contains("image was changed"));
-    }
-
-    #[test]
-    fn verify_truncated_or_missing_file_is_found() {
-        let (dir, manifest) = artifact();
+        found("image was changed");
         fs::write(dir.path().join("image"), "byte").unwrap();
-        assert!(manifest.verify(dir.path()).unwrap_err().contains("has 4 bytes, not the 5"));
+        found("has 4 bytes, not the 5");
         fs::remove_file(dir.path().join("image")).unwrap();
-        assert!(manifest.verify(dir.path()).unwrap_err().contains("image is missing"));
-    }
-
-    #[test]
-    fn verify_file_added_to_a_tree_is_found() {
-        let (dir, manifest) = artifact();
+        found("image is missing");
+        fs::write(dir.path().join("image"), "bytes").unwrap();
         fs::write(dir.path().join("tree/other.h"), "").unwrap();
-        assert!(manifest.verify(dir.path()).unwrap_err().contains("below tree/"));
+        found("below tree/");
     }
 
     #[test]
     fn identity_follows_content_but_not_tree_times() {
-        let (dir, manifest) = artifact();
-        let again = Made { files: vec!["image".into()], ..Made::default() };
-        let same = Manifest::of(dir.path(), "kernel", manifest.inputs.clone(), again).unwrap();
-        assert_eq!(same.identity(), manifest.identity());
+        let (dir, before) = artifact();
+        fs::write(dir.path().join("tree/other.h"), "").unwrap();
+        assert_eq!(manifest(dir.path()).identity(), before.identity());
         fs::write(dir.path().join("image"), "other").unwrap();
-        let again = Made { files: vec!["image".into()], ..Made::default() };
-        let other = Manifest::of(dir.path(), "kernel", manifest.inputs.clone(), again).unwrap();
-        assert_ne!(other.identity(), manifest.identity());
+        assert_ne!(manifest(dir.path()).identity(), before.identity());
     }
 }

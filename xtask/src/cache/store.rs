@@ -10,16 +10,15 @@
 
 use crate::{
     cache::{
-        artifact::{Artifact, Parts},
-        artifact_dir::{ArtifactDir, remove},
-        manifest::{Inputs, Made, Manifest},
+        manifest::{FILE_NAME, Inputs, Manifest},
+        recipe::{Artifact, Recipe, Work},
     },
     run::{Log, Progress, diagnosis::FULL_DISK, seconds},
     settings::{self, Settings},
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::{
-    fs::{self, TryLockError},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     time::Instant,
@@ -30,41 +29,6 @@ const MIB: u64 = 1 << 20;
 /// The number of times that [`Store::ensure_all`] tries before it gives up.
 const ATTEMPTS: u32 = 3;
 
-/// Recipe of one artifact.
-pub(crate) trait Recipe {
-    /// The directory below the cache, such as `kernel`.
-    fn kind(&self) -> &'static str;
-
-    /// The name in messages.
-    fn title(&self) -> String {
-        self.kind().to_owned()
-    }
-
-    /// The artifacts that this one is made from, each of another kind.
-    fn parts(&self) -> Vec<Box<dyn Recipe>> {
-        Vec::new()
-    }
-
-    /// Everything else that the result depends on.
-    fn inputs(&self, settings: &Settings) -> Result<Inputs>;
-
-    /// The disk space that making it takes, in MiB.
-    fn needs(&self) -> u64 {
-        200
-    }
-
-    /// Makes the artifact in the empty directory `dir` from the artifacts of [`Recipe::parts`].
-    fn make(&self, store: &Store, parts: &Parts, dir: &Path) -> Result<Made>;
-}
-
-impl Parts {
-    /// Returns the artifact of `recipe`. Panics if the recipe at work does not name it among its parts.
-    pub(crate) fn of(&self, recipe: &dyn Recipe) -> &Artifact {
-        let part = self.0.iter().find(|part| part.manifest.kind == recipe.kind());
-        part.unwrap_or_else(|| panic!("{} is not among the parts", recipe.kind()))
-    }
-}
-
 /// The artifacts of one user.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -72,199 +36,184 @@ pub(crate) struct Store {
     pub(crate) progress: Progress,
 }
 
-/// The reason why an artifact has to be made.
-#[derive(Debug, PartialEq, Eq)]
-enum Unfit {
-    Absent,
-    /// The artifact is there, but must not be used for this reason.
-    Bad(String),
-}
-
 impl Store {
     /// Opens the cache, whose directory is made if it is missing.
     pub(crate) fn open(settings: Settings) -> Result<Self> {
         let store = Self { settings, progress: Progress::new() };
-        let logs = store.log_dir();
-        fs::create_dir_all(&logs).with_context(|| {
-            format!("cannot make {}: set {} to a directory you can write to", logs.display(), settings::CACHE)
-        })?;
+        make_writable(&store.settings.cache.join("log"))?;
         Ok(store)
-    }
-
-    /// Returns the directory of logs.
-    pub(crate) fn log_dir(&self) -> PathBuf {
-        self.settings.cache.join("log")
     }
 
     /// Creates the log `name`.
     pub(crate) fn log(&self, name: &str) -> Result<Log> {
-        Log::create(self.log_dir().join(format!("{name}.log")), &self.progress)
+        Log::create(self.settings.cache.join("log").join(format!("{name}.log")), &self.progress)
     }
 
     /// Returns the artifact. It and what it is made from are made where they are missing, damaged or stale.
-    pub(crate) fn ensure(&self, recipe: &dyn Recipe) -> Result<Artifact> {
+    pub(crate) fn ensure(&self, recipe: &Recipe) -> Result<Artifact> {
         let [artifact] = self.ensure_all([recipe])?;
         Ok(artifact)
     }
 
     /// Returns artifacts that fit together: none of them was made from a part that another one has replaced.
-    pub(crate) fn ensure_all<const N: usize>(&self, recipes: [&dyn Recipe; N]) -> Result<[Artifact; N]> {
-        let artifacts = self.ensure_each(&recipes)?;
+    pub(crate) fn ensure_all<const N: usize>(&self, recipes: [&Recipe; N]) -> Result<[Artifact; N]> {
+        let artifacts = self.ensure_each(recipes)?;
         Ok(artifacts.try_into().expect("there is an artifact for each recipe"))
     }
 
     /// Does the same as [`Store::ensure_all`] for any number of recipes.
-    pub(crate) fn ensure_each(&self, recipes: &[&dyn Recipe]) -> Result<Vec<Artifact>> {
+    pub(crate) fn ensure_each<'r>(&self, recipes: impl IntoIterator<Item = &'r Recipe>) -> Result<Vec<Artifact>> {
+        let recipes: Vec<&Recipe> = recipes.into_iter().collect();
         for _ in 0..ATTEMPTS {
-            let held = recipes.iter().map(|recipe| self.hold(*recipe)).collect::<Result<Option<Vec<_>>>>()?;
+            let held = recipes.iter().map(|recipe| self.hold(recipe)).collect::<Result<Option<Vec<_>>>>()?;
             if let Some(artifacts) = held {
                 return Ok(artifacts);
             }
             // Nothing is held meanwhile: an artifact that is made may replace a part of one that was fit before.
-            recipes.iter().try_for_each(|recipe| self.make(*recipe))?;
+            recipes.iter().try_for_each(|recipe| self.make(recipe))?;
         }
         let cache = self.settings.cache.display();
         bail!("artifacts in {cache} keep changing while they are read; is another program writing there?")
     }
 
     /// Returns the artifact if it is there and fit.
-    fn hold(&self, recipe: &dyn Recipe) -> Result<Option<Artifact>> {
-        let dir = self.artifact_dir(recipe)?;
-        if !dir.parent.exists() {
+    fn hold(&self, recipe: &Recipe) -> Result<Option<Artifact>> {
+        let dir = self.dir_of(recipe)?;
+        if !dir.with_file_name("").exists() {
             return Ok(None);
         }
-        let lock = dir.open_lock()?;
-        self.wait(recipe, lock.try_lock_shared(), || lock.lock_shared())?;
-        Ok(self.examine(&dir).ok().map(|manifest| Artifact::new(dir.dir, manifest, lock)))
+        let lock = self.lock(recipe, &dir.with_extension("lock"), true)?;
+        Ok(self.examine(&dir).ok().map(|manifest| Artifact::new(recipe, dir, manifest, lock)))
     }
 
     /// Makes the artifact unless it is there and fit.
-    fn make(&self, recipe: &dyn Recipe) -> Result<()> {
-        let inputs = self.inputs(recipe)?;
-        let dir = ArtifactDir::new(&self.settings.cache, recipe.kind(), &inputs.key());
-        fs::create_dir_all(&dir.parent).with_context(|| format!("cannot make {}", dir.parent.display()))?;
-        let turn = dir.open_turn()?;
-        self.wait(recipe, turn.try_lock(), || turn.lock())?;
+    fn make(&self, recipe: &Recipe) -> Result<()> {
+        let dir = self.dir_of(recipe)?;
+        make_writable(&dir.with_file_name(""))?;
+        let _turn = self.lock(recipe, &dir.with_extension("turn"), false)?;
         // Another run may have made it while this one waited.
         if self.hold(recipe)?.is_some() {
             return Ok(());
         }
-        let lock = dir.open_lock()?;
-        self.wait(recipe, lock.try_lock(), || lock.lock())?;
+        let _lock = self.lock(recipe, &dir.with_extension("lock"), false)?;
         match self.examine(&dir) {
             Ok(_) => Ok(()),
-            Err(unfit) => self.replace(recipe, &inputs, &dir, &unfit).map_err(|error| self.explain_full_disk(error)),
+            Err(unfit) => self.replace(recipe, &dir, unfit).map_err(|error| self.explain_full_disk(error)),
         }
     }
 
     /// Returns the path of an artifact's directory, which need not exist.
-    pub(crate) fn dir_of(&self, recipe: &dyn Recipe) -> Result<PathBuf> {
-        Ok(self.artifact_dir(recipe)?.dir)
-    }
-
-    fn artifact_dir(&self, recipe: &dyn Recipe) -> Result<ArtifactDir> {
-        Ok(ArtifactDir::new(&self.settings.cache, recipe.kind(), &self.inputs(recipe)?.key()))
+    pub(crate) fn dir_of(&self, recipe: &Recipe) -> Result<PathBuf> {
+        Ok(self.settings.cache.join(recipe.kind).join(self.inputs(recipe)?.key()))
     }
 
     /// Returns all inputs of a recipe: its own, and the keys of its parts.
-    fn inputs(&self, recipe: &dyn Recipe) -> Result<Inputs> {
-        let mut inputs = recipe.inputs(&self.settings)?.text("kind", recipe.kind());
-        for part in recipe.parts() {
-            inputs = inputs.text(format!("part {}", part.kind()), self.inputs(part.as_ref())?.key());
-        }
-        Ok(inputs)
+    fn inputs(&self, recipe: &Recipe) -> Result<Inputs> {
+        let own = (recipe.read)(recipe.texts.clone(), &self.settings)?.text("kind", recipe.kind);
+        recipe
+            .parts
+            .iter()
+            .try_fold(own, |inputs, part| Ok(inputs.text(format!("part {}", part.kind), self.inputs(part)?.key())))
     }
 
-    /// Waits for a lock that was `tried`, if need be, and says so.
-    fn wait(
-        &self,
-        recipe: &dyn Recipe,
-        tried: Result<(), TryLockError>,
-        block: impl FnOnce() -> io::Result<()>,
-    ) -> Result<()> {
-        match tried {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => {
-                let title = recipe.title();
-                self.progress.say(format!("    {title}: another run is at work on it, waiting for that"));
-                let _task = self.progress.task(format!("{title}: waiting"));
-                block().context("cannot lock in the cache")
-            }
-            Err(TryLockError::Error(error)) => Err(error).context("cannot lock in the cache"),
+    /// Waits for the lock of a file, if need be, and says so.
+    fn lock(&self, recipe: &Recipe, file: &Path, is_shared: bool) -> Result<File> {
+        let opened = File::options().create(true).truncate(false).write(true).open(file);
+        let lock = opened.with_context(|| unwritable("open", file))?;
+        let tried = if is_shared { lock.try_lock_shared() } else { lock.try_lock() };
+        if let Err(TryLockError::WouldBlock) = tried {
+            let title = &recipe.title;
+            self.progress.say(format!("    {title}: another run is at work on it, waiting for that"));
+            let _task = self.progress.task(format!("{title}: waiting"));
+            if is_shared { lock.lock_shared() } else { lock.lock() }.context("cannot lock in the cache")?;
+        } else {
+            tried.context("cannot lock in the cache")?;
         }
+        Ok(lock)
     }
 
-    /// Verifies an artifact, on which this run has a lock.
-    fn examine(&self, dir: &ArtifactDir) -> Result<Manifest, Unfit> {
-        let manifest = match Manifest::read(&dir.dir) {
+    /// Verifies an artifact, on which this run has a lock. The error says why it cannot be used if it is there.
+    fn examine(&self, dir: &Path) -> Result<Manifest, Option<String>> {
+        let manifest = match Manifest::read(dir) {
             Ok(Some(manifest)) => manifest,
-            Ok(None) if dir.dir.exists() => return Err(Unfit::Bad("its manifest is missing".to_owned())),
-            Ok(None) => return Err(Unfit::Absent),
-            Err(error) => return Err(Unfit::Bad(format!("{error:#}"))),
+            Ok(None) => return Err(dir.exists().then(|| "its manifest is missing".to_owned())),
+            Err(error) => return Err(Some(format!("{error:#}"))),
         };
         for part in &manifest.made_from {
-            let dir = ArtifactDir::new(&self.settings.cache, &part.kind, &part.key).dir;
             // A part that is missing or damaged matters only to what is made from it next.
-            if let Ok(Some(now)) = Manifest::read(&dir)
+            if let Ok(Some(now)) = Manifest::read(&self.settings.cache.join(&part.kind).join(&part.key))
                 && now.identity() != part.identity
             {
-                return Err(Unfit::Bad(format!("the {} it was made from has been replaced", part.kind)));
+                return Err(Some(format!("the {} it was made from has been replaced", part.kind)));
             }
         }
-        manifest.verify(&dir.dir).map_err(Unfit::Bad)?;
+        manifest.verify(dir).map_err(Some)?;
         Ok(manifest)
     }
 
     /// Makes an artifact, on which this run has an exclusive lock.
-    fn replace(&self, recipe: &dyn Recipe, inputs: &Inputs, dir: &ArtifactDir, unfit: &Unfit) -> Result<()> {
-        let title = recipe.title();
-        if let Unfit::Bad(reason) = unfit {
+    fn replace(&self, recipe: &Recipe, dir: &Path, unfit: Option<String>) -> Result<()> {
+        let title = &recipe.title;
+        if let Some(reason) = unfit {
             self.progress.say(format!("    {title}: {reason}; making it again"));
         }
         self.check_room(recipe)?;
-        let parts = recipe.parts();
-        let parts = Parts(self.ensure_each(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?);
-        if dir.partial.exists() {
+        let parts = self.ensure_each(&recipe.parts)?;
+        let partial = dir.with_extension("partial");
+        if partial.exists() {
             self.progress.say(format!("    {title}: removing what was left by a run that was interrupted"));
-            remove(&dir.partial)?;
+            remove(&partial)?;
         }
-        fs::create_dir(&dir.partial).with_context(|| format!("cannot make {}", dir.partial.display()))?;
+        fs::create_dir(&partial).with_context(|| unwritable("make", &partial))?;
         self.progress.say(format!("==> {title}"));
         let begun = Instant::now();
-        let made = recipe.make(self, &parts, &dir.partial).and_then(|mut made| {
-            // The user may have edited a source during the build.
-            ensure!(self.inputs(recipe)? == *inputs, "its sources changed in the meantime: run this again");
-            made.from = parts.0.iter().map(Artifact::part).collect();
-            Manifest::of(&dir.partial, recipe.kind(), inputs.clone(), made)?.write(&dir.partial)
-        });
-        if let Err(error) = made {
+        if let Err(error) = self.make_in(recipe, &parts, &partial) {
             // Incomplete output is of no use; the logs are elsewhere.
-            let _ = fs::remove_dir_all(&dir.partial);
+            let _ = fs::remove_dir_all(&partial);
             return Err(error.context(format!("cannot make the {title}")));
         }
-        dir.publish()?;
+        // A process that is killed in here leaves the complete new artifact or none.
+        if dir.exists() {
+            remove(dir)?;
+        }
+        fs::rename(&partial, dir).with_context(|| unwritable("rename", &partial))?;
         self.progress.say(format!("    {title}: done in {}", seconds(begun.elapsed())));
         Ok(())
     }
 
+    /// Makes an artifact in an empty directory, with its manifest.
+    fn make_in(&self, recipe: &Recipe, parts: &[Artifact], dir: &Path) -> Result<()> {
+        let work = Work { store: self, settings: &self.settings, log: self.log(&recipe.log)?, dir, parts };
+        let made = (recipe.make)(&work)?.with(&recipe.output);
+        let inputs = self.inputs(recipe)?;
+        // The user may have edited a source during the build.
+        ensure!(dir.ends_with(inputs.key() + ".partial"), "its sources changed in the meantime: run this again");
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if !made.has(Path::new(&entry.file_name())) {
+                let remove = if entry.file_type()?.is_dir() { fs::remove_dir_all } else { fs::remove_file };
+                remove(entry.path())?;
+            }
+        }
+        let made_from = parts.iter().map(|part| part.manifest.part()).collect();
+        Manifest::of(dir, recipe.kind, inputs, made_from, made)?.write(dir)
+    }
+
     /// Fails if the disk would be full only after minutes of work.
-    fn check_room(&self, recipe: &dyn Recipe) -> Result<()> {
-        let need = self.missing(recipe)? * MIB;
+    fn check_room(&self, recipe: &Recipe) -> Result<()> {
+        let need = self.missing(recipe, &mut Vec::new())? * MIB;
         let free = free_bytes(&self.settings.cache)?;
         if free < need { Err(self.full_disk(free, Some(need))) } else { Ok(()) }
     }
 
-    /// Returns the disk space, in MiB, that a recipe and those of its parts take that are missing.
-    fn missing(&self, recipe: &dyn Recipe) -> Result<u64> {
-        let mut counted = vec![self.dir_of(recipe)?];
-        let mut need = recipe.needs();
-        let mut pending = recipe.parts();
-        while let Some(part) = pending.pop() {
-            let dir = self.dir_of(part.as_ref())?;
+    /// Returns the disk space, in MiB, that a recipe and those of its parts take that are missing and not yet counted.
+    fn missing(&self, recipe: &Recipe, counted: &mut Vec<PathBuf>) -> Result<u64> {
+        let mut need = recipe.needs;
+        for part in &recipe.parts {
+            let dir = self.dir_of(part)?;
             if !counted.contains(&dir) && !dir.exists() {
-                need += part.needs();
-                pending.extend(part.parts());
                 counted.push(dir);
+                need += self.missing(part, counted)?;
             }
         }
         Ok(need)
@@ -300,200 +249,172 @@ fn free_bytes(dir: &Path) -> Result<u64> {
     Ok(stat.f_bavail * stat.f_frsize)
 }
 
+fn unwritable(what: &str, path: &Path) -> String {
+    format!("cannot {what} {}: set {} to a directory you can write to", path.display(), settings::CACHE)
+}
+
+fn make_writable(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| unwritable("make", dir))
+}
+
+/// Removes an artifact. The manifest goes first, so that an artifact that is removed in part is not taken for a
+/// complete one.
+pub(crate) fn remove(dir: &Path) -> Result<()> {
+    let manifest = dir.join(FILE_NAME);
+    let removed = if manifest.exists() { fs::remove_file(manifest) } else { Ok(()) };
+    removed.and_then(|()| fs::remove_dir_all(dir)).with_context(|| format!("cannot remove {}", dir.display()))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::thread;
+    use std::{
+        sync::{Arc, Mutex},
+        thread,
+    };
 
     use super::*;
-    use crate::cache::artifact_dir::subdirectories;
+    use crate::cache::Made;
 
-    /// A recipe that makes one file, and counts how many times.
-    #[derive(Clone, Default)]
-    struct Toy {
-        name: &'static str,
-        content: &'static str,
-        parts: Vec<Toy>,
-        made: Arc<AtomicU32>,
+    /// The kinds of toys that were made, in order.
+    type Record = Arc<Mutex<Vec<&'static str>>>;
+
+    /// Returns a recipe that makes one file. The content stands for what is fetched from a mirror, which is not an input.
+    fn toy(kind: &'static str, content: &'static str, parts: Vec<Recipe>, made: &Record) -> Recipe {
+        let (record, count) = (made.clone(), made.clone());
+        let make = move |work: &Work<'_>| {
+            assert_eq!(fs::read_dir(work.dir)?.count(), 0, "a recipe starts in an empty directory");
+            record.lock().unwrap().push(kind);
+            fs::write(work.path("file"), content)?;
+            fs::write(work.path("scratch"), "")?;
+            ensure!(content != "spoiled", "the recipe failed");
+            Ok(Made::default())
+        };
+        let edits = move || if content == "edited" { count.lock().unwrap().len() } else { 0 };
+        let recipe = Recipe::new(kind, kind, make).file("file").parts(parts);
+        recipe.read(move |inputs, _| Ok(inputs.text("edits", edits().to_string())))
     }
 
-    impl Toy {
-        fn new(name: &'static str, content: &'static str) -> Self {
-            Self { name, content, ..Self::default() }
-        }
-
-        fn count(&self) -> u32 {
-            self.made.load(Ordering::SeqCst)
-        }
+    fn single(content: &'static str, made: &Record) -> Recipe {
+        toy("toy", content, Vec::new(), made)
     }
 
-    impl Recipe for Toy {
-        fn kind(&self) -> &'static str {
-            self.name
-        }
-
-        fn parts(&self) -> Vec<Box<dyn Recipe>> {
-            self.parts.iter().map(|part| Box::new(part.clone()) as Box<dyn Recipe>).collect()
-        }
-
-        fn inputs(&self, _: &Settings) -> Result<Inputs> {
-            // The content stands for what is fetched from a mirror, which is not an input.
-            let inputs = Inputs::default().text("name", self.name);
-            Ok(if self.content == "edited" { inputs.text("edits", self.count().to_string()) } else { inputs })
-        }
-
-        fn make(&self, _: &Store, _: &Parts, dir: &Path) -> Result<Made> {
-            assert_eq!(fs::read_dir(dir)?.count(), 0, "a recipe starts in an empty directory");
-            self.made.fetch_add(1, Ordering::SeqCst);
-            fs::write(dir.join("file"), self.content)?;
-            anyhow::ensure!(self.content != "spoiled", "the recipe failed");
-            Ok(Made { files: vec!["file".into()], ..Made::default() })
-        }
-    }
-
-    fn store() -> (tempfile::TempDir, Store) {
+    fn store() -> (tempfile::TempDir, Store, Record) {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
-        (dir, store)
+        (dir, store, Record::default())
     }
 
     fn open(cache: &Path) -> Store {
-        Store::open(Settings {
-            checkout: cache.to_path_buf(),
-            cache: cache.to_path_buf(),
-            mirror: None,
-            kernel_tree: None,
-            qemu: None,
-            qemu_data: None,
-        })
-        .unwrap()
+        Store::open(Settings { cache: cache.to_path_buf(), ..Settings::from_env().unwrap() }).unwrap()
+    }
+
+    fn content(artifact: &Artifact) -> String {
+        fs::read_to_string(artifact.file()).unwrap()
     }
 
     #[test]
-    fn ensure_twice_makes_once() {
-        let (_dir, store) = store();
-        let toy = Toy::new("toy", "x");
-        assert_eq!(fs::read_to_string(store.ensure(&toy).unwrap().path("file")).unwrap(), "x");
-        store.ensure(&toy).unwrap();
-        assert_eq!(toy.count(), 1);
+    fn ensure_twice_makes_once_and_keeps_what_is_handed_out() {
+        let (_dir, store, made) = store();
+        let toy = single("x", &made);
+        assert_eq!(content(&store.ensure(&toy).unwrap()), "x");
+        assert!(!store.ensure(&toy).unwrap().path("scratch").exists());
+        assert_eq!(*made.lock().unwrap(), ["toy"]);
     }
 
     #[test]
-    fn ensure_after_a_byte_changed_makes_again() {
-        let (_dir, store) = store();
-        let toy = Toy::new("toy", "x");
-        fs::write(store.ensure(&toy).unwrap().path("file"), "y").unwrap();
-        assert_eq!(fs::read_to_string(store.ensure(&toy).unwrap().path("file")).unwrap(), "x");
-        assert_eq!(toy.count(), 2);
-    }
-
-    #[test]
-    fn ensure_without_a_manifest_makes_again() {
-        let (_dir, store) = store();
-        let toy = Toy::new("toy", "x");
-        fs::remove_file(store.ensure(&toy).unwrap().path(crate::cache::manifest::FILE_NAME)).unwrap();
-        store.ensure(&toy).unwrap();
-        assert_eq!(toy.count(), 2);
+    fn ensure_of_what_was_damaged_or_left_by_a_killed_run_makes_again() {
+        let (_dir, store, made) = store();
+        let toy = single("x", &made);
+        let damages: [fn(&Path); 3] = [
+            |dir| fs::write(dir.join("file"), "y").unwrap(),
+            |dir| fs::remove_file(dir.join(FILE_NAME)).unwrap(),
+            |dir| fs::rename(dir, dir.with_extension("partial")).unwrap(),
+        ];
+        for damage in damages {
+            damage(&store.ensure(&toy).unwrap().dir);
+            assert_eq!(content(&store.ensure(&toy).unwrap()), "x");
+        }
+        assert_eq!(*made.lock().unwrap(), ["toy"; 4]);
     }
 
     #[test]
     fn ensure_with_a_replaced_part_makes_again() {
-        let (_dir, store) = store();
-        let whole = |content| Toy { parts: vec![Toy::new("part", content)], ..Toy::new("whole", "x") };
-        let before = whole("1");
-        store.ensure(&before).unwrap();
-        // The mirror has a newer version when the part is fetched again.
-        remove(&store.dir_of(&before.parts[0]).unwrap()).unwrap();
-        let after = whole("2");
-        store.ensure(&after).unwrap();
-        assert_eq!(after.count(), 0, "a part that is only missing does not matter until it is needed");
-        store.ensure(&after.parts[0]).unwrap();
-        store.ensure(&after).unwrap();
-        assert_eq!(after.count(), 1);
+        let (_dir, store, made) = store();
+        let part = |content| toy("part", content, Vec::new(), &made);
+        let whole = |content| toy("whole", "x", vec![part(content)], &made);
+        store.ensure(&whole("1")).unwrap();
+        // The mirror has a newer version when the part is fetched again. One that is only missing does not matter until it
+        // is needed.
+        remove(&store.dir_of(&part("1")).unwrap()).unwrap();
+        store.ensure(&whole("2")).unwrap();
+        assert_eq!(*made.lock().unwrap(), ["part", "whole"]);
+        store.ensure(&part("2")).unwrap();
+        store.ensure(&whole("2")).unwrap();
+        assert_eq!(*made.lock().unwrap(), ["part", "whole", "part", "whole"]);
     }
 
     #[test]
     fn ensure_of_parts_that_share_a_replaced_part_makes_both_from_the_new_one() {
-        let (_dir, store) = store();
-        let made_from = |name, content| Toy { parts: vec![Toy::new("shared", content)], ..Toy::new(name, "x") };
-        let whole = |content| {
-            let parts = vec![made_from("early", content), made_from("late", content)];
-            Toy { parts, ..Toy::new("whole", "x") }
-        };
-        let before = whole("1");
-        store.ensure(&before.parts[0]).unwrap();
-        remove(&store.dir_of(&before.parts[0].parts[0]).unwrap()).unwrap();
-        // The early part is fit as long as the shared one is missing, and stale once the late one has had it made
-        // again.
-        let after = whole("2");
-        store.ensure(&after).unwrap();
-        assert_eq!([&after, &after.parts[0], &after.parts[1]].map(Toy::count), [1, 1, 1]);
+        let (_dir, store, made) = store();
+        let shared = |content| toy("shared", content, Vec::new(), &made);
+        let early = |content| toy("early", "x", vec![shared(content)], &made);
+        store.ensure(&early("1")).unwrap();
+        remove(&store.dir_of(&shared("1")).unwrap()).unwrap();
+        made.lock().unwrap().clear();
+        // The early part is fit as long as the shared one is missing, and stale once the late one has had it made again.
+        let late = toy("late", "x", vec![shared("2")], &made);
+        store.ensure(&toy("whole", "x", vec![early("2"), late], &made)).unwrap();
+        assert_eq!(*made.lock().unwrap(), ["shared", "late", "early", "whole"]);
     }
 
     #[test]
     fn ensure_of_a_part_that_another_part_makes_stale_does_not_wait_for_itself() {
-        let (_dir, store) = store();
-        let shared = |content| Toy::new("shared", content);
-        let early = |content| Toy { parts: vec![shared(content)], ..Toy::new("early", "x") };
+        let (_dir, store, made) = store();
+        let shared = |content| toy("shared", content, Vec::new(), &made);
+        let early = |content| toy("early", "x", vec![shared(content)], &made);
         store.ensure(&early("1")).unwrap();
         remove(&store.dir_of(&shared("1")).unwrap()).unwrap();
         // As the module is made from the kernel's source and from the kernel, and the initramfs from both kernel and
         // module.
-        let late = Toy { parts: vec![shared("2"), early("2")], ..Toy::new("late", "x") };
-        let whole = Toy { parts: vec![early("2"), late], ..Toy::new("whole", "x") };
-        store.ensure(&whole).unwrap();
-        assert_eq!(whole.count(), 1);
+        let late = toy("late", "x", vec![shared("2"), early("2")], &made);
+        store.ensure(&toy("whole", "x", vec![early("2"), late], &made)).unwrap();
+        assert_eq!(made.lock().unwrap().iter().filter(|kind| **kind == "whole").count(), 1);
     }
 
     #[test]
-    fn ensure_of_a_recipe_that_fails_leaves_nothing() {
-        let (_dir, store) = store();
-        let toy = Toy::new("toy", "spoiled");
-        let error = store.ensure(&toy).unwrap_err();
-        assert_eq!(format!("{error:#}"), "cannot make the toy: the recipe failed");
-        assert_eq!(subdirectories(&store.settings.cache.join("toy")).unwrap(), Vec::<PathBuf>::new());
-    }
-
-    #[test]
-    fn ensure_of_a_source_edited_meanwhile_keeps_nothing() {
-        let (_dir, store) = store();
-        let error = store.ensure(&Toy::new("toy", "edited")).unwrap_err();
-        assert!(format!("{error:#}").contains("its sources changed in the meantime: run this again"));
-        assert_eq!(subdirectories(&store.settings.cache.join("toy")).unwrap(), Vec::<PathBuf>::new());
-    }
-
-    #[test]
-    fn ensure_after_a_killed_run_makes_again() {
-        let (_dir, store) = store();
-        let toy = Toy::new("toy", "x");
-        let artifact = store.ensure(&toy).unwrap().dir;
-        fs::rename(&artifact, artifact.with_extension("partial")).unwrap();
-        store.ensure(&toy).unwrap();
-        assert_eq!(toy.count(), 2);
+    fn ensure_that_fails_or_whose_sources_are_edited_meanwhile_leaves_nothing() {
+        let (_dir, store, made) = store();
+        let nothing = |content, complaint: &str| {
+            let error = store.ensure(&single(content, &made)).unwrap_err();
+            assert_eq!(format!("{error:#}"), format!("cannot make the toy: {complaint}"));
+            let left = fs::read_dir(store.settings.cache.join("toy")).unwrap().map(|entry| entry.unwrap().path());
+            assert_eq!(left.filter(|path| path.is_dir()).count(), 0);
+        };
+        nothing("spoiled", "the recipe failed");
+        nothing("edited", "its sources changed in the meantime: run this again");
     }
 
     #[test]
     fn ensure_of_runs_at_once_makes_once_and_does_not_wait_for_users() {
-        let (dir, store) = store();
+        let (dir, store, made) = store();
         let stores: Vec<Store> = (0..8).map(|_| open(dir.path())).collect();
-        let toy = Toy::new("toy", "x");
-        let lock = ArtifactDir::new(dir.path(), "toy", &store.inputs(&toy).unwrap().key());
-        fs::create_dir_all(&lock.parent).unwrap();
-        let gate = lock.open_lock().unwrap();
+        let toy = single("x", &made);
+        let lock = store.dir_of(&toy).unwrap().with_extension("lock");
+        fs::create_dir_all(lock.with_file_name("")).unwrap();
+        let gate = File::create(lock).unwrap();
         gate.lock().unwrap();
         let held: Vec<Artifact> = thread::scope(|scope| {
             let runs: Vec<_> = stores.iter().map(|store| scope.spawn(|| store.ensure(&toy).unwrap())).collect();
             gate.unlock().unwrap();
             runs.into_iter().map(|run| run.join().unwrap()).collect()
         });
-        assert!(held.iter().all(|held| fs::read_to_string(held.path("file")).unwrap() == "x"));
-        assert_eq!(toy.count(), 1);
+        assert!(held.iter().all(|held| content(held) == "x"));
+        assert_eq!(*made.lock().unwrap(), ["toy"]);
     }
 
     #[test]
     fn full_disk_names_the_directory_and_the_variable() {
-        let (dir, store) = store();
+        let (dir, store, _) = store();
         let error = io::Error::from(io::ErrorKind::StorageFull);
         let text = format!("{:#}", store.explain_full_disk(error.into()));
         assert!(text.contains(&dir.path().display().to_string()) && text.contains(settings::CACHE), "{text}");

@@ -10,8 +10,8 @@ use crate::{
         source::Release,
     },
     cache::Store,
-    roots::{QEMU_ROOT, Root},
-    run::{BUILD, WORK, machine},
+    roots::QEMU_ROOT,
+    run::{BUILD, Sandbox, WORK, machine},
 };
 use anyhow::Result;
 use clap::ValueEnum;
@@ -55,9 +55,10 @@ pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
         }
         Bench::Qemu => {
             let artifacts = Artifacts::ensure(store, Flavour::Default)?;
-            let [stock, ours] = store.ensure_all([&Qemu::Stock(Release::Stable), &Qemu::Ours(Release::Stable)])?;
+            let [stock, ours] =
+                store.ensure_all([&Qemu::Stock(Release::Stable).recipe(), &Qemu::Ours(Release::Stable).recipe()])?;
             let mut harness = artifacts.for_harness()?;
-            harness.qemu_stock = stock.path(bundle::PROGRAM);
+            harness.qemu_stock = stock.file();
             qemu::run(&harness, &bundle::program(&stock), &bundle::program(&ours), &file("qemu"), &say)
         }
     }
@@ -65,9 +66,9 @@ pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
 
 /// Returns the number of instructions that a set-indicator call takes in a stock QEMU that is built here.
 fn instructions_per_call(store: &Store) -> Result<f64> {
-    let [root, qemu] = store.ensure_all([&QEMU_ROOT, &Qemu::Stock(Release::Stable)])?;
+    let [root, qemu] = store.ensure_all([&QEMU_ROOT.recipe(), &Qemu::Stock(Release::Stable).recipe()])?;
     let dir = tempfile::tempdir()?;
-    let sandbox = Root::sandbox(&root).bind_read_only(&qemu.dir, BUILD).bind(dir.path(), WORK);
+    let sandbox = Sandbox::new(&root.tree()).bind_read_only(&qemu.dir, BUILD).bind(dir.path(), WORK);
     let words = [format!("{BUILD}/{}", bundle::BINARY), "-L".to_owned(), format!("{BUILD}/{}", bundle::DATA)];
     instructions::per_set_indicator(sandbox.command(["valgrind"]), &words, dir.path(), WORK)
 }

@@ -7,17 +7,17 @@
 
 use crate::{
     artifacts::{
-        c_library::CLibrary,
+        c_library::{c_library, mounted},
         qemu::{
             Qemu,
             build::{self, OURS, Series},
             bundle,
         },
-        source::{Release, Source},
+        source::{Release, source},
     },
-    cache::{Artifact, Store},
-    roots::{QEMU_ROOT, Root},
-    run::{BUILD, Log, SOURCE, Sandbox},
+    cache::Store,
+    roots::QEMU_ROOT,
+    run::{BUILD, SOURCE, Sandbox, WORK},
 };
 use anyhow::{Context, Result, bail, ensure};
 use papr_unplug_differential::{program::Program, tally::Tally, vmm::Vmm};
@@ -28,115 +28,70 @@ const NOT_OURS: &str = "--disable-papr-unplug";
 /// The number of sequences of calls that must be answered as by a QEMU without the patches.
 const SEQUENCES: u64 = 1000;
 
-/// A source that is patched step by step, and its builds.
-struct Bisection<'a> {
-    store: &'a Store,
-    root: Artifact,
-    library: Artifact,
-    dir: tempfile::TempDir,
-    log: Log,
-}
-
 /// Builds, and prints a line for each patch.
 pub(crate) fn run(store: &Store, release: Release) -> Result<()> {
-    let [root, source, library, stock] =
-        store.ensure_all([&QEMU_ROOT, &Source::qemu(release), &CLibrary, &Qemu::Stock(release)])?;
+    let recipes = [&QEMU_ROOT.recipe(), &source("qemu", release), &c_library(), &Qemu::Stock(release).recipe()];
+    let [root, source, library, stock] = store.ensure_all(recipes)?;
+    let (root, library) = (root.tree(), mounted(&library));
     let dir = tempfile::tempdir_in(&store.settings.cache).context("no place to build in")?;
     let log = store.log("qemu-bisect")?;
-    let mut bisection = Bisection { store, root, library, dir, log };
-    bisection.unpack(&source)?;
-    bisection.build_all()?;
-    bisection.refuse_without_library()?;
-    bisection.disable()?;
-    bisection.compare(&stock)
-}
+    let path = |name: &str| dir.path().join(name);
+    let tree = path("tree");
+    build::unpack(&log, &root, &source, &tree)?;
 
-impl Bisection<'_> {
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn unpack(&mut self, source: &Artifact) -> Result<()> {
-        let tree = self.path("tree");
-        build::unpack(&mut self.log, &self.root, source, &tree)
-    }
-
-    /// Returns the sandbox of a build in the directory `name`.
-    fn sandbox(&self, name: &str, library: bool) -> Result<Sandbox> {
-        let build = self.path(name);
-        fs::create_dir_all(&build)?;
-        let sandbox = Root::sandbox(&self.root).bind(&self.path("tree"), SOURCE).bind(&build, BUILD);
-        Ok(if library { CLibrary::mounted(&self.library, sandbox) } else { sandbox })
-    }
-
-    /// Builds in the directory `name`, which is configured first if it is new.
-    fn build(&mut self, name: &str, library: bool, options: &[&str]) -> Result<()> {
-        let is_new = !self.path(name).exists();
-        let sandbox = self.sandbox(name, library)?;
+    // Returns the sandbox of a build in the directory `name`.
+    let sandbox = |name: &str, library: Option<&Path>| -> Result<Sandbox> {
+        fs::create_dir_all(path(name))?;
+        let sandbox = Sandbox::new(&root).bind(&tree, SOURCE).bind(&path(name), BUILD);
+        Ok(library.into_iter().fold(sandbox, |sandbox, library| sandbox.bind_read_only(library, WORK)))
+    };
+    // Builds in a directory, which is configured first if it is new.
+    let build = |name: &str, library: Option<&Path>, options: &[&str]| -> Result<()> {
+        let (is_new, sandbox) = (!path(name).exists(), sandbox(name, library)?);
         if is_new {
-            build::configure(&mut self.log, &sandbox, options)?;
+            build::configure(&log, &sandbox, options)?;
         }
-        build::compile(&mut self.log, &sandbox)
-    }
-
-    fn build_all(&mut self) -> Result<()> {
-        let tree = self.path("tree");
-        for patch in Series::Library.patches(&self.store.settings)? {
-            let name = patch.name();
-            build::apply_patches(&self.store.settings, &mut self.log, &self.root, std::slice::from_ref(&patch), &tree)?;
-            self.build("without", false, &[]).with_context(|| format!("{name} does not build without the library"))?;
-            let knows = fs::read_to_string(tree.join("meson_options.txt"))?.contains("papr_unplug");
-            if knows {
-                self.build("with", true, &[OURS]).with_context(|| format!("{name} does not build with the library"))?;
-            }
-            println!("{name}: builds without the library{}", if knows { ", and with it" } else { "" });
+        build::compile(&log, &sandbox)
+    };
+    for patch in Series::Library.patches(&store.settings)? {
+        let name = patch.name();
+        if patch.is_needed(&tree) {
+            patch.apply(&log, &Sandbox::new(&root), &tree)?;
         }
-        ensure!(has_library(&self.path("with"))?, "the library was there, and QEMU was built without it");
-        ensure!(!has_library(&self.path("without"))?, "the library was not there, and QEMU was built with it");
-        Ok(())
+        build("without", None, &[]).with_context(|| format!("{name} does not build without the library"))?;
+        let knows = fs::read_to_string(tree.join("meson_options.txt"))?.contains("papr_unplug");
+        if knows {
+            build("with", Some(&library), &[OURS])
+                .with_context(|| format!("{name} does not build with the library"))?;
+        }
+        println!("{name}: builds without the library{}", if knows { ", and with it" } else { "" });
     }
+    ensure!(has_library(&path("with"))?, "the library was there, and QEMU was built without it");
+    ensure!(!has_library(&path("without"))?, "the library was not there, and QEMU was built with it");
 
-    /// Checks that `configure` fails if the library is asked for and missing, and names it.
-    fn refuse_without_library(&mut self) -> Result<()> {
-        let sandbox = self.sandbox("refused", false)?;
-        let Err(error) = build::configure(&mut self.log, &sandbox, &[OURS]) else {
-            bail!("{OURS} without the library is not refused")
-        };
-        let said = format!("{error:#}");
-        let line = said.lines().find(|line| line.contains("ERROR:") && line.contains("papr-unplug"));
-        let line = line.with_context(|| format!("{OURS} without the library is refused for another reason: {said}"))?;
-        println!("{OURS} without the library: {}", line.trim_start_matches([' ', '|']));
-        Ok(())
-    }
+    let Err(error) = build::configure(&log, &sandbox("refused", None)?, &[OURS]) else {
+        bail!("{OURS} without the library is not refused")
+    };
+    let said = format!("{error:#}");
+    let line = said.lines().find(|line| line.contains("ERROR:") && line.contains("papr-unplug"));
+    let line = line.with_context(|| format!("{OURS} without the library is refused for another reason: {said}"))?;
+    println!("{OURS} without the library: {}", line.trim_start_matches([' ', '|']));
 
-    /// Checks that [`NOT_OURS`] leaves an installed library out.
-    fn disable(&mut self) -> Result<()> {
-        let sandbox = self.sandbox("disabled", true)?;
-        build::configure(&mut self.log, &sandbox, &[NOT_OURS])?;
-        ensure!(!has_library(&self.path("disabled"))?, "{NOT_OURS} does not leave the library out");
-        println!("{NOT_OURS} with the library: it is left out");
-        Ok(())
-    }
+    build::configure(&log, &sandbox("disabled", Some(&library))?, &[NOT_OURS])?;
+    ensure!(!has_library(&path("disabled"))?, "{NOT_OURS} does not leave the library out");
+    println!("{NOT_OURS} with the library: it is left out");
 
-    /// Checks that QEMU without the library answers calls as without the patches.
-    fn compare(&mut self, stock: &Artifact) -> Result<()> {
-        let run = self.path("run");
-        fs::create_dir(&run)?;
-        let build = self.path("without");
-        build::strip(&mut self.log, &self.root, &build, &run)?;
-        bundle::complete(&self.root, &run, &[])?;
-        let program = |dir: &Path| Program::new(&dir.join(bundle::PROGRAM), &dir.join(bundle::DATA));
-        self.store
-            .progress
-            .say(format!("==> {SEQUENCES} sequences on stock QEMU and on the patched one without the library"));
-        let (mut stock, mut without) = (Vmm::start(&program(&stock.dir))?, Vmm::start(&program(&run))?);
-        let tally = Tally::of(0..SEQUENCES, &mut stock, &mut without)?;
-        ensure!(tally.alike == SEQUENCES, "without the library, QEMU is not what it was:\n{tally}");
-        println!(
-            "without the library: {SEQUENCES} of {SEQUENCES} sequences are answered as by a QEMU without the patches"
-        );
-        Ok(())
-    }
+    let run = path("run");
+    fs::create_dir(&run)?;
+    build::strip(&log, &root, &path("without"), &run)?;
+    bundle::complete(&root, &run, &[])?;
+    log.say(format!("==> {SEQUENCES} sequences on stock QEMU and on the patched one without the library"));
+    let without = Program::new(&run.join(bundle::PROGRAM), &run.join(bundle::DATA));
+    let (mut stock, mut without) = (Vmm::start(&bundle::program(&stock))?, Vmm::start(&without)?);
+    let tally = Tally::of(0..SEQUENCES, &mut stock, &mut without)?;
+    ensure!(tally.alike == SEQUENCES, "without the library, QEMU is not what it was:\n{tally}");
+    println!("without the library: {SEQUENCES} of {SEQUENCES} sequences are answered as by a QEMU without the patches");
+    Ok(())
 }
 
 /// Returns whether QEMU was configured with the library.

@@ -4,45 +4,47 @@
 
 use crate::{
     artifacts,
-    cache::{
-        Store,
-        artifact_dir::{remove, subdirectories},
-    },
+    cache::{Store, store::remove},
 };
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
 /// Removes artifacts: those that this checkout no longer uses, those of one kind, or everything.
 pub(crate) fn run(store: &Store, what: Option<&str>) -> Result<()> {
+    let cache = &store.settings.cache;
     let used = if what.is_none() { used(store)? } else { Vec::new() };
-    let is_meant = |dir: &Path| match what {
-        None | Some("all") => true,
-        Some(kind) => dir.parent().is_some_and(|parent| parent.ends_with(kind)),
+    let is_meant = |dir: &PathBuf| match what {
+        None => !used.contains(dir),
+        Some("all") => true,
+        Some(kind) => dir.with_file_name("").ends_with(kind),
     };
-    let found: Vec<PathBuf> = found(store)?.into_iter().filter(|dir| is_meant(dir)).collect();
-    if let Some(kind) = what.filter(|what| *what != "all" && found.is_empty()) {
-        bail!("there is no `{kind}` in {}", store.settings.cache.display());
+    let mut found = Vec::new();
+    for kind in subdirectories(cache)? {
+        // Every artifact, whole or damaged, has a lock file; logs and tools have none.
+        found.extend(subdirectories(&kind)?.into_iter().filter(|dir| dir.with_extension("lock").exists()));
     }
-    found.iter().filter(|dir| !used.contains(dir)).try_for_each(|dir| remove_unused(store, dir))?;
+    found.retain(is_meant);
+    if let Some(kind) = what.filter(|what| *what != "all" && found.is_empty()) {
+        bail!("there is no `{kind}` in {}", cache.display());
+    }
+    for dir in found {
+        let lock = File::options().write(true).open(dir.with_extension("lock"))?;
+        if lock.try_lock().is_err() {
+            store.progress.say(format!("    keeping {}: another run is using it", dir.display()));
+            continue;
+        }
+        store.progress.say(format!("    removing {}", dir.display()));
+        remove(&dir)?;
+    }
     if what == Some("all") {
-        for other in ["log", "tools"].map(|name| store.settings.cache.join(name)).iter().filter(|dir| dir.exists()) {
+        for other in ["log", "tools"].map(|name| cache.join(name)).iter().filter(|dir| dir.exists()) {
             fs::remove_dir_all(other)?;
         }
     }
     Ok(())
-}
-
-/// Returns the directories of all artifacts, whole or damaged.
-fn found(store: &Store) -> Result<Vec<PathBuf>> {
-    let mut dirs = Vec::new();
-    for kind in subdirectories(&store.settings.cache)? {
-        // Every artifact has a lock file; logs and tools have none.
-        dirs.extend(subdirectories(&kind)?.into_iter().filter(|dir| dir.with_extension("lock").exists()));
-    }
-    Ok(dirs)
 }
 
 /// Returns the directories of the artifacts that this checkout uses.
@@ -50,23 +52,19 @@ fn used(store: &Store) -> Result<Vec<PathBuf>> {
     let mut dirs = Vec::new();
     let mut pending = artifacts::every(&store.settings);
     while let Some(recipe) = pending.pop() {
-        let dir = store.dir_of(recipe.as_ref())?;
+        let dir = store.dir_of(&recipe)?;
         if !dirs.contains(&dir) {
-            pending.extend(recipe.parts());
+            pending.extend(recipe.parts);
             dirs.push(dir);
         }
     }
     Ok(dirs)
 }
 
-fn remove_unused(store: &Store, artifact: &Path) -> Result<()> {
-    let lock = fs::File::options().write(true).open(artifact.with_extension("lock"))?;
-    if lock.try_lock().is_err() {
-        store.progress.say(format!("    keeping {}: another run is using it", artifact.display()));
-        return Ok(());
-    }
-    store.progress.say(format!("    removing {}", artifact.display()));
-    remove(artifact)
+/// Returns the directories directly in `dir`.
+fn subdirectories(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect())
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(crate) fn run(store: &Store, arguments: &Differential) -> Result<()> {
         return differences::accept(checkout);
     }
     let stock = if arguments.same_source { Qemu::Stock(Release::Stable) } else { Qemu::Debian };
-    let [stock, ours] = store.ensure_all([&stock, &Qemu::Ours(Release::Stable)])?;
+    let [stock, ours] = store.ensure_all([&stock.recipe(), &Qemu::Ours(Release::Stable).recipe()])?;
     let [stock, ours] = [&stock, &ours].map(build);
     let mut task = store.progress.task("playing");
     differences::play(checkout, &stock, &ours, &arguments.sequences, &mut |line| task.at(line))
@@ -45,7 +45,7 @@ fn build(qemu: &Artifact) -> Build<'_> {
 
 /// Plays histories to the crate and to our QEMU, and accounts for every request.
 pub(crate) fn histories(store: &Store, histories: &Histories) -> Result<()> {
-    let ours = store.ensure(&Qemu::Ours(Release::Stable))?;
+    let ours = store.ensure(&Qemu::Ours(Release::Stable).recipe())?;
     let mut task = store.progress.task("playing");
     histories.play(&bundle::program(&ours), &mut |line| task.at(line))
 }

@@ -69,7 +69,7 @@ fn try_one(store: &Store, kernel: &GuestKernel, distribution: Option<&str>) -> R
     let suite = Suite::read(&junit).context("nextest's report is not as expected")?;
     let (kernel, version, gcc) = match kernel {
         GuestKernel::Debian(kernel) => {
-            let made = held.of(kernel).context("the kernel is not among the artifacts")?;
+            let made = held.of(DebianKernel::KIND).context("the kernel is not among the artifacts")?;
             (kernel.name(), made.fact("version").to_owned(), made.fact("gcc").to_owned())
         }
         GuestKernel::Own { tree, .. } => {

@@ -4,12 +4,11 @@
 
 use crate::{
     artifacts::{
-        Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel, libvirt::Libvirt,
-        source::Source,
+        Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel, libvirt::Libvirt, source,
     },
     cache::Store,
     command::{pci, test},
-    roots::libvirt::{self, LIBVIRT_ROOT},
+    roots::libvirt::LIBVIRT_ROOT,
 };
 use anyhow::{Result, ensure};
 use papr_unplug_tests::libvirt::refusals;
@@ -35,8 +34,8 @@ const PATCHED: &str = "patched::";
 
 /// Runs the tests, with a libvirt that is built or with Debian's newest.
 pub(crate) fn run(store: &Store, built: Option<Libvirt>) -> Result<()> {
-    let root = built.map_or_else(|| store.ensure(&LIBVIRT_ROOT), |build| store.ensure(&build))?;
-    let enter = root.path(libvirt::ENTER);
+    let root = store.ensure(&built.map_or_else(|| LIBVIRT_ROOT.recipe(), Libvirt::recipe))?;
+    let enter = root.file();
     let variables: &[(&str, &Path)] = &[(VARIABLE, &enter)];
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
     let (_, of_distribution) = pci::artifacts(store, &GuestKernel::Debian(DebianKernel::Forky))?;
@@ -61,11 +60,11 @@ pub(crate) fn run(store: &Store, built: Option<Libvirt>) -> Result<()> {
 
 /// Times refusals, with the libvirt of Debian's stable release and with the same one patched.
 pub(crate) fn time(store: &Store, number: usize) -> Result<()> {
-    let [stock, patched] = store.ensure_all([&Libvirt::Stock, &Libvirt::Patched])?;
+    let [stock, patched] = store.ensure_all([&Libvirt::Stock.recipe(), &Libvirt::Patched.recipe()])?;
     let artifacts = Artifacts::ensure(store, Flavour::Default)?.for_harness()?;
-    println!("libvirt {}, {number} refusals of the last CPU:", stock.fact(Source::VERSION));
+    println!("libvirt {}, {number} refusals of the last CPU:", stock.fact(source::VERSION));
     for (name, libvirt) in [("stock", &stock), ("patched", &patched)] {
-        let times = refusals::time(&artifacts, &libvirt.path(libvirt::ENTER), number)?;
+        let times = refusals::time(&artifacts, &libvirt.file(), number)?;
         println!("{name:<8} {times}");
     }
     Ok(())

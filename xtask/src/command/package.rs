@@ -92,7 +92,7 @@ pub(crate) fn try_them(store: &Store, format: Format) -> Result<()> {
         let to = dir.join(file.file_name().unwrap_or_default());
         fs::copy(file, to).with_context(|| format!("cannot copy {}", file.display()))?;
     }
-    let transcript = trial::run(store, &mut stages.log, format, &Packages { dir, made, higher })?;
+    let transcript = trial::run(store, &stages.log, format, &Packages { dir, made, higher })?;
     let file = into.join(name);
     fs::write(&file, &transcript).with_context(|| format!("cannot write {}", file.display()))?;
     print!("{transcript}");

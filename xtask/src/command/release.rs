@@ -3,7 +3,7 @@
 //! `cargo xtask release`: makes what a release consists of. The same commit makes the same bytes.
 
 use crate::{
-    artifacts::object::{self, Object},
+    artifacts::object::{self, object},
     cache::Store,
     command::portability,
     run::log::output_of,
@@ -41,8 +41,8 @@ pub(crate) fn run(store: &Store, rehearsal: bool) -> Result<()> {
     let notes = section(&changes, if rehearsal { "Unreleased" } else { VERSION }).with_context(|| {
         format!("CHANGELOG.md has no `## {VERSION} - DATE`; docs/releasing.md says what comes before")
     })?;
-    let mut log = store.log("release")?;
-    portability::check_abi(store, &mut log)?;
+    let log = store.log("release")?;
+    portability::check_abi(store, &log)?;
 
     let dir = checkout.join("target/releases").join(VERSION);
     let _ = fs::remove_dir_all(&dir);
@@ -58,8 +58,8 @@ pub(crate) fn run(store: &Store, rehearsal: bool) -> Result<()> {
     };
     let mut sources = command(Path::new("sh"), &["-exc", SOURCES]);
     log.run("archiving the sources", sources.env("name", &name).env("cargo", &cargo).current_dir(&dir))?;
-    let object = store.ensure(&Object)?;
-    fs::copy(object.path(object::FILE), dir.join(object::FILE))?;
+    let object = store.ensure(&object())?;
+    fs::copy(object.file(), dir.join(object::FILE))?;
 
     let crates =
         published(&output_of(&mut command(cargo.as_ref(), &["metadata", "--no-deps", "--format-version=1"]))?)?;

@@ -6,21 +6,12 @@
 //! packages on trial with their scripts.
 
 use crate::{
-    cache::{
-        artifact::Parts,
-        manifest::{Inputs, Made},
-        store::{Recipe, Store},
-    },
+    cache::{Made, Recipe, Work},
     roots::{
-        packages::{extract, only_deb, unpack},
+        packages::{fetch_tree, unpack},
         root::SUITE as TOOLS,
     },
-    run::{
-        apt::{Apt, newer_first},
-        log::{Log, output_of},
-        machine,
-    },
-    settings::Settings,
+    run::{Apt, machine, newer_first, output_of},
 };
 use anyhow::{Context, Result};
 use std::{
@@ -50,8 +41,6 @@ const LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 const DPKG: &str = "var/lib/dpkg";
 
 impl InstalledRoot {
-    /// The root's directory, in the artifact.
-    pub(crate) const TREE: &str = "tree";
     /// The directory of packages that are not installed, in the artifact.
     pub(crate) const MORE: &str = "more";
     /// The directory of [`InstalledRoot::PROGRAM`], in the artifact.
@@ -60,10 +49,7 @@ impl InstalledRoot {
     pub(crate) const PROGRAM: &str = "qemu-ppc64le";
 
     fn machine(self) -> Result<&'static str> {
-        match self {
-            Self::Guest => Ok("ppc64el"),
-            Self::Host => Ok(machine::arch()?.debian),
-        }
+        Ok(if self == Self::Guest { "ppc64el" } else { machine::arch()?.debian })
     }
 
     fn packages(self) -> &'static [&'static str] {
@@ -72,58 +58,46 @@ impl InstalledRoot {
             Self::Host => &["?essential", "libgcc-s1", "pkgconf", "rpm"],
         }
     }
-}
 
-impl Recipe for InstalledRoot {
-    fn kind(&self) -> &'static str {
-        "installed-root"
+    /// Returns the recipe.
+    pub(crate) fn recipe(self) -> Recipe {
+        let whose = if self == Self::Guest { "guest" } else { "host" };
+        Recipe::new("installed-root", format!("a {whose}'s Debian, to try packages in"), move |work| self.make(work))
+            .text("suite", SUITE)
+            .text("packages", self.packages().join(" "))
+            .text("registered", "2")
+            .read(move |inputs, _| Ok(inputs.text("machine", self.machine()?)))
+            .needs(1500)
+            .tree("tree")
+            .tree(Self::MORE)
     }
 
-    fn title(&self) -> String {
-        match self {
-            Self::Guest => "a guest's Debian, to try packages in".to_owned(),
-            Self::Host => "a host's Debian, to try packages in".to_owned(),
-        }
-    }
-
-    fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        let inputs = Inputs::default().text("machine", self.machine()?).text("suite", SUITE);
-        Ok(inputs.text("packages", self.packages().join(" ")).text("registered", "2"))
-    }
-
-    fn needs(&self) -> u64 {
-        1500
-    }
-
-    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
-        machine::require_tools(&store.progress)?;
-        let mut log = store.log("installed-root")?;
-        let state = dir.join("apt");
-        let apt = Apt::of_machine(&store.settings, &mut log, state.clone(), self.machine()?, &[SUITE])?;
-        let headers = if *self == Self::Guest { headers(&apt)? } else { Vec::new() };
+    fn make(self, work: &Work<'_>) -> Result<Made> {
+        machine::require_tools(&work.store.progress)?;
+        let apt = Apt::new(work.settings, &work.log, work.path("apt"), &[(SUITE, self.machine()?)])?;
+        let headers = if self == Self::Guest { headers(&apt)? } else { Vec::new() };
         let mut packages = self.packages().to_vec();
         packages.extend(headers.first().map(String::as_str));
-        let debs = apt.fetch_closure(&mut log, &packages)?;
-        let (tree, more) = (dir.join(Self::TREE), dir.join(Self::MORE));
+        let debs = apt.fetch_closure(&work.log, &packages)?;
+        let (tree, more) = (work.mkdir("tree")?, work.mkdir(Self::MORE)?);
         for link in LINKS {
             fs::create_dir_all(tree.join("usr").join(link))?;
             symlink(Path::new("usr").join(link), tree.join(link))?;
         }
-        unpack(&log, &debs, &tree)?;
+        unpack(&work.log, &debs, &tree)?;
         register(&debs, &tree)?;
-        let mut made = Made { trees: vec![Self::TREE.into(), Self::MORE.into()], ..Made::default() };
-        fs::create_dir(&more)?;
-        if *self == Self::Guest {
-            packages.extend(headers.iter().map(String::as_str));
-            let all = apt.fetch_closure(&mut log, &packages)?;
-            for deb in all.iter().filter(|deb| !debs.contains(deb)) {
-                fs::copy(deb, more.join(deb.file_name().unwrap_or_default()))?;
-            }
-            emulator(&store.settings, &mut log, &dir.join(Self::EMULATOR))?;
-            made.trees.push(Self::EMULATOR.into());
+        if self == Self::Host {
+            return Ok(Made::default());
         }
-        fs::remove_dir_all(&state)?;
-        Ok(made)
+        packages.extend(headers.iter().map(String::as_str));
+        let all = apt.fetch_closure(&work.log, &packages)?;
+        for deb in all.iter().filter(|deb| !debs.contains(deb)) {
+            fs::copy(deb, more.join(deb.file_name().unwrap_or_default()))?;
+        }
+        fetch_tree(work, TOOLS, machine::arch()?.debian, &["qemu-user"], "user")?;
+        let emulator = work.mkdir(Self::EMULATOR)?.join(Self::PROGRAM);
+        fs::copy(work.path("user/usr/bin").join(Self::PROGRAM), emulator).context("qemu-user has no such program")?;
+        Ok(Made::default().tree(Self::EMULATOR))
     }
 }
 
@@ -137,20 +111,6 @@ fn headers(apt: &Apt) -> Result<Vec<String>> {
     names.reverse();
     anyhow::ensure!(names.len() == 2, "{SUITE} has no two kernels for ppc64el to upgrade between");
     Ok(names)
-}
-
-/// Fetches the program by which this machine runs a guest's programs.
-fn emulator(settings: &Settings, log: &mut Log, into: &Path) -> Result<()> {
-    let state = into.with_extension("apt");
-    let native = machine::arch()?.debian;
-    let apt = Apt::new(settings, log, state.clone(), &[(TOOLS, native)])?;
-    apt.fetch_only(log, &[format!("qemu-user:{native}")], &state)?;
-    let unpacked = state.join("unpacked");
-    extract(log, &state.join(only_deb(&state, "qemu-user_")?), &unpacked)?;
-    fs::create_dir(into)?;
-    fs::copy(unpacked.join("usr/bin").join(InstalledRoot::PROGRAM), into.join(InstalledRoot::PROGRAM))
-        .context("qemu-user has no such program")?;
-    fs::remove_dir_all(state).map_err(Into::into)
 }
 
 /// Records in dpkg's files that these packages are installed.

@@ -3,13 +3,9 @@
 //! Debian's libvirt in a root of its own, which takes no privilege and no network and leaves the machine's libvirt
 //! alone.
 
-use crate::roots::root::{PLAIN, Root};
-use anyhow::{Context as _, Result};
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use crate::roots::root::{PLAIN, Root, TREE};
+use anyhow::Result;
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 /// The root that libvirt runs in.
 pub(crate) const LIBVIRT_ROOT: Root = Root {
@@ -19,6 +15,7 @@ pub(crate) const LIBVIRT_ROOT: Root = Root {
     needs: 400,
     fitted: &[("enter", ENTER_SCRIPT), ("fitted", "1")],
     fit,
+    files: &[ENTER],
     ..PLAIN
 };
 
@@ -41,13 +38,6 @@ exec bwrap --die-with-parent --unshare-all --unshare-user --uid 1000 --gid 1000 
     --setenv LIBVIRT_DEFAULT_URI qemu:///session -- "$@"
 "#;
 
-/// Adds what [`ENTER`] relies on, and removes the QEMU that Debian's libvirt depends on: tests bring their own.
-fn fit(dir: &Path) -> Result<Vec<PathBuf>> {
-    fit_tree(&Root::tree_in(dir)).context("cannot prepare the root for libvirt")?;
-    write_enter(dir)?;
-    Ok(vec![ENTER.into()])
-}
-
 /// Writes [`ENTER`] for the root in a directory.
 pub(crate) fn write_enter(dir: &Path) -> Result<()> {
     let enter = dir.join(ENTER);
@@ -55,7 +45,9 @@ pub(crate) fn write_enter(dir: &Path) -> Result<()> {
     fs::set_permissions(&enter, fs::Permissions::from_mode(0o755)).map_err(Into::into)
 }
 
-fn fit_tree(tree: &Path) -> Result<()> {
+/// Adds what [`ENTER`] relies on, and removes the QEMU that Debian's libvirt depends on: tests bring their own.
+fn fit(dir: &Path) -> Result<()> {
+    let tree = dir.join(TREE);
     for point in ["host", "state"] {
         fs::create_dir(tree.join(point))?;
     }
@@ -67,5 +59,5 @@ fn fit_tree(tree: &Path) -> Result<()> {
             fs::remove_file(entry.path())?;
         }
     }
-    Ok(())
+    write_enter(dir)
 }

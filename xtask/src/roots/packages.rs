@@ -2,7 +2,10 @@
 
 //! Debian packages as files.
 
-use crate::run::{Log, machine};
+use crate::{
+    cache::Work,
+    run::{Apt, Log, machine},
+};
 use anyhow::{Context, Result, bail};
 use std::{
     collections::VecDeque,
@@ -27,18 +30,34 @@ pub(super) const EXCLUDED: &[&str] = &[
 
 /// Returns the name of the package file in `dir` that begins with `prefix`.
 pub(crate) fn only_deb(dir: &Path, prefix: &str) -> Result<String> {
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with(prefix) && name.contains('_') {
-            return Ok(name);
-        }
-    }
-    bail!("apt fetched no {prefix}")
+    let found = debs(dir)?.into_iter().find(|name| name.starts_with(prefix));
+    found.with_context(|| format!("apt fetched no {prefix}"))
+}
+
+/// Returns the names of the package files in `dir`, in their order.
+pub(crate) fn debs(dir: &Path) -> Result<Vec<String>> {
+    let names = fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".deb")).collect();
+    names.sort();
+    Ok(names)
 }
 
 /// Unpacks one package, with all of its files.
-pub(crate) fn extract(log: &mut Log, deb: &Path, tree: &Path) -> Result<()> {
+pub(crate) fn extract(log: &Log, deb: &Path, tree: &Path) -> Result<()> {
     log.run("unpacking packages", Command::new("dpkg-deb").arg("-x").arg(deb).arg(tree))
+}
+
+/// Fetches packages of a suite, without those that they depend on, and unpacks them into the directory `into` of the
+/// artifact. Returns what the files were, by the packages' names.
+pub(crate) fn fetch_tree(work: &Work<'_>, suite: &str, arch: &str, names: &[&str], into: &str) -> Result<Vec<String>> {
+    machine::require_tools(&work.store.progress)?;
+    let (tree, state) = (work.mkdir(into)?, work.path(format!("{into}.apt")));
+    let apt = Apt::new(work.settings, &work.log, state.clone(), &[(suite, arch)])?;
+    let packages: Vec<String> = names.iter().map(|name| format!("{name}:{arch}")).collect();
+    apt.fetch_only(&work.log, &packages, &state)?;
+    let found = names.iter().map(|name| only_deb(&state, &format!("{name}_"))).collect::<Result<Vec<_>>>()?;
+    found.iter().try_for_each(|deb| extract(&work.log, &state.join(deb), &tree))?;
+    Ok(found)
 }
 
 /// Returns the arguments by which `tar` unpacks all but the patterns `excluded`, whose `*` matches no slash, as the calling user.

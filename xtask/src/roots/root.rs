@@ -5,28 +5,23 @@
 //! Without scripts no privilege is needed. The few things that scripts set up and builds need are set up here.
 
 use crate::{
-    cache::{Artifact, Inputs, Made, Parts, Recipe, Store},
+    cache::{Made, Recipe, Work},
     roots::packages::{EXCLUDED, tar_arguments, unpack},
     run::{Apt, Log, Sandbox, machine, sandbox::MOUNT_POINTS},
-    settings::Settings,
 };
-use anyhow::Result;
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-};
+use anyhow::{Context, Result};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 /// The suite of most roots: the oldest with a rustc (1.95 or newer) that the kernel accepts.
 pub(crate) const SUITE: &str = "forky";
 
 /// The tree inside the artifact.
-const TREE: &str = "tree";
+pub(super) const TREE: &str = "tree";
 
 /// One root.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Root {
-    pub(super) kind: &'static str,
+    pub(crate) kind: &'static str,
     pub(super) title: &'static str,
     pub(super) suite: &'static str,
     pub(super) packages: &'static str,
@@ -34,13 +29,15 @@ pub(crate) struct Root {
     pub(super) needs: u64,
     /// Names and values that stand for [`Root::fit`] in the key.
     pub(super) fitted: &'static [(&'static str, &'static str)],
-    /// Changes the artifact in this directory after unpacking, and returns the files that are handed out.
-    pub(super) fit: fn(&Path) -> Result<Vec<PathBuf>>,
+    /// Changes the artifact in this directory after unpacking.
+    pub(super) fit: fn(&Path) -> Result<()>,
+    /// The files that are handed out besides.
+    pub(super) files: &'static [&'static str],
 }
 
 /// What most roots are like.
 pub(super) const PLAIN: Root =
-    Root { kind: "", title: "", suite: SUITE, packages: "", needs: 900, fitted: &[], fit: |_| Ok(Vec::new()) };
+    Root { kind: "", title: "", suite: SUITE, packages: "", needs: 900, fitted: &[], fit: |_| Ok(()), files: &[] };
 
 /// The root with the kernel's tool chain and QEMU.
 pub(crate) const BUILD_ROOT: Root = Root {
@@ -102,70 +99,45 @@ pub(crate) const STABLE_ROOT: Root = Root {
 };
 
 impl Root {
-    /// Returns a sandbox in the root.
-    pub(crate) fn sandbox(root: &Artifact) -> Sandbox {
-        Sandbox::new(&Self::tree(root))
-    }
-
-    /// Returns the root's tree on the host.
-    pub(crate) fn tree(root: &Artifact) -> PathBuf {
-        root.path(TREE)
-    }
-
-    /// Returns the tree of a root that is being made in `dir`.
-    pub(super) fn tree_in(dir: &Path) -> PathBuf {
-        dir.join(TREE)
-    }
-}
-
-impl Recipe for Root {
-    fn kind(&self) -> &'static str {
-        self.kind
-    }
-
-    fn title(&self) -> String {
-        self.title.to_owned()
-    }
-
-    fn inputs(&self, _: &Settings) -> Result<Inputs> {
-        let inputs = Inputs::default()
-            .text("arch", machine::arch()?.debian)
+    /// Returns the recipe.
+    pub(crate) fn recipe(self) -> Recipe {
+        let recipe = Recipe::new(self.kind, self.title, move |work| self.make(work))
             .text("suite", self.suite)
             .text("packages", self.packages)
             .text("tar", tar_arguments(EXCLUDED).join(" "))
-            .text("made by hand", "1");
-        Ok(self.fitted.iter().fold(inputs, |inputs, (name, value)| inputs.text(*name, *value)))
+            .text("made by hand", "1")
+            .read(|inputs, _| Ok(inputs.text("arch", machine::arch()?.debian)))
+            .needs(self.needs)
+            .tree(TREE);
+        let recipe = self.fitted.iter().fold(recipe, |recipe, (name, value)| recipe.text(name, *value));
+        self.files.iter().fold(recipe, |recipe, name| recipe.file(*name))
     }
 
-    fn needs(&self) -> u64 {
-        self.needs
+    /// Returns a sandbox in the root, which is a part of what is made.
+    pub(crate) fn sandbox(self, work: &Work<'_>) -> Sandbox {
+        Sandbox::new(&work.of(self.kind).tree())
     }
 
-    fn make(&self, store: &Store, _: &Parts, dir: &Path) -> Result<Made> {
-        machine::require_tools(&store.progress)?;
-        let mut log = store.log(self.kind)?;
-        let state = dir.join("apt");
+    fn make(self, work: &Work<'_>) -> Result<Made> {
+        machine::require_tools(&work.store.progress)?;
         let sources = [(self.suite, machine::arch()?.debian)];
-        let apt = Apt::new(&store.settings, &mut log, state.clone(), &sources)?;
-        let debs = apt.fetch_closure(&mut log, &self.packages.split(' ').collect::<Vec<_>>())?;
-        let tree = Self::tree_in(dir);
-        fs::create_dir(&tree)?;
-        unpack(&log, &debs, &tree)?;
-        set_up(&mut log, &tree)?;
-        fs::remove_dir_all(&state)?;
-        let mut made = Made { trees: vec![TREE.into()], files: (self.fit)(dir)?, ..Made::default() };
-        for deb in &debs {
+        let apt = Apt::new(work.settings, &work.log, work.path("apt"), &sources)?;
+        let debs = apt.fetch_closure(&work.log, &self.packages.split(' ').collect::<Vec<_>>())?;
+        let tree = work.mkdir(TREE)?;
+        unpack(&work.log, &debs, &tree)?;
+        set_up(&work.log, &tree)?;
+        (self.fit)(work.dir).with_context(|| format!("cannot prepare the {}", self.title))?;
+        Ok(debs.iter().fold(Made::default(), |made, deb| {
             // name_version_arch.deb
             let name = deb.file_stem().unwrap_or_default().to_string_lossy();
             let mut words = name.split('_');
-            made.fact(words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        }
-        Ok(made)
+            made.fact(words.next().unwrap_or_default(), words.next().unwrap_or_default())
+        }))
     }
 }
 
 /// Does what maintainer scripts would have done, as far as builds need it.
-fn set_up(log: &mut Log, tree: &Path) -> Result<()> {
+fn set_up(log: &Log, tree: &Path) -> Result<()> {
     symlink("mawk", tree.join("usr/bin/awk"))?;
     fs::write(tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
     fs::write(tree.join("etc/group"), "root:x:0:\n")?;
@@ -177,12 +149,11 @@ fn set_up(log: &mut Log, tree: &Path) -> Result<()> {
 
 /// Does what the maintainer script of `ca-certificates` would have done: pip, which sets up QEMU's Python environment,
 /// does not start without the bundle, although it fetches nothing.
-fn bundle_certificates(dir: &Path) -> Result<Vec<PathBuf>> {
-    let tree = Root::tree_in(dir);
+fn bundle_certificates(dir: &Path) -> Result<()> {
+    let tree = dir.join(TREE);
     let mut bundle = Vec::new();
     for entry in fs::read_dir(tree.join("usr/share/ca-certificates/mozilla"))? {
         bundle.extend(fs::read(entry?.path())?);
     }
-    fs::write(tree.join("etc/ssl/certs/ca-certificates.crt"), bundle)?;
-    Ok(Vec::new())
+    fs::write(tree.join("etc/ssl/certs/ca-certificates.crt"), bundle).map_err(Into::into)
 }

@@ -29,57 +29,35 @@ const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(
 
 /// An apt that knows only some suites of the Debian archive, and believes that nothing is installed.
 #[derive(Debug)]
-pub(crate) struct Apt {
-    dir: PathBuf,
-    /// The architecture that apt takes for the machine's own.
-    machine: &'static str,
-}
+pub(crate) struct Apt(PathBuf);
 
 impl Apt {
-    /// Sets apt up in `dir` for `(suite, architecture)` pairs, and fetches their package lists.
-    pub(crate) fn new(settings: &Settings, log: &mut Log, dir: PathBuf, sources: &[(&str, &str)]) -> Result<Self> {
-        Self::set_up(settings, log, dir, machine::arch()?.debian, "deb", sources)
-    }
-
-    /// Sets apt up in `dir` for a machine of another architecture, and fetches the package lists of `suites`.
-    pub(crate) fn of_machine(
-        settings: &Settings,
-        log: &mut Log,
-        dir: PathBuf,
-        machine: &'static str,
-        suites: &[&str],
-    ) -> Result<Self> {
-        let sources: Vec<(&str, &str)> = suites.iter().map(|suite| (*suite, machine)).collect();
-        Self::set_up(settings, log, dir, machine, "deb", &sources)
+    /// Sets apt up in `dir` for `(suite, architecture)` pairs, and fetches their package lists. The first architecture is
+    /// the one that apt takes for the machine's own.
+    pub(crate) fn new(settings: &Settings, log: &Log, dir: PathBuf, sources: &[(&str, &str)]) -> Result<Self> {
+        Self::set_up(settings, log, dir, "deb", sources)
     }
 
     /// Sets apt up in `dir` for source packages, and fetches the source lists of `suites`.
-    pub(crate) fn for_sources(settings: &Settings, log: &mut Log, dir: PathBuf, suites: &[&str]) -> Result<Self> {
+    pub(crate) fn for_sources(settings: &Settings, log: &Log, dir: PathBuf, suites: &[&str]) -> Result<Self> {
         let native = machine::arch()?.debian;
         let sources: Vec<(&str, &str)> = suites.iter().map(|suite| (*suite, native)).collect();
-        Self::set_up(settings, log, dir, native, "deb-src", &sources)
+        Self::set_up(settings, log, dir, "deb-src", &sources)
     }
 
-    fn set_up(
-        settings: &Settings,
-        log: &mut Log,
-        dir: PathBuf,
-        machine: &'static str,
-        kind: &str,
-        sources: &[(&str, &str)],
-    ) -> Result<Self> {
+    fn set_up(settings: &Settings, log: &Log, dir: PathBuf, kind: &str, sources: &[(&str, &str)]) -> Result<Self> {
         for sub in ["etc/apt.conf.d", "etc/preferences.d", "lists/partial", "archives/partial"] {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("cannot make {}", dir.display()))?;
         }
-        let apt = Self { dir, machine };
+        let apt = Self(dir);
         let mirror = mirror::address(settings)?;
         let keyring = machine::keyring()?;
         let lines = sources
             .iter()
             .map(|(suite, arch)| format!("{kind} [arch={arch} signed-by={keyring}] {mirror} {suite} main\n"));
-        fs::write(apt.dir.join("sources.list"), lines.collect::<String>())?;
-        fs::write(apt.dir.join("status"), "")?;
-        fs::write(apt.dir.join("apt.conf"), apt.configuration(sources)?)?;
+        fs::write(apt.0.join("sources.list"), lines.collect::<String>())?;
+        fs::write(apt.0.join("status"), "")?;
+        fs::write(apt.0.join("apt.conf"), apt.configuration(sources)?)?;
         log.note(&format!("the Debian mirror is {mirror}"))?;
         apt.fetch(log, "package lists", || {
             let mut command = apt.command(killed_with_parent("apt-get"));
@@ -90,14 +68,14 @@ impl Apt {
     }
 
     /// Fetches `packages` and their dependencies, and returns the files in the order of their names.
-    pub(crate) fn fetch_closure(&self, log: &mut Log, packages: &[&str]) -> Result<Vec<PathBuf>> {
+    pub(crate) fn fetch_closure(&self, log: &Log, packages: &[&str]) -> Result<Vec<PathBuf>> {
         self.fetch(log, "fetching packages", || {
             let mut command = self.command(killed_with_parent("apt-get"));
             command.args(["install", "--yes", "--download-only"]).args(packages);
             command
         })?;
         let mut debs = Vec::new();
-        for entry in fs::read_dir(self.dir.join("archives"))? {
+        for entry in fs::read_dir(self.0.join("archives"))? {
             debs.push(entry?.path());
         }
         debs.retain(|path| path.extension() == Some("deb".as_ref()));
@@ -106,7 +84,7 @@ impl Apt {
     }
 
     /// Fetches packages, each named `name=version` or `name:arch`, into `into`, without their dependencies.
-    pub(crate) fn fetch_only(&self, log: &mut Log, packages: &[String], into: &Path) -> Result<()> {
+    pub(crate) fn fetch_only(&self, log: &Log, packages: &[String], into: &Path) -> Result<()> {
         self.fetch(log, "fetching packages", || {
             let mut command = self.command(killed_with_parent("apt-get"));
             command.arg("download").args(packages).current_dir(into);
@@ -136,14 +114,14 @@ impl Apt {
 
     /// Fetches the archives of a source package, `name=version`, into `into`. apt checks them against the signed index;
     /// the package's own description, which not every mirror has, is not needed.
-    pub(crate) fn fetch_source(&self, log: &mut Log, package: &str, into: &Path) -> Result<()> {
+    pub(crate) fn fetch_source(&self, log: &Log, package: &str, into: &Path) -> Result<()> {
         ARCHIVES
             .iter()
             .try_for_each(|which| self.fetch(log, "fetching the source", || self.source_command(package, which, into)))
     }
 
     /// Fetches a source package as [`Apt::fetch_source`] does, without a second attempt.
-    pub(crate) fn fetch_source_once(&self, log: &mut Log, package: &str, into: &Path) -> Result<()> {
+    pub(crate) fn fetch_source_once(&self, log: &Log, package: &str, into: &Path) -> Result<()> {
         ARCHIVES
             .iter()
             .try_for_each(|which| log.run("fetching the source", &mut self.source_command(package, which, into)))
@@ -156,7 +134,7 @@ impl Apt {
     }
 
     /// Runs `command` up to three times, unless there is no network.
-    fn fetch(&self, log: &mut Log, title: &str, command: impl Fn() -> Command) -> Result<()> {
+    fn fetch(&self, log: &Log, title: &str, command: impl Fn() -> Command) -> Result<()> {
         let mut pauses = RETRY_AFTER.iter();
         loop {
             let error = match log.run(title, &mut command()) {
@@ -175,18 +153,16 @@ impl Apt {
 
     fn command(&self, mut command: Command) -> Command {
         command
-            .env("APT_CONFIG", self.dir.join("apt.conf"))
+            .env("APT_CONFIG", self.0.join("apt.conf"))
             .env("LC_ALL", "C.UTF-8")
             .env("DEBIAN_FRONTEND", "noninteractive");
         command
     }
 
     fn configuration(&self, sources: &[(&str, &str)]) -> Result<String> {
-        let dir = self.dir.display();
-        let native = self.machine;
-        let mut arches = vec![native];
-        arches.extend(sources.iter().map(|(_, arch)| *arch).filter(|arch| *arch != native));
-        let arches: String = arches.iter().map(|arch| format!("\"{arch}\"; ")).collect();
+        let dir = self.0.display();
+        let native = sources.first().context("apt has no sources")?.1;
+        let arches: String = sources.iter().map(|(_, arch)| format!("\"{arch}\"; ")).collect();
         // Proxies and the like are the administrator's settings.
         let mut network = String::new();
         for tree in ["Acquire::http", "Acquire::https"] {

@@ -42,9 +42,9 @@ impl Log {
     }
 
     /// Runs `command` until it exits, and shows `title` meanwhile.
-    pub(crate) fn run(&mut self, title: &str, command: &mut Command) -> Result<()> {
+    pub(crate) fn run(&self, title: &str, command: &mut Command) -> Result<()> {
         self.note(&format!("$ {}", command_line(command)))?;
-        let from = self.file.stream_position().unwrap_or(0);
+        let from = (&self.file).stream_position().unwrap_or(0);
         let mut task = self.progress.task(title);
         let out = self.file.try_clone()?;
         let err = self.file.try_clone()?;
@@ -60,8 +60,8 @@ impl Log {
     }
 
     /// Writes a line into the log file.
-    pub(crate) fn note(&mut self, line: &str) -> Result<()> {
-        writeln!(self.file, "{line}").with_context(|| format!("cannot write {}", self.path.display()))
+    pub(crate) fn note(&self, line: &str) -> Result<()> {
+        writeln!(&self.file, "{line}").with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Prints a line for the user.

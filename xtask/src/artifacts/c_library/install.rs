@@ -60,7 +60,7 @@ impl Install {
 }
 
 /// Builds the library and installs it.
-pub(crate) fn run(checkout: &Path, log: &mut Log, install: &Install) -> Result<()> {
+pub(crate) fn run(checkout: &Path, log: &Log, install: &Install) -> Result<()> {
     ensure!(install.prefix.is_absolute(), "the prefix {} is not an absolute path", install.prefix.display());
     let library = checkout.join(SOURCES);
     let libdir = install.place(&install.libdir);
@@ -83,7 +83,7 @@ pub(crate) fn run(checkout: &Path, log: &mut Log, install: &Install) -> Result<(
 }
 
 /// Returns the static library, as cargo has built it.
-fn build(checkout: &Path, log: &mut Log) -> Result<PathBuf> {
+fn build(checkout: &Path, log: &Log) -> Result<PathBuf> {
     let target = checkout.join("target/install");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--locked", "--package", "papr-unplug-capi", "--lib", "--profile", "dist", "--target-dir"]);
@@ -92,7 +92,7 @@ fn build(checkout: &Path, log: &mut Log) -> Result<PathBuf> {
 }
 
 /// Links the shared library from the static one.
-fn link_shared(log: &mut Log, library: &Path, archive: &Path, libdir: &Path) -> Result<()> {
+fn link_shared(log: &Log, library: &Path, archive: &Path, libdir: &Path) -> Result<()> {
     let file = format!("{LINK_NAME}.{VERSION}");
     let mut cc = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
     cc.args(shared_library(&library.join(MAP), archive, &libdir.join(&file)));

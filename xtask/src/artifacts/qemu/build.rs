@@ -3,18 +3,15 @@
 //! Build of QEMU for pseries machines from source.
 
 use crate::{
-    artifacts::{c_library::CLibrary, patch::Patch, qemu::bundle, source::Source},
-    cache::{
-        artifact::Artifact,
-        manifest::{Inputs, Made},
-        store::Store,
+    artifacts::{
+        c_library::{self, c_library},
+        patch::Patch,
+        qemu::bundle,
+        source::{self, Release, source},
     },
-    roots::root::Root,
-    run::{
-        log::Log,
-        machine,
-        sandbox::{BUILD, SOURCE, Sandbox, WORK},
-    },
+    cache::{Artifact, Made, Recipe, Work},
+    roots::QEMU_ROOT,
+    run::{BUILD, Log, SOURCE, Sandbox, WORK, machine},
     settings::Settings,
 };
 use anyhow::Result;
@@ -74,61 +71,61 @@ impl Series {
             Self::Library => Patch::series(&dir)?,
         })
     }
+}
 
-    /// Returns the inputs of a build.
-    pub(super) fn inputs(self, settings: &Settings) -> Result<Inputs> {
-        let mut inputs =
-            Inputs::default().text("options", OPTIONS.join(" ")).text("wrapper", bundle::WRAPPER).text("layout", "1");
-        inputs = match self {
-            Self::Stock => inputs,
-            Self::Fixes => inputs.text("test", QTEST),
-            Self::Library => CLibrary::interface(inputs.text("our options", OURS), &settings.checkout)?,
-        };
-        self.patches(settings)?.iter().try_fold(inputs, |inputs, patch| inputs.file(patch.name(), &patch.path))
+/// Returns the recipe of a build from source.
+pub(super) fn recipe(kind: &'static str, title: String, release: Release, series: Series) -> Recipe {
+    let recipe = Recipe::new(kind, title, move |work| make(work, release, series))
+        .parts([QEMU_ROOT.recipe(), source("qemu", release)])
+        .text("options", OPTIONS.join(" "))
+        .text("wrapper", bundle::WRAPPER)
+        .needs(1800)
+        .read(move |mut inputs, settings| {
+            if series == Series::Library {
+                inputs = c_library::interface(inputs, &settings.checkout)?;
+            }
+            let patches = series.patches(settings)?;
+            patches.iter().try_fold(inputs, |inputs, patch| inputs.file(patch.name(), &patch.path))
+        });
+    match series {
+        Series::Stock => recipe,
+        Series::Fixes => recipe.text("test", QTEST),
+        Series::Library => recipe.text("our options", OURS),
     }
 }
 
-/// Builds QEMU from `source` in `dir`.
-pub(super) fn make(
-    store: &Store,
-    log: &mut Log,
-    root: &Artifact,
-    source: &Artifact,
-    series: Series,
-    dir: &Path,
-) -> Result<Made> {
-    let (tree, build) = (dir.join("tree"), dir.join("build"));
-    fs::create_dir(&build)?;
-    unpack(log, root, source, &tree)?;
-    let mut sandbox = Root::sandbox(root).bind(&tree, SOURCE).bind(&build, BUILD);
-    apply_patches(&store.settings, log, root, &series.patches(&store.settings)?, &tree)?;
+fn make(work: &Work<'_>, release: Release, series: Series) -> Result<Made> {
+    let (log, root) = (&work.log, work.of(QEMU_ROOT.kind).tree());
+    let (tree, build) = (work.path("tree"), work.mkdir("build")?);
+    unpack(log, &root, work.of(source::kind("qemu", release)), &tree)?;
+    Patch::apply_all(log, &Sandbox::new(&root), &series.patches(work.settings)?, &tree)?;
     // The library is not a part: its code can change without a build of QEMU.
-    let library = (series == Series::Library).then(|| store.ensure(&CLibrary)).transpose()?;
-    if let Some(library) = &library {
-        sandbox = CLibrary::mounted(library, sandbox);
-    }
+    let library = (series == Series::Library).then(|| work.store.ensure(&c_library())).transpose()?;
+    let mut sandbox = Sandbox::new(&root).bind(&tree, SOURCE).bind(&build, BUILD);
+    sandbox =
+        library.iter().fold(sandbox, |sandbox, library| sandbox.bind_read_only(&c_library::mounted(library), WORK));
     configure(log, &sandbox, if library.is_some() { &[OURS] } else { &[] })?;
     compile(log, &sandbox)?;
     if series == Series::Fixes {
-        test(log, root, &sandbox, &build)?;
+        test(log, &root, &sandbox, &build)?;
     }
-    strip(log, root, &build, dir)?;
+    strip(log, &root, &build, work.dir)?;
     fs::remove_dir_all(&tree)?;
     fs::remove_dir_all(&build)?;
-    bundle::complete(root, dir, &library.iter().map(CLibrary::shared).collect::<Vec<_>>())
+    bundle::complete(&root, work.dir, &library.iter().map(c_library::shared).collect::<Vec<_>>())
 }
 
 /// Copies the program that was built into `dir`, without debugging information; [`bundle::complete`] adds the rest.
-pub(crate) fn strip(log: &mut Log, root: &Artifact, build: &Path, dir: &Path) -> Result<()> {
+pub(crate) fn strip(log: &Log, root: &Path, build: &Path, dir: &Path) -> Result<()> {
     fs::create_dir(dir.join("lib"))?;
-    let sandbox = Root::sandbox(root).bind_read_only(build, BUILD).bind(dir, WORK);
+    let sandbox = Sandbox::new(root).bind_read_only(build, BUILD).bind(dir, WORK);
     let (from, to) = (format!("{BUILD}/{}", bundle::PROGRAM), format!("{WORK}/{}", bundle::BINARY));
     log.run("stripping QEMU", &mut sandbox.command(["strip", "--strip-debug", "-o", &to, &from]))
 }
 
 /// Unpacks the source into `tree`, with Debian's patches.
-pub(crate) fn unpack(log: &mut Log, root: &Artifact, source: &Artifact, tree: &Path) -> Result<()> {
-    Source::unpack(log, root, source, tree)?;
+pub(crate) fn unpack(log: &Log, root: &Path, source: &Artifact, tree: &Path) -> Result<()> {
+    source::unpack(log, &Sandbox::new(root), source, tree)?;
     // Debian's archive has no blobs, and a build without dtc expects these; no pseries machine reads them.
     for dir in [tree.join("pc-bios"), tree.join("pc-bios/dtb")].iter().filter(|dir| dir.is_dir()) {
         for entry in fs::read_dir(dir)? {
@@ -141,36 +138,25 @@ pub(crate) fn unpack(log: &mut Log, root: &Artifact, source: &Artifact, tree: &P
     Ok(())
 }
 
-/// Applies those of this project's patches that the source in `tree` still needs.
-pub(crate) fn apply_patches(
-    settings: &Settings,
-    log: &mut Log,
-    root: &Artifact,
-    patches: &[Patch],
-    tree: &Path,
-) -> Result<()> {
-    Patch::apply_all(log, root, &settings.checkout.join(PATCHES), patches, tree)
-}
-
 /// Configures QEMU with further options. `pkg-config` finds libraries below [`WORK`].
-pub(crate) fn configure(log: &mut Log, sandbox: &Sandbox, options: &[&str]) -> Result<()> {
+pub(crate) fn configure(log: &Log, sandbox: &Sandbox, options: &[&str]) -> Result<()> {
     let script = format!("cd {BUILD} && export PKG_CONFIG_PATH={WORK}/lib/pkgconfig && exec {SOURCE}/configure \"$@\"");
     let mut command = sandbox.command(["sh", "-c", &script, "configure"]);
     log.run("configuring QEMU", command.args(OPTIONS).args(options))
 }
 
 /// Builds what was configured, or what has changed since the last build.
-pub(crate) fn compile(log: &mut Log, sandbox: &Sandbox) -> Result<()> {
+pub(crate) fn compile(log: &Log, sandbox: &Sandbox) -> Result<()> {
     let jobs = machine::jobs().to_string();
     log.run("building QEMU", &mut sandbox.command(["ninja", "-C", BUILD, "-j", &jobs, bundle::PROGRAM]))
 }
 
 /// Runs the qtest on the program that was built.
-fn test(log: &mut Log, root: &Artifact, sandbox: &Sandbox, build: &Path) -> Result<()> {
+fn test(log: &Log, root: &Path, sandbox: &Sandbox, build: &Path) -> Result<()> {
     // QEMU looks there before it is installed. Debian's archive has no blobs.
     let data = build.join("qemu-bundle/usr/local").join(bundle::DATA);
     fs::create_dir_all(&data)?;
-    bundle::copy(&Root::tree(root).join("usr").join(bundle::DATA).join(FIRMWARE), &data.join(FIRMWARE))?;
+    bundle::copy(&root.join("usr").join(bundle::DATA).join(FIRMWARE), &data.join(FIRMWARE))?;
     let jobs = machine::jobs().to_string();
     log.run("building the qtest", &mut sandbox.command(["ninja", "-C", BUILD, "-j", &jobs, QTEST]))?;
     let script = format!("cd {BUILD} && QTEST_QEMU_BINARY=./{} exec {QTEST}", bundle::PROGRAM);

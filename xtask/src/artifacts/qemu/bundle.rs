@@ -3,13 +3,8 @@
 //! QEMU with its loader, libraries and firmware beside it, so that it runs on any host of its architecture.
 
 use crate::{
-    cache::{artifact::Artifact, manifest::Made},
-    roots::root::Root,
-    run::{
-        log::output_of,
-        machine,
-        sandbox::{Sandbox, WORK},
-    },
+    cache::{Artifact, Made},
+    run::{Sandbox, WORK, machine, output_of},
 };
 use anyhow::{Context, Result};
 use papr_unplug_differential::program::Program;
@@ -40,20 +35,25 @@ exec "$here/lib/ld.so" --library-path "$here/lib" --argv0 "$0" "$here/lib/qemu-s
 
 /// Completes `dir`, which has [`BINARY`] in it, by the libraries `own`, and by the loader, libraries and firmware of a
 /// root.
-pub(crate) fn complete(root: &Artifact, dir: &Path, own: &[PathBuf]) -> Result<Made> {
-    let tree = Root::tree(root);
+pub(crate) fn complete(tree: &Path, dir: &Path, own: &[PathBuf]) -> Result<Made> {
     let lib = dir.join("lib");
     let loader = machine::arch()?.loader;
-    copy(&in_tree(&tree, loader), &lib.join("ld.so"))?;
+    copy(&in_tree(tree, loader), &lib.join("ld.so"))?;
     for library in own {
         copy(library, &lib.join(library.file_name().context("a library without a name")?))?;
     }
     let binary = format!("{WORK}/{BINARY}");
-    let list = sandbox(root, dir).command([loader, "--library-path", &format!("{WORK}/lib"), "--list", &binary]);
+    let list = Sandbox::new(tree).bind_read_only(dir, WORK).command([
+        loader,
+        "--library-path",
+        &format!("{WORK}/lib"),
+        "--list",
+        &binary,
+    ]);
     for (name, path) in libraries(&output_of(&mut { list })?).filter(|(_, path)| !path.starts_with(WORK)) {
-        copy(&in_tree(&tree, path), &lib.join(name))?;
+        copy(&in_tree(tree, path), &lib.join(name))?;
     }
-    copy_firmware(&tree.join("usr/share/qemu"), &tree, &dir.join(DATA))?;
+    copy_firmware(&tree.join("usr/share/qemu"), tree, &dir.join(DATA))?;
     let program = dir.join(PROGRAM);
     fs::write(&program, WRAPPER)?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
@@ -63,20 +63,15 @@ pub(crate) fn complete(root: &Artifact, dir: &Path, own: &[PathBuf]) -> Result<M
 /// Hands out all that is in `dir`, which is complete.
 pub(crate) fn whole(dir: &Path) -> Result<Made> {
     let program = dir.join(PROGRAM);
-    let mut made = Made::default();
+    let version = output_of(Command::new(&program).arg("--version"))?;
+    let mut made = Made::default().fact("version", version.lines().next().unwrap_or_default());
     for entry in WalkDir::new(dir) {
         let entry = entry?;
         if entry.file_type().is_file() {
-            made.files.push(entry.path().strip_prefix(dir)?.to_path_buf());
+            made = made.file(entry.path().strip_prefix(dir)?);
         }
     }
-    let version = output_of(Command::new(&program).arg("--version"))?;
-    made.fact("version", version.lines().next().unwrap_or_default());
     Ok(made)
-}
-
-fn sandbox(root: &Artifact, dir: &Path) -> Sandbox {
-    Root::sandbox(root).bind_read_only(dir, WORK)
 }
 
 /// Reads the output of `ld.so --list`, whose lines are `libfoo.so.1 => /lib/x/libfoo.so.1 (0x00007f...)`, as pairs of
@@ -115,7 +110,7 @@ fn in_tree(tree: &Path, absolute: impl AsRef<Path>) -> PathBuf {
 
 /// Returns a complete QEMU as tests without a guest start it.
 pub(crate) fn program(qemu: &Artifact) -> Program {
-    Program::new(&qemu.path(PROGRAM), &qemu.path(DATA))
+    Program::new(&qemu.file(), &qemu.path(DATA))
 }
 
 /// Copies a file. The error names it.

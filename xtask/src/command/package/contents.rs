@@ -2,7 +2,7 @@
 
 //! Files of the packages, in whichever format they are packed.
 
-use crate::artifacts::{agent::Agent, object};
+use crate::artifacts::{cross::AGENT, object};
 use anyhow::{Context, Result};
 use std::{
     fs,
@@ -85,7 +85,7 @@ pub(crate) fn agent(checkout: &Path, program: &Path) -> Vec<File> {
     let own = |name: &str| checkout.join("packaging/agent").join(name);
     let (unit, drop_in) = ("papr-unplug-agent.service", "rtas_errd.service.d/papr-unplug.conf");
     vec![
-        File::program(Path::new("usr/sbin").join(Agent::PROGRAM), program),
+        File::program(Path::new("usr/sbin").join(AGENT.program), program),
         File::new(unit, own(unit)).below("usr/lib/systemd/system"),
         File::new(drop_in, own("rtas_errd.conf")).below("usr/lib/systemd/system"),
         File::new(page, checkout.join("agent/man").join(page)).below("usr/share/man/man8"),

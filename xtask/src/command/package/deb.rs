@@ -26,7 +26,7 @@ pub(crate) struct Deb {
 impl Deb {
     /// Makes the package of the files in `stage`, whose paths are those of the installed files. Returns the package's
     /// file.
-    pub(crate) fn make(&self, log: &mut Log, stage: &Path, into: &Path) -> Result<PathBuf> {
+    pub(crate) fn make(&self, log: &Log, stage: &Path, into: &Path) -> Result<PathBuf> {
         put(&stage.join("usr/share/doc").join(self.name).join("copyright"), COPYRIGHT, 0o644)?;
         put(&stage.join("DEBIAN/control"), self.control(), 0o644)?;
         for (name, text) in &self.scripts {

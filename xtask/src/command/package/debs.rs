@@ -41,7 +41,7 @@ pub(super) fn dkms(stages: &mut Stages<'_>, version: &str) -> Result<PathBuf> {
         ),
         scripts: vec![("postinst", own("postinst")?), ("prerm", own("prerm")?)],
     };
-    deb.make(&mut stages.log, &stage, &stages.into)
+    deb.make(&stages.log, &stage, &stages.into)
 }
 
 fn agent(stages: &mut Stages<'_>) -> Result<PathBuf> {
@@ -60,7 +60,7 @@ fn agent(stages: &mut Stages<'_>) -> Result<PathBuf> {
         ),
         scripts: vec![("postinst", own("postinst")?), ("prerm", own("prerm")?), ("postrm", own("postrm")?)],
     };
-    deb.make(&mut stages.log, &stage, &stages.into)
+    deb.make(&stages.log, &stage, &stages.into)
 }
 
 fn program(stages: &mut Stages<'_>) -> Result<PathBuf> {
@@ -78,7 +78,7 @@ fn program(stages: &mut Stages<'_>) -> Result<PathBuf> {
         ),
         scripts: Vec::new(),
     };
-    deb.make(&mut stages.log, &stage, &stages.into)
+    deb.make(&stages.log, &stage, &stages.into)
 }
 
 fn library(stages: &mut Stages<'_>) -> Result<[PathBuf; 2]> {
@@ -110,7 +110,7 @@ fn library(stages: &mut Stages<'_>) -> Result<[PathBuf; 2]> {
     let cache = vec![("triggers", "activate-noawait ldconfig\n".to_owned())];
     let about = "The DR connectors of a PAPR machine for a VMM to build in: it takes RTAS calls and device_del, and gives\n \
                  statuses and one outcome for each request.";
-    let (log, into) = (&mut stages.log, &stages.into);
+    let (log, into) = (&stages.log, &stages.into);
     let running =
         deb("libpapr-unplug0", "libs", RUNTIME.to_owned(), ("DR connectors for VMMs, C library", about), cache)
             .make(log, &running, into)?;

@@ -5,7 +5,7 @@
 use crate::{
     cache::Artifact,
     command::package::{VERSION, contents::put, stages::Stages},
-    roots::{RPM_ROOT, Root},
+    roots::RPM_ROOT,
     run::{
         log::output_of,
         sandbox::{BUILD, SOURCE, Sandbox, WORK},
@@ -55,7 +55,7 @@ pub(crate) struct Rpm {
 
 impl Rpm {
     pub(crate) fn new(stages: &Stages<'_>) -> Result<Self> {
-        Ok(Self { root: stages.store.ensure(&RPM_ROOT)? })
+        Ok(Self { root: stages.store.ensure(&RPM_ROOT.recipe())? })
     }
 
     /// Builds the packages of a spec file, and returns their files.
@@ -131,7 +131,7 @@ impl Rpm {
     }
 
     fn sandbox(&self, stages: &Stages<'_>) -> Sandbox {
-        Root::sandbox(&self.root).bind_read_only(&stages.checkout().join(SPECS), BUILD)
+        Sandbox::new(&self.root.tree()).bind_read_only(&stages.checkout().join(SPECS), BUILD)
     }
 }
 

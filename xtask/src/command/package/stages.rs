@@ -4,9 +4,9 @@
 
 use crate::{
     artifacts::{
-        agent::Agent,
         c_library::install::{self, Install},
-        object::{self, Object},
+        cross::AGENT,
+        object::object,
     },
     cache::Store,
     command::package::contents::{self, PROGRAM, lay_out},
@@ -49,17 +49,17 @@ impl<'a> Stages<'a> {
 
     /// Makes the files of the module's DKMS package.
     pub(crate) fn dkms(&self, version: &str) -> Result<PathBuf> {
-        let object = self.store.ensure(&Object)?;
+        let object = self.store.ensure(&object())?;
         let stage = self.empty("papr-unplug-dkms")?;
-        lay_out(&contents::dkms(self.checkout(), &object.path(object::FILE), version)?, &stage)?;
+        lay_out(&contents::dkms(self.checkout(), &object.file(), version)?, &stage)?;
         Ok(stage)
     }
 
     /// Makes the source from which packages of the module are built: a directory of that name.
     pub(crate) fn module_source(&self, name: &str, version: &str) -> Result<PathBuf> {
-        let object = self.store.ensure(&Object)?;
+        let object = self.store.ensure(&object())?;
         let stage = self.empty("papr-unplug-module")?;
-        let mut files = contents::module_sources(self.checkout(), &object.path(object::FILE), version)?;
+        let mut files = contents::module_sources(self.checkout(), &object.file(), version)?;
         files.push(contents::modules_load(self.checkout(), "modules-load.conf"));
         files.extend(contents::licences(self.checkout(), &["Apache-2.0", "GPL-2.0-only", "MIT"]));
         lay_out(&files, &stage.join(name))?;
@@ -68,9 +68,9 @@ impl<'a> Stages<'a> {
 
     /// Makes the files of the agent's package.
     pub(crate) fn agent(&self) -> Result<PathBuf> {
-        let program = self.store.ensure(&Agent)?;
-        let stage = self.empty(Agent::PROGRAM)?;
-        lay_out(&contents::agent(self.checkout(), &program.path(Agent::PROGRAM)), &stage)?;
+        let program = self.store.ensure(&AGENT.recipe())?;
+        let stage = self.empty(AGENT.program)?;
+        lay_out(&contents::agent(self.checkout(), &program.file()), &stage)?;
         Ok(stage)
     }
 
@@ -89,6 +89,6 @@ impl<'a> Stages<'a> {
     pub(crate) fn library(&mut self, libdir: &Path, stage: &Path) -> Result<()> {
         let (libdir, destdir) = (libdir.to_path_buf(), Some(stage.to_path_buf()));
         let checkout = self.store.settings.checkout.clone();
-        install::run(&checkout, &mut self.log, &Install { prefix: "/usr".into(), libdir, destdir, is_static: false })
+        install::run(&checkout, &self.log, &Install { prefix: "/usr".into(), libdir, destdir, is_static: false })
     }
 }

@@ -7,7 +7,7 @@ mod dpkg;
 mod rpm;
 
 use crate::{
-    cache::{artifact::Artifact, store::Store},
+    cache::{Artifact, Store},
     command::package::{Format, Made},
     roots::installed::InstalledRoot,
     run::{log::Log, sandbox::Sandbox},
@@ -51,7 +51,7 @@ impl<'a> Trial<'a> {
     /// Copies a root into `scratch`.
     pub(crate) fn begin(
         store: &'a Store,
-        log: &mut Log,
+        log: &Log,
         installed: &Artifact,
         scratch: &Path,
         packages: &Path,
@@ -62,7 +62,7 @@ impl<'a> Trial<'a> {
         }
         fs::create_dir_all(scratch)?;
         let mut copy = Command::new("cp");
-        copy.args(["-a", "--reflink=auto"]).arg(installed.path(InstalledRoot::TREE)).arg(&tree);
+        copy.args(["-a", "--reflink=auto"]).arg(installed.tree()).arg(&tree);
         log.run("copying the root", &mut copy)?;
         let mut sandbox = Sandbox::writable(&tree).bind_read_only(packages, PACKAGES).with_all_capabilities();
         let emulator = installed.path(InstalledRoot::EMULATOR);
@@ -120,8 +120,8 @@ pub(super) struct Packages {
 }
 
 /// Tries all packages, and returns the transcript.
-pub(super) fn run(store: &Store, log: &mut Log, format: Format, packages: &Packages) -> Result<String> {
-    let [guest, host] = store.ensure_all([&InstalledRoot::Guest, &InstalledRoot::Host])?;
+pub(super) fn run(store: &Store, log: &Log, format: Format, packages: &Packages) -> Result<String> {
+    let [guest, host] = store.ensure_all([&InstalledRoot::Guest.recipe(), &InstalledRoot::Host.recipe()])?;
     let mut headers = Vec::new();
     for entry in fs::read_dir(guest.path(InstalledRoot::MORE))? {
         let entry = entry?;
