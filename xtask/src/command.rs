@@ -11,7 +11,6 @@ pub(crate) mod demo;
 pub(crate) mod differential;
 pub(crate) mod drill;
 pub(crate) mod fuzz;
-pub(crate) mod kernel_name;
 pub(crate) mod kernels;
 pub(crate) mod libvirt;
 pub(crate) mod package;

@@ -39,9 +39,10 @@ mod command;
 use crate::{
     artifacts::{
         Artifacts,
-        c_library::install::{self, Install},
+        c_library::Install,
         debian_kernel::DebianKernel,
         flavour::Flavour,
+        guest_kernel::GuestKernel,
         libvirt::Libvirt,
         object::{self, object},
         qemu::Qemu,
@@ -53,9 +54,7 @@ use crate::{
         conformance::{self, Conformance},
         coverage, demo,
         differential::{self, Differential},
-        drill, fuzz,
-        kernel_name::KernelName,
-        kernels, libvirt,
+        drill, fuzz, kernels, libvirt,
         package::{self, Format},
         pci, portability, reasons, release, soak, test,
     },
@@ -133,8 +132,8 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
         /// The kernel: one that `cargo xtask test` or `cargo xtask kernels` takes
-        #[arg(long, default_value = "debug", value_parser = KernelName::parse)]
-        kernel: KernelName,
+        #[arg(long, default_value = "debug")]
+        kernel: String,
         /// Boot guests with four CPUs, all under load, instead of one
         #[arg(long)]
         smp: bool,
@@ -195,8 +194,8 @@ enum Command {
     /// Run the tests about PCI devices, with Debian's kernel and its programs
     Pci {
         /// The kernel; one that `cargo xtask test --kernel` or `cargo xtask kernels` knows
-        #[arg(long, default_value = "forky", value_parser = KernelName::parse)]
-        kernel: KernelName,
+        #[arg(long, default_value = "forky")]
+        kernel: String,
         /// Filters for `cargo nextest run`, such as the name of a test
         filters: Vec<String>,
     },
@@ -271,7 +270,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { part } => bench::run(&store, part)?,
         Command::Soak { minutes, seed, kernel, smp } => {
             let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(minutes) >> 32);
-            soak::run(&store, kernel, smp, minutes, seed)?;
+            soak::run(&store, &GuestKernel::named(&kernel, &store.settings)?, smp, minutes, seed)?;
         }
         Command::Conformance(arguments) => conformance::run(&store, &arguments)?,
         Command::Coverage => coverage::run(&store)?,
@@ -279,7 +278,7 @@ fn run(command: Command) -> Result<()> {
         Command::Portability => portability::run(&store)?,
         Command::Release { rehearsal } => release::run(&store, rehearsal)?,
         Command::Install(install) => {
-            install::run(&store.settings.checkout, &store.log("install")?, &install)?;
+            install.run(&store.settings.checkout, &store.log("install")?)?;
             let found = install.prefix.join(&install.libdir).join("pkgconfig");
             store.progress.say(format!("    pkg-config finds papr-unplug with PKG_CONFIG_PATH={}", found.display()));
         }
@@ -289,7 +288,7 @@ fn run(command: Command) -> Result<()> {
         Command::Reasons { .. } => reasons::run(&store)?,
         Command::Libvirt { refusals: Some(number), .. } => libvirt::time(&store, number)?,
         Command::Libvirt { built, .. } => libvirt::run(&store, built)?,
-        Command::Pci { kernel, filters } => pci::run(&store, kernel, &filters)?,
+        Command::Pci { kernel, filters } => pci::run(&store, &GuestKernel::named(&kernel, &store.settings)?, &filters)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
         Command::Drill { slow } => drill::run(&store.progress, slow)?,
     }

@@ -9,7 +9,7 @@ pub(crate) mod packages;
 pub(crate) mod root;
 
 pub(crate) use self::{
-    foreign::{BIG_ENDIAN, GUEST},
+    foreign::{BIG_ENDIAN, Foreign, GUEST},
     packages::{debs, extract, fetch_tree, only_deb, tar_arguments},
     root::{BUILD_ROOT, DEBIAN_ROOT, LIBVIRT_BUILD_ROOT, QEMU_ROOT, RPM_ROOT, STABLE_ROOT},
 };

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The C library for our QEMU: compiled by this machine's cargo, and linked in the root that QEMU is built in, so that
-//! both use the same glibc.
-
-pub(crate) mod install;
+//! The C library: its installation, and the one for our QEMU, which is compiled by this machine's cargo and linked in the
+//! root that QEMU is built in, so that both use the same glibc.
 
 use crate::{
-    artifacts::{c_library::install::Install, sources::Sources},
+    artifacts::sources::Sources,
     cache::{Artifact, Inputs, Made, Recipe, Work},
     roots::QEMU_ROOT,
-    run::{SOURCE, WORK, output_of},
+    run::{Log, SOURCE, WORK, machine, output_of},
 };
 use anyhow::Result;
 use std::{
@@ -19,7 +17,41 @@ use std::{
     process::Command,
 };
 
-pub(crate) use self::install::SONAME;
+/// The C library's directory, below the checkout.
+pub(crate) const SOURCES: &str = "host-vmm/capi";
+
+/// The name that programs load the library by.
+pub(crate) const SONAME: &str = "libpapr_unplug.so.0";
+
+/// The directories of an installation.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Install {
+    /// The directory below which users find the library
+    #[arg(long, default_value = "/usr/local")]
+    pub(crate) prefix: PathBuf,
+    /// The directory of libraries, below the prefix
+    #[arg(long, default_value = "lib")]
+    pub(crate) libdir: PathBuf,
+    /// A directory to write to instead of `/`, as packagers do
+    #[arg(long)]
+    pub(crate) destdir: Option<PathBuf>,
+    /// Install no shared library, so that `-lpapr_unplug` finds the static one
+    #[arg(long = "static")]
+    pub(crate) is_static: bool,
+}
+
+impl Install {
+    /// Builds the library and installs it, by the script that its users can run, too.
+    pub(crate) fn run(&self, checkout: &Path, log: &Log) -> Result<()> {
+        let mut install = Command::new(checkout.join(SOURCES).join("install"));
+        install
+            .env("PREFIX", &self.prefix)
+            .env("LIBDIR", &self.libdir)
+            .env("DESTDIR", self.destdir.as_deref().unwrap_or(Path::new("")));
+        install.env("STATIC", if self.is_static { "yes" } else { "" });
+        log.run("installing the C library", install.env("CARGO", machine::cargo(checkout).get_program()))
+    }
+}
 
 /// The kind of the library.
 pub(crate) const KIND: &str = "c-library";
@@ -48,35 +80,30 @@ pub(crate) fn shared(library: &Artifact) -> PathBuf {
 
 /// Adds what a program that is linked against the library depends on, apart from the library's code.
 pub(crate) fn interface(inputs: Inputs, checkout: &Path) -> Result<Inputs> {
-    let files = [install::MAP, "include/papr_unplug.h", "papr-unplug.pc.in"];
-    files.iter().try_fold(inputs.text("soname", SONAME), |inputs, file| {
-        inputs.file(*file, &checkout.join(install::SOURCES).join(file))
-    })
-}
-
-fn make(work: &Work<'_>) -> Result<Made> {
-    let (prefix, destdir) = (PathBuf::from(WORK), Some(work.dir.to_path_buf()));
-    let checkout = &work.settings.checkout;
-    install::run(checkout, &work.log, &Install { prefix, libdir: "lib".into(), destdir, is_static: true })?;
-
-    let inside = Path::new(WORK).join("lib");
-    let map = Path::new(SOURCE).join(install::MAP);
-    let words = install::shared_library(&map, &inside.join(install::STATIC), &inside.join(SONAME));
-    let capi = checkout.join(install::SOURCES);
-    let sandbox = QEMU_ROOT.sandbox(work).bind_read_only(&capi, SOURCE).bind(&work.path("work"), WORK);
-    work.log.run("linking the shared library", sandbox.command(["gcc"]).args(words))?;
-    // QEMU must load the shared one, which can be replaced without a build of QEMU.
-    let lib = work.path("work/lib");
-    fs::remove_file(lib.join(install::STATIC))?;
-    symlink(SONAME, lib.join(install::LINK_NAME))?;
-    Ok(Made::default())
+    let mut files = ["papr_unplug.map", "include/papr_unplug.h", "papr-unplug.pc.in"].iter();
+    files.try_fold(inputs.text("soname", SONAME), |inputs, file| inputs.file(*file, &checkout.join(SOURCES).join(file)))
 }
 
 /// Returns the files that the library is compiled from.
 fn sources(checkout: &Path) -> Result<Sources> {
-    let manifests = ["", "host-vmm/", "host-vmm/capi/", "spec/wire/"].map(|room| format!("{room}Cargo.toml"));
-    let files: Vec<&str> = manifests.iter().map(String::as_str).chain(["Cargo.lock"]).collect();
-    ["host-vmm/src", "host-vmm/capi/src", "spec/wire/src"]
-        .iter()
-        .try_fold(Sources::new(checkout, &files), |sources, dir| sources.with(dir, |_| true))
+    let manifests = ["Cargo.toml", "host-vmm/Cargo.toml", "host-vmm/capi/Cargo.toml", "spec/wire/Cargo.toml"];
+    let files = [manifests.as_slice(), &["Cargo.lock"]].concat();
+    let mut directories = ["host-vmm/src", "host-vmm/capi/src", "spec/wire/src"].iter();
+    directories.try_fold(Sources::new(checkout, &files), |sources, dir| sources.with(dir, |_| true))
+}
+
+fn make(work: &Work<'_>) -> Result<Made> {
+    let checkout = &work.settings.checkout;
+    let destdir = Some(work.dir.to_path_buf());
+    Install { prefix: WORK.into(), libdir: "lib".into(), destdir, is_static: true }.run(checkout, &work.log)?;
+
+    let lib = work.path("work/lib");
+    let sandbox = QEMU_ROOT.sandbox(work).bind_read_only(&checkout.join(SOURCES), SOURCE).bind(&lib, WORK);
+    let (script, archive) = (format!("{SOURCE}/install"), format!("{WORK}/libpapr_unplug.a"));
+    let link = ["env", "CC=gcc", &script, "link", &archive, &format!("{WORK}/{SONAME}")];
+    work.log.run("linking the shared library", &mut sandbox.command(link))?;
+    // QEMU must load the shared one, which can be replaced without a build of QEMU.
+    fs::remove_file(lib.join("libpapr_unplug.a"))?;
+    symlink(SONAME, lib.join("libpapr_unplug.so"))?;
+    Ok(Made::default())
 }

@@ -23,7 +23,7 @@ pub(crate) struct Cross {
     pub(crate) program: &'static str,
     /// The directories below the checkout that it is compiled from.
     members: &'static [&'static str],
-    /// Flags of the compiler.
+    /// Flags of the compiler, each followed by a space.
     flags: &'static str,
 }
 
@@ -33,7 +33,7 @@ pub(crate) const AGENT: Cross = Cross {
     title: "agent for guests",
     program: "papr-unplug-agent",
     members: &["agent", "spec/wire"],
-    flags: "-Ctarget-feature=+crt-static",
+    flags: "-Ctarget-feature=+crt-static ",
 };
 
 impl Cross {
@@ -54,14 +54,9 @@ impl Cross {
 
     /// Returns the command of the compilation.
     fn compile(self) -> Vec<String> {
-        let target = GUEST.target;
-        let variable = target.replace('-', "_").to_uppercase();
-        let link = format!("-Clink-arg=--target=powerpc64le-linux-gnu -Clink-arg=--sysroot={WORK}");
-        let flags = format!("--sysroot={WORK}/usr {} {link}", self.flags);
-        let mut words: Vec<String> = ["env", "--chdir", BUILD].map(str::to_owned).into();
-        words.push(format!("PATH={BUILD}/bin:/usr/bin"));
-        words.push(format!("CARGO_TARGET_{variable}_RUSTFLAGS={flags}"));
-        let build = ["cargo", "build", "--offline", "--package", self.program, "--profile", "dist", "--target", target];
+        let mut words = workspace::cargo(GUEST, self.flags);
+        let build =
+            ["cargo", "build", "--offline", "--package", self.program, "--profile", "dist", "--target", GUEST.target];
         words.extend(build.map(str::to_owned));
         words
     }

@@ -14,7 +14,8 @@ use crate::{
     run::{BUILD, Sandbox, WORK, machine},
     settings::{KERNEL_TREE, Settings},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use clap::ValueEnum as _;
 use std::{
     env, fs,
     os::unix::fs::MetadataExt as _,
@@ -43,6 +44,14 @@ impl GuestKernel {
             Some(tree) => Self::Own { tree: tree.clone(), flavour },
             None => Self::Ours(flavour),
         }
+    }
+
+    /// Returns the kernel that a user names, one that is built here (or the user's in its place) or one of Debian's.
+    pub(crate) fn named(name: &str, settings: &Settings) -> Result<Self> {
+        let ours = Flavour::from_str(name, false).map(|flavour| Self::chosen(settings, flavour));
+        ours.or_else(|_| DebianKernel::from_str(name, false).map(Self::Debian)).map_err(|_| {
+            anyhow!("neither `cargo xtask test` nor `cargo xtask kernels` knows the kernel {name}; see their --help")
+        })
     }
 
     /// Returns the name in messages.

@@ -7,7 +7,7 @@ use crate::{
     cache::{Artifact, Made, Recipe, Work, sha256_of},
     run::{Apt, Log, SOURCE, Sandbox, WORK, machine},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use std::{fs, path::Path};
 
 /// A release of a package.
@@ -103,15 +103,13 @@ fn make(work: &Work<'_>, package: &str, release: Release) -> Result<Made> {
 /// Fetches the newest version that the mirror has. A mirror in the middle of an update lists versions that it does not
 /// have.
 fn fetch_newest(log: &Log, apt: &Apt, package: &str, into: &Path) -> Result<String> {
-    let versions = apt.source_versions(package)?;
-    let Some((last, newer)) = versions.split_last() else { bail!("the mirror lists no source of {package}") };
-    for version in newer {
-        if apt.fetch_source_once(log, &format!("{package}={version}"), into).is_ok() {
-            return Ok(version.clone());
+    let mut failed = anyhow!("the mirror lists no source of {package}");
+    for version in apt.source_versions(package)? {
+        match apt.fetch_source(log, &format!("{package}={version}"), into) {
+            Ok(()) => return Ok(version),
+            Err(error) => failed = error,
         }
         log.say(format!("    the mirror lists {package} {version} but does not have it"));
     }
-    apt.fetch_source(log, &format!("{package}={last}"), into)
-        .with_context(|| format!("no source of {package} could be fetched"))?;
-    Ok(last.clone())
+    Err(failed.context(format!("no source of {package} could be fetched")))
 }

@@ -2,7 +2,10 @@
 
 //! Members of the workspace, as a workspace of their own that is compiled in a root, without network.
 
-use crate::run::Log;
+use crate::{
+    roots::Foreign,
+    run::{BUILD, Log, WORK},
+};
 use anyhow::{Context, Result};
 use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 use toml::{Table, Value};
@@ -34,6 +37,16 @@ pub(crate) fn prepare(log: &Log, stage: &Path, members: &[&str], zerocopy: Optio
     }
     log.run("fetching dependencies", Command::new(&cargo).args(["vendor", "vendor"]).current_dir(stage))?;
     fs::write(config.join("config.toml"), VENDORED).context("cannot write cargo's configuration")
+}
+
+/// Returns the beginning of a command of cargo in such a workspace, at [`BUILD`], that also compiles for another machine, whose
+/// libraries are at [`WORK`], with these flags.
+pub(crate) fn cargo(machine: Foreign, flags: &str) -> Vec<String> {
+    let variable = machine.target.replace('-', "_").to_uppercase();
+    let link = format!("-Clink-arg=--target={} -Clink-arg=--sysroot={WORK}", machine.target.replace("-unknown", ""));
+    let flags = format!("CARGO_TARGET_{variable}_RUSTFLAGS=--sysroot={WORK}/usr {flags}{link}");
+    let path = format!("PATH={BUILD}/bin:/usr/bin");
+    ["env", "--chdir", BUILD, &path, &flags].map(str::to_owned).into()
 }
 
 /// Returns the workspace's manifest, reduced to these members.

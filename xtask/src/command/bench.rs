@@ -38,7 +38,7 @@ pub(crate) fn run(store: &Store, bench: Bench) -> Result<()> {
     let say = |line: &str| store.progress.say(line);
     match bench {
         Bench::Host => {
-            machine::require_test_tools(&store.progress)?;
+            machine::require(&store.progress, machine::TEST_TOOLS)?;
             host::run(|| instructions_per_call(store), &file("host"))
         }
         Bench::Guest => {

@@ -37,7 +37,7 @@ const SEEDS: u64 = 64;
 /// Fuzzes these targets, or all of them if none is named, one after the other on all processors.
 pub(crate) fn run(store: &Store, minutes: u32, targets: &[Target]) -> Result<()> {
     // The crate of libFuzzer brings its source, which is C++.
-    machine::require_fuzz_tools(&store.progress)?;
+    machine::require(&store.progress, &[("c++", "g++")])?;
     let targets = if targets.is_empty() { Target::value_variants() } else { targets };
     for target in targets {
         fuzz(store, *target, minutes)?;

@@ -56,7 +56,6 @@ pub(crate) fn run(store: &Store, only: &[DebianKernel], distribution: Option<&st
 /// Tests one kernel and writes its results. Returns what failed.
 fn try_one(store: &Store, kernel: &GuestKernel, distribution: Option<&str>) -> Result<Vec<&'static str>> {
     let held = Artifacts::with(store, kernel)?;
-    let file = held.write(&store.settings, &format!("kernels/{}.json", kernel.log_name()))?;
     let artifacts = held.for_harness()?;
     let commit = module_commit(&store.settings.checkout)?;
     store.progress.say("    asking the kernel what it is");
@@ -64,7 +63,8 @@ fn try_one(store: &Store, kernel: &GuestKernel, distribution: Option<&str>) -> R
     let combinations = record::PAIRINGS.map(|pairing| Combination::new(&artifacts, pairing));
     let rows = demo::play(&combinations, &Scenario::ALL, 0, &|line| store.progress.say(format!("    {line}")))?;
     let arguments = ["--package", "papr-unplug-tests", "-E", &kernels::filter(&survey)];
-    let passed = test::nextest_with(store, &file, &arguments, &[])?;
+    let file = format!("kernels/{}.json", kernel.log_name());
+    let passed = test::try_nextest(store, (&held, &file), &arguments, &[])?;
     let junit = fs::read_to_string(store.settings.checkout.join("target/nextest/ci/junit.xml"))?;
     let suite = Suite::read(&junit).context("nextest's report is not as expected")?;
     let (kernel, version, gcc) = match kernel {

@@ -10,7 +10,7 @@ use crate::{
     command::{pci, test},
     roots::libvirt::LIBVIRT_ROOT,
 };
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use papr_unplug_tests::libvirt::refusals;
 use std::path::Path;
 
@@ -38,7 +38,8 @@ pub(crate) fn run(store: &Store, built: Option<Libvirt>) -> Result<()> {
     let enter = root.file();
     let variables: &[(&str, &Path)] = &[(VARIABLE, &enter)];
     let artifacts = Artifacts::ensure(store, Flavour::Default)?;
-    let (_, of_distribution) = pci::artifacts(store, &GuestKernel::Debian(DebianKernel::Forky))?;
+    let forky = GuestKernel::Debian(DebianKernel::Forky);
+    let of_distribution = Artifacts::with_programs(store, &forky)?;
     let mut filter = TESTS.to_owned();
     if !artifacts.has_our_qemu() {
         store.progress.say("    left out: tests with our QEMU, which is not built where you bring a QEMU");
@@ -52,10 +53,9 @@ pub(crate) fn run(store: &Store, built: Option<Libvirt>) -> Result<()> {
         let options = ["--run-ignored", "only", "--success-output", "final", "-E", &filter];
         PACKAGES.iter().copied().chain(options).map(str::to_owned).collect::<Vec<_>>()
     };
-    test::nextest(store, &artifacts, &arguments(&format!("not {OF_DISTRIBUTION}")), variables)?;
-    let passed = test::nextest_with(store, &of_distribution, &arguments(OF_DISTRIBUTION), variables)?;
-    ensure!(passed, "tests failed");
-    Ok(())
+    let others = arguments(&format!("not {OF_DISTRIBUTION}"));
+    test::nextest(store, (&artifacts, test::FILE), &others, variables)?;
+    test::nextest(store, (&of_distribution, &pci::file(&forky)), &arguments(OF_DISTRIBUTION), variables)
 }
 
 /// Times refusals, with the libvirt of Debian's stable release and with the same one patched.

@@ -5,13 +5,10 @@
 use crate::{
     artifacts::{Artifacts, debian_kernel::DebianKernel, guest_kernel::GuestKernel},
     cache::Store,
-    command::{kernel_name::KernelName, test},
+    command::test,
 };
 use anyhow::{Result, ensure};
-use std::{env, path::PathBuf};
-
-/// The package of the tests.
-const TESTS: &str = "papr-unplug-tests";
+use std::env;
 
 /// The tests that need no drivers as modules, which our own kernels lack.
 const WITHOUT_DRIVERS: &str = "not test(/mounted|swap_space|disk|vfio|driver/)";
@@ -28,9 +25,8 @@ const CPUS: &str = "PAPR_UNPLUG_CPUS";
 const OF_SEVERAL_CPUS: &str = "not test(/^(migration|snapshot)::/)";
 
 /// Runs the tests on this kernel, or those of them that `filters` name.
-pub(crate) fn run(store: &Store, kernel: KernelName, filters: &[String]) -> Result<()> {
-    let kernel = kernel.kernel(&store.settings);
-    let (artifacts, file) = artifacts(store, &kernel)?;
+pub(crate) fn run(store: &Store, kernel: &GuestKernel, filters: &[String]) -> Result<()> {
+    let artifacts = Artifacts::with_programs(store, kernel)?;
     ensure!(artifacts.has_our_qemu(), "the tests need our QEMU, which is not built where you bring a QEMU");
     let mut conditions = match kernel {
         GuestKernel::Debian(DebianKernel::Bookworm) => vec![OF_6_1],
@@ -42,19 +38,15 @@ pub(crate) fn run(store: &Store, kernel: KernelName, filters: &[String]) -> Resu
         conditions.push(OF_SEVERAL_CPUS);
     }
     let condition = conditions.join(" & ");
-    let mut arguments = vec!["--package", TESTS, "--test", "pci", "--run-ignored", "only"];
+    let mut arguments = vec!["--package", "papr-unplug-tests", "--test", "pci", "--run-ignored", "only"];
     if !condition.is_empty() {
         arguments.extend(["-E", &condition]);
     }
     arguments.extend(filters.iter().map(String::as_str));
-    ensure!(test::nextest_with(store, &file, &arguments, &[])?, "tests failed");
-    Ok(())
+    test::nextest(store, (&artifacts, &file(kernel)), &arguments, &[])
 }
 
-/// Makes what guests with this kernel and a distribution's programs are booted from. Returns it, and the file that lists
-/// it for tests.
-pub(crate) fn artifacts(store: &Store, kernel: &GuestKernel) -> Result<(Artifacts, PathBuf)> {
-    let artifacts = Artifacts::with_programs(store, kernel)?;
-    let file = artifacts.write(&store.settings, &format!("pci/{}.json", kernel.log_name()))?;
-    Ok((artifacts, file))
+/// Returns the name of the list of artifacts with a distribution's programs.
+pub(crate) fn file(kernel: &GuestKernel) -> String {
+    format!("pci/{}.json", kernel.log_name())
 }

@@ -6,7 +6,7 @@
 //! of the last release.
 
 use crate::{
-    artifacts::{c_library::install, sources::Sources, workspace},
+    artifacts::{c_library, sources::Sources, workspace},
     cache::Store,
     roots::{BIG_ENDIAN, BUILD_ROOT, STABLE_ROOT},
     run::{BUILD, Log, SOURCE, Sandbox, WORK},
@@ -51,7 +51,7 @@ pub(super) fn check_abi(store: &Store, log: &Log) -> Result<()> {
     let (checkout, root) = (&store.settings.checkout, store.ensure(&STABLE_ROOT.recipe())?);
     let to = checkout.join("target/portability");
     fs::create_dir_all(&to)?;
-    let sandbox = Sandbox::new(&root.tree()).bind_read_only(&checkout.join(install::SOURCES), SOURCE).bind(&to, WORK);
+    let sandbox = Sandbox::new(&root.tree()).bind_read_only(&checkout.join(c_library::SOURCES), SOURCE).bind(&to, WORK);
     let check = [format!("{SOURCE}/abi/check"), format!("{WORK}/papr_unplug.abi")];
     log.run("comparing the C library's ABI", &mut sandbox.command(check))?;
     log.say("    the C library's ABI is that of the last release, or more");
@@ -77,7 +77,7 @@ fn with_stable_rust(store: &Store, log: &Log) -> Result<()> {
         log.run(&title, &mut sandbox.command(cargo))?;
         log.say(format!("    {title}: passed"));
     }
-    let subproject = build.join(install::SOURCES).join("examples/subprojects/papr-unplug");
+    let subproject = build.join(c_library::SOURCES).join("examples/subprojects/papr-unplug");
     if !subproject.is_symlink() {
         symlink("../../../..", subproject)?;
     }
@@ -120,10 +120,7 @@ fn locked(build: &Path) -> Result<String> {
 
 /// Returns the command that runs the tests.
 fn test(sandbox: &Sandbox, target: Option<&str>) -> Command {
-    let compile = format!("--sysroot={WORK}/usr -Clink-arg=--target=s390x-linux-gnu -Clink-arg=--sysroot={WORK}");
-    let mut words: Vec<String> = ["env", "--chdir", BUILD].map(str::to_owned).into();
-    words.push(format!("PATH={BUILD}/bin:/usr/bin"));
-    words.push(format!("CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS={compile}"));
+    let mut words = workspace::cargo(BIG_ENDIAN, "");
     words.push(format!("CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER={WORK}/usr/bin/qemu-s390x -L {WORK}"));
     words.extend(["cargo", "test", "--offline", "--tests"].map(str::to_owned));
     words.extend(target.into_iter().flat_map(|target| ["--target".to_owned(), target.to_owned()]));

@@ -3,9 +3,9 @@
 //! `cargo xtask reasons`: triggers every reason of the protocol on real kernels, and records what the host was told.
 
 use crate::{
-    artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour},
+    artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel},
     cache::Store,
-    command::{kernel_name::KernelName, pci, test},
+    command::{pci, test},
 };
 use anyhow::{Context, Result};
 use papr_unplug_report::reasons;
@@ -29,8 +29,8 @@ pub(crate) fn run(store: &Store) -> Result<()> {
     for (flavour, filter) in [(Flavour::Default, format!("not {DEBUG}")), (Flavour::Debug, DEBUG.to_owned())] {
         let artifacts = Artifacts::ensure(store, flavour)?;
         let arguments: Vec<&str> = TESTS.iter().copied().chain(["-E", &filter]).collect();
-        test::nextest(store, &artifacts, &arguments, &[])?;
+        test::nextest(store, (&artifacts, test::FILE), &arguments, &[])?;
     }
-    pci::run(store, KernelName::Debian(DebianKernel::Forky), &["-E", PCI].map(str::to_owned))?;
+    pci::run(store, &GuestKernel::Debian(DebianKernel::Forky), &["-E", PCI].map(str::to_owned))?;
     reasons::finish(&store.settings.checkout)
 }

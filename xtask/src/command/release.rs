@@ -6,10 +6,10 @@ use crate::{
     artifacts::object::{self, object},
     cache::Store,
     command::portability,
-    run::log::output_of,
+    run::{machine, output_of},
 };
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde_json::Value;
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -47,7 +47,7 @@ pub(crate) fn run(store: &Store, rehearsal: bool) -> Result<()> {
     let dir = checkout.join("target/releases").join(VERSION);
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir)?;
-    let (cargo, name) = (env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), format!("papr-unplug-{VERSION}"));
+    let (cargo, name) = (machine::cargo(checkout).get_program().to_owned(), format!("papr-unplug-{VERSION}"));
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let home = home.context("no home directory")?;
     let epoch = git(&["log", "-1", "--format=%ct"])?;
@@ -99,23 +99,12 @@ fn section<'a>(changes: &'a str, version: &str) -> Option<&'a str> {
     Some(section.split_once('\n')?.1.trim())
 }
 
-/// The answer of `cargo metadata`.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    /// The registries; none are forbidden if it is absent.
-    publish: Option<Vec<String>>,
-}
-
-/// Returns the names of crates that may be published.
+/// Returns the names of crates that may be published: those of which `cargo metadata` names no registries.
 fn published(metadata: &str) -> Result<Vec<String>> {
-    let Metadata { packages } = serde_json::from_str(metadata)?;
-    Ok(packages.into_iter().filter(|package| package.publish.is_none()).map(|package| package.name).collect())
+    let metadata: Value = serde_json::from_str(metadata)?;
+    let packages = metadata["packages"].as_array().context("cargo's metadata are not as expected")?.iter();
+    let names = packages.filter(|package| package["publish"].is_null()).filter_map(|package| package["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
 }
 
 #[cfg(test)]

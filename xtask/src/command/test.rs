@@ -15,6 +15,9 @@ use std::{
     path::Path,
 };
 
+/// The list of artifacts, below `target`, for tests that are run by hand later, too.
+pub(crate) const FILE: &str = "artifacts.json";
+
 /// The package whose tests boot guests.
 const VM_TESTS: &str = "papr-unplug-tests";
 
@@ -22,7 +25,7 @@ const VM_TESTS: &str = "papr-unplug-tests";
 pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Result<()> {
     let whole = nextest.is_empty();
     if whole && flavour == Flavour::Default {
-        machine::require_test_tools(&store.progress)?;
+        machine::require(&store.progress, machine::TEST_TOOLS)?;
         cargo(store, &["fmt", "--all", "--check"])?;
         cargo(store, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     }
@@ -31,34 +34,34 @@ pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Resu
         cargo(store, &["test", "--quiet", "--doc", "--workspace"])?;
     }
     let arguments: Vec<OsString> = scope(flavour).iter().map(Into::into).chain(nextest.iter().cloned()).collect();
-    self::nextest(store, &artifacts, &arguments, &[])
+    self::nextest(store, (&artifacts, FILE), &arguments, &[])
 }
 
-/// Runs nextest on tests that use these artifacts, with further environment variables. Fails if a test does.
+/// Runs nextest on tests that use these artifacts, which are listed in `target/FILE`, with further environment variables.
+/// Fails if a test does.
 pub(crate) fn nextest(
     store: &Store,
-    artifacts: &Artifacts,
+    (artifacts, file): (&Artifacts, &str),
     arguments: &[impl AsRef<OsStr>],
     variables: &[(&str, &Path)],
 ) -> Result<()> {
-    // Also for tests that are run by hand later.
-    let file = artifacts.write(&store.settings, "artifacts.json")?;
-    let passed = nextest_with(store, &file, arguments, variables)?;
+    let passed = try_nextest(store, (artifacts, file), arguments, variables)?;
     ensure!(passed, "tests failed; junit.xml below target/nextest has each one's output");
     Ok(())
 }
 
-/// Runs nextest on tests that use the artifacts in this file. Returns whether all tests passed.
-pub(crate) fn nextest_with(
+/// Does the same as [`nextest`], and returns whether all tests passed.
+pub(crate) fn try_nextest(
     store: &Store,
-    artifacts: &Path,
+    (artifacts, file): (&Artifacts, &str),
     arguments: &[impl AsRef<OsStr>],
     variables: &[(&str, &Path)],
 ) -> Result<bool> {
+    let file = artifacts.write(&store.settings, file)?;
     store.progress.say("==> cargo nextest run");
     let mut cargo = NEXTEST.cargo(store)?;
     cargo.args(["nextest", "run"]).args(arguments).env("NEXTEST_PROFILE", "ci");
-    cargo.env(VARIABLE, artifacts).envs(variables.iter().copied());
+    cargo.env(VARIABLE, file).envs(variables.iter().copied());
     Ok(cargo.status().context("cannot run nextest")?.success())
 }
 

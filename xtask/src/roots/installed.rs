@@ -11,15 +11,10 @@ use crate::{
         packages::{fetch_tree, unpack},
         root::SUITE as TOOLS,
     },
-    run::{Apt, machine, newer_first, output_of},
+    run::{Apt, machine, newer_first},
 };
 use anyhow::{Context, Result};
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 /// The system that a root stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +31,6 @@ const SUITE: &str = "bookworm";
 
 /// Links to the same names below `/usr`, which an installer makes before it unpacks packages.
 const LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
-
-/// dpkg's records.
-const DPKG: &str = "var/lib/dpkg";
 
 impl InstalledRoot {
     /// The directory of packages that are not installed, in the artifact.
@@ -85,7 +77,11 @@ impl InstalledRoot {
             symlink(Path::new("usr").join(link), tree.join(link))?;
         }
         unpack(&work.log, &debs, &tree)?;
-        register(&debs, &tree)?;
+        let dpkg = tree.join("var/lib/dpkg");
+        fs::create_dir_all(&dpkg)?;
+        let mut register = Command::new("sh");
+        register.args(["-ec", REGISTER, "sh"]).args(&debs).current_dir(dpkg);
+        work.log.run("registering the packages", &mut register)?;
         if self == Self::Host {
             return Ok(Made::default());
         }
@@ -113,65 +109,22 @@ fn headers(apt: &Apt) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Records in dpkg's files that these packages are installed.
-fn register(debs: &[PathBuf], tree: &Path) -> Result<()> {
-    let info = tree.join(DPKG).join("info");
-    for dir in ["info", "updates", "triggers", "parts"] {
-        fs::create_dir_all(tree.join(DPKG).join(dir))?;
-    }
-    let mut status = String::new();
-    for deb in debs {
-        let control = output_of(Command::new("dpkg-deb").arg("-f").arg(deb))?;
-        status += &installed(&control).with_context(|| format!("{} has an odd control file", deb.display()))?;
-        let list =
-            output_of(Command::new("sh").args(["-c", "dpkg-deb --fsys-tarfile \"$1\" | tar -t", "sh"]).arg(deb))?;
-        fs::write(info.join(known_as(&control) + ".list"), listed(&list))?;
-    }
-    fs::write(tree.join(DPKG).join("status"), status)?;
-    fs::write(tree.join(DPKG).join("available"), "")?;
-    // The part of what their scripts set up that the trial needs.
-    symlink("mawk", tree.join("usr/bin/awk"))?;
-    for name in ["passwd", "group"] {
-        let master = tree.join("usr/share/base-passwd").join(format!("{name}.master"));
-        fs::copy(master, tree.join("etc").join(name)).with_context(|| format!("cannot write etc/{name}"))?;
-    }
-    Ok(())
-}
-
-/// Returns a package's paragraph in dpkg's status file; `None` if the control file does not begin with its name.
-fn installed(control: &str) -> Option<String> {
-    let (first, rest) = control.split_once('\n')?;
-    first.strip_prefix("Package: ")?;
-    Some(format!("{first}\nStatus: install ok installed\n{}\n\n", rest.trim_end()))
-}
-
-/// Returns the name of a package's files in dpkg's records.
-fn known_as(control: &str) -> String {
-    let field = |name: &str| control.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    match field("Multi-Arch: ") {
-        "same" => format!("{}:{}", field("Package: "), field("Architecture: ")),
-        _ => field("Package: ").to_owned(),
-    }
-}
-
-/// Converts tar's list of a package's files to dpkg's.
-fn listed(tar: &str) -> String {
-    let paths = tar.lines().map(|line| line.trim_start_matches('.').trim_end_matches('/'));
-    paths.map(|path| if path.is_empty() { "/.\n".to_owned() } else { format!("{path}\n") }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn package_is_registered_as_dpkg_does_it() {
-        let control = "Package: libc6\nArchitecture: ppc64el\nMulti-Arch: same\nVersion: 2.41-12\n";
-        let status = "Package: libc6\nStatus: install ok installed\nArchitecture: ppc64el\nMulti-Arch: same\n\
-                      Version: 2.41-12\n\n";
-        assert_eq!(installed(control).as_deref(), Some(status));
-        assert_eq!(known_as(control), "libc6:ppc64el");
-        assert_eq!(known_as("Package: dkms\nArchitecture: all\n"), "dkms");
-        assert_eq!(listed("./\n./usr/\n./usr/bin/a\n"), "/.\n/usr\n/usr/bin/a\n");
-    }
-}
+/// Records in the files below the current directory, dpkg's, that packages are installed, and does the part of what their
+/// scripts set up that the trial needs.
+const REGISTER: &str = r#"
+mkdir -p info updates triggers parts
+: > available
+for deb; do
+    dpkg-deb -f "$deb" > control
+    sed '1a Status: install ok installed' control
+    echo
+    of() { sed -n "s/^$1: //p" control; }
+    name=$(of Package)
+    [ "$(of Multi-Arch)" != same ] || name=$name:$(of Architecture)
+    dpkg-deb --fsys-tarfile "$deb" | tar -t | sed 's,^\.,,; s,/$,,; s,^$,/.,' > "info/$name.list"
+done > status
+rm control
+cd ../../..
+ln -s mawk usr/bin/awk
+for name in passwd group; do cp "usr/share/base-passwd/$name.master" "etc/$name"; done
+"#;

@@ -21,9 +21,6 @@ use std::{
     time::Duration,
 };
 
-/// Options for the archive of the release, and for that of Debian's additions.
-const ARCHIVES: [&str; 2] = ["--tar-only", "--diff-only"];
-
 /// Pauses before the second and third attempt to fetch: a mirror in the middle of an update lacks files for a while.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
 
@@ -115,22 +112,14 @@ impl Apt {
     /// Fetches the archives of a source package, `name=version`, into `into`. apt checks them against the signed index;
     /// the package's own description, which not every mirror has, is not needed.
     pub(crate) fn fetch_source(&self, log: &Log, package: &str, into: &Path) -> Result<()> {
-        ARCHIVES
-            .iter()
-            .try_for_each(|which| self.fetch(log, "fetching the source", || self.source_command(package, which, into)))
-    }
-
-    /// Fetches a source package as [`Apt::fetch_source`] does, without a second attempt.
-    pub(crate) fn fetch_source_once(&self, log: &Log, package: &str, into: &Path) -> Result<()> {
-        ARCHIVES
-            .iter()
-            .try_for_each(|which| log.run("fetching the source", &mut self.source_command(package, which, into)))
-    }
-
-    fn source_command(&self, package: &str, which: &str, into: &Path) -> Command {
-        let mut command = self.command(killed_with_parent("apt-get"));
-        command.args(["source", "--download-only", which, "--only-source", package]).current_dir(into);
-        command
+        // The archive of the release, and that of Debian's additions.
+        ["--tar-only", "--diff-only"].iter().try_for_each(|which| {
+            self.fetch(log, "fetching the source", || {
+                let mut command = self.command(killed_with_parent("apt-get"));
+                command.args(["source", "--download-only", which, "--only-source", package]).current_dir(into);
+                command
+            })
+        })
     }
 
     /// Runs `command` up to three times, unless there is no network.

@@ -51,34 +51,26 @@ pub(crate) fn keyring() -> Result<&'static str> {
     KEYRINGS.iter().find(|path| Path::new(path).exists()).copied().context("debian-archive-keyring is not installed")
 }
 
-/// Checks for the programs that building artifacts takes. Root installs those that are missing.
+/// The programs that tests of the C library take, each with the package that has it.
+pub(crate) const TEST_TOOLS: &[(&str, &str)] =
+    &[("cc", "gcc"), ("readelf", "binutils"), ("pkg-config", "pkgconf"), ("valgrind", "valgrind")];
+
+/// Checks for the programs that building artifacts takes, as [`require`] does.
 pub(crate) fn require_tools(progress: &Progress) -> Result<()> {
     ensure!(
         find("apt-get").is_some() && find("dpkg-deb").is_some(),
         "artifacts are made with apt-get and dpkg-deb, so on Debian or a system derived from it"
     );
     let programs = [("bwrap", "bubblewrap"), ("setpriv", "util-linux"), ("tar", "tar")];
-    let keyring = keyring().is_err().then_some("debian-archive-keyring");
-    install(progress, &packages(&programs).chain(keyring).collect::<Vec<_>>())
+    // No program has that name.
+    let keyring = keyring().is_err().then_some(("debian-archive-keyring", "debian-archive-keyring"));
+    require(progress, &programs.into_iter().chain(keyring).collect::<Vec<_>>())
 }
 
-/// Checks for the programs that tests of the C library take, as [`require_tools`] does.
-pub(crate) fn require_test_tools(progress: &Progress) -> Result<()> {
-    let programs = [("cc", "gcc"), ("readelf", "binutils"), ("pkg-config", "pkgconf"), ("valgrind", "valgrind")];
-    install(progress, &packages(&programs).collect::<Vec<_>>())
-}
-
-/// Checks for the compiler that libFuzzer takes, as [`require_tools`] does.
-pub(crate) fn require_fuzz_tools(progress: &Progress) -> Result<()> {
-    install(progress, &packages(&[("c++", "g++")]).collect::<Vec<_>>())
-}
-
-/// Returns the packages of those programs that are not installed.
-fn packages(programs: &[(&str, &'static str)]) -> impl Iterator<Item = &'static str> {
-    programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package)
-}
-
-fn install(progress: &Progress, missing: &[&str]) -> Result<()> {
+/// Checks for programs. Root installs the packages of those that are missing.
+pub(crate) fn require(progress: &Progress, programs: &[(&str, &str)]) -> Result<()> {
+    let missing = programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package);
+    let missing: Vec<&str> = missing.collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -87,25 +79,17 @@ fn install(progress: &Progress, missing: &[&str]) -> Result<()> {
         bail!("this machine lacks {packages}, and only root can install it: `sudo apt-get install {packages}`");
     }
     progress.say(format!("==> installing {packages} on this machine, with apt-get"));
-    let install = || {
+    let apt = |words: &[&str]| {
         let mut apt = killed_with_parent("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["install", "-y", "-q", "--no-install-recommends"])
-            .args(missing);
-        apt.stdout(std::io::stderr());
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(words).stdout(std::io::stderr());
         apt.status().is_ok_and(|status| status.success())
     };
-    let update = || {
-        killed_with_parent("apt-get")
-            .args(["update", "-q"])
-            .stdout(std::io::stderr())
-            .status()
-            .is_ok_and(|s| s.success())
-    };
-    if install() || (update() && install()) {
-        return Ok(());
-    }
-    bail!("could not install {packages}: see above, then try `apt-get update && apt-get install {packages}`")
+    let install = || apt(&[["install", "-y", "-q", "--no-install-recommends"].as_slice(), &missing].concat());
+    ensure!(
+        install() || (apt(&["update", "-q"]) && install()),
+        "could not install {packages}: see above, then try `apt-get update && apt-get install {packages}`"
+    );
+    Ok(())
 }
 
 /// Returns the cargo that runs this program, in the checkout.

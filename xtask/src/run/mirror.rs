@@ -48,30 +48,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pick_is_the_main_archive_and_not_security() {
+    fn pick_is_the_main_archive_and_neither_security_nor_a_vendor() {
         let uris = "'http://mirror.example/debian-security/dists/bookworm-security/InRelease' a 0 \n\
-                    'http://mirror.example/debian/dists/bookworm/InRelease' b 0 \n\
-                    'http://mirror.example/debian/dists/bookworm-updates/InRelease' c 0 \n\
-                    'http://mirror.example/debian/dists/bookworm/main/binary-amd64/Packages.xz' d 0 \n";
-        assert_eq!(pick(uris, "bookworm"), Some("http://mirror.example/debian"));
-    }
-
-    #[test]
-    fn pick_is_not_a_vendor_with_debian_suite_names() {
-        let uris = "'https://vendor.example/linux/dists/bookworm/InRelease' a 0\n\
-                    'https://other.example/pub/deb/dists/bookworm/InRelease' b 0\n\
-                    'https://other.example/pub/deb/dists/bookworm-updates/InRelease' c 0\n";
-        assert_eq!(pick(uris, "bookworm"), Some("https://other.example/pub/deb"));
-    }
-
-    #[test]
-    fn pick_on_sid_goes_by_the_path() {
+                    'https://vendor.example/linux/dists/bookworm/InRelease' a 0\n\
+                    'http://mirror.example/pub/deb/dists/bookworm/InRelease' b 0 \n\
+                    'http://mirror.example/pub/deb/dists/bookworm-updates/InRelease' c 0 \n\
+                    'http://mirror.example/pub/deb/dists/bookworm/main/binary-amd64/Packages.xz' d 0 \n";
+        assert_eq!(pick(uris, "bookworm"), Some("http://mirror.example/pub/deb"));
+        // On sid there is only the path.
         let uris = "'http://mirror.example/debian/dists/sid/InRelease' a 0\n";
         assert_eq!(pick(uris, "trixie"), Some("http://mirror.example/debian"));
-    }
-
-    #[test]
-    fn pick_without_debian_is_none() {
         assert_eq!(pick("'http://mirror.example/ubuntu/dists/noble/InRelease' a 0\n", "noble"), None);
     }
 

@@ -61,18 +61,7 @@ impl Sandbox {
     /// Returns a command that runs inside. All of its processes end when it ends, and it ends when this process does.
     pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new("bwrap");
-        command.args([
-            "--die-with-parent",
-            "--unshare-all",
-            "--unshare-user",
-            "--uid",
-            "0",
-            "--gid",
-            "0",
-            "--hostname",
-            "papr-unplug",
-        ]);
-        command.arg(self.root_flag).arg(&self.root).arg("/");
+        command.args(OPTIONS.split(' ')).arg(self.root_flag).arg(&self.root).arg("/");
         command.args(["--dev", "/dev", "--proc", "/proc", "--perms", "1777", "--tmpfs", "/tmp"]);
         for (flag, from, at) in &self.mounts {
             command.arg(flag).arg(from).arg(at);
@@ -85,6 +74,8 @@ impl Sandbox {
         command
     }
 }
+
+const OPTIONS: &str = "--die-with-parent --unshare-all --unshare-user --uid 0 --gid 0 --hostname papr-unplug";
 
 /// The whole environment of commands. The `KBUILD_` variables keep this machine's name and time out of kernels.
 const ENVIRONMENT: &[(&str, &str)] = &[

@@ -4,12 +4,12 @@
 
 use crate::{
     cache::Artifact,
-    command::package::{VERSION, contents::put, stages::Stages},
-    roots::RPM_ROOT,
-    run::{
-        log::output_of,
-        sandbox::{BUILD, SOURCE, Sandbox, WORK},
+    command::package::{
+        VERSION,
+        stages::{Stages, put},
     },
+    roots::RPM_ROOT,
+    run::{BUILD, SOURCE, Sandbox, WORK, output_of},
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -21,23 +21,10 @@ use walkdir::WalkDir;
 /// The spec files and what belongs to them, below the checkout; mounted at [`BUILD`].
 pub(crate) const SPECS: &str = "packaging/rpm";
 
-/// The directory of stand-ins for macros and programs that no Debian has, below [`SPECS`].
-const STAND_INS: &str = "stand-ins";
-
-/// Returns the option for files of macros: Debian's, then ours in the mounted directory `specs`. A package without an
-/// architecture beside one that has one makes rpm read them again, but not those of `--load`.
-fn macros(specs: &str) -> String {
-    let debian = "/usr/lib/rpm/macros:/usr/lib/rpm/platform/%{_target}/macros:/usr/lib/rpm/fileattrs/*.attr";
-    format!("--macros={debian}:{specs}/macros")
-}
-
-/// Returns the command of `program` for a spec file in the mounted directory `specs`, with the stand-ins.
-pub(crate) fn with_stand_ins(program: &str, specs: &str) -> Vec<String> {
-    let path = format!("PATH={specs}/{STAND_INS}:/usr/sbin:/usr/bin");
-    let macros = macros(specs) + &format!(":{specs}/{STAND_INS}/macros");
-    let sources = format!("--define=_sourcedir {specs}");
-    vec!["env".to_owned(), path, program.to_owned(), macros, sources]
-}
+/// The files of macros: Debian's, then ours. A package without an architecture beside one that has one makes rpm read them
+/// again, but not those of `--load`.
+const MACROS: &str = "--macros=/usr/lib/rpm/macros:/usr/lib/rpm/platform/%{_target}/macros:\
+                      /usr/lib/rpm/fileattrs/*.attr:/build/macros";
 
 /// What a package is built from.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +48,7 @@ impl Rpm {
     /// Builds the packages of a spec file, and returns their files.
     pub(crate) fn build(
         &self,
-        stages: &mut Stages<'_>,
+        stages: &Stages<'_>,
         spec: &str,
         machine: &str,
         from: From<'_>,
@@ -72,8 +59,7 @@ impl Rpm {
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         put(&top.join("SPECS").join(format!("{spec}.spec")), with_version(&text, version), 0o644)?;
         // The root's packages are Debian's, which rpm does not know.
-        let macros = macros(BUILD);
-        let options = ["rpmbuild", "--nodeps", &macros, "--target", machine, "--define=_topdir /work"];
+        let options = ["rpmbuild", "--nodeps", MACROS, "--target", machine, "--define=_topdir /work"];
         let mut words: Vec<String> = options.map(str::to_owned).into();
         words.extend(["--define=_dbpath /tmp/rpm", "--define=_tmppath /tmp"].map(str::to_owned));
         let mut sandbox = self.sandbox(stages).bind(&top, WORK);
@@ -104,16 +90,11 @@ impl Rpm {
 
     /// Returns what rpmlint says about packages, and about the spec files that Debian's rpm can parse. Anything that
     /// `rpmlint.toml` does not excuse is an error.
-    pub(crate) fn lint<'p>(
-        &self,
-        stages: &Stages<'_>,
-        packages: impl Iterator<Item = &'p Path>,
-        specs: &[&str],
-    ) -> Result<String> {
+    pub(crate) fn lint(&self, stages: &Stages<'_>, packages: &[PathBuf], specs: &[&str]) -> Result<String> {
         let sandbox = self.sandbox(stages).bind_read_only(&stages.into, WORK);
         let options = ["rpmlint", "--strict", "--config", "/build/rpmlint.toml"];
         let mut words: Vec<String> = options.map(str::to_owned).into();
-        let names = packages.filter_map(Path::file_name);
+        let names = packages.iter().filter_map(|file| file.file_name());
         words.extend(names.map(|name| format!("{WORK}/{}", name.to_string_lossy())));
         words.extend(specs.iter().map(|spec| format!("{BUILD}/{spec}.spec")));
         let output = sandbox.command(words).output().context("cannot run bwrap")?;
@@ -125,9 +106,9 @@ impl Rpm {
     /// Returns a spec file as rpm reads it where the stand-ins are the distribution's macros and programs. `distribution`
     /// is the macro that this distribution defines, and its value.
     pub(crate) fn parse(&self, stages: &Stages<'_>, spec: &str, distribution: &str) -> Result<String> {
-        let (define, file) = (format!("--define={distribution}"), format!("{BUILD}/{spec}.spec"));
-        let more = ["--define=_dbpath /tmp/rpm", "--target=ppc64le", &define, "--parse", &file].map(str::to_owned);
-        output_of(&mut self.sandbox(stages).command(with_stand_ins("rpmspec", BUILD).into_iter().chain(more)))
+        let (program, define) = (format!("{BUILD}/with-stand-ins"), format!("--define={distribution}"));
+        let words = [&program, "rpmspec", "--define=_dbpath /tmp/rpm", "--target=ppc64le", &define, "--parse"];
+        output_of(self.sandbox(stages).command(words).arg(format!("{BUILD}/{spec}.spec")))
     }
 
     fn sandbox(&self, stages: &Stages<'_>) -> Sandbox {

@@ -3,18 +3,15 @@
 //! Directories with the files of a package, built and laid out as they are installed.
 
 use crate::{
-    artifacts::{
-        c_library::install::{self, Install},
-        cross::AGENT,
-        object::object,
-    },
+    artifacts::{c_library::Install, cross::AGENT, object::object},
     cache::Store,
-    command::package::contents::{self, PROGRAM, lay_out},
-    run::Log,
+    command::package::{DKMS, PROGRAM, VERSION},
+    run::{Log, machine},
 };
 use anyhow::{Context, Result};
 use std::{
-    env, fs,
+    fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -49,46 +46,59 @@ impl<'a> Stages<'a> {
 
     /// Makes the files of the module's DKMS package.
     pub(crate) fn dkms(&self, version: &str) -> Result<PathBuf> {
-        let object = self.store.ensure(&object())?;
-        let stage = self.empty("papr-unplug-dkms")?;
-        lay_out(&contents::dkms(self.checkout(), &object.file(), version)?, &stage)?;
+        let stage = self.empty(DKMS)?;
+        self.lay_out(DKMS, version, &self.store.ensure(&object())?.file(), &stage)?;
         Ok(stage)
     }
 
     /// Makes the source from which packages of the module are built: a directory of that name.
     pub(crate) fn module_source(&self, name: &str, version: &str) -> Result<PathBuf> {
-        let object = self.store.ensure(&object())?;
         let stage = self.empty("papr-unplug-module")?;
-        let mut files = contents::module_sources(self.checkout(), &object.file(), version)?;
-        files.push(contents::modules_load(self.checkout(), "modules-load.conf"));
-        files.extend(contents::licences(self.checkout(), &["Apache-2.0", "GPL-2.0-only", "MIT"]));
-        lay_out(&files, &stage.join(name))?;
+        self.lay_out("papr-unplug-module", version, &self.store.ensure(&object())?.file(), &stage.join(name))?;
         Ok(stage)
     }
 
     /// Makes the files of the agent's package.
     pub(crate) fn agent(&self) -> Result<PathBuf> {
-        let program = self.store.ensure(&AGENT.recipe())?;
         let stage = self.empty(AGENT.program)?;
-        lay_out(&contents::agent(self.checkout(), &program.file()), &stage)?;
+        self.lay_out(AGENT.program, VERSION, &self.store.ensure(&AGENT.recipe())?.file(), &stage)?;
         Ok(stage)
     }
 
     /// Makes the files of the program's package.
-    pub(crate) fn program(&mut self) -> Result<PathBuf> {
+    pub(crate) fn program(&self) -> Result<PathBuf> {
         let target = self.checkout().join("target/install");
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = machine::cargo(self.checkout());
         cargo.args(["build", "--locked", "--package", "papr-unplug-cli", "--profile", "dist", "--target-dir"]);
-        self.log.run("building the program", cargo.arg(&target).current_dir(self.store.settings.checkout.clone()))?;
+        self.log.run("building the program", cargo.arg(&target))?;
         let stage = self.empty(PROGRAM)?;
-        lay_out(&contents::program(self.checkout(), &target.join("dist").join(PROGRAM))?, &stage)?;
+        self.lay_out(PROGRAM, VERSION, &target.join("dist").join(PROGRAM), &stage)?;
         Ok(stage)
     }
 
     /// Adds the files of the C library to a stage, its libraries in `/usr/libdir`.
-    pub(crate) fn library(&mut self, libdir: &Path, stage: &Path) -> Result<()> {
+    pub(crate) fn library(&self, libdir: &Path, stage: &Path) -> Result<()> {
         let (libdir, destdir) = (libdir.to_path_buf(), Some(stage.to_path_buf()));
-        let checkout = self.store.settings.checkout.clone();
-        install::run(&checkout, &self.log, &Install { prefix: "/usr".into(), libdir, destdir, is_static: false })
+        Install { prefix: "/usr".into(), libdir, destdir, is_static: false }.run(self.checkout(), &self.log)
     }
+
+    /// Lays out files, one of which was `built`.
+    pub(crate) fn lay_out(&self, what: &str, version: &str, built: &Path, stage: &Path) -> Result<()> {
+        self.log.run(&format!("laying out {what}"), &mut layout(self.checkout(), what, version, built, stage))
+    }
+}
+
+/// Returns the command that lays out files, one of which was `built`.
+pub(super) fn layout(checkout: &Path, what: &str, version: &str, built: &Path, stage: &Path) -> Command {
+    let mut command = Command::new(checkout.join("packaging/lay-out"));
+    command.args([what, version]).arg(built).arg(stage);
+    command
+}
+
+/// Writes a file, and makes its directories.
+pub(crate) fn put(to: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    let dir = to.parent().context("a file without a directory")?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode)).map_err(Into::into)
 }
