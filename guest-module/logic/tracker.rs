@@ -238,6 +238,7 @@ impl Tracker {
         if request.action != Action::REMOVE {
             return Follow::Nothing;
         }
+        self.arrival_ends();
         self.requests.begins(task, request, token);
         Follow::Return
     }
@@ -264,6 +265,7 @@ impl Tracker {
         copied: HotplugRequest,
         logged: impl FnOnce() -> Option<(HotplugRequest, Token)>,
     ) {
+        self.arrival_ends();
         let arriving = self.requests.arriving(task).copied();
         let is_arriving = arriving == Some(copied);
         let logged = if is_arriving { None } else { logged() };
@@ -313,12 +315,19 @@ impl Tracker {
     /// The interrupt was left to a thread, which may be amid the event before this one: an interrupt
     /// can come again while its thread runs. `missed` is as for [`Self::interrupt_ends`].
     pub fn interrupt_wakes_thread(&mut self, missed: u64) {
-        let more = raise(&mut self.counters.missed_events, missed);
-        if self.requests.is_arrival_queued() {
-            self.event_ends();
-        } else if more > 0 && !self.requests.is_arriving() {
+        let known = u64::from(self.requests.is_arriving() && !self.requests.is_arrival_seen());
+        self.arrival_ends();
+        if raise(&mut self.counters.missed_events, missed) > known {
             // The kernel may have lost the request of a call that the probe missed (PUE-G-012).
             self.renew();
+        }
+    }
+
+    /// Ends the call of which the work item is queued: a thread whose call the probe missed is not
+    /// seen to return.
+    fn arrival_ends(&mut self) {
+        if self.requests.is_arrival_queued() {
+            self.event_ends();
         }
     }
 
@@ -346,10 +355,15 @@ impl Tracker {
         }
     }
 
-    /// Answers [`Progress::CheckProbes`]. If no probe fires, ARM is left out (PUE-G-011).
+    /// Answers [`Progress::CheckProbes`]. If no probe fires, ARM is left out (PUE-G-011), and so it is
+    /// if they were found off since: then they are looked at again.
     pub fn may_arm(&mut self, fire: bool) {
-        self.finds(fire);
-        self.canary = Some(fire);
+        if !fire {
+            self.finds(false);
+        }
+        // Another CPU may have got the same answer, and told the notice.
+        let is_asked = self.notices.first_mut().is_some_and(|notice| notice.arm);
+        self.canary = is_asked.then_some(fire && !self.are_probes_off);
     }
 
     /// Returns whether probes may be switched on one after the other, and not all be on although one
@@ -491,6 +505,7 @@ impl Tracker {
             }
         }
         self.is_deferred = false;
+        self.canary = None;
         if let Some(told) = self.notices.pop() {
             self.delivered(&told);
         }
