@@ -21,8 +21,8 @@
 //! machine that hangs into a message. [`removal`] says how the absence of an event is shown.
 //!
 //! The modules, in the order in which data flows: artifacts and pairings; streams; the VMM, the guest, and both as a
-//! VM; devices, removals, and causes of refusals; observations of the guest's kernel; libvirt; and the reports, soak
-//! tests and stories that are made of these.
+//! VM; devices, removals, and causes of refusals; observations of the guest's kernel; libvirt; an installed Debian; and
+//! the reports, soak tests and stories that are made of these.
 
 #![forbid(unsafe_code)]
 
@@ -45,6 +45,7 @@ pub mod trigger;
 pub mod observe;
 
 pub mod libvirt;
+pub mod newcomer;
 
 pub mod report;
 pub mod soak;

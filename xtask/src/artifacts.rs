@@ -67,6 +67,7 @@ pub(crate) fn every(settings: &Settings) -> Vec<Recipe> {
         Libvirt::Stock.recipe(),
         Libvirt::Patched.recipe(),
         InstalledRoot::Guest.recipe(),
+        InstalledRoot::Bootable.recipe(),
         InstalledRoot::Host.recipe(),
         RPM_ROOT.recipe(),
     ];

@@ -13,6 +13,7 @@ pub(crate) mod drill;
 pub(crate) mod fuzz;
 pub(crate) mod kernels;
 pub(crate) mod libvirt;
+pub(crate) mod newcomer;
 pub(crate) mod package;
 pub(crate) mod pci;
 pub(crate) mod portability;

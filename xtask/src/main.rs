@@ -54,7 +54,7 @@ use crate::{
         conformance::{self, Conformance},
         coverage, demo,
         differential::{self, Differential},
-        drill, fuzz, kernels, libvirt,
+        drill, fuzz, kernels, libvirt, newcomer,
         package::{self, Format},
         pci, portability, reasons, release, soak, test,
     },
@@ -191,6 +191,9 @@ enum Command {
         #[arg(long, value_name = "N", conflicts_with = "built")]
         refusals: Option<usize>,
     },
+    /// Type the README's commands into a Debian that boots with systemd and into a host's root: the packages are installed,
+    /// a refusal is told, and the packages are removed
+    Newcomer,
     /// Run the tests about PCI devices, with Debian's kernel and its programs
     Pci {
         /// The kernel; one that `cargo xtask test --kernel` or `cargo xtask kernels` knows
@@ -288,6 +291,7 @@ fn run(command: Command) -> Result<()> {
         Command::Reasons { .. } => reasons::run(&store)?,
         Command::Libvirt { refusals: Some(number), .. } => libvirt::time(&store, number)?,
         Command::Libvirt { built, .. } => libvirt::run(&store, built)?,
+        Command::Newcomer => newcomer::run(&store)?,
         Command::Pci { kernel, filters } => pci::run(&store, &GuestKernel::named(&kernel, &store.settings)?, &filters)?,
         Command::Clean { what } => clean::run(&store, what.as_deref())?,
         Command::Drill { slow } => drill::run(&store.progress, slow)?,

@@ -58,7 +58,7 @@ fn commands_in_the_readme_are_accepted() {
                 assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
             }
             // Programs of the system.
-            ["apt" | "dmesg" | "modprobe", ..] => {}
+            ["apt" | "dmesg" | "grep" | "modprobe" | "uname", ..] => {}
             ["papr-unplug", ..] => {
                 <Arguments as clap::Parser>::try_parse_from(command.split(' ')).unwrap();
             }

@@ -25,7 +25,7 @@ pub struct Line {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum LineError {
     /// The deadline has passed.
-    #[error("nothing came within {} seconds", crate::deadline::PATIENCE.as_secs())]
+    #[error("nothing came within {} seconds", crate::deadline::patience().as_secs())]
     Timeout,
     /// The other end is closed: the VMM has ended.
     #[error("the VMM ended")]

@@ -22,6 +22,9 @@ pub(crate) enum InstalledRoot {
     /// A pseries guest, with the headers of one kernel, for which DKMS builds modules. Those of a newer kernel are in
     /// [`InstalledRoot::MORE`].
     Guest,
+    /// A pseries guest with a kernel, systemd and apt. What its users install for a module, but for the compiler, is in
+    /// [`InstalledRoot::MORE`].
+    Bootable,
     /// A host of this machine's architecture.
     Host,
 }
@@ -32,6 +35,9 @@ const SUITE: &str = "bookworm";
 /// Links to the same names below `/usr`, which an installer makes before it unpacks packages.
 const LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
+/// What the users of [`InstalledRoot::Bootable`] install.
+const LATER: [&str; 2] = ["dkms", "linux-headers-powerpc64le"];
+
 impl InstalledRoot {
     /// The directory of packages that are not installed, in the artifact.
     pub(crate) const MORE: &str = "more";
@@ -41,25 +47,33 @@ impl InstalledRoot {
     pub(crate) const PROGRAM: &str = "qemu-ppc64le";
 
     fn machine(self) -> Result<&'static str> {
-        Ok(if self == Self::Guest { "ppc64el" } else { machine::arch()?.debian })
+        Ok(if self == Self::Host { machine::arch()?.debian } else { "ppc64el" })
     }
 
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Guest => &["?essential", "dkms", "mount", "procps", "rpm"],
-            Self::Host => &["?essential", "libgcc-s1", "pkgconf", "rpm"],
+            Self::Bootable => {
+                &["?essential", "apt", "dpkg-dev", "gcc", "linux-image-powerpc64le", "systemd-sysv", "udev"]
+            }
+            Self::Host => &["?essential", "apt", "e2fsprogs", "libgcc-s1", "pkgconf", "rpm"],
         }
     }
 
     /// Returns the recipe.
     pub(crate) fn recipe(self) -> Recipe {
-        let whose = if self == Self::Guest { "guest" } else { "host" };
-        Recipe::new("installed-root", format!("a {whose}'s Debian, to try packages in"), move |work| self.make(work))
+        let title = match self {
+            Self::Guest => "a guest's Debian, to try packages in",
+            Self::Bootable => "a guest's Debian that boots",
+            Self::Host => "a host's Debian, to try packages in",
+        };
+        Recipe::new("installed-root", title, move |work| self.make(work))
             .text("suite", SUITE)
             .text("packages", self.packages().join(" "))
+            .text("later", LATER.join(" "))
             .text("registered", "2")
             .read(move |inputs, _| Ok(inputs.text("machine", self.machine()?)))
-            .needs(1500)
+            .needs(1700)
             .tree("tree")
             .tree(Self::MORE)
     }
@@ -67,9 +81,13 @@ impl InstalledRoot {
     fn make(self, work: &Work<'_>) -> Result<Made> {
         machine::require_tools(&work.store.progress)?;
         let apt = Apt::new(work.settings, &work.log, work.path("apt"), &[(SUITE, self.machine()?)])?;
-        let headers = if self == Self::Guest { headers(&apt)? } else { Vec::new() };
+        let later = match self {
+            Self::Guest => headers(&apt)?,
+            Self::Bootable => LATER.map(str::to_owned).to_vec(),
+            Self::Host => Vec::new(),
+        };
         let mut packages = self.packages().to_vec();
-        packages.extend(headers.first().map(String::as_str));
+        packages.extend(later.first().filter(|_| self == Self::Guest).map(String::as_str));
         let debs = apt.fetch_closure(&work.log, &packages)?;
         let (tree, more) = (work.mkdir("tree")?, work.mkdir(Self::MORE)?);
         for link in LINKS {
@@ -82,13 +100,13 @@ impl InstalledRoot {
         let mut register = Command::new("sh");
         register.args(["-ec", REGISTER, "sh"]).args(&debs).current_dir(dpkg);
         work.log.run("registering the packages", &mut register)?;
-        if self == Self::Host {
-            return Ok(Made::default());
-        }
-        packages.extend(headers.iter().map(String::as_str));
+        packages.extend(later.iter().map(String::as_str));
         let all = apt.fetch_closure(&work.log, &packages)?;
         for deb in all.iter().filter(|deb| !debs.contains(deb)) {
             fs::copy(deb, more.join(deb.file_name().unwrap_or_default()))?;
+        }
+        if self != Self::Guest {
+            return Ok(Made::default());
         }
         fetch_tree(work, TOOLS, machine::arch()?.debian, &["qemu-user"], "user")?;
         let emulator = work.mkdir(Self::EMULATOR)?.join(Self::PROGRAM);
