@@ -11,6 +11,7 @@ pub(crate) mod drivers;
 pub(crate) mod flavour;
 pub(crate) mod guest_kernel;
 pub(crate) mod guest_program;
+pub(crate) mod host;
 pub(crate) mod initramfs;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;

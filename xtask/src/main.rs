@@ -210,6 +210,9 @@ enum Command {
         /// Apply our patches, and add the C library
         #[arg(long)]
         ours: bool,
+        /// Build it for POWER hosts, with KVM: the stable release only
+        #[arg(long, requires = "ours")]
+        power: bool,
         /// Apply those of our patches that need no library, and run the qtest that comes with them
         #[arg(long, conflicts_with = "ours")]
         fixes: bool,
@@ -262,8 +265,9 @@ fn run(command: Command) -> Result<()> {
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
         Command::Histories(histories) => differential::histories(&store, &histories)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,
-        Command::Qemu { release, ours, fixes, .. } => {
+        Command::Qemu { release, ours, power, fixes, .. } => {
             let qemu = match (ours, fixes) {
+                (true, _) if power => Qemu::OursOnPower,
                 (true, _) => Qemu::Ours(release),
                 (_, true) => Qemu::Fixed(release),
                 _ => Qemu::Stock(release),
@@ -281,7 +285,7 @@ fn run(command: Command) -> Result<()> {
         Command::Portability => portability::run(&store)?,
         Command::Release { rehearsal } => release::run(&store, rehearsal)?,
         Command::Install(install) => {
-            install.run(&store.settings.checkout, &store.log("install")?)?;
+            install.run(&store.settings.checkout, &store.log("install")?, None)?;
             let found = install.prefix.join(&install.libdir).join("pkgconfig");
             store.progress.say(format!("    pkg-config finds papr-unplug with PKG_CONFIG_PATH={}", found.display()));
         }

@@ -11,5 +11,5 @@ pub(crate) mod root;
 pub(crate) use self::{
     foreign::{BIG_ENDIAN, Foreign, GUEST},
     packages::{debs, extract, fetch_tree, only_deb, tar_arguments},
-    root::{BUILD_ROOT, DEBIAN_ROOT, LIBVIRT_BUILD_ROOT, QEMU_ROOT, RPM_ROOT, STABLE_ROOT},
+    root::{BUILD_ROOT, CROSS_ROOT, DEBIAN_ROOT, LIBVIRT_BUILD_ROOT, QEMU_ROOT, RPM_ROOT, Root, STABLE_ROOT},
 };

@@ -4,9 +4,8 @@
 //! root that QEMU is built in, so that both use the same glibc.
 
 use crate::{
-    artifacts::sources::Sources,
+    artifacts::{cross::ARCHIVE, host::Host, sources::Sources},
     cache::{Artifact, Inputs, Made, Recipe, Work},
-    roots::QEMU_ROOT,
     run::{Log, SOURCE, WORK, machine, output_of},
 };
 use anyhow::Result;
@@ -41,30 +40,40 @@ pub(crate) struct Install {
 }
 
 impl Install {
-    /// Builds the library and installs it, by the script that its users can run, too.
-    pub(crate) fn run(&self, checkout: &Path, log: &Log) -> Result<()> {
+    /// Builds the library, unless there is an `archive` of it, and installs it, by the script that its users can run, too.
+    pub(crate) fn run(&self, checkout: &Path, log: &Log, archive: Option<&Path>) -> Result<()> {
         let mut install = Command::new(checkout.join(SOURCES).join("install"));
         install
             .env("PREFIX", &self.prefix)
             .env("LIBDIR", &self.libdir)
             .env("DESTDIR", self.destdir.as_deref().unwrap_or(Path::new("")));
-        install.env("STATIC", if self.is_static { "yes" } else { "" });
+        install.env("STATIC", if self.is_static { "yes" } else { "" }).env("ARCHIVE", archive.unwrap_or(Path::new("")));
         log.run("installing the C library", install.env("CARGO", machine::cargo(checkout).get_program()))
     }
 }
 
-/// The kind of the library.
-pub(crate) const KIND: &str = "c-library";
+/// Returns the kind of the library.
+pub(crate) fn kind(host: Host) -> &'static str {
+    if host == Host::Own { "c-library" } else { "c-library-ppc64el" }
+}
 
 /// The library, with header and pkg-config file, in a directory to mount at [`WORK`].
-pub(crate) fn c_library() -> Recipe {
+pub(crate) fn c_library(host: Host) -> Recipe {
     let shared = format!("work/lib/{SONAME}");
     let files = ["work/include/papr_unplug.h", "work/lib/pkgconfig/papr-unplug.pc", &shared];
-    let recipe = Recipe::new(KIND, "C library", make).parts([QEMU_ROOT.recipe()]).read(|inputs, settings| {
-        let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let version = output_of(Command::new(rustc).arg("-vV").current_dir(&settings.checkout))?;
-        sources(&settings.checkout)?.add_to(interface(inputs.text("rustc", version), &settings.checkout)?)
-    });
+    let title = if host == Host::Own { "C library" } else { "C library for POWER hosts" };
+    let recipe = Recipe::new(kind(host), title, move |work| make(work, host))
+        .parts([host.root().recipe()])
+        .parts((host == Host::Power).then(|| ARCHIVE.recipe()))
+        .read(move |inputs, settings| {
+            let inputs = interface(inputs, &settings.checkout)?;
+            if host == Host::Power {
+                return Ok(inputs);
+            }
+            let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+            let version = output_of(Command::new(rustc).arg("-vV").current_dir(&settings.checkout))?;
+            sources(&settings.checkout)?.add_to(inputs.text("rustc", version))
+        });
     files.iter().fold(recipe, |recipe, file| recipe.file(*file))
 }
 
@@ -92,15 +101,18 @@ fn sources(checkout: &Path) -> Result<Sources> {
     directories.try_fold(Sources::new(checkout, &files), |sources, dir| sources.with(dir, |_| true))
 }
 
-fn make(work: &Work<'_>) -> Result<Made> {
+fn make(work: &Work<'_>, host: Host) -> Result<Made> {
     let checkout = &work.settings.checkout;
     let destdir = Some(work.dir.to_path_buf());
-    Install { prefix: WORK.into(), libdir: "lib".into(), destdir, is_static: true }.run(checkout, &work.log)?;
+    let archive = (host == Host::Power).then(|| work.of(ARCHIVE.kind).file());
+    let install = Install { prefix: WORK.into(), libdir: "lib".into(), destdir, is_static: true };
+    install.run(checkout, &work.log, archive.as_deref())?;
 
     let lib = work.path("work/lib");
-    let sandbox = QEMU_ROOT.sandbox(work).bind_read_only(&checkout.join(SOURCES), SOURCE).bind(&lib, WORK);
+    let sandbox = host.root().sandbox(work).bind_read_only(&checkout.join(SOURCES), SOURCE).bind(&lib, WORK);
     let (script, archive) = (format!("{SOURCE}/install"), format!("{WORK}/libpapr_unplug.a"));
-    let link = ["env", "CC=gcc", &script, "link", &archive, &format!("{WORK}/{SONAME}")];
+    let compiler = format!("CC={}", host.tool("gcc"));
+    let link = ["env", &compiler, &script, "link", &archive, &format!("{WORK}/{SONAME}")];
     work.log.run("linking the shared library", &mut sandbox.command(link))?;
     // QEMU must load the shared one, which can be replaced without a build of QEMU.
     fs::remove_file(lib.join("libpapr_unplug.a"))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Programs for guests, compiled by this machine's cargo with Debian's rustc.
+//! Programs for pseries guests and POWER hosts, compiled by this machine's cargo with Debian's rustc.
 
 use crate::{
     artifacts::{
@@ -17,12 +17,15 @@ use std::{fs, path::Path};
 /// A package of the workspace, with the packages that it depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cross {
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     title: &'static str,
-    /// The package, and the program that it makes.
-    pub(crate) program: &'static str,
-    /// The directories below the checkout that it is compiled from.
+    package: &'static str,
+    /// The program or library that it makes.
+    pub(crate) file: &'static str,
+    /// The directories of the packages, below the checkout.
     members: &'static [&'static str],
+    /// The files that they are compiled from, and directories of such files.
+    sources: &'static [&'static str],
     /// Flags of the compiler, each followed by a space.
     flags: &'static str,
 }
@@ -31,9 +34,29 @@ pub(crate) struct Cross {
 pub(crate) const AGENT: Cross = Cross {
     kind: "agent",
     title: "agent for guests",
-    program: "papr-unplug-agent",
+    package: "papr-unplug-agent",
+    file: "papr-unplug-agent",
     members: &["agent", "spec/wire"],
+    sources: &["agent", "spec/wire"],
     flags: "-Ctarget-feature=+crt-static ",
+};
+
+/// The C library for POWER hosts, before it is linked.
+pub(crate) const ARCHIVE: Cross = Cross {
+    kind: "archive-ppc64el",
+    title: "code of the C library for POWER hosts",
+    package: "papr-unplug-capi",
+    file: "libpapr_unplug_capi.a",
+    members: &["host-vmm", "host-vmm/capi", "spec/wire"],
+    sources: &[
+        "host-vmm/Cargo.toml",
+        "host-vmm/src",
+        "host-vmm/capi/Cargo.toml",
+        "host-vmm/capi/src",
+        "spec/wire/Cargo.toml",
+        "spec/wire/src",
+    ],
+    flags: "",
 };
 
 impl Cross {
@@ -44,19 +67,19 @@ impl Cross {
             .text("vendored", VENDORED)
             .text("command", self.compile().join(" "))
             .read(move |inputs, settings| self.sources(&settings.checkout)?.add_to(inputs))
-            .file(self.program)
+            .file(self.file)
     }
 
     fn sources(self, checkout: &Path) -> Result<Sources> {
         let sources = Sources::new(checkout, &["Cargo.toml", "Cargo.lock"]);
-        self.members.iter().try_fold(sources, |sources, member| sources.with(member, |_| true))
+        self.sources.iter().try_fold(sources, |sources, source| sources.with(source, |_| true))
     }
 
     /// Returns the command of the compilation.
     fn compile(self) -> Vec<String> {
         let mut words = workspace::cargo(GUEST, self.flags);
         let build =
-            ["cargo", "build", "--offline", "--package", self.program, "--profile", "dist", "--target", GUEST.target];
+            ["cargo", "build", "--offline", "--package", self.package, "--profile", "dist", "--target", GUEST.target];
         words.extend(build.map(str::to_owned));
         words
     }
@@ -66,9 +89,9 @@ impl Cross {
         self.sources(&work.settings.checkout)?.copy_to(&stage)?;
         workspace::prepare(&work.log, &stage, self.members, None)?;
         let sandbox = BUILD_ROOT.sandbox(work).bind(&stage, BUILD).bind_read_only(&work.of(GUEST.kind).tree(), WORK);
-        work.log.run(&format!("compiling {}", self.program), &mut sandbox.command(self.compile()))?;
-        let built = stage.join("target").join(GUEST.target).join("dist").join(self.program);
-        fs::rename(built, work.path(self.program)).with_context(|| format!("the build made no {}", self.program))?;
+        work.log.run(&format!("compiling {}", self.package), &mut sandbox.command(self.compile()))?;
+        let built = stage.join("target").join(GUEST.target).join("dist").join(self.file);
+        fs::rename(built, work.path(self.file)).with_context(|| format!("the build made no {}", self.file))?;
         Ok(Made::default())
     }
 }

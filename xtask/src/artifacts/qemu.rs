@@ -8,12 +8,12 @@ pub(crate) mod bundle;
 use crate::{
     artifacts::{
         c_library::{self, c_library},
+        host::Host,
         qemu::build::Series,
         source::Release,
     },
     cache::{Made, Recipe, Work, manifest::FILE_NAME},
-    roots::BUILD_ROOT,
-    run::machine,
+    roots::{BUILD_ROOT, CROSS_ROOT, Root},
 };
 use anyhow::Result;
 use std::fs;
@@ -24,6 +24,8 @@ use walkdir::WalkDir;
 pub(crate) enum Qemu {
     /// Debian's own, which knows nothing of this project.
     Debian,
+    /// The same for POWER hosts.
+    DebianOnPower,
     /// Built here from source, as it was released.
     Stock(Release),
     /// Built here from source with those of this project's patches that need no library, and tested.
@@ -33,24 +35,33 @@ pub(crate) enum Qemu {
     /// [`Qemu::Patched`] with the C library of this checkout, so that a change of the library does not take a build of
     /// QEMU.
     Ours(Release),
+    /// [`Qemu::Patched`], of the stable release, for POWER hosts.
+    PatchedOnPower,
+    /// [`Qemu::Ours`], of the stable release, for POWER hosts.
+    OursOnPower,
 }
 
 impl Qemu {
     /// All builds that commands use, but for those that are parts of others.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Debian,
+        Self::DebianOnPower,
         Self::Stock(Release::Stable),
         Self::Stock(Release::Newest),
         Self::Fixed(Release::Stable),
         Self::Fixed(Release::Newest),
         Self::Ours(Release::Stable),
         Self::Ours(Release::Newest),
+        Self::OursOnPower,
     ];
 
     /// Returns the kind: of the stable release's build, or of the newest one's.
     fn kind(self) -> &'static str {
         let (kinds, release) = match self {
             Self::Debian => (["qemu"; 2], Release::Stable),
+            Self::DebianOnPower => (["qemu-ppc64el"; 2], Release::Stable),
+            Self::PatchedOnPower => (["qemu-stable-patched-ppc64el"; 2], Release::Stable),
+            Self::OursOnPower => (["qemu-ours-ppc64el"; 2], Release::Stable),
             Self::Stock(release) => (["qemu-stable", "qemu-newest"], release),
             Self::Fixed(release) => (["qemu-stable-fixes", "qemu-newest-fixes"], release),
             Self::Patched(release) => (["qemu-stable-patched", "qemu-newest-patched"], release),
@@ -63,40 +74,50 @@ impl Qemu {
     pub(crate) fn recipe(self) -> Recipe {
         let kind = self.kind();
         let built = |title: &str, release: Release, series: Series| {
-            build::recipe(kind, format!("{title} ({})", release.name()), release, series)
+            let title = format!("{title} ({})", release.name());
+            build::recipe(kind, title, release, series, Host::Own)
+        };
+        let debian = |title: &str, root: Root, host: Host| {
+            Recipe::new(kind, title, move |work| copy_debian(work, root, host))
+                .parts([root.recipe()])
+                .text("wrapper", bundle::WRAPPER)
+                .needs(120)
+        };
+        let ours = |title: String, patched: Self, host: Host| {
+            Recipe::new(kind, title, move |work| replace_library(work, patched.kind(), host))
+                .parts([patched.recipe(), c_library(host)])
+                .needs(120)
         };
         let recipe = match self {
-            Self::Debian => Recipe::new(kind, "stock QEMU", copy_debian)
-                .parts([BUILD_ROOT.recipe()])
-                .text("wrapper", bundle::WRAPPER)
-                .needs(120),
+            Self::Debian => debian("stock QEMU", BUILD_ROOT, Host::Own),
+            Self::DebianOnPower => debian("stock QEMU for POWER hosts", CROSS_ROOT, Host::Power),
             Self::Stock(release) => built("QEMU, built from source", release, Series::Stock),
             Self::Fixed(release) => built("QEMU with our fixes, built from source and tested", release, Series::Fixes),
             Self::Patched(release) => built("QEMU with our patches, built from source", release, Series::Library),
-            Self::Ours(release) => {
-                let (patched, title) = (Self::Patched(release), format!("our QEMU ({})", release.name()));
-                Recipe::new(kind, title, move |work| replace_library(work, patched.kind()))
-                    .parts([patched.recipe(), c_library()])
-                    .needs(120)
+            Self::PatchedOnPower => {
+                let title = "QEMU with our patches for POWER hosts, built from source".to_owned();
+                build::recipe(kind, title, Release::Stable, Series::Library, Host::Power)
             }
+            Self::Ours(release) => ours(format!("our QEMU ({})", release.name()), Self::Patched(release), Host::Own),
+            Self::OursOnPower => ours("our QEMU for POWER hosts".to_owned(), Self::PatchedOnPower, Host::Power),
         };
         recipe.text("layout", "1").file(bundle::PROGRAM)
     }
 }
 
 /// Copies Debian's QEMU from a root.
-fn copy_debian(work: &Work<'_>) -> Result<Made> {
-    let tree = work.of(BUILD_ROOT.kind).tree();
+fn copy_debian(work: &Work<'_>, root: Root, host: Host) -> Result<Made> {
+    let tree = work.of(root.kind).tree();
     let modules = work.mkdir("lib/qemu")?;
     bundle::copy(&tree.join("usr/bin").join(bundle::PROGRAM), &work.path(bundle::BINARY))?;
-    // The only loadable module that a machine without display and KVM loads. It needs no further library.
-    let qtest = tree.join("usr/lib").join(machine::arch()?.triplet).join("qemu/accel-qtest.so");
+    // The only loadable module that a machine without display loads. It needs no further library.
+    let qtest = tree.join("usr/lib").join(host.arch()?.triplet).join("qemu/accel-qtest.so");
     bundle::copy(&qtest, &modules.join("accel-qtest.so"))?;
-    bundle::complete(&tree, work.dir, &[])
+    bundle::complete(&tree, host, work.dir, &[])
 }
 
 /// Copies a patched QEMU, with the C library of this checkout in the place of its own.
-fn replace_library(work: &Work<'_>, patched: &str) -> Result<Made> {
+fn replace_library(work: &Work<'_>, patched: &str, host: Host) -> Result<Made> {
     let patched = &work.of(patched).dir;
     for entry in WalkDir::new(patched).min_depth(1) {
         let entry = entry?;
@@ -107,7 +128,7 @@ fn replace_library(work: &Work<'_>, patched: &str) -> Result<Made> {
             bundle::copy(entry.path(), &to)?;
         }
     }
-    let library = c_library::shared(work.of(c_library::KIND));
+    let library = c_library::shared(work.of(c_library::kind(host)));
     bundle::copy(&library, &work.path("lib").join(c_library::SONAME))?;
-    bundle::whole(work.dir)
+    bundle::whole(host, work.dir)
 }

@@ -19,10 +19,14 @@ directory = "vendor"
 "#;
 
 /// Reduces the manifest of the workspace in `stage` to these members, gives it a cargo of its own in `bin`, and fetches
-/// dependencies: those of the lock file, or with a requirement for zerocopy the newest that each `rust-version` allows.
+/// dependencies: those of the lock file and without those of tests, or with a requirement for zerocopy the newest that each
+/// `rust-version` allows.
 pub(crate) fn prepare(log: &Log, stage: &Path, members: &[&str], zerocopy: Option<&str>) -> Result<()> {
     let manifest = stage.join("Cargo.toml");
     fs::write(&manifest, reduced(&fs::read_to_string(&manifest)?, members, zerocopy)?)?;
+    if zerocopy.is_none() {
+        members.iter().try_for_each(|member| without_tests(&stage.join(member).join("Cargo.toml")))?;
+    }
     let cargo = env::var_os("CARGO").context("run this through cargo")?;
     let (bin, config) = (stage.join("bin"), stage.join(".cargo"));
     [&bin, &config].into_iter().try_for_each(fs::create_dir_all)?;
@@ -37,6 +41,15 @@ pub(crate) fn prepare(log: &Log, stage: &Path, members: &[&str], zerocopy: Optio
     }
     log.run("fetching dependencies", Command::new(&cargo).args(["vendor", "vendor"]).current_dir(stage))?;
     fs::write(config.join("config.toml"), VENDORED).context("cannot write cargo's configuration")
+}
+
+/// Removes from a package's manifest what only its tests take.
+fn without_tests(file: &Path) -> Result<()> {
+    let mut manifest: Table = fs::read_to_string(file)?.parse()?;
+    for section in ["bench", "dev-dependencies", "example", "test"] {
+        manifest.remove(section);
+    }
+    fs::write(file, manifest.to_string()).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Returns the beginning of a command of cargo in such a workspace, at [`BUILD`], that also compiles for another machine, whose

@@ -8,6 +8,7 @@
 use crate::{
     artifacts::{
         c_library::{c_library, mounted},
+        host::Host,
         qemu::{
             Qemu,
             build::{self, OURS, Series},
@@ -30,7 +31,8 @@ const SEQUENCES: u64 = 1000;
 
 /// Builds, and prints a line for each patch.
 pub(crate) fn run(store: &Store, release: Release) -> Result<()> {
-    let recipes = [&QEMU_ROOT.recipe(), &source("qemu", release), &c_library(), &Qemu::Stock(release).recipe()];
+    let recipes =
+        [&QEMU_ROOT.recipe(), &source("qemu", release), &c_library(Host::Own), &Qemu::Stock(release).recipe()];
     let [root, source, library, stock] = store.ensure_all(recipes)?;
     let (root, library) = (root.tree(), mounted(&library));
     let dir = tempfile::tempdir_in(&store.settings.cache).context("no place to build in")?;
@@ -83,8 +85,8 @@ pub(crate) fn run(store: &Store, release: Release) -> Result<()> {
 
     let run = path("run");
     fs::create_dir(&run)?;
-    build::strip(&log, &root, &path("without"), &run)?;
-    bundle::complete(&root, &run, &[])?;
+    build::strip(&log, &root, Host::Own, &path("without"), &run)?;
+    bundle::complete(&root, Host::Own, &run, &[])?;
     log.say(format!("==> {SEQUENCES} sequences on stock QEMU and on the patched one without the library"));
     let without = Program::new(&run.join(bundle::PROGRAM), &run.join(bundle::DATA));
     let (mut stock, mut without) = (Vmm::start(&bundle::program(&stock))?, Vmm::start(&without)?);

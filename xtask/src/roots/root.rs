@@ -63,6 +63,22 @@ pub(crate) const QEMU_ROOT: Root = Root {
     ..PLAIN
 };
 
+/// The root that QEMU is built in for POWER hosts, with such a host's own QEMU. gcc compiles the build's own programs;
+/// qemu-user runs the loader, to find libraries.
+pub(crate) const CROSS_ROOT: Root = Root {
+    kind: "cross-root",
+    title: "build root for QEMU on POWER",
+    packages: "?essential bison bzip2 flex gcc gcc-powerpc64le-linux-gnu libaio-dev:ppc64el libattr1-dev:ppc64el \
+               libc6-dev libcap-ng-dev:ppc64el libfdt-dev:ppc64el libglib2.0-dev:ppc64el libnuma-dev:ppc64el \
+               libpixman-1-dev:ppc64el libseccomp-dev:ppc64el libslirp-dev:ppc64el liburing-dev:ppc64el \
+               libzstd-dev:ppc64el meson ninja-build patch pkgconf python3 python3-pycotap python3-venv python3-wheel \
+               qemu-system-data qemu-system-ppc:ppc64el qemu-user xz-utils zlib1g-dev:ppc64el",
+    needs: 1900,
+    fitted: &[("certificates", "1")],
+    fit: bundle_certificates,
+    ..PLAIN
+};
+
 /// The root that libvirt is built and tested in.
 pub(crate) const LIBVIRT_BUILD_ROOT: Root = Root {
     kind: "libvirt-build-root",
@@ -120,9 +136,13 @@ impl Root {
 
     fn make(self, work: &Work<'_>) -> Result<Made> {
         machine::require_tools(&work.store.progress)?;
-        let sources = [(self.suite, machine::arch()?.debian)];
+        let native = machine::arch()?.debian;
+        let foreign = self.packages.split(' ').find_map(|package| Some(package.split_once(':')?.1));
+        let sources: Vec<_> = [native].into_iter().chain(foreign).map(|arch| (self.suite, arch)).collect();
         let apt = Apt::new(work.settings, &work.log, work.path("apt"), &sources)?;
-        let debs = apt.fetch_closure(&work.log, &self.packages.split(' ').collect::<Vec<_>>())?;
+        // Apt takes `?essential` for those of each architecture.
+        let packages = self.packages.replace("?essential", &format!("?and(?essential,?architecture({native}))"));
+        let debs = apt.fetch_closure(&work.log, &packages.split(' ').collect::<Vec<_>>())?;
         let tree = work.mkdir(TREE)?;
         unpack(&work.log, &debs, &tree)?;
         set_up(&work.log, &tree)?;

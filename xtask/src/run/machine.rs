@@ -27,10 +27,13 @@ pub(crate) struct Arch {
     pub(crate) loader: &'static str,
 }
 
+/// The architecture of guests, and of the hosts that run them by KVM.
+pub(crate) const POWER: Arch = Arch { debian: "ppc64el", triplet: "powerpc64le-linux-gnu", loader: "/lib64/ld64.so.2" };
+
 const ARCHES: &[(&str, Arch)] = &[
     ("x86_64", Arch { debian: "amd64", triplet: "x86_64-linux-gnu", loader: "/lib64/ld-linux-x86-64.so.2" }),
     ("aarch64", Arch { debian: "arm64", triplet: "aarch64-linux-gnu", loader: "/lib/ld-linux-aarch64.so.1" }),
-    ("powerpc64", Arch { debian: "ppc64el", triplet: "powerpc64le-linux-gnu", loader: "/lib64/ld64.so.2" }),
+    ("powerpc64", POWER),
 ];
 
 /// Returns this machine's architecture, which builds and VMMs run on.

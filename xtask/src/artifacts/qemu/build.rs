@@ -5,12 +5,12 @@
 use crate::{
     artifacts::{
         c_library::{self, c_library},
+        host::Host,
         patch::Patch,
         qemu::bundle,
         source::{self, Release, source},
     },
     cache::{Artifact, Made, Recipe, Work},
-    roots::QEMU_ROOT,
     run::{BUILD, Log, SOURCE, Sandbox, WORK, machine},
     settings::Settings,
 };
@@ -27,6 +27,28 @@ const OPTIONS: &[&str] = &[
     "--disable-docs",
     "--disable-download",
     "--disable-install-blobs",
+];
+
+/// Further options of a build for POWER hosts: KVM, and what libvirt's users expect of devices.
+const OPTIONS_ON_POWER: &[&str] = &[
+    "--cc=powerpc64le-linux-gnu-gcc",
+    "--cross-prefix=powerpc64le-linux-gnu-",
+    "--host-cc=gcc",
+    "--enable-attr",
+    "--enable-cap-ng",
+    "--enable-kvm",
+    "--enable-linux-aio",
+    "--enable-linux-io-uring",
+    "--enable-numa",
+    "--enable-pixman",
+    "--enable-seccomp",
+    "--enable-slirp",
+    "--enable-vhost-kernel",
+    "--enable-vhost-net",
+    "--enable-vhost-user",
+    "--enable-virtfs",
+    "--enable-vnc",
+    "--enable-zstd",
 ];
 
 /// The option that the patches add.
@@ -73,11 +95,16 @@ impl Series {
     }
 }
 
+/// Returns the options of a build, besides [`OPTIONS`].
+fn further_options(host: Host) -> &'static [&'static str] {
+    if host == Host::Power { OPTIONS_ON_POWER } else { &[] }
+}
+
 /// Returns the recipe of a build from source.
-pub(super) fn recipe(kind: &'static str, title: String, release: Release, series: Series) -> Recipe {
-    let recipe = Recipe::new(kind, title, move |work| make(work, release, series))
-        .parts([QEMU_ROOT.recipe(), source("qemu", release)])
-        .text("options", OPTIONS.join(" "))
+pub(super) fn recipe(kind: &'static str, title: String, release: Release, series: Series, host: Host) -> Recipe {
+    let recipe = Recipe::new(kind, title, move |work| make(work, release, series, host))
+        .parts([host.root().recipe(), source("qemu", release)])
+        .text("options", [OPTIONS, further_options(host)].concat().join(" "))
         .text("wrapper", bundle::WRAPPER)
         .needs(1800)
         .read(move |mut inputs, settings| {
@@ -94,33 +121,34 @@ pub(super) fn recipe(kind: &'static str, title: String, release: Release, series
     }
 }
 
-fn make(work: &Work<'_>, release: Release, series: Series) -> Result<Made> {
-    let (log, root) = (&work.log, work.of(QEMU_ROOT.kind).tree());
+fn make(work: &Work<'_>, release: Release, series: Series, host: Host) -> Result<Made> {
+    let (log, root) = (&work.log, work.of(host.root().kind).tree());
     let (tree, build) = (work.path("tree"), work.mkdir("build")?);
     unpack(log, &root, work.of(source::kind("qemu", release)), &tree)?;
     Patch::apply_all(log, &Sandbox::new(&root), &series.patches(work.settings)?, &tree)?;
     // The library is not a part: its code can change without a build of QEMU.
-    let library = (series == Series::Library).then(|| work.store.ensure(&c_library())).transpose()?;
+    let library = (series == Series::Library).then(|| work.store.ensure(&c_library(host))).transpose()?;
     let mut sandbox = Sandbox::new(&root).bind(&tree, SOURCE).bind(&build, BUILD);
     sandbox =
         library.iter().fold(sandbox, |sandbox, library| sandbox.bind_read_only(&c_library::mounted(library), WORK));
-    configure(log, &sandbox, if library.is_some() { &[OURS] } else { &[] })?;
+    let options: Vec<&str> = further_options(host).iter().copied().chain(library.is_some().then_some(OURS)).collect();
+    configure(log, &sandbox, &options)?;
     compile(log, &sandbox)?;
     if series == Series::Fixes {
         test(log, &root, &sandbox, &build)?;
     }
-    strip(log, &root, &build, work.dir)?;
+    strip(log, &root, host, &build, work.dir)?;
     fs::remove_dir_all(&tree)?;
     fs::remove_dir_all(&build)?;
-    bundle::complete(&root, work.dir, &library.iter().map(c_library::shared).collect::<Vec<_>>())
+    bundle::complete(&root, host, work.dir, &library.iter().map(c_library::shared).collect::<Vec<_>>())
 }
 
 /// Copies the program that was built into `dir`, without debugging information; [`bundle::complete`] adds the rest.
-pub(crate) fn strip(log: &Log, root: &Path, build: &Path, dir: &Path) -> Result<()> {
+pub(crate) fn strip(log: &Log, root: &Path, host: Host, build: &Path, dir: &Path) -> Result<()> {
     fs::create_dir(dir.join("lib"))?;
     let sandbox = Sandbox::new(root).bind_read_only(build, BUILD).bind(dir, WORK);
     let (from, to) = (format!("{BUILD}/{}", bundle::PROGRAM), format!("{WORK}/{}", bundle::BINARY));
-    log.run("stripping QEMU", &mut sandbox.command(["strip", "--strip-debug", "-o", &to, &from]))
+    log.run("stripping QEMU", &mut sandbox.command([&*host.tool("strip"), "--strip-debug", "-o", &to, &from]))
 }
 
 /// Unpacks the source into `tree`, with Debian's patches.

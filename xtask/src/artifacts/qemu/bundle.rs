@@ -3,8 +3,9 @@
 //! QEMU with its loader, libraries and firmware beside it, so that it runs on any host of its architecture.
 
 use crate::{
+    artifacts::host::Host,
     cache::{Artifact, Made},
-    run::{Sandbox, WORK, machine, output_of},
+    run::{Sandbox, WORK, output_of},
 };
 use anyhow::{Context, Result};
 use papr_unplug_differential::program::Program;
@@ -33,23 +34,23 @@ export QEMU_MODULE_DIR="$here/lib/qemu"
 exec "$here/lib/ld.so" --library-path "$here/lib" --argv0 "$0" "$here/lib/qemu-system-ppc64" -L "$here/share/qemu" "$@"
 "#;
 
-/// Completes `dir`, which has [`BINARY`] in it, by the libraries `own`, and by the loader, libraries and firmware of a
-/// root.
-pub(crate) fn complete(tree: &Path, dir: &Path, own: &[PathBuf]) -> Result<Made> {
+/// The program in a root by which this machine runs programs of POWER hosts.
+const EMULATOR: &str = "qemu-ppc64le";
+
+/// Completes `dir`, which has [`BINARY`] for these hosts in it, by the libraries `own`, and by the loader, libraries and
+/// firmware of a root.
+pub(crate) fn complete(tree: &Path, host: Host, dir: &Path, own: &[PathBuf]) -> Result<Made> {
     let lib = dir.join("lib");
-    let loader = machine::arch()?.loader;
+    let loader = host.arch()?.loader;
     copy(&in_tree(tree, loader), &lib.join("ld.so"))?;
     for library in own {
         copy(library, &lib.join(library.file_name().context("a library without a name")?))?;
     }
     let binary = format!("{WORK}/{BINARY}");
-    let list = Sandbox::new(tree).bind_read_only(dir, WORK).command([
-        loader,
-        "--library-path",
-        &format!("{WORK}/lib"),
-        "--list",
-        &binary,
-    ]);
+    let emulator = (host == Host::Power).then_some(EMULATOR);
+    let own_path = format!("{WORK}/lib");
+    let words = [loader, "--library-path", &own_path, "--list", &binary];
+    let list = Sandbox::new(tree).bind_read_only(dir, WORK).command(emulator.into_iter().chain(words));
     for (name, path) in libraries(&output_of(&mut { list })?).filter(|(_, path)| !path.starts_with(WORK)) {
         copy(&in_tree(tree, path), &lib.join(name))?;
     }
@@ -57,14 +58,17 @@ pub(crate) fn complete(tree: &Path, dir: &Path, own: &[PathBuf]) -> Result<Made>
     let program = dir.join(PROGRAM);
     fs::write(&program, WRAPPER)?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-    whole(dir)
+    whole(host, dir)
 }
 
 /// Hands out all that is in `dir`, which is complete.
-pub(crate) fn whole(dir: &Path) -> Result<Made> {
+pub(crate) fn whole(host: Host, dir: &Path) -> Result<Made> {
     let program = dir.join(PROGRAM);
-    let version = output_of(Command::new(&program).arg("--version"))?;
-    let mut made = Made::default().fact("version", version.lines().next().unwrap_or_default());
+    let mut made = Made::default();
+    if host == Host::Own {
+        let version = output_of(Command::new(&program).arg("--version"))?;
+        made = made.fact("version", version.lines().next().unwrap_or_default());
+    }
     for entry in WalkDir::new(dir) {
         let entry = entry?;
         if entry.file_type().is_file() {

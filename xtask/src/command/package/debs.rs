@@ -37,7 +37,7 @@ pub(super) fn all(stages: &Stages<'_>) -> Result<Vec<PathBuf>> {
     }
     Ok(vec![
         dkms(stages, VERSION)?,
-        pack(stages, AGENT.program, VERSION, &stages.agent()?)?,
+        pack(stages, AGENT.file, VERSION, &stages.agent()?)?,
         pack(stages, PROGRAM, VERSION, &stages.program()?)?,
         pack(stages, "libpapr-unplug0", VERSION, &running)?,
         pack(stages, "libpapr-unplug-dev", VERSION, &development)?,

@@ -31,7 +31,7 @@ pub(super) const ELSEWHERE: [(&str, &str, &str); 3] = [
 /// Makes all packages.
 pub(super) fn all(stages: &Stages<'_>, rpm: &Rpm) -> Result<Vec<PathBuf>> {
     let mut made = dkms(stages, rpm, VERSION)?;
-    made.extend(staged(stages, rpm, AGENT.program, GUEST, &stages.agent()?)?);
+    made.extend(staged(stages, rpm, AGENT.file, GUEST, &stages.agent()?)?);
     let stage = stages.program()?;
     stages.library(Path::new("lib64"), &stage)?;
     // rpm has the names of uname, but one.
@@ -53,7 +53,7 @@ pub(super) fn check(stages: &Stages<'_>, rpm: &Rpm, made: &[PathBuf]) -> Result<
         let is_there = parsed.lines().any(|line| line.starts_with("%package") && line.contains(package));
         ensure!(is_there, "{spec}.spec makes no {package} with {distribution}:\n{parsed}");
     }
-    rpm.lint(stages, made, &[PROGRAM, AGENT.program, DKMS])
+    rpm.lint(stages, made, &[PROGRAM, AGENT.file, DKMS])
 }
 
 /// Copies the spec files and the module's source into a directory.

@@ -60,8 +60,8 @@ impl<'a> Stages<'a> {
 
     /// Makes the files of the agent's package.
     pub(crate) fn agent(&self) -> Result<PathBuf> {
-        let stage = self.empty(AGENT.program)?;
-        self.lay_out(AGENT.program, VERSION, &self.store.ensure(&AGENT.recipe())?.file(), &stage)?;
+        let stage = self.empty(AGENT.file)?;
+        self.lay_out(AGENT.file, VERSION, &self.store.ensure(&AGENT.recipe())?.file(), &stage)?;
         Ok(stage)
     }
 
@@ -79,7 +79,7 @@ impl<'a> Stages<'a> {
     /// Adds the files of the C library to a stage, its libraries in `/usr/libdir`.
     pub(crate) fn library(&self, libdir: &Path, stage: &Path) -> Result<()> {
         let (libdir, destdir) = (libdir.to_path_buf(), Some(stage.to_path_buf()));
-        Install { prefix: "/usr".into(), libdir, destdir, is_static: false }.run(self.checkout(), &self.log)
+        Install { prefix: "/usr".into(), libdir, destdir, is_static: false }.run(self.checkout(), &self.log, None)
     }
 
     /// Lays out files, one of which was `built`.

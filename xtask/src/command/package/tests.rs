@@ -60,7 +60,7 @@ fn has(line: &str, path: &str) -> bool {
 
 #[test]
 fn spec_has_the_version_of_the_workspace() {
-    for name in [PROGRAM, AGENT.program, DKMS].into_iter().chain(ELSEWHERE.map(|(name, ..)| name)) {
+    for name in [PROGRAM, AGENT.file, DKMS].into_iter().chain(ELSEWHERE.map(|(name, ..)| name)) {
         let spec = spec(name);
         assert_eq!(tag(&spec, "Version:"), VERSION, "{name}");
         assert_eq!(tag(&spec, "Name:"), name);
@@ -79,7 +79,7 @@ fn spec_of_the_library_has_its_number() {
 
 #[test]
 fn spec_has_every_file_that_is_laid_out() {
-    for name in [DKMS, AGENT.program, PROGRAM] {
+    for name in [DKMS, AGENT.file, PROGRAM] {
         let (stage, lines) = (tempfile::tempdir().unwrap(), files(&spec(name)));
         assert!(layout(checkout(), name, VERSION, Path::new("/dev/null"), stage.path()).status().unwrap().success());
         for entry in WalkDir::new(stage.path()).into_iter().map(Result::unwrap).filter(|entry| !entry.path().is_dir()) {
