@@ -43,6 +43,36 @@ pub struct Artifacts {
     pub parse_event: Option<PathBuf>,
     /// Program that has a PCI function open through VFIO.
     pub hold_vfio: Option<PathBuf>,
+    /// What guests under KVM take. Without it, guests are emulated.
+    #[serde(flatten)]
+    pub kvm: Option<Kvm>,
+}
+
+/// What guests under KVM take besides.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Kvm {
+    /// ELF kernel of the host, which has KVM-HV.
+    #[serde(rename = "kvm_kernel")]
+    pub kernel: PathBuf,
+    /// Root file system of the host, with the modules of KVM.
+    #[serde(rename = "kvm_initramfs")]
+    pub initramfs: PathBuf,
+    /// Stock `qemu-system-ppc64` for the host.
+    #[serde(rename = "kvm_qemu_stock")]
+    pub qemu_stock: PathBuf,
+    /// `qemu-system-ppc64` with this project's patches for the host.
+    #[serde(rename = "kvm_qemu")]
+    pub qemu: PathBuf,
+}
+
+impl Kvm {
+    /// Returns the host's QEMU program of a side.
+    pub fn vmm(&self, side: Side) -> &Path {
+        match side {
+            Side::Stock => &self.qemu_stock,
+            Side::Ours => &self.qemu,
+        }
+    }
 }
 
 impl Artifacts {

@@ -14,7 +14,7 @@ use crate::{
         qmp::Qmp,
     },
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use std::{
     fs,
@@ -85,6 +85,11 @@ impl Vm {
         &self.qemu.spare_monitor
     }
 
+    /// Returns the VMM.
+    pub fn qemu(&self) -> &Qemu {
+        &self.qemu
+    }
+
     /// Resets the guest and waits until it is up. The module is not loaded.
     pub fn reset(&mut self) -> Result<()> {
         self.qmp.execute("set-action", json!({ "reboot": "reset" }))?;
@@ -133,7 +138,11 @@ impl Booting {
     pub fn up(self) -> Result<Vm> {
         let Self { pairing, start, logs, qemu, console } = self;
         let log_file = |name| LogFile::create(&logs.join(name)).with_context(|| format!("cannot write {name}"));
-        let qmp = Qmp::connect(qemu.monitor.try_clone()?, log_file("qmp.log")?)?;
+        let mut qmp = Qmp::connect(qemu.monitor.try_clone()?, log_file("qmp.log")?)?;
+        if qemu.kvm_host().is_some() {
+            let kvm = qmp.execute("query-kvm", json!({}))?;
+            ensure!(kvm["enabled"] == true, "the guest is to run under KVM, and the VMM says {kvm}");
+        }
         let mut guest = Shell::connect(qemu.shell.try_clone()?, log_file("shell.log")?)?;
         let trace = prepare(&mut guest)?;
         let mut vm = Vm { pairing, guest, qmp, trace, console, devices: 0, traced_requests: 0, marks: 0, start, qemu };

@@ -2,6 +2,7 @@
 
 //! The VMM: its machine, its process, its monitor, and migration from one VMM to another.
 
+pub mod kvm;
 pub mod machine;
 pub mod migration;
 pub mod promise;

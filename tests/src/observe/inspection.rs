@@ -35,6 +35,11 @@ impl Vm {
         if !leaks.trim().is_empty() {
             complaints.push(format!("kmemleak has found:\n{leaks}"));
         }
+        if let Some(mut host) = self.qemu.kvm_host()
+            && let Err(complaint) = host.inspect()
+        {
+            complaints.push(format!("{complaint:#}"));
+        }
         ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
         Ok(())
     }

@@ -35,7 +35,7 @@ pub enum Firmware {
 }
 
 impl Firmware {
-    fn options(self) -> &'static [&'static str] {
+    pub(super) fn options(self) -> &'static [&'static str] {
         match self {
             // Any variable makes QEMU partition the NVRAM, as SLOF does.
             Self::Vof => &["-machine", "x-vof=on", "-bios", "vof.bin", "-prom-env", "auto-boot?=true"],

@@ -7,17 +7,17 @@ use crate::{
     pairing::{Pairing, Side},
     stream::log_file::LogFile,
     vm::{self, Vm},
-    vmm::{
-        machine::Machine,
-        qemu::{Qemu, Start},
-        qmp::Qmp,
-    },
+    vmm::{machine::Machine, qemu::Start, qmp::Qmp},
 };
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
+use std::{thread, time::Duration};
 
 /// Newest machine type that both VMMs have: the patched QEMU may be older than the stock one.
 pub const COMMON: [&str; 2] = ["-machine", "pseries-10.0"];
+
+/// Time between looks at a migration.
+const POLL: Duration = Duration::from_millis(10);
 
 impl Vm {
     /// Boots a VM that can migrate. Logs go to `target/vm/NAME`.
@@ -37,14 +37,17 @@ impl Vm {
         let mut start = self.start.clone();
         start.options.extend(self.what_was_plugged()?);
         start.options.extend(["-incoming".to_owned(), "defer".to_owned()]);
-        let there = Qemu::start(artifacts, vmm, Machine::Pseries, &start, &logs)?;
+        let there = self.qemu.start_beside(artifacts, vmm, Machine::Pseries, &start, &logs)?;
         let log_file = LogFile::create(&logs.join("qmp.log")).context("cannot write qmp.log")?;
         let mut qmp = Qmp::connect(there.monitor.try_clone()?, log_file)?;
 
         // A CPU that is ceded (H_CEDE) while it migrates stays halted afterwards although interrupts are pending, at
-        // least with QEMU 11.1.2. So the guest is kept busy.
-        self.guest.sh("{ while :; do :; done & } ; awake=$!")?;
-        let socket = logs.join("migration");
+        // least with QEMU 11.1.2. So the guest is kept busy. Under KVM it runs on.
+        let is_emulated = self.qemu.kvm_host().is_none();
+        if is_emulated {
+            self.guest.sh("{ while :; do :; done & } ; awake=$!")?;
+        }
+        let socket = there.shared_socket(&logs);
         let uri = json!({ "uri": format!("unix:{}", socket.display()) });
         qmp.execute("migrate-incoming", uri.clone())?;
         // The default limits the bandwidth to spare a real network.
@@ -61,7 +64,9 @@ impl Vm {
         self.pairing.vmm = vmm;
         self.qmp = qmp;
         self.qemu = there;
-        self.guest.sh("kill $awake")?;
+        if is_emulated {
+            self.guest.sh("kill $awake")?;
+        }
         Ok(self)
     }
 
@@ -72,7 +77,8 @@ impl Vm {
             match state["status"].as_str() {
                 Some("completed") => return Ok(()),
                 Some("failed") => bail!("the migration failed: {state}"),
-                _ => std::thread::yield_now(),
+                // The VMM may share its CPU with the migration.
+                _ => thread::sleep(POLL),
             }
         }
     }

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! QEMU: its command line, its process, and the three streams that connect it to a test.
+//! QEMU: its command line, its process, and the streams that connect it to a test.
 
 use crate::{
     artifacts::Artifacts,
     pairing::Side,
     stream::socket::{self, UnixSocket},
-    vmm::machine::{Firmware, Machine},
+    vmm::{
+        kvm::{self, KvmHost},
+        machine::{Firmware, Machine},
+    },
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use std::{
     borrow::Cow,
     env,
     fs::{self, File},
     io,
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Options of every machine. With `-no-reboot` a panic or a reset of the guest ends QEMU, and with it every wait.
@@ -104,7 +108,7 @@ impl Start {
 /// Running QEMU. Dropping it kills the process; the kernel kills it when the thread that started it ends.
 #[derive(Debug)]
 pub struct Qemu {
-    child: Child,
+    process: Process,
     /// The guest's first console, which has the kernel log.
     pub console: UnixStream,
     /// The guest's second console, which has a shell.
@@ -115,44 +119,47 @@ pub struct Qemu {
     pub spare_monitor: String,
 }
 
+/// Process of a QEMU.
+#[derive(Debug)]
+enum Process {
+    /// Process of this machine.
+    Here(Child),
+    /// Process in a host of KVM guests, by its number there.
+    UnderKvm(Arc<Mutex<KvmHost>>, usize),
+}
+
 impl Qemu {
     /// Starts QEMU; its guest boots at once. QEMU's output, the kernel log and the command line go to `logs`.
     pub fn start(artifacts: &Artifacts, vmm: Side, machine: Machine, start: &Start, logs: &Path) -> Result<Self> {
+        if let Some(kvm) = &artifacts.kvm {
+            let host = Arc::new(Mutex::new(KvmHost::boot(artifacts, kvm, logs)?));
+            return Self::start_in(&host, artifacts, vmm, machine, start, logs);
+        }
         let console = UnixSocket::new("console")?;
         let shell = UnixSocket::new("shell")?;
         let monitor = UnixSocket::new("monitor")?;
+        let spare_monitor = socket::name("spare-monitor");
         let log = logs.join("console.log");
         let log = log.to_str().context("the path of the logs is no UTF-8")?.replace(',', ",,");
-
+        let chardevs = [
+            format!("{},logfile={log}", console.chardev()),
+            shell.chardev(),
+            monitor.legacy_chardev(),
+            format!("unix:{spare_monitor},abstract=on,server=on,wait=off"),
+        ];
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(artifacts.vmm(vmm)?).arg("-L").arg(&artifacts.qemu_data);
-        command.args(machine.options(start.firmware)).args(start.threads.options()).args(OPTIONS).args(&start.options);
-        command.arg("-kernel").arg(&artifacts.kernel).arg("-initrd");
-        if start.has_boot_files {
-            command.arg(artifacts.initramfs_with_boot(logs)?);
-        } else if start.has_distribution {
-            command.arg(artifacts.initramfs_with_distribution(logs)?);
-        } else {
-            command.arg(&artifacts.initramfs);
-        }
-        command.args(["-append", format!("{KERNEL_ARGUMENTS} {}", start.kernel_arguments).trim_end()]);
-        command.args(["-chardev", &format!("{},id=console,logfile={log}", console.chardev())]);
-        command.args(["-chardev", &format!("{},id=shell", shell.chardev())]);
-        for line in machine.serial_lines() {
-            command.args(["-serial", &format!("chardev:{line}")]);
-        }
-        let spare_monitor = socket::name("spare-monitor");
-        command.args(["-qmp", &format!("unix:{spare_monitor},abstract=on,server=on,wait=off")]);
-        command.args(["-qmp", &monitor.legacy_chardev()]);
-
-        fs::write(logs.join("command"), shell_command(&command)).context("cannot write the command line")?;
+        command.args(start.threads.options());
+        add_options(&mut command, artifacts, machine, start, logs, &chardevs)?;
         let output = File::create(logs.join("qemu.log")).context("cannot write qemu.log")?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut child = command.spawn().context("cannot run setpriv (Debian: apt install util-linux)")?;
 
         let streams = || Ok((console.accept(&child)?, shell.accept(&child)?, monitor.accept(&child)?));
         match streams() {
-            Ok((console, shell, monitor)) => Ok(Self { child, console, shell, monitor, spare_monitor }),
+            Ok((console, shell, monitor)) => {
+                Ok(Self { process: Process::Here(child), console, shell, monitor, spare_monitor })
+            }
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -161,26 +168,135 @@ impl Qemu {
         }
     }
 
+    /// Starts another QEMU on the same host, to which a guest can migrate.
+    pub fn start_beside(
+        &self,
+        artifacts: &Artifacts,
+        vmm: Side,
+        machine: Machine,
+        start: &Start,
+        logs: &Path,
+    ) -> Result<Self> {
+        match &self.process {
+            Process::Here(_) => Self::start(artifacts, vmm, machine, start, logs),
+            Process::UnderKvm(host, _) => Self::start_in(host, artifacts, vmm, machine, start, logs),
+        }
+    }
+
+    fn start_in(
+        host: &Arc<Mutex<KvmHost>>,
+        artifacts: &Artifacts,
+        vmm: Side,
+        machine: Machine,
+        start: &Start,
+        logs: &Path,
+    ) -> Result<Self> {
+        ensure!(machine != Machine::Powernv, "KVM runs no powernv guest");
+        ensure!(start.threads != Threads::Counting, "KVM counts no instructions");
+        let kvm = artifacts.kvm.as_ref().context("the artifacts have no host of KVM guests")?;
+        let mut running = lock(host);
+        let place = running.place()?;
+        let chardevs = place.chardevs();
+        let mut command = Command::new(kvm.vmm(vmm).canonicalize()?);
+        command.args(["-accel", "kvm"]);
+        add_options(&mut command, artifacts, machine, start, logs, &chardevs)?;
+        running.start(&place, logs)?;
+        let (process, kvm::Place { console, shell, monitor, spare_monitor, .. }) =
+            (Process::UnderKvm(Arc::clone(host), place.number()), place);
+        Ok(Self { process, console, shell, monitor, spare_monitor })
+    }
+
+    /// Returns the host of a guest under KVM.
+    pub fn kvm_host(&self) -> Option<MutexGuard<'_, KvmHost>> {
+        match &self.process {
+            Process::Here(_) => None,
+            Process::UnderKvm(host, _) => Some(lock(host)),
+        }
+    }
+
+    /// Returns the path of a socket by which this QEMU and another on the same host can talk. `logs` are this one's.
+    pub fn shared_socket(&self, logs: &Path) -> PathBuf {
+        match &self.process {
+            Process::Here(_) => logs.join("migration"),
+            // A file of another machine is no socket.
+            Process::UnderKvm(_, number) => format!("/tmp/migration-{number}").into(),
+        }
+    }
+
     /// Returns the process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    pub fn pid(&mut self) -> u32 {
+        self.with_child(|child| child.id())
     }
 
     /// Returns the exit status if the process has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        self.with_child(|child| child.try_wait().ok().flatten())
     }
 
     /// Waits for the end of the process, which must have begun: its streams are closed.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait()
+        self.with_child(Child::wait)
     }
+
+    /// The child of a guest under KVM is its host, which ends with the last VMM.
+    fn with_child<T>(&mut self, action: impl FnOnce(&mut Child) -> T) -> T {
+        match &mut self.process {
+            Process::Here(child) => action(child),
+            Process::UnderKvm(host, _) => action(lock(host).child()),
+        }
+    }
+}
+
+fn lock(host: &Mutex<KvmHost>) -> MutexGuard<'_, KvmHost> {
+    host.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds the options of a guest with these character devices: two consoles and two monitors, the latter as `-qmp` takes
+/// them. Writes the command line to `logs`.
+fn add_options(
+    command: &mut Command,
+    artifacts: &Artifacts,
+    machine: Machine,
+    start: &Start,
+    logs: &Path,
+    [console, shell, monitor, spare_monitor]: &[String; 4],
+) -> Result<()> {
+    command.args(machine.options(start.firmware));
+    if artifacts.kvm.is_some() {
+        command.args(kvm::CAPABILITIES);
+    }
+    command.args(OPTIONS).args(&start.options);
+    command.arg("-kernel").arg(artifacts.kernel.canonicalize()?).arg("-initrd");
+    if start.has_boot_files {
+        command.arg(artifacts.initramfs_with_boot(logs)?);
+    } else if start.has_distribution {
+        command.arg(artifacts.initramfs_with_distribution(logs)?);
+    } else {
+        command.arg(artifacts.initramfs.canonicalize()?);
+    }
+    command.args(["-append", format!("{KERNEL_ARGUMENTS} {}", start.kernel_arguments).trim_end()]);
+    command.args(["-chardev", &format!("{console},id=console")]);
+    command.args(["-chardev", &format!("{shell},id=shell")]);
+    for line in machine.serial_lines() {
+        command.args(["-serial", &format!("chardev:{line}")]);
+    }
+    command.args(["-qmp", spare_monitor, "-qmp", monitor]);
+    fs::write(logs.join("command"), shell_command(command)).context("cannot write the command line")
 }
 
 impl Drop for Qemu {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        match &mut self.process {
+            Process::Here(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            // The last one is killed with the host.
+            Process::UnderKvm(host, number) if Arc::strong_count(host) > 1 => {
+                let _ = lock(host).end(*number);
+            }
+            Process::UnderKvm(..) => {}
+        }
     }
 }
 
