@@ -15,6 +15,7 @@ pub(crate) mod host;
 pub(crate) mod initramfs;
 pub(crate) mod kconfig;
 pub(crate) mod kernel;
+pub(crate) mod kvm_host;
 pub(crate) mod libvirt;
 pub(crate) mod linux_source;
 pub(crate) mod linux_tree;
@@ -36,6 +37,7 @@ use crate::{
         guest_kernel::GuestKernel,
         guest_program::{HOLD_VFIO, PARSE_EVENT},
         initramfs::initramfs,
+        kvm_host::kvm_host,
         libvirt::Libvirt,
         module::Module,
         qemu::{Qemu, bundle},
@@ -71,6 +73,8 @@ pub(crate) fn every(settings: &Settings) -> Vec<Recipe> {
         InstalledRoot::Bootable.recipe(),
         InstalledRoot::Host.recipe(),
         RPM_ROOT.recipe(),
+        kvm_host(DebianKernel::Trixie),
+        kvm_host(DebianKernel::Trixie64k),
     ];
     for flavour in Flavour::value_variants() {
         recipes.push(initramfs(&GuestKernel::Ours(*flavour)));
@@ -149,6 +153,20 @@ impl Artifacts {
         }
         all.add(store, &recipes)?;
         Ok(all)
+    }
+
+    /// Adds what guests under KVM take, in a host with this kernel.
+    pub(crate) fn add_kvm(&mut self, store: &Store, kernel: DebianKernel) -> Result<()> {
+        ensure!(self.has_our_qemu(), "{QEMU} is set: guests under KVM take the QEMUs that are built here");
+        self.add(
+            store,
+            &[
+                ("kvm_kernel", kernel.recipe()),
+                ("kvm_initramfs", kvm_host(kernel)),
+                ("kvm_qemu_stock", Qemu::DebianOnPower.recipe()),
+                ("kvm_qemu", Qemu::OursOnPower.recipe()),
+            ],
+        )
     }
 
     /// Writes the file by which tests find the artifacts, in `target`, and returns its path.

@@ -56,7 +56,8 @@ use crate::{
         differential::{self, Differential},
         drill, fuzz, kernels, libvirt, newcomer,
         package::{self, Format},
-        pci, portability, reasons, release, soak, test,
+        pci, portability, reasons, release, soak,
+        test::{self, Accel},
     },
     settings::Settings,
 };
@@ -103,12 +104,18 @@ enum Command {
         /// The kernel of guests without the module that are shown beside stock ones, such as one that answers by itself
         #[arg(long, value_enum, default_value_t = Flavour::Default, conflicts_with = "pci")]
         kernel: Flavour,
+        /// The accelerator of the guests
+        #[arg(long, value_enum, default_value_t = Accel::Tcg, conflicts_with = "pci")]
+        accel: Accel,
     },
     /// Check format and lints, and run all tests; with arguments for nextest, run only nextest
     Test {
         /// The kernel that guests boot; with another than the default, only tests that boot it are run
         #[arg(long, value_enum, default_value_t = Flavour::Default)]
         kernel: Flavour,
+        /// The accelerator; with another than TCG, only tests that boot guests are run
+        #[arg(long, value_enum, default_value_t = Accel::Tcg)]
+        accel: Accel,
         /// Arguments for `cargo nextest run`, such as the name of a test
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         nextest: Vec<OsString>,
@@ -260,8 +267,8 @@ fn run(command: Command) -> Result<()> {
             let format = if rpm { Format::Rpm } else { Format::Deb };
             if trial { package::try_them(&store, format)? } else { package::run(&store, format)? }
         }
-        Command::Demo { pci, kernel } => demo::run(&store, pci, kernel)?,
-        Command::Test { kernel, nextest } => test::run(&store, kernel, &nextest)?,
+        Command::Demo { pci, kernel, accel } => demo::run(&store, pci, kernel, accel)?,
+        Command::Test { kernel, accel, nextest } => test::run(&store, kernel, accel, &nextest)?,
         Command::Differential(arguments) => differential::run(&store, &arguments)?,
         Command::Histories(histories) => differential::histories(&store, &histories)?,
         Command::Qemu { release, bisect: true, .. } => bisect::run(&store, release)?,

@@ -19,7 +19,7 @@ use std::{
 use walkdir::WalkDir;
 
 /// The archive in the artifact.
-const FILE: &str = "drivers.cpio";
+pub(crate) const FILE: &str = "drivers.cpio";
 
 /// The modules, besides those that they depend on.
 const MODULES: &[&str] = &[
@@ -47,7 +47,7 @@ pub(crate) fn drivers(kernel: DebianKernel) -> Recipe {
 }
 
 /// Writes [`FILE`], with modules of this kernel and those that they depend on. The kernel and [`DEBIAN_ROOT`] are parts.
-fn archive(work: &Work<'_>, kernel: DebianKernel, modules: &[&str]) -> Result<Made> {
+pub(crate) fn archive(work: &Work<'_>, kernel: DebianKernel, modules: &[&str]) -> Result<Made> {
     let (tree, kept) = (work.path("tree"), work.mkdir("kept")?);
     let release = work.of(DebianKernel::KIND).fact("release");
     kernel.unpack_image(work, &tree)?;

@@ -77,14 +77,14 @@ fn make(work: &Work<'_>, kernel: &GuestKernel) -> Result<Made> {
     Ok(Made::default())
 }
 
-fn init(settings: &Settings) -> PathBuf {
+pub(super) fn init(settings: &Settings) -> PathBuf {
     settings.checkout.join("tests/guest/init")
 }
 
 /// A file of the archive: its path there, its mode, and the file with its content.
 type Member = (String, u32, PathBuf);
 
-fn program(from: PathBuf) -> Member {
+pub(super) fn program(from: PathBuf) -> Member {
     (format!("bin/{}", name(&from)), 0o755, from)
 }
 
@@ -97,7 +97,7 @@ fn name(path: &Path) -> Cow<'_, str> {
 }
 
 /// Writes an archive, which is not compressed: to unpack it would take the guest longer than to read it.
-fn pack(files: &[Member], path: &Path) -> Result<()> {
+pub(super) fn pack(files: &[Member], path: &Path) -> Result<()> {
     let mut archive = Archive::new(BufWriter::new(File::create(path)?));
     for name in DIRECTORIES {
         archive.directory(name)?;

@@ -5,6 +5,7 @@
 use crate::{
     artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour, guest_kernel::GuestKernel},
     cache::Store,
+    command::test::Accel,
 };
 use anyhow::Result;
 use papr_unplug_report::demo;
@@ -16,7 +17,7 @@ use papr_unplug_tests::{
 
 /// Plays the scenarios of our own kernel, or those that need a distribution's programs. With another kernel than the
 /// default, plays the former to guests with that kernel and without the module, beside stock ones.
-pub(crate) fn run(store: &Store, pci: bool, kernel: Flavour) -> Result<()> {
+pub(crate) fn run(store: &Store, pci: bool, kernel: Flavour, accel: Accel) -> Result<()> {
     let say = |line: &str| store.progress.say(line);
     if pci {
         let kernel = GuestKernel::Debian(DebianKernel::Forky);
@@ -25,18 +26,26 @@ pub(crate) fn run(store: &Store, pci: bool, kernel: Flavour) -> Result<()> {
         let combinations = PAIRINGS.map(|pairing| Combination::new(&harness, pairing));
         return demo::run(&combinations, &Scenario::OF_DISTRIBUTION, "demo-pci.json", &say);
     }
-    let artifacts = Artifacts::ensure(store, Flavour::Default)?;
+    let mut artifacts = Artifacts::ensure(store, Flavour::Default)?;
+    accel.add_to(&mut artifacts, store)?;
     let harness = artifacts.for_harness()?;
+    let suffix = if accel == Accel::Tcg { "" } else { "-kvm" };
     if kernel == Flavour::Default {
         let combinations = PAIRINGS.map(|pairing| Combination::new(&harness, pairing));
-        return demo::run(&combinations, &Scenario::DEMONSTRATED, "demo.json", &say);
+        return demo::run(&combinations, &Scenario::DEMONSTRATED, &format!("demo{suffix}.json"), &say);
     }
-    let others = Artifacts::ensure(store, kernel)?;
+    let mut others = Artifacts::ensure(store, kernel)?;
+    accel.add_to(&mut others, store)?;
     let other_harness = others.for_harness()?;
     let of = |pairing| {
         let other = Combination { kernel: Some(kernel.name()), ..Combination::new(&other_harness, pairing) };
         [Combination::new(&harness, pairing), other]
     };
     let combinations = [Pairing::STOCK, Pairing::STOCK_ON_OURS].map(of);
-    demo::run(combinations.as_flattened(), &Scenario::DEMONSTRATED, &format!("demo-{}.json", kernel.name()), &say)
+    demo::run(
+        combinations.as_flattened(),
+        &Scenario::DEMONSTRATED,
+        &format!("demo-{}{suffix}.json", kernel.name()),
+        &say,
+    )
 }

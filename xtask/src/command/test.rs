@@ -3,17 +3,41 @@
 //! `cargo xtask test`: runs everything that has to pass before a change is sent.
 
 use crate::{
-    artifacts::{Artifacts, flavour::Flavour},
+    artifacts::{Artifacts, debian_kernel::DebianKernel, flavour::Flavour},
     cache::Store,
     command::tool::NEXTEST,
     run::machine,
 };
 use anyhow::{Context, Result, ensure};
-use papr_unplug_tests::artifacts::VARIABLE;
+use papr_unplug_tests::{artifacts::VARIABLE, vmm::kvm};
 use std::{
     ffi::{OsStr, OsString},
     path::Path,
+    time::SystemTime,
 };
+
+/// The accelerator of guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Accel {
+    /// Emulation.
+    Tcg,
+    /// KVM-HV, in a host that is emulated.
+    Kvm,
+    /// The same with pages of 64 KiB in the host.
+    #[value(name = "kvm-64k")]
+    Kvm64k,
+}
+
+impl Accel {
+    /// Adds what guests with this accelerator take.
+    pub(crate) fn add_to(self, artifacts: &mut Artifacts, store: &Store) -> Result<()> {
+        match self {
+            Self::Tcg => Ok(()),
+            Self::Kvm => artifacts.add_kvm(store, DebianKernel::Trixie),
+            Self::Kvm64k => artifacts.add_kvm(store, DebianKernel::Trixie64k),
+        }
+    }
+}
 
 /// The list of artifacts, below `target`, for tests that are run by hand later, too.
 pub(crate) const FILE: &str = "artifacts.json";
@@ -22,19 +46,26 @@ pub(crate) const FILE: &str = "artifacts.json";
 const VM_TESTS: &str = "papr-unplug-tests";
 
 /// Runs the suite, or, with arguments for nextest, only nextest.
-pub(crate) fn run(store: &Store, flavour: Flavour, nextest: &[OsString]) -> Result<()> {
-    let whole = nextest.is_empty();
-    if whole && flavour == Flavour::Default {
+pub(crate) fn run(store: &Store, flavour: Flavour, accel: Accel, nextest: &[OsString]) -> Result<()> {
+    let is_all = nextest.is_empty() && flavour == Flavour::Default && accel == Accel::Tcg;
+    if is_all {
         machine::require(&store.progress, machine::TEST_TOOLS)?;
         cargo(store, &["fmt", "--all", "--check"])?;
         cargo(store, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     }
-    let artifacts = Artifacts::ensure(store, flavour)?;
-    if whole && flavour == Flavour::Default {
+    let mut artifacts = Artifacts::ensure(store, flavour)?;
+    accel.add_to(&mut artifacts, store)?;
+    if is_all {
         cargo(store, &["test", "--quiet", "--doc", "--workspace"])?;
     }
-    let arguments: Vec<OsString> = scope(flavour).iter().map(Into::into).chain(nextest.iter().cloned()).collect();
-    self::nextest(store, (&artifacts, FILE), &arguments, &[])
+    let arguments: Vec<OsString> =
+        scope(flavour, accel).iter().map(Into::into).chain(nextest.iter().cloned()).collect();
+    let begun = SystemTime::now();
+    let tested = self::nextest(store, (&artifacts, FILE), &arguments, &[]);
+    if accel != Accel::Tcg {
+        store.progress.say(format!("==> {}", kvm::Exits::since(begun)?));
+    }
+    tested
 }
 
 /// Runs nextest on tests that use these artifacts, which are listed in `target/FILE`, with further environment variables.
@@ -65,14 +96,15 @@ pub(crate) fn try_nextest(
     Ok(cargo.status().context("cannot run nextest")?.success())
 }
 
-/// Returns the arguments that select the tests for which the kernel matters. `.config/nextest.toml` has a profile for each
-/// kernel.
-fn scope(flavour: Flavour) -> Vec<String> {
-    if flavour == Flavour::Default {
-        return vec!["--workspace".to_owned()];
-    }
-    let mut arguments = ["--package", VM_TESTS, "--profile"].map(str::to_owned).to_vec();
-    arguments.push(format!("kernel-{}", flavour.name()));
+/// Returns the arguments that select the tests for which the kernel or the accelerator matters. `.config/nextest.toml` has
+/// a profile for each.
+fn scope(flavour: Flavour, accel: Accel) -> Vec<String> {
+    let profile = match (flavour, accel) {
+        (Flavour::Default, Accel::Tcg) => return vec!["--workspace".to_owned()],
+        (Flavour::Default, Accel::Kvm | Accel::Kvm64k) => "kvm".to_owned(),
+        _ => format!("kernel-{}", flavour.name()),
+    };
+    let mut arguments = ["--package", VM_TESTS, "--profile", &profile].map(str::to_owned).to_vec();
     if flavour != Flavour::Preempt {
         // Also the tests that only this kernel can pass.
         arguments.extend(["--run-ignored", "all"].map(str::to_owned));
