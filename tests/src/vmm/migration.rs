@@ -42,7 +42,8 @@ impl Vm {
         let mut qmp = Qmp::connect(there.monitor.try_clone()?, log_file)?;
 
         // A CPU that is ceded (H_CEDE) while it migrates stays halted afterwards although interrupts are pending, at
-        // least with QEMU 11.1.2. So the guest is kept busy. Under KVM it runs on.
+        // least with QEMU 11.1.2. So the guest is kept busy. Under KVM
+        // a loop takes the only CPU of the host from the migration (ADR 0081).
         let is_emulated = self.qemu.kvm_host().is_none();
         if is_emulated {
             self.guest.sh("{ while :; do :; done & } ; awake=$!")?;
