@@ -66,7 +66,8 @@ pub(crate) fn c_library(host: Host) -> Recipe {
         .parts([host.root().recipe()])
         .parts((host == Host::Power).then(|| ARCHIVE.recipe()))
         .read(move |inputs, settings| {
-            let inputs = interface(inputs, &settings.checkout)?;
+            let installer = settings.checkout.join(SOURCES).join("install");
+            let inputs = interface(inputs, &settings.checkout)?.file("install", &installer)?;
             if host == Host::Power {
                 return Ok(inputs);
             }
