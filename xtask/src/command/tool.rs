@@ -38,7 +38,8 @@ impl Tool {
         let Self { name, version } = self;
         store.progress.say(format!("==> installing {name} {version} into {}", root.display()));
         let mut cargo = machine::cargo(&store.settings.checkout);
-        cargo.args(["install", "--locked", name, "--version", version, "--root"]).arg(root);
+        // Without optimization, which takes most of the time and saves none: the tool waits for what it runs.
+        cargo.args(["install", "--debug", "--locked", name, "--version", version, "--root"]).arg(root);
         cargo.env("CARGO_TARGET_DIR", root.join("target"));
         store.log(name)?.run(&format!("cargo install {name}"), &mut cargo).with_context(|| {
             format!("cannot install {name}; it can also come from elsewhere, as long as it is found on PATH")
