@@ -43,12 +43,12 @@ pub struct Artifacts {
     pub parse_event: Option<PathBuf>,
     /// Program that has a PCI function open through VFIO.
     pub hold_vfio: Option<PathBuf>,
-    /// What guests under KVM take. Without it, guests are emulated.
+    /// Host of guests under KVM; `None` if guests are emulated.
     #[serde(flatten)]
     pub kvm: Option<Kvm>,
 }
 
-/// What guests under KVM take besides.
+/// Programs and files of a host of guests under KVM.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Kvm {
     /// ELF kernel of the host, which has KVM-HV.

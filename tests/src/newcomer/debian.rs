@@ -21,7 +21,7 @@ use papr_unplug_qmp::message::Event;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// What such a guest is started from.
+/// Files that such a guest is started from.
 #[derive(Clone, Debug)]
 pub struct Installed {
     /// Kernel of the disk's Debian, and an initramfs that mounts the disks.

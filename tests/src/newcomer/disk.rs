@@ -42,7 +42,7 @@ exec switch_root /disk /sbin/init
 /// Kernel arguments with which [`BOOT`] is the first process.
 pub const KERNEL_ARGUMENTS: &str = "rdinit=/boot-disk";
 
-/// What an installer configures: nothing is asked at the first boot, and apt's mirror is the second disk. Commands are
+/// Configuration as an installer leaves it: nothing is asked at the first boot, and apt's mirror is the second disk. Commands are
 /// answered with yes.
 const FILES: [(&str, &str); 8] = [
     ("etc/hostname", "guest\n"),

@@ -12,7 +12,7 @@ use std::{
 /// Root of a host.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// Its directory. It is written to.
+    /// Directory of the root. It is written to.
     pub tree: PathBuf,
     /// Directory that is `/run` there.
     pub run: PathBuf,

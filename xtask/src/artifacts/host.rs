@@ -11,7 +11,7 @@ use anyhow::Result;
 /// A kind of hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Host {
-    /// Those of this machine's architecture.
+    /// Machines of this one's architecture.
     Own,
     /// POWER machines, on which KVM runs pseries guests.
     Power,

@@ -38,7 +38,7 @@ pub(crate) struct Recipe {
     pub(super) read: Arc<Read>,
     /// The disk space that making it takes, in MiB.
     pub(super) needs: u64,
-    /// What is handed out whenever it is made.
+    /// The files and directories that are handed out whenever it is made.
     pub(super) output: Made,
     pub(super) make: Arc<Make>,
 }
@@ -143,7 +143,7 @@ impl Artifact {
     }
 }
 
-/// What making an artifact has at hand.
+/// An artifact in the making: its directory, its log and its parts.
 #[derive(Debug)]
 pub(crate) struct Work<'a> {
     pub(crate) store: &'a Store,

@@ -35,7 +35,7 @@ const SUITE: &str = "bookworm";
 /// Links to the same names below `/usr`, which an installer makes before it unpacks packages.
 const LINKS: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// What the users of [`InstalledRoot::Bootable`] install.
+/// Packages that the users of [`InstalledRoot::Bootable`] install.
 const LATER: [&str; 2] = ["dkms", "linux-headers-powerpc64le"];
 
 impl InstalledRoot {
